@@ -1,0 +1,19 @@
+"""Pruning for fairseq: point ``--user-dir`` at this folder."""
+
+import sys
+
+
+def register():
+    """Put the workarounds in force and register everything with fairseq; idempotent.
+
+    Happens by itself when fairseq imports this package as its user-dir. Code that uses
+    ``fairseq_prune.pruning`` or ``fairseq_prune.report`` alone does not pay for fairseq's import.
+    """
+    from . import compat
+
+    compat.install()
+    from .tasks import language_modeling, masked_lm, translation  # noqa: F401
+
+
+if "fairseq" in sys.modules:
+    register()

@@ -1,0 +1,174 @@
+"""Every workaround for fairseq, torch and numpy, each with its reason.
+
+:func:`install` runs when fairseq imports the user-dir; it is idempotent.
+"""
+
+import argparse
+import contextlib
+import functools
+import os
+import pickle
+import shutil
+import sys
+
+import numpy as np
+import torch
+
+
+def install():
+    """Put all process-wide workarounds in force."""
+    _allow_fairseq_checkpoints()
+    _patch_once("fairseq.checkpoint_utils", "load_checkpoint_to_cpu", _with_readable_errors)
+    _copy_atomically()
+    _expose_ema_masters()
+
+
+def _patch_once(module_name, attribute, wrapper):
+    module = sys.modules.get(module_name) or __import__(module_name, fromlist=["_"])
+    original = getattr(module, attribute)
+    if not hasattr(original, "__wrapped__"):
+        setattr(module, attribute, functools.wraps(original)(wrapper(original)))
+
+
+def _allow_fairseq_checkpoints():
+    """torch >= 2.6 refuses fairseq's own files: they hold a Namespace and numpy scalars.
+
+    (fairseq #5603, #5610.) These few types rebuild data only, so ``weights_only=True`` stays on.
+    Files written under numpy 1 name the same objects by their old path.
+    """
+    multiarray = np.core.multiarray if np.__version__ < "2" else np._core.multiarray
+    torch.serialization.add_safe_globals(
+        [argparse.Namespace, np.ndarray, np.dtype]
+        + [getattr(np.dtypes, name) for name in ("Float64DType", "Float32DType", "Int64DType", "Int32DType")]
+        + [
+            (getattr(multiarray, name), f"numpy.{core}.multiarray.{name}")
+            for name in ("_reconstruct", "scalar")
+            for core in ("core", "_core")
+        ]
+    )
+
+
+def load_checkpoint(path):
+    """Read a checkpoint without running any code it may hold.
+
+    Args:
+        path: a fairseq checkpoint.
+
+    Returns:
+        Its dict, tensors on the CPU.
+
+    Raises:
+        ValueError: missing, truncated, holding code, or no checkpoint of fairseq.
+    """
+    _allow_fairseq_checkpoints()
+    with _explained(path):
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(state, dict) or "model" not in state:
+            raise RuntimeError("it holds no model")
+        return state
+
+
+@contextlib.contextmanager
+def _explained(path):
+    try:
+        yield
+    except FileNotFoundError:
+        raise ValueError(f"checkpoint {path}: no such file; give e.g. checkpoints/checkpoint_best.pt") from None
+    except pickle.UnpicklingError as error:
+        reason = str(error)
+        if "Unsupported" in reason or "GLOBAL" in reason:
+            reason = "it holds code or foreign classes, which are never loaded"
+        raise ValueError(f"checkpoint {path}: not loaded, {reason.splitlines()[0]}") from None
+    except (RuntimeError, EOFError, KeyError, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"checkpoint {path}: not a readable fairseq checkpoint ({reason})") from None
+
+
+def _with_readable_errors(load_checkpoint_to_cpu):
+    """fairseq shows an unreadable checkpoint as a traceback; here it is one line."""
+
+    def load(path, *args, **kwargs):
+        try:
+            with _explained(path):
+                return load_checkpoint_to_cpu(path, *args, **kwargs)
+        except ValueError as error:
+            raise SystemExit(str(error)) from None
+
+    return load
+
+
+def _copy_atomically():
+    """fairseq copies ``checkpoint_last.pt`` in place: a kill meanwhile leaves half a file."""
+    from fairseq.file_io import PathManager
+
+    original = PathManager.copy
+    if hasattr(original, "__wrapped__"):
+        return
+
+    @functools.wraps(original)
+    def copy(src_path, dst_path, overwrite=False):
+        if PathManager.path_requires_pathmanager(dst_path):
+            return original(src_path, dst_path, overwrite)
+        shutil.copyfile(src_path, dst_path + ".tmp")
+        os.replace(dst_path + ".tmp", dst_path)
+        return dst_path
+
+    PathManager.copy = staticmethod(copy)
+
+
+def _expose_ema_masters():
+    """A task is given the EMA model but not its fp32 copies, which have to be masked as well."""
+    from fairseq.models.ema.ema import EMA
+
+    original = EMA.__init__
+    if hasattr(original, "__wrapped__"):
+        return
+
+    @functools.wraps(original)
+    def init(self, *args, **kwargs):
+        original(self, *args, **kwargs)
+        self.model.ema_fp32_params = self.fp32_params
+
+    EMA.__init__ = init
+
+
+def load_on_every_rank(task_cfg):
+    """Have each rank read checkpoints itself.
+
+    fairseq reads on rank 0 and broadcasts; that pickles a class which ``weights_only`` refuses and
+    drops the metadata of the state dict, where the masks are. All ranks need to see the file.
+
+    Args:
+        task_cfg: the task's config node inside the full config.
+    """
+    root = task_cfg._get_parent() if hasattr(task_cfg, "_get_parent") else None
+    if root is not None and root.distributed_training.distributed_world_size > 1:
+        root.checkpoint.load_checkpoint_on_all_dp_ranks = True
+
+
+def forget_best():
+    """Let the search for the best checkpoint, and the patience of early stopping, begin anew.
+
+    fairseq keeps both as function attributes. A dense model's loss is no yardstick for a pruned
+    one: without this ``checkpoint_best.pt`` would stay the dense model's.
+    """
+    for module, function in (("fairseq.checkpoint_utils", "save_checkpoint"), ("fairseq_cli.train", "should_stop_early")):
+        holder = getattr(sys.modules.get(module), function, None)
+        if hasattr(holder, "best"):
+            del holder.best
+
+
+class _Refused(argparse.Action):
+    def __call__(self, parser, namespace, values, option_string=None):
+        parser.exit(2, f"{option_string}: means TPU in this fairseq; use --fp16 or --amp, e.g. --amp\n")
+
+
+def refuse_bf16(parser):
+    """``--bf16`` implies ``--tpu`` in fairseq 0.12 and dies in a missing import; say so instead.
+
+    Args:
+        parser: the parser fairseq is filling, before it parses for good.
+    """
+    for option in ("--bf16", "--memory-efficient-bf16"):
+        if option in parser._option_string_actions:
+            parser._option_string_actions[option] = _Refused([option], "bf16", nargs=0)

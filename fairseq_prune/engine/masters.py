@@ -1,0 +1,85 @@
+"""Where a parameter's value and its moments live, in every kind of fairseq optimizer.
+
+Plain fp32 and AMP step the model's own parameters. ``FP16Optimizer`` steps fp32 masters and copies
+them over the model, so a mask on the model alone is undone by the next step: the masters are a
+list aligned with the parameters, or (by default) one flat vector for all of them.
+"""
+
+from dataclasses import dataclass
+from typing import Optional
+
+import torch
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where the optimizer keeps one parameter.
+
+    Args:
+        key: what the torch optimizer steps: the parameter, its fp32 copy, or the flat vector.
+        offset: first element inside a flat vector (count); None otherwise.
+    """
+
+    key: torch.Tensor
+    offset: Optional[int] = None
+
+    def view(self, tensor, shape):
+        """The part of a tensor shaped like ``key`` that belongs to the parameter."""
+        if self.offset is None:
+            return tensor
+        return tensor[self.offset : self.offset + shape.numel()].view(shape)
+
+
+def homes(optimizer):
+    """Find the master of every parameter that has one.
+
+    Args:
+        optimizer: a ``FairseqOptimizer`` or a wrapper of one.
+
+    Returns:
+        dict of model parameter -> :class:`Home`; a parameter that is not in it is its own master.
+    """
+    masters = getattr(optimizer, "fp32_params", None)
+    if masters is None:
+        return {}
+    if isinstance(masters, dict):
+        return _flat_homes(optimizer.fp16_params, masters)
+    return {p: Home(master) for p, master in zip(optimizer.fp16_params, masters)}
+
+
+def _flat_homes(parameters, flat_by_device):
+    """Parameters lie one after the other in the vector of their device."""
+    found, offsets = {}, dict.fromkeys(flat_by_device, 0)
+    for p in parameters:
+        device = p.device.index if p.device.index in flat_by_device else next(iter(flat_by_device))
+        found[p] = Home(flat_by_device[device], offsets[device])
+        offsets[device] += p.numel()
+    return found
+
+
+def values_of(parameter, masters):
+    """All tensors that hold the parameter's value, master first, shaped like it."""
+    home = masters.get(parameter)
+    if home is None:
+        return [parameter.data]
+    return [home.view(home.key.data, parameter.shape), parameter.data]
+
+
+def moments_of(parameter, masters, optimizer):
+    """Views of the optimizer's running statistics, shaped like the parameter.
+
+    Args:
+        parameter: a model parameter.
+        masters: from :func:`homes`.
+        optimizer: the fairseq optimizer; its torch optimizer holds the state.
+
+    Returns:
+        list of tensors; empty before the first step. Factored statistics (Adafactor) are left out.
+    """
+    home = masters.get(parameter, Home(parameter))
+    state = optimizer.optimizer.state.get(home.key, {})
+    return [
+        home.view(value, parameter.shape)
+        for value in state.values()
+        if torch.is_tensor(value) and value.shape == home.key.shape
+    ]

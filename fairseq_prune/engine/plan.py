@@ -1,0 +1,166 @@
+"""A pruning plan: the options of a run, resolved against its method and checked."""
+
+from dataclasses import dataclass, replace
+from typing import Optional
+
+from ..pruning.budget import parse_target
+from ..pruning.importance import IMPORTANCES
+from ..pruning.methods import METHODS
+from ..pruning.schedule import Schedule, When
+from ..pruning.scope import SCOPES
+from ..pruning.units import parse_units
+from .recipe import read_patterns, read_stages
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run removes and when. Built by :func:`make_plan`.
+
+    Args:
+        method: name in :data:`~fairseq_prune.pruning.methods.METHODS`.
+        units: e.g. ``"weight"``.
+        importance: name in the table of importances; None where nothing is removed.
+        scope: name in the table of scopes.
+        target: dict of group pattern -> fraction removed, in [0, 1).
+        stages: dict of stage name -> patterns.
+        schedule: when; None where nothing is removed.
+        include: patterns added to the prunable set.
+        skip: patterns left dense.
+        seed: of random choices.
+    """
+
+    method: str = "none"
+    units: str = "weight"
+    importance: Optional[str] = None
+    scope: str = "global"
+    target: Optional[dict] = None
+    stages: Optional[dict] = None
+    schedule: Optional[Schedule] = None
+    include: tuple = ()
+    skip: tuple = ()
+    seed: int = 1
+
+    @property
+    def prunes(self):
+        """True if the run removes anything itself."""
+        return self.schedule is not None
+
+    def plain(self):
+        """The plan as plain values, to store in a checkpoint and compare on a resume."""
+        return {
+            "method": self.method,
+            "units": self.units,
+            "importance": self.importance,
+            "scope": self.scope,
+            "target": _joined(self.target),
+            "stages": _joined(self.stages),
+            "schedule": self.schedule and str(self.schedule),
+            "include": ",".join(self.include),
+            "skip": ",".join(self.skip),
+        }
+
+
+def _joined(mapping):
+    return ";".join(f"{key}={value}" for key, value in (mapping or {}).items())
+
+
+_METHOD_ANSWERS = ("units", "importance", "scope", "schedule")
+
+
+def make_plan(options, seed=1):
+    """Fill a method's answers with the user's options.
+
+    Args:
+        options: dict of option name without ``prune_`` -> value; only what was given.
+        seed: of random choices.
+
+    Returns:
+        A checked :class:`Plan`.
+
+    Raises:
+        ValueError: naming the option, the value and a valid example.
+    """
+    name = options.get("method", "none")
+    method = METHODS[name]
+    if not method.prunes:
+        for option in sorted(set(options) - {"method"}):
+            raise ValueError(
+                f"--prune-{option} {options[option]}: --prune-method {name} removes nothing; "
+                "add e.g. --prune-method magnitude"
+            )
+        return Plan(name, seed=seed)
+    if "target" not in options:
+        raise ValueError(f"--prune-method {name} needs --prune-target, e.g. --prune-target 0.8")
+    answers = replace(method, **{k: options[k] for k in _METHOD_ANSWERS if k in options})
+    plan = Plan(
+        method=name,
+        units=answers.units,
+        importance=answers.importance,
+        scope=answers.scope,
+        target=parse_target(options["target"]),
+        stages=read_stages(options.get("stages", {})),
+        schedule=_schedule(answers.schedule, options),
+        include=read_patterns(options.get("include", ())),
+        skip=read_patterns(options.get("skip", ())),
+        seed=seed,
+    )
+    parse_units(plan.units), IMPORTANCES[plan.importance], SCOPES[plan.scope]  # unknown names raise
+    if plan.stages and plan.scope != "stage":
+        raise ValueError(f"--prune-stages needs --prune-scope stage, got --prune-scope {plan.scope}")
+    return plan
+
+
+def _schedule(shape, options):
+    times = {}
+    for option in ("start", "end", "every"):
+        if option in options:
+            try:
+                times[option] = When.parse(options[option])
+            except ValueError as error:
+                raise ValueError(f"--prune-{option}: {error}") from None
+    return Schedule(shape, times.get("start", When(0, "up")), times.get("end"), times.get("every"))
+
+
+def check_reachable(schedule, max_epoch=0, max_update=0, batches_per_epoch=None, update_freq=(1,)):
+    """Refuse a schedule whose last event the run never sees.
+
+    An event happens before the update that follows it, so at least one update has to remain.
+
+    Args:
+        schedule: the :class:`~fairseq_prune.pruning.schedule.Schedule`.
+        max_epoch: the run's last epoch; 0 means no limit.
+        max_update: the run's last update; 0 means no limit.
+        batches_per_epoch: batches of one rank (count); None while unknown.
+        update_freq: batches in an update, for each epoch; the last stands for all later ones.
+
+    Raises:
+        ValueError: naming the option and a value that would do.
+    """
+    option = "--prune-end" if schedule.end else "--prune-start"
+    limit = {"ep": max_epoch, "up": max_update}[schedule.unit]
+    name = {"ep": "--max-epoch", "up": "--max-update"}[schedule.unit]
+    if not limit and batches_per_epoch:
+        if schedule.unit == "up" and max_epoch:
+            limit = sum(_updates_in(e, batches_per_epoch, update_freq) for e in range(1, max_epoch + 1))
+            name = f"--max-epoch {max_epoch}, which gives"
+        elif schedule.unit == "ep" and max_update:
+            limit = _epochs_begun(max_update, batches_per_epoch, update_freq)
+            name = f"--max-update {max_update}, which begins epoch"
+    if limit and schedule.last >= limit:
+        raise ValueError(
+            f"{option} {schedule.last}{schedule.unit} is not reached before the end of the run ({name} {limit}); "
+            f"give at most {option} {max(limit - 1, 0)}{schedule.unit}"
+        )
+
+
+def _updates_in(epoch, batches, update_freq):
+    frequency = update_freq[min(epoch, len(update_freq)) - 1]
+    return -(-batches // frequency)
+
+
+def _epochs_begun(updates, batches, update_freq):
+    epoch = 0
+    while updates > 0:
+        epoch += 1
+        updates -= _updates_in(epoch, batches, update_freq)
+    return epoch

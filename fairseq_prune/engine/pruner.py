@@ -1,0 +1,228 @@
+"""The pruner: one model's plan, masks and position in the schedule."""
+
+import logging
+
+import torch
+
+from ..compat import forget_best
+from ..pruning.budget import targets_for
+from ..pruning.decide import decide
+from ..pruning.enforce import mask_tensor
+from ..pruning.importance import IMPORTANCES
+from ..pruning.masks import checksum, pack_mask
+from ..pruning.prunable import find_prunables
+from ..pruning.scope import SCOPES
+from ..pruning.units import parse_units
+from . import ranks
+from .masters import homes, moments_of, values_of
+from .plan import Plan
+from .travel import let_masks_travel
+
+logger = logging.getLogger(__name__)
+
+
+class Pruner:
+    """Decides at the events of its plan's schedule, and enforces its masks after every step.
+
+    Args:
+        model: the ``nn.Module`` to prune. Weights loaded into it later bring their masks along.
+        plan: what to remove and when; the default removes nothing and keeps what is removed.
+
+    Attributes:
+        masks: dict of parameter name -> bool; True = keep. Tensors that are whole have none.
+        fraction_removed: of the prunable set, by the masks (float in [0, 1)).
+        events_done: events of the schedule that have happened (count).
+
+    Raises:
+        ValueError: a pattern matches nothing, a tensor has no such units, or a target no group.
+    """
+
+    def __init__(self, model, plan=None):
+        self.plan = plan or Plan()
+        self.events_done = 0
+        self._model = model
+        self._parameters = dict(model.named_parameters())
+        self._prunables = find_prunables(model, self.plan.include, self.plan.skip)
+        self._groups = SCOPES[self.plan.scope](self._prunables, self.plan.stages)
+        if self.plan.prunes:
+            self._units = parse_units(self.plan.units)
+            for p in self._prunables:
+                self._check_units(p)
+            self._targets = targets_for(self._groups, self.plan.target)
+        self._hold({})
+        let_masks_travel(model, self.packed_masks, self.adopt)
+
+    def adopt(self, masks):
+        """Take over the masks of weights that were just loaded.
+
+        Raises:
+            ValueError: a mask fits no parameter.
+        """
+        for name, keep in masks.items():
+            if name not in self._parameters or self._parameters[name].shape != keep.shape:
+                raise ValueError(f"the checkpoint masks {name} {list(keep.shape)}, which the model does not have")
+        self._hold(masks)
+
+    def packed_masks(self):
+        """The masks as plain values; packed once after each change."""
+        if self._packed is None:
+            self._packed = {name: pack_mask(keep) for name, keep in self.masks.items()}
+        return self._packed
+
+    def check_targets(self):
+        """Refuse a target below what is already removed. Called once the weights are loaded.
+
+        Raises:
+            ValueError: naming the group; removed weights are never revived.
+        """
+        if not self.plan.prunes or self.events_done:
+            return
+        for group, members in self._groups.items():
+            removed, total = self._count(members)
+            if removed > round(self._targets[group] * total):
+                raise ValueError(
+                    f"--prune-target {self._targets[group]}: {removed / total:.4f} of {group!r} is removed already; "
+                    f"give at least that, or keep it with --prune-method none"
+                )
+
+    def before_update(self, optimizer, epochs, updates, ema_model=None):
+        """Prune if an event is due. Called before the first forward pass of an update.
+
+        Args:
+            optimizer: the fairseq optimizer.
+            epochs: completed epochs (count).
+            updates: completed updates (count).
+            ema_model: fairseq's moving-average copy of the model, if the run keeps one.
+
+        Raises:
+            ValueError: the run begins after the end of its schedule.
+        """
+        if not self.plan.prunes:
+            return
+        position = {"ep": epochs, "up": updates}[self.plan.schedule.unit]
+        event = self.plan.schedule.events_by(position)
+        if event <= self.events_done:
+            return
+        if self.events_done == 0 and 1 < event == self.plan.schedule.num_events:
+            raise ValueError(
+                f"--prune-end {self.plan.schedule.end}: the run begins at {position}{self.plan.schedule.unit}, past its "
+                f"schedule; times count from update 0 of the first run, e.g. --prune-start {position}{self.plan.schedule.unit}"
+            )
+        self._prune(event, optimizer, ema_model)
+        self.events_done = event
+        logger.info(self._describe(event, epochs, updates))
+
+    def after_step(self, optimizer):
+        """Put the removed weights back to zero, in the fp32 masters and the model."""
+        if self.masks:
+            self._mask_values(homes(optimizer))
+
+    def state(self):
+        """The position in the schedule, as plain values. Masks travel with the weights."""
+        return {"events_done": self.events_done, "plan": self.plan.plain()}
+
+    def load_state(self, state):
+        """Take up the position of an interrupted run.
+
+        Raises:
+            ValueError: the interrupted run had another plan.
+        """
+        if not self.plan.prunes:
+            return
+        before = state["plan"]
+        for name, value in self.plan.plain().items():
+            if before["schedule"] and before.get(name) != value:
+                raise ValueError(
+                    f"--prune-{name} {value}: the interrupted run had {before.get(name)}; resume with the same "
+                    "options, or prune further with --finetune-from-model and a new --save-dir"
+                )
+        self.events_done = state["events_done"]
+
+    def _check_units(self, prunable):
+        try:
+            self._units.check(prunable.parameter.shape)
+        except ValueError as error:
+            raise ValueError(
+                f"--prune-units {self.plan.units}: {prunable.name}: {error}; leave it out, "
+                f"e.g. --prune-skip '{prunable.name}'"
+            ) from None
+
+    def _prune(self, event, optimizer, ema_model):
+        masters = homes(optimizer)
+        fraction = self.plan.schedule.fraction_at(event)
+        masks = dict(self.masks)
+        generator = torch.Generator().manual_seed(self.plan.seed)
+        for group, members in self._groups.items():
+            keeps = decide(
+                members, fraction * self._targets[group], self._units, lambda p: self._score(p, generator), self.masks
+            )
+            for p in members:
+                masks.update(p.masks_for(keeps[p.name]))
+        ranks.require_equal(checksum(masks), "pruning masks", next(iter(self._parameters.values())).device)
+        self._rescale_norms(masks, masters)
+        self._hold(masks)
+        self._mask_values(masters)
+        self._mask_moments(masters, optimizer)
+        if ema_model is not None:
+            self._mask_ema(ema_model)
+        forget_best()
+
+    def _score(self, prunable, generator):
+        scores = IMPORTANCES[self.plan.importance](prunable.weight(), self._units, generator)
+        return ranks.average(scores)
+
+    def _rescale_norms(self, masks, masters):
+        """Keep the surviving weights of weight-normalised layers as they are."""
+        for p in self._prunables:
+            if p.scale and p.name in masks:
+                scale = p.scale.rescaled(p.parameter.detach(), masks[p.name])
+                for value in values_of(p.scale.parameter, masters):
+                    value.copy_(scale)
+
+    def _hold(self, masks):
+        self.masks = masks
+        self._packed = None
+        removed, total = self._count(self._prunables)
+        self.fraction_removed = removed / total
+
+    def _keep(self, name):
+        """The mask of a parameter, moved once to where the parameter lives."""
+        device = self._parameters[name].device
+        if self.masks[name].device != device:
+            self.masks[name] = self.masks[name].to(device)
+        return self.masks[name]
+
+    def _mask_values(self, masters):
+        for name in self.masks:
+            for value in values_of(self._parameters[name], masters):
+                mask_tensor(value, self._keep(name))
+
+    def _mask_moments(self, masters, optimizer):
+        for name in self.masks:
+            for moment in moments_of(self._parameters[name], masters, optimizer):
+                mask_tensor(moment, self._keep(name))
+
+    def _mask_ema(self, ema_model):
+        """Mask the moving average and its fp32 copies, which go by every alias."""
+        averages = dict(ema_model.named_parameters(remove_duplicate=False))
+        aliases = {id(p): name for name, p in self._parameters.items()}
+        for alias, parameter in self._model.named_parameters(remove_duplicate=False):
+            name = aliases[id(parameter)]
+            if name in self.masks:
+                for copy in (averages[alias].data, getattr(ema_model, "ema_fp32_params", {}).get(alias)):
+                    if copy is not None:
+                        mask_tensor(copy, self._keep(name))
+
+    def _count(self, prunables):
+        keeps = [p.mask_in(self.masks) for p in prunables]
+        removed = sum(k.numel() - int(torch.count_nonzero(k)) for k in keeps if k is not None)
+        return removed, sum(p.parameter.numel() for p in prunables)
+
+    def _describe(self, event, epochs, updates):
+        parts = [(r / t, name) for name, (r, t) in ((p.name, self._count([p])) for p in self._prunables)]
+        (low, least), (high, most) = min(parts), max(parts)
+        return (
+            f"pruning event {event}/{self.plan.schedule.num_events} after {epochs} epochs, {updates} updates: "
+            f"{self.fraction_removed:.4f} of {self._count(self._prunables)[1]:,} weights removed "
+            f"(least {low:.2f} {least}, most {high:.2f} {most}; masks {checksum(self.masks):08x})"
+        )

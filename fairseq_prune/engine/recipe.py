@@ -1,0 +1,68 @@
+"""Recipes: the ``--prune-*`` options as a YAML file."""
+
+import yaml
+
+from ..pruning.registry import nearest
+
+
+def read_recipe(path, known):
+    """Read a recipe.
+
+    Args:
+        path: a flat YAML file; keys are option names (``prune-target`` or ``prune_target``).
+        known: option names without ``prune_``.
+
+    Returns:
+        dict of option name without ``prune_`` -> value.
+
+    Raises:
+        ValueError: no such file, not a mapping, or an unknown key.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            content = yaml.safe_load(file)
+    except OSError as error:
+        raise ValueError(f"--prune-recipe {path}: {error.strerror}; give e.g. recipes/magnitude-80.yaml") from None
+    except yaml.YAMLError as error:
+        raise ValueError(f"--prune-recipe {path}: not YAML, {str(error).splitlines()[0]}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"--prune-recipe {path}: write one 'prune-target: 0.8' a line")
+    options = {}
+    for key, value in content.items():
+        name = str(key).replace("-", "_").removeprefix("prune_")
+        if name not in known:
+            spelt = [f"prune-{k}" for k in known]
+            raise ValueError(f"--prune-recipe {path}: unknown key {key!r}{nearest(key, spelt)}; e.g. prune-target: 0.8")
+        options[name] = value
+    return options
+
+
+def read_patterns(given):
+    """Patterns from ``'*.fc1.*,*embed*'`` or a list.
+
+    Returns:
+        tuple of str.
+    """
+    parts = given.split(",") if isinstance(given, str) else given
+    return tuple(part.strip() for part in parts if part.strip())
+
+
+def read_stages(given):
+    """Named groups from ``'embed=*embed*;ffn=*fc1*,*fc2*'`` or a mapping.
+
+    Returns:
+        dict of stage name -> tuple of patterns.
+
+    Raises:
+        ValueError: a part without ``=``, or an empty one.
+    """
+    if isinstance(given, str):
+        pairs = [part.split("=", 1) for part in given.split(";") if part.strip()]
+        if any(len(pair) != 2 for pair in pairs):
+            raise ValueError(f"--prune-stages {given}: write e.g. 'embed=*embed*;ffn=*fc1*,*fc2*'")
+        given = dict(pairs)
+    stages = {str(name).strip(): read_patterns(patterns) for name, patterns in given.items()}
+    for name, patterns in stages.items():
+        if not patterns:
+            raise ValueError(f"--prune-stages: {name!r} has no pattern; write e.g. 'ffn=*fc1*,*fc2*'")
+    return stages

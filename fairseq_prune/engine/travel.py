@@ -1,0 +1,42 @@
+"""Masks travel with the weights, in the metadata of the state dict.
+
+``state_dict()`` carries an extra dict, ``_metadata``, that torch saves and hands to load hooks and
+that strict loading ignores. Masks kept there follow the weights wherever fairseq takes them
+(resume, ``--finetune-from-model``, EMA), and a pruned checkpoint stays an ordinary one that stock
+fairseq loads without this package.
+"""
+
+import weakref
+
+from ..pruning.masks import unpack_mask
+
+KEY = "prune_masks"
+
+
+def let_masks_travel(model, get_packed, adopt):
+    """Save masks with a model's weights and adopt those that weights bring along.
+
+    The hooks are plain closures, so a deep copy of the model (EMA) shares them; weights loaded
+    into such a copy are not the run's and are passed over.
+
+    Args:
+        model: ``nn.Module``.
+        get_packed: function -> dict of parameter name -> mask from
+            :func:`~fairseq_prune.pruning.masks.pack_mask`.
+        adopt: called with a dict of parameter name -> bool mask (CPU) whenever weights are loaded into the model; empty if
+            they came without masks.
+    """
+    own = weakref.ref(model)
+
+    def save(module, state_dict, prefix, local_metadata):
+        packed = get_packed()
+        if packed:
+            local_metadata[KEY] = packed
+
+    def load(module, state_dict, prefix, local_metadata, *_):
+        if module is own():
+            packed = local_metadata.get(KEY, {})
+            adopt({name: unpack_mask(mask) for name, mask in packed.items()})
+
+    model.register_state_dict_post_hook(save)
+    model.register_load_state_dict_pre_hook(load)

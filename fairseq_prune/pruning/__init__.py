@@ -1,0 +1,1 @@
+"""The science of pruning: torch and numpy only, usable without fairseq."""

@@ -1,0 +1,63 @@
+"""A given target: one fraction for all groups, or one for each by pattern."""
+
+import fnmatch
+
+from ..registry import nearest
+
+
+def parse_target(given):
+    """Read a target.
+
+    Args:
+        given: ``0.8``, ``"0.8"``, ``"ih=0.9,hh=0.5"``, or a dict of pattern -> fraction.
+
+    Returns:
+        dict of group pattern -> fraction removed, in [0, 1).
+
+    Raises:
+        ValueError: not a number, or outside [0, 1).
+    """
+    if isinstance(given, dict):
+        pairs = dict(given)
+    elif "=" in str(given):
+        pairs = dict(part.split("=", 1) for part in str(given).split(",") if "=" in part)
+        if len(pairs) != str(given).count(",") + 1:
+            raise ValueError(f"--prune-target {given}: write pattern=fraction pairs, e.g. 'ih=0.9,hh=0.5'")
+    else:
+        pairs = {"*": given}
+    return {pattern.strip(): _fraction(value) for pattern, value in pairs.items()}
+
+
+def targets_for(groups, target):
+    """Give every group its fraction; the first pattern that matches its name counts.
+
+    Args:
+        groups: group names.
+        target: dict of pattern -> fraction, from :func:`parse_target`.
+
+    Returns:
+        dict of group name -> fraction removed.
+
+    Raises:
+        ValueError: a group without a fraction, or a pattern that matches no group.
+    """
+    targets = {}
+    for group in groups:
+        matching = [pattern for pattern in target if fnmatch.fnmatchcase(group, pattern)]
+        if not matching:
+            raise ValueError(f"--prune-target gives no fraction for {group!r}; add e.g. '*=0.8' at the end")
+        targets[group] = target[matching[0]]
+    for pattern in target:
+        if not any(fnmatch.fnmatchcase(group, pattern) for group in groups):
+            raise ValueError(f"--prune-target: {pattern!r} matches no group{nearest(pattern, groups)}")
+    return targets
+
+
+def _fraction(value):
+    try:
+        fraction = float(value)
+    except (TypeError, ValueError):
+        fraction = -1.0
+    if not 0 <= fraction < 1:
+        raise ValueError(f"--prune-target {value}: give a fraction in [0, 1), e.g. 0.8 for 80 % removed")
+    return fraction

@@ -1,0 +1,5 @@
+"""How a decision is enforced."""
+
+from .mask import mask_tensor
+
+__all__ = ["mask_tensor"]

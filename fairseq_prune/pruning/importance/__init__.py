@@ -1,0 +1,10 @@
+"""What a unit is worth; higher means keep.
+
+An importance is a function ``(weight, units, generator) -> float32 scores [units]``. To add one:
+a module here with the function, registered in :data:`IMPORTANCES`, and an import below.
+"""
+
+from . import magnitude, random  # noqa: F401  (they register)
+from .base import IMPORTANCES
+
+__all__ = ["IMPORTANCES"]

@@ -1,0 +1,5 @@
+"""The table of importances."""
+
+from ..registry import Registry
+
+IMPORTANCES = Registry("importance")

@@ -1,0 +1,28 @@
+"""Worth by size: Han et al. 2015 (arXiv:1506.02626); for units, Li et al. 2017 (arXiv:1608.08710).
+
+Units are compared by their mean, not their sum, so that long and short rows of different
+tensors can stand in one ranking. Within one tensor, or for single weights, the order is the same.
+"""
+
+from .base import IMPORTANCES
+
+
+@IMPORTANCES.add("magnitude", "magnitude_l1")
+def magnitude_l1(weight, units, generator=None):
+    """Mean absolute weight of each unit.
+
+    Args:
+        weight: parameter, any shape and float dtype.
+        units: the :class:`~fairseq_prune.pruning.units.Units` that leave together.
+        generator: not used.
+
+    Returns:
+        float32 [units].
+    """
+    return units.pool(weight.float().abs())
+
+
+@IMPORTANCES.add("magnitude_l2")
+def magnitude_l2(weight, units, generator=None):
+    """Root of the mean squared weight of each unit; arguments as :func:`magnitude_l1`."""
+    return units.pool(weight.float().square()).sqrt()

@@ -1,0 +1,42 @@
+"""Masks as data: bool, True = keep, named after their parameter."""
+
+import math
+import zlib
+
+import numpy as np
+import torch
+
+
+def pack_mask(keep):
+    """Pack a mask to one bit an element, for checkpoints.
+
+    Args:
+        keep: bool tensor of any shape.
+
+    Returns:
+        dict of plain values: ``shape`` (list of int) and ``keep`` (uint8, on the CPU).
+    """
+    bits = np.packbits(keep.cpu().numpy().reshape(-1))
+    return {"shape": list(keep.shape), "keep": torch.from_numpy(bits)}
+
+
+def unpack_mask(packed):
+    """Undo :func:`pack_mask`.
+
+    Raises:
+        ValueError: the bits do not fill the shape.
+    """
+    count = math.prod(packed["shape"])
+    if packed["keep"].numel() != math.ceil(count / 8):
+        raise ValueError(f"a mask of {packed['keep'].numel()} bytes does not fit shape {packed['shape']}")
+    bits = np.unpackbits(packed["keep"].numpy(), count=count)
+    return torch.from_numpy(bits.astype(bool)).view(packed["shape"])
+
+
+def checksum(masks):
+    """CRC-32 over names and bits; equal masks on every rank have equal checksums."""
+    crc = 0
+    for name in sorted(masks):
+        crc = zlib.crc32(name.encode(), crc)
+        crc = zlib.crc32(pack_mask(masks[name])["keep"].numpy().tobytes(), crc)
+    return crc

@@ -1,0 +1,33 @@
+"""What a method is: its answers to the questions of the vocabulary."""
+
+from dataclasses import dataclass
+from typing import Optional
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row of :data:`~fairseq_prune.pruning.methods.METHODS`.
+
+    Every answer names an entry in the table of its room. It is a default: the option of the same
+    name overrides it.
+
+    Args:
+        summary: one line for ``--help`` and the docs.
+        source: paper.
+        units: what leaves together, e.g. ``"weight"`` or ``"block:4x4"``.
+        importance: what a unit is worth; None where nothing is removed.
+        scope: compared with whom.
+        schedule: when, and how much by then.
+    """
+
+    summary: str
+    source: str
+    units: str = "weight"
+    importance: Optional[str] = None
+    scope: str = "global"
+    schedule: str = "once"
+
+    @property
+    def prunes(self):
+        """True if the method removes anything; False if it only keeps what is removed."""
+        return self.importance is not None

@@ -1,0 +1,106 @@
+"""What can be pruned in a model: its tensors, each once, under all their names."""
+
+import fnmatch
+from dataclasses import dataclass
+from typing import Optional
+
+import torch
+
+from .registry import nearest
+from .weight_norm import WeightNormScale, find_scales
+
+
+@dataclass(frozen=True)
+class Prunable:
+    """One parameter of a model.
+
+    Args:
+        name: its first name in ``model.named_parameters()``; masks go by it.
+        aliases: all its names; more than one when modules share it.
+        parameter: the parameter itself.
+        scale: the scale that multiplies it, where it is weight-normalised.
+    """
+
+    name: str
+    aliases: tuple
+    parameter: torch.nn.Parameter
+    scale: Optional[WeightNormScale] = None
+
+    def matches(self, pattern):
+        """True if the shell pattern matches any of the names."""
+        return any(fnmatch.fnmatchcase(alias, pattern) for alias in self.aliases)
+
+    def weight(self):
+        """The weight that the layer multiplies with, detached (shape of the parameter)."""
+        value = self.parameter.detach()
+        return self.scale.effective(value) if self.scale else value
+
+    def mask_in(self, masks):
+        """The mask of :meth:`weight` that a dict of masks amounts to; None where nothing is removed."""
+        keep = masks.get(self.name)
+        if self.scale and self.scale.name in masks:
+            alive = masks[self.scale.name].expand_as(self.parameter)
+            return alive if keep is None else keep & alive
+        return keep
+
+    def masks_for(self, keep):
+        """The masks of the stored parameters, by name, that make up a mask of :meth:`weight`.
+
+        Tensors of which nothing is removed need none and get none.
+        """
+        masks = {self.name: keep}
+        if self.scale:
+            masks[self.name], masks[self.scale.name] = self.scale.split_mask(keep)
+        return {name: mask for name, mask in masks.items() if not mask.all()}
+
+
+def find_prunables(model, include=(), skip=()):
+    """List the prunable set of a model.
+
+    By default all parameters of two or more dimensions, embeddings included; a weight-normalised
+    layer counts by its directions. Shared parameters are listed once.
+
+    Args:
+        model: ``nn.Module``.
+        include: shell patterns of parameters to add, e.g. biases.
+        skip: shell patterns of parameters to leave dense; wins over ``include``.
+
+    Returns:
+        list of :class:`Prunable`, in the order of ``model.named_parameters()``.
+
+    Raises:
+        ValueError: a pattern matches no parameter, or nothing is left to prune.
+    """
+    scales = find_scales(model)
+    scale_names = {scale.name for scale in scales.values()}
+    everything = [
+        Prunable(aliases[0], tuple(aliases), parameter, scales.get(aliases[0]))
+        for parameter, aliases in _names_by_parameter(model)
+        if aliases[0] not in scale_names
+    ]
+    for option, patterns in (("--prune-include", include), ("--prune-skip", skip)):
+        for pattern in patterns:
+            _check_pattern(option, pattern, everything)
+    chosen = [
+        p
+        for p in everything
+        if (p.parameter.dim() >= 2 or any(map(p.matches, include))) and not any(map(p.matches, skip))
+    ]
+    if not chosen:
+        raise ValueError(f"nothing is left to prune with --prune-skip '{','.join(skip)}'; see --prune-include")
+    return chosen
+
+
+def _names_by_parameter(model):
+    names = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        names.setdefault(parameter, []).append(name)
+    return names.items()
+
+
+def _check_pattern(option, pattern, prunables):
+    if not any(p.matches(pattern) for p in prunables):
+        names = [alias for p in prunables for alias in p.aliases]
+        raise ValueError(
+            f"{option} {pattern}: matches no parameter{nearest(pattern, names)}; write e.g. '{names[0]}' or '*.fc1.weight'"
+        )

@@ -1,0 +1,88 @@
+"""Exact selection: remove so many units, whatever the ties.
+
+A threshold compare removes too few or too many when scores repeat (zero filters, half
+precision). Everything here ranks by (score, index): among equal scores the lowest index leaves
+first, so ranks that hold equal scores pick the same units.
+"""
+
+import numpy as np
+import torch
+
+
+def drop_lowest(scores, num_drop):
+    """Mask the ``num_drop`` smallest scores in linear time.
+
+    Selects the boundary score, drops everything below it, and fills up with the first of its
+    ties. Equal to :func:`drop_lowest_by_ranking` in every element.
+
+    Args:
+        scores: importance [n], any float dtype; higher means keep; -inf means already removed.
+            Not modified.
+        num_drop: units to remove, ``0 <= num_drop <= n``.
+
+    Returns:
+        Bool [n] on the scores' device; True = keep.
+
+    Raises:
+        ValueError: ``num_drop`` out of range, or a score is NaN.
+    """
+    _check(scores, num_drop)
+    if num_drop == 0:
+        return torch.ones_like(scores, dtype=torch.bool)
+    boundary = _kth_smallest(scores, num_drop)
+    keep = scores > boundary
+    surplus = scores.numel() - int(torch.count_nonzero(keep)) - num_drop
+    if surplus:
+        ties = (scores == boundary).nonzero().flatten()
+        keep[ties[ties.numel() - surplus :]] = True
+    return keep
+
+
+def drop_lowest_by_ranking(scores, num_drop):
+    """The definition that :func:`drop_lowest` is held to: a stable sort, first ``num_drop`` leave."""
+    _check(scores, num_drop)
+    keep = torch.ones_like(scores, dtype=torch.bool)
+    keep[scores.argsort(stable=True)[:num_drop]] = False
+    return keep
+
+
+def drop_lowest_within(scores, sizes, budget):
+    """Mask the lowest-scored units of unequal size, removing at most ``budget`` weights.
+
+    Units leave in ranking order until the next one would exceed the budget, so a larger budget
+    always removes a superset.
+
+    Args:
+        scores: importance [n]; higher means keep; -inf means already removed.
+        sizes: weights in each unit, int64 [n].
+        budget: weights to remove at most (count), ``0 <= budget <= sizes.sum()``.
+
+    Returns:
+        Bool [n]; True = keep.
+
+    Raises:
+        ValueError: ``budget`` out of range, or a score is NaN.
+    """
+    if not 0 <= budget <= int(sizes.sum()):
+        raise ValueError(f"budget={budget} must lie in 0..{int(sizes.sum())}")
+    _check(scores, 0)
+    order = scores.argsort(stable=True)
+    num_drop = int((sizes[order].cumsum(0) <= budget).sum())
+    keep = torch.ones_like(scores, dtype=torch.bool)
+    keep[order[:num_drop]] = False
+    return keep
+
+
+def _kth_smallest(scores, k):
+    """The ``k``-th smallest score, 1-based; numpy's partition beats torch on the CPU."""
+    if scores.device.type != "cpu":
+        return scores.kthvalue(k).values
+    wide = scores if scores.dtype == torch.float64 else scores.float()
+    return float(np.partition(wide.numpy(), k - 1)[k - 1])
+
+
+def _check(scores, num_drop):
+    if not 0 <= num_drop <= scores.numel():
+        raise ValueError(f"num_drop={num_drop} must lie in 0..{scores.numel()}")
+    if scores.numel() and scores.min().isnan():  # min carries NaN, four times faster than isnan().any()
+        raise ValueError(f"{int(scores.isnan().sum())} of {scores.numel()} scores are NaN; did the loss diverge?")

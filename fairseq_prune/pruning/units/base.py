@@ -1,0 +1,51 @@
+"""The interface of unit kinds and how they are named on the command line."""
+
+from abc import ABC, abstractmethod
+
+from ..registry import Registry
+
+UNITS = Registry("units")
+
+
+class Units(ABC):
+    """A partition of a tensor's elements into units that are kept or removed whole."""
+
+    @classmethod
+    def parse(cls, argument):
+        """Build from what follows the colon in ``name:argument``.
+
+        Raises:
+            ValueError: the kind takes no argument, or cannot read it.
+        """
+        if argument:
+            raise ValueError(f"units {cls.__name__.lower()!r} take no argument, got {argument!r}")
+        return cls()
+
+    @abstractmethod
+    def check(self, shape):
+        """Raise ValueError if tensors of this shape have no such units."""
+
+    @abstractmethod
+    def sizes(self, shape):
+        """Weights in each unit: an int when all units are equal, else int64 [units]."""
+
+    @abstractmethod
+    def pool(self, values):
+        """Mean of ``values`` (any shape, float) over each unit: [units]."""
+
+    @abstractmethod
+    def spread(self, keep, shape):
+        """Turn a decision per unit, bool [units], into a mask of ``shape``."""
+
+
+def parse_units(text):
+    """Read ``row`` or ``block:4x4``.
+
+    Returns:
+        A :class:`Units`.
+
+    Raises:
+        ValueError: unknown kind or argument.
+    """
+    name, _, argument = text.partition(":")
+    return UNITS[name].parse(argument)

@@ -1,0 +1,1 @@
+"""Tasks that prune: any fairseq task wrapped by :func:`~fairseq_prune.tasks.prunable.prunable`."""

@@ -1,0 +1,100 @@
+"""What a fairseq task needs to prune. All calls into the pruner are here."""
+
+from fairseq.logging import metrics
+
+from ..compat import load_on_every_rank, refuse_bf16
+from ..engine.plan import Plan, check_reachable, make_plan
+from ..engine.pruner import Pruner
+from .errors import check_run, one_line_errors
+from .options import given_options
+
+
+class PruneMixin:
+    """Put before a fairseq task class whose config inherits :class:`~.options.PruneOptions`."""
+
+    uses_ema = True
+
+    plan = Plan()
+    pruner = None
+    _completed_epochs = 0
+
+    @classmethod
+    def add_args(cls, parser):
+        super().add_args(parser)
+        refuse_bf16(parser)
+
+    @classmethod
+    def setup_task(cls, cfg, from_checkpoint=False, **kwargs):
+        """Check the options, then set up the wrapped task.
+
+        A task rebuilt from a checkpoint only evaluates: it has no plan, and its training options
+        may name files of another machine.
+        """
+        if from_checkpoint:
+            return super().setup_task(cfg, **kwargs)
+        with one_line_errors():
+            plan = make_plan(given_options(cfg), cfg.prune_seed)
+            check_run(cfg, plan)
+        load_on_every_rank(cfg)
+        task = super().setup_task(cfg, **kwargs)
+        task.plan = plan
+        return task
+
+    def build_model(self, cfg, from_checkpoint=False):
+        model = super().build_model(cfg, from_checkpoint)
+        with one_line_errors():
+            self.pruner = Pruner(model, Plan() if from_checkpoint else self.plan)
+        return model
+
+    def load_dataset(self, split, *args, **kwargs):
+        try:
+            super().load_dataset(split, *args, **kwargs)
+        except FileNotFoundError as error:
+            raise SystemExit(f"DATA {self.cfg.data}: {error}; make it with fairseq-preprocess") from None
+
+    def get_batch_iterator(self, dataset, *args, **kwargs):
+        batches = super().get_batch_iterator(dataset, *args, **kwargs)
+        if self.plan.prunes and dataset is self.datasets.get(self.cfg.prune_train_subset):
+            self._check_length(batches)
+        return batches
+
+    def _check_length(self, batches):
+        """Refuse, now that the epoch's length is known, a schedule that the run cannot finish."""
+        continues = self.cfg.prune_restore_file != "checkpoint_last.pt"
+        if not continues and not self.has_sharded_data("train"):
+            with one_line_errors():
+                check_reachable(
+                    self.plan.schedule,
+                    self.cfg.prune_max_epoch,
+                    self.cfg.prune_max_update,
+                    len(batches),
+                    self.cfg.prune_update_freq,
+                )
+
+    def begin_epoch(self, epoch, model):
+        super().begin_epoch(epoch, model)
+        self._completed_epochs = epoch - 1
+        with one_line_errors():
+            self.pruner.check_targets()
+
+    def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False, **ema):
+        with one_line_errors():
+            self.pruner.before_update(optimizer, self._completed_epochs, update_num, ema.get("ema_model"))
+        passed_on = ema if getattr(super(), "uses_ema", False) else {}
+        return super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad, **passed_on)
+
+    def optimizer_step(self, optimizer, model, update_num):
+        super().optimizer_step(optimizer, model, update_num)
+        self.pruner.after_step(optimizer)
+
+    def get_checkpoint_dict(self):
+        return {type(self).__name__: self.pruner.state()}
+
+    def set_checkpoint_dict(self, state):
+        with one_line_errors():
+            self.pruner.load_state(state)
+
+    def reduce_metrics(self, logging_outputs, criterion):
+        super().reduce_metrics(logging_outputs, criterion)
+        if self.pruner.masks:
+            metrics.log_scalar("removed", self.pruner.fraction_removed, weight=0, round=4, priority=250)

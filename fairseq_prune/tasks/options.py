@@ -1,0 +1,70 @@
+"""The ``--prune-*`` options. Mind anchors (iv) 20: fairseq turns this dataclass into a parser."""
+
+from dataclasses import dataclass, field
+from typing import List, Optional
+
+from fairseq.dataclass import FairseqDataclass
+from fairseq.tasks import FairseqTask  # noqa: F401  (fairseq.dataclass is incomplete without it)
+from omegaconf import II
+
+from ..engine.recipe import read_recipe
+
+_WHEN = "'4ep' after 4 epochs, '500up' after 500 updates"
+
+
+def _option(text):
+    return field(default=None, metadata={"help": text})
+
+
+@dataclass
+class PruneOptions(FairseqDataclass):
+    """What every pruning task understands; None means not given."""
+
+    prune_method: Optional[str] = _option("none (default: keep what is removed), magnitude, random")
+    prune_target: Optional[str] = _option(
+        "fraction of the prunable weights to remove by the end, in [0, 1); by group: 'ih=0.9,hh=0.5'"
+    )
+    prune_units: Optional[str] = _option("what leaves together: weight (default), row, column, block[:4x4]")
+    prune_importance: Optional[str] = _option("what is kept: magnitude (L1), magnitude_l2, random")
+    prune_scope: Optional[str] = _option("compared with whom: global (default), layer, stage")
+    prune_stages: Optional[str] = _option("groups of --prune-scope stage: 'embed=*embed*;ffn=*fc1*,*fc2*'")
+    prune_schedule: Optional[str] = _option(
+        "once (default, at --prune-start), or linear or cubic from --prune-start to --prune-end"
+    )
+    prune_start: Optional[str] = _option(f"first pruning event, default 0up: {_WHEN}")
+    prune_end: Optional[str] = _option(f"last pruning event of linear and cubic: {_WHEN}")
+    prune_every: Optional[str] = _option("interval between events, default a tenth of the way, e.g. 100up")
+    prune_include: Optional[str] = _option("comma-separated name patterns to prune as well, e.g. '*.bias'")
+    prune_skip: Optional[str] = _option("comma-separated name patterns left dense, e.g. '*embed*'")
+    prune_recipe: Optional[str] = _option("YAML file of these options; the command line wins")
+
+    prune_seed: int = II("common.seed")
+    prune_max_epoch: int = II("optimization.max_epoch")
+    prune_max_update: int = II("optimization.max_update")
+    prune_update_freq: List[int] = II("optimization.update_freq")
+    prune_train_subset: str = II("dataset.train_subset")
+    prune_restore_file: str = II("checkpoint.restore_file")
+    prune_finetune_from_model: Optional[str] = II("checkpoint.finetune_from_model")
+    prune_ddp_backend: str = II("distributed_training.ddp_backend")
+
+
+NAMES = (
+    "method target units importance scope stages schedule start end every include skip".split()
+)
+
+
+def given_options(cfg):
+    """The options a run was given, on the command line or by its recipe.
+
+    Args:
+        cfg: config with the fields of :class:`PruneOptions`.
+
+    Returns:
+        dict of option name without ``prune_`` -> value.
+
+    Raises:
+        ValueError: the recipe is unreadable or has an unknown key.
+    """
+    options = read_recipe(cfg.prune_recipe, NAMES) if cfg.prune_recipe else {}
+    typed = {name: getattr(cfg, f"prune_{name}") for name in NAMES}
+    return {**options, **{name: value for name, value in typed.items() if value is not None}}

@@ -1,0 +1,9 @@
+"""Translation with pruning."""
+
+from fairseq.tasks.translation import TranslationConfig, TranslationTask
+
+from .prunable import prunable
+
+PruneTranslationConfig, PruneTranslationTask = prunable(
+    __name__, "prune_translation", TranslationConfig, TranslationTask
+)

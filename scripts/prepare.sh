@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Turns tokenised parallel text into a binarised corpus with a joint BPE.
+#
+#   scripts/prepare.sh TEXT OUT SRC TGT [BPE_MERGES]
+#
+# TEXT holds train.SRC, train.TGT, valid.SRC, valid.TGT and any number of
+# test*.SRC/test*.TGT, one sentence a line. OUT becomes a fairseq data folder
+# with one shared dictionary, and keeps the BPE codes. Needs fairseq-preprocess
+# and subword-nmt on PATH (source .venv/bin/activate).
+set -euo pipefail
+
+usage="usage: scripts/prepare.sh TEXT OUT SRC TGT [BPE_MERGES], e.g. scripts/prepare.sh corpus data-bin/corpus de en 6000"
+text=${1:?$usage} out=${2:?$usage} src=${3:?$usage} tgt=${4:?$usage} merges=${5:-6000}
+
+for split in train valid; do
+    for side in "$src" "$tgt"; do
+        [ -s "$text/$split.$side" ] || { echo "TEXT $text: no file $split.$side; $usage" >&2; exit 2; }
+    done
+done
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/prepare.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+mkdir -p "$work/bpe" "$work/bin"
+
+subword-nmt learn-joint-bpe-and-vocab --input "$text/train.$src" "$text/train.$tgt" -s "$merges" \
+    -o "$work/bin/bpe.codes" --write-vocabulary "$work/vocab.$src" "$work/vocab.$tgt"
+tests=""
+for file in "$text"/train."$src" "$text"/valid."$src" "$text"/test*."$src"; do
+    [ -e "$file" ] || continue
+    name=$(basename "$file" ".$src")
+    for side in "$src" "$tgt"; do
+        subword-nmt apply-bpe -c "$work/bin/bpe.codes" <"$text/$name.$side" >"$work/bpe/$name.$side"
+    done
+    case $name in test*) tests="$tests${tests:+,}$work/bpe/$name" ;; esac
+done
+fairseq-preprocess --source-lang "$src" --target-lang "$tgt" --joined-dictionary --workers 2 \
+    --trainpref "$work/bpe/train" --validpref "$work/bpe/valid" ${tests:+--testpref "$tests"} \
+    --destdir "$work/bin"
+
+mkdir -p "$(dirname "$out")"
+rm -rf "$out"
+mv "$work/bin" "$out"
+echo "binarised corpus in $out"
