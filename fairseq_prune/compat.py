@@ -152,7 +152,10 @@ def forget_best():
     fairseq keeps both as function attributes. A dense model's loss is no yardstick for a pruned
     one: without this ``checkpoint_best.pt`` would stay the dense model's.
     """
-    for module, function in (("fairseq.checkpoint_utils", "save_checkpoint"), ("fairseq_cli.train", "should_stop_early")):
+    for module, function in (
+        ("fairseq.checkpoint_utils", "save_checkpoint"),
+        ("fairseq_cli.train", "should_stop_early"),
+    ):
         holder = getattr(sys.modules.get(module), function, None)
         if hasattr(holder, "best"):
             del holder.best

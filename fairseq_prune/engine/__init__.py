@@ -1,1 +1,4 @@
-"""The life of a pruning run, between the science and fairseq's training loop."""
+"""The life of a pruning run, between the science and fairseq's training loop.
+
+:mod:`.mixin` is where fairseq calls in; :mod:`.pruner` decides and enforces.
+"""

@@ -44,7 +44,7 @@ def homes(optimizer):
         return {}
     if isinstance(masters, dict):
         return _flat_homes(optimizer.fp16_params, masters)
-    return {p: Home(master) for p, master in zip(optimizer.fp16_params, masters)}
+    return {p: Home(master) for p, master in zip(optimizer.fp16_params, masters, strict=True)}
 
 
 def _flat_homes(parameters, flat_by_device):

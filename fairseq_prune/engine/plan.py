@@ -6,7 +6,7 @@ from typing import Optional
 from ..pruning.budget import parse_target
 from ..pruning.importance import IMPORTANCES
 from ..pruning.methods import METHODS
-from ..pruning.schedule import Schedule, When
+from ..pruning.schedule import SHAPES, Schedule, When
 from ..pruning.scope import SCOPES
 from ..pruning.units import parse_units
 from .recipe import read_patterns, read_stages
@@ -81,7 +81,7 @@ def make_plan(options, seed=1):
         ValueError: naming the option, the value and a valid example.
     """
     name = options.get("method", "none")
-    method = METHODS[name]
+    method = _named("method", METHODS.__getitem__, name)
     if not method.prunes:
         for option in sorted(set(options) - {"method"}):
             raise ValueError(
@@ -104,20 +104,27 @@ def make_plan(options, seed=1):
         skip=read_patterns(options.get("skip", ())),
         seed=seed,
     )
-    parse_units(plan.units), IMPORTANCES[plan.importance], SCOPES[plan.scope]  # unknown names raise
+    _named("units", parse_units, plan.units)
+    _named("importance", IMPORTANCES.__getitem__, plan.importance)
+    _named("scope", SCOPES.__getitem__, plan.scope)
     if plan.stages and plan.scope != "stage":
         raise ValueError(f"--prune-stages needs --prune-scope stage, got --prune-scope {plan.scope}")
     return plan
 
 
+def _named(option, read, value):
+    """Read an option's value; the option's name goes before what is wrong with it."""
+    try:
+        return read(value)
+    except ValueError as error:
+        raise ValueError(f"--prune-{option} {value}: {error}") from None
+
+
 def _schedule(shape, options):
-    times = {}
-    for option in ("start", "end", "every"):
-        if option in options:
-            try:
-                times[option] = When.parse(options[option])
-            except ValueError as error:
-                raise ValueError(f"--prune-{option}: {error}") from None
+    _named("schedule", SHAPES.__getitem__, shape)
+    times = {
+        option: _named(option, When.parse, options[option]) for option in ("start", "end", "every") if option in options
+    }
     return Schedule(shape, times.get("start", When(0, "up")), times.get("end"), times.get("every"))
 
 
@@ -136,20 +143,23 @@ def check_reachable(schedule, max_epoch=0, max_update=0, batches_per_epoch=None,
     Raises:
         ValueError: naming the option and a value that would do.
     """
-    option = "--prune-end" if schedule.end else "--prune-start"
-    limit = {"ep": max_epoch, "up": max_update}[schedule.unit]
-    name = {"ep": "--max-epoch", "up": "--max-update"}[schedule.unit]
-    if not limit and batches_per_epoch:
-        if schedule.unit == "up" and max_epoch:
-            limit = sum(_updates_in(e, batches_per_epoch, update_freq) for e in range(1, max_epoch + 1))
-            name = f"--max-epoch {max_epoch}, which gives"
-        elif schedule.unit == "ep" and max_update:
-            limit = _epochs_begun(max_update, batches_per_epoch, update_freq)
-            name = f"--max-update {max_update}, which begins epoch"
+    limits = {
+        ("ep", max_epoch): f"--max-epoch {max_epoch}",
+        ("up", max_update): f"--max-update {max_update}",
+    }
+    if batches_per_epoch:
+        updates = sum(_updates_in(epoch, batches_per_epoch, update_freq) for epoch in range(1, max_epoch + 1))
+        limits["up", updates] = f"--max-epoch {max_epoch} is {updates} updates"
+        epochs = _epochs_begun(max_update, batches_per_epoch, update_freq)
+        limits["ep", epochs] = f"--max-update {max_update} is reached in epoch {epochs}"
+    limit, reason = min(
+        ((n, reason) for (unit, n), reason in limits.items() if unit == schedule.unit and n), default=(None, None)
+    )
     if limit and schedule.last >= limit:
+        option = "--prune-end" if schedule.end else "--prune-start"
         raise ValueError(
-            f"{option} {schedule.last}{schedule.unit} is not reached before the end of the run ({name} {limit}); "
-            f"give at most {option} {max(limit - 1, 0)}{schedule.unit}"
+            f"{option} {schedule.last}{schedule.unit} is not reached before the end of the run ({reason}); "
+            f"give at most {option} {limit - 1}{schedule.unit}"
         )
 
 

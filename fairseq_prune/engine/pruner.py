@@ -40,6 +40,8 @@ class Pruner:
     def __init__(self, model, plan=None):
         self.plan = plan or Plan()
         self.events_done = 0
+        self._seed = self.plan.seed
+        self._initial = {}
         self._model = model
         self._parameters = dict(model.named_parameters())
         self._prunables = find_prunables(model, self.plan.include, self.plan.skip)
@@ -103,11 +105,8 @@ class Pruner:
         event = self.plan.schedule.events_by(position)
         if event <= self.events_done:
             return
-        if self.events_done == 0 and 1 < event == self.plan.schedule.num_events:
-            raise ValueError(
-                f"--prune-end {self.plan.schedule.end}: the run begins at {position}{self.plan.schedule.unit}, past its "
-                f"schedule; times count from update 0 of the first run, e.g. --prune-start {position}{self.plan.schedule.unit}"
-            )
+        if self.events_done == 0:
+            self._begin(event, position)
         self._prune(event, optimizer, ema_model)
         self.events_done = event
         logger.info(self._describe(event, epochs, updates))
@@ -119,7 +118,12 @@ class Pruner:
 
     def state(self):
         """The position in the schedule, as plain values. Masks travel with the weights."""
-        return {"events_done": self.events_done, "plan": self.plan.plain()}
+        return {
+            "events_done": self.events_done,
+            "initial": dict(self._initial),
+            "seed": self._seed,
+            "plan": self.plan.plain(),
+        }
 
     def load_state(self, state):
         """Take up the position of an interrupted run.
@@ -136,7 +140,20 @@ class Pruner:
                     f"--prune-{name} {value}: the interrupted run had {before.get(name)}; resume with the same "
                     "options, or prune further with --finetune-from-model and a new --save-dir"
                 )
-        self.events_done = state["events_done"]
+        self.events_done, self._initial, self._seed = state["events_done"], state["initial"], state["seed"]
+
+    def _begin(self, event, position):
+        """Before the first event: the way to the target starts from what is removed by then."""
+        schedule = self.plan.schedule
+        if 1 < event == schedule.num_events:
+            now = f"{position}{schedule.unit}"
+            raise ValueError(
+                f"--prune-end {schedule.end}: the run begins at {now}, past its schedule; "
+                f"times count from update 0 of the first run, e.g. --prune-start {now}"
+            )
+        for group, members in self._groups.items():
+            removed, total = self._count(members)
+            self._initial[group] = removed / total
 
     def _check_units(self, prunable):
         try:
@@ -148,17 +165,11 @@ class Pruner:
             ) from None
 
     def _prune(self, event, optimizer, ema_model):
-        masters = homes(optimizer)
-        fraction = self.plan.schedule.fraction_at(event)
-        masks = dict(self.masks)
-        generator = torch.Generator().manual_seed(self.plan.seed)
-        for group, members in self._groups.items():
-            keeps = decide(
-                members, fraction * self._targets[group], self._units, lambda p: self._score(p, generator), self.masks
-            )
-            for p in members:
-                masks.update(p.masks_for(keeps[p.name]))
+        masks = self._choose(self.plan.schedule.fraction_at(event))
         ranks.require_equal(checksum(masks), "pruning masks", next(iter(self._parameters.values())).device)
+        if checksum(masks) == checksum(self.masks):
+            return
+        masters = homes(optimizer)
         self._rescale_norms(masks, masters)
         self._hold(masks)
         self._mask_values(masters)
@@ -166,6 +177,20 @@ class Pruner:
         if ema_model is not None:
             self._mask_ema(ema_model)
         forget_best()
+
+    def _choose(self, progress):
+        """The masks for a stretch of the way from what was removed at the start to the target."""
+        before = {name: self._keep(name) for name in self.masks}
+        mine = {name for p in self._prunables for name in p.mask_names}
+        masks = {name: keep for name, keep in before.items() if name not in mine}
+        generator = torch.Generator().manual_seed(self._seed)
+        for group, members in self._groups.items():
+            start = self._initial[group]
+            fraction = start + progress * (self._targets[group] - start)
+            keeps = decide(members, fraction, self._units, lambda p: self._score(p, generator), before)
+            for p in members:
+                masks.update(p.masks_for(keeps[p.name]))
+        return masks
 
     def _score(self, prunable, generator):
         scores = IMPORTANCES[self.plan.importance](prunable.weight(), self._units, generator)
@@ -175,9 +200,9 @@ class Pruner:
         """Keep the surviving weights of weight-normalised layers as they are."""
         for p in self._prunables:
             if p.scale and p.name in masks:
-                scale = p.scale.rescaled(p.parameter.detach(), masks[p.name])
+                shrinkage = p.scale.shrinkage(values_of(p.parameter, masters)[0], masks[p.name])
                 for value in values_of(p.scale.parameter, masters):
-                    value.copy_(scale)
+                    value.mul_(shrinkage)
 
     def _hold(self, masks):
         self.masks = masks

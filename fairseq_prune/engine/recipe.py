@@ -33,8 +33,23 @@ def read_recipe(path, known):
         if name not in known:
             spelt = [f"prune-{k}" for k in known]
             raise ValueError(f"--prune-recipe {path}: unknown key {key!r}{nearest(key, spelt)}; e.g. prune-target: 0.8")
-        options[name] = value
+        if value is not None:
+            options[name] = _checked(path, key, name, value)
     return options
+
+
+_LISTS, _MAPPINGS = ("include", "skip"), ("target", "stages")
+
+
+def _checked(path, key, name, value):
+    """Only patterns may be a list, only groups a mapping; everything else is what one would type."""
+    if isinstance(value, list) and name in _LISTS and all(isinstance(v, str) for v in value):
+        return value
+    if isinstance(value, dict) and name in _MAPPINGS:
+        return {str(group): v for group, v in value.items()}
+    if isinstance(value, (str, int, float)) and not isinstance(value, bool):
+        return str(value)
+    raise ValueError(f"--prune-recipe {path}: cannot read {key}: {value!r}; write it as on the command line")
 
 
 def read_patterns(given):
@@ -61,8 +76,14 @@ def read_stages(given):
         if any(len(pair) != 2 for pair in pairs):
             raise ValueError(f"--prune-stages {given}: write e.g. 'embed=*embed*;ffn=*fc1*,*fc2*'")
         given = dict(pairs)
-    stages = {str(name).strip(): read_patterns(patterns) for name, patterns in given.items()}
+    stages = {name.strip(): read_patterns(_strings(name, patterns)) for name, patterns in given.items()}
     for name, patterns in stages.items():
         if not patterns:
             raise ValueError(f"--prune-stages: {name!r} has no pattern; write e.g. 'ffn=*fc1*,*fc2*'")
     return stages
+
+
+def _strings(name, patterns):
+    if isinstance(patterns, str) or isinstance(patterns, list) and all(isinstance(p, str) for p in patterns):
+        return patterns
+    raise ValueError(f"--prune-stages: cannot read {name}: {patterns!r}; write e.g. {name}: ['*fc1*', '*fc2*']")

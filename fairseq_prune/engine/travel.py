@@ -23,8 +23,8 @@ def let_masks_travel(model, get_packed, adopt):
         model: ``nn.Module``.
         get_packed: function -> dict of parameter name -> mask from
             :func:`~fairseq_prune.pruning.masks.pack_mask`.
-        adopt: called with a dict of parameter name -> bool mask (CPU) whenever weights are loaded into the model; empty if
-            they came without masks.
+        adopt: called with a dict of parameter name -> bool mask (CPU) whenever weights are loaded into the
+            model; empty if they came without masks.
     """
     own = weakref.ref(model)
 

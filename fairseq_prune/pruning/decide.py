@@ -22,29 +22,33 @@ def decide(prunables, fraction, units, score, masks):
         dict of prunable name -> bool mask of its weight. For single weights exactly
         ``round(fraction * size)`` are removed; larger units never remove more than that.
     """
-    scores, sizes = [], []
-    for p in prunables:
-        value = score(p)
-        gone = _removed_units(p.mask_in(masks), units)
-        scores.append(value if gone is None else value.masked_fill(gone, -torch.inf))
-        sizes.append(units.sizes(p.parameter.shape))
     budget = round(fraction * sum(p.parameter.numel() for p in prunables))
-    keep = _drop(torch.cat(scores), sizes, [len(s) for s in scores], budget)
-    parts = keep.split([len(s) for s in scores])
-    return {p.name: _combine(p, units.spread(part, p.parameter.shape), masks) for p, part in zip(prunables, parts)}
+    scores, costs = [], []
+    for p in prunables:
+        value, cost, before = score(p), units.sizes(p.parameter.shape), p.mask_in(masks)
+        if before is not None:
+            left = units.pool(before.float())  # share of each unit
+            value = value.masked_fill(left == 0, -torch.inf)
+            if ((left > 0) & (left < 1)).any():  # what is gone from a unit that is left is paid for
+                full = torch.as_tensor(cost).to(left.device).expand_as(left)
+                cost = torch.where(left > 0, (left * full).round().long(), full)
+                budget -= int((full - cost).sum())
+        scores.append(value)
+        costs.append(cost)
+    counts = [len(s) for s in scores]
+    parts = _drop(torch.cat(scores), costs, counts, max(budget, 0)).split(counts)
+    return {
+        p.name: _combine(p, units.spread(part, p.parameter.shape), masks)
+        for p, part in zip(prunables, parts, strict=True)
+    }
 
 
-def _drop(scores, sizes, counts, budget):
-    """Choose the cheaper exact selection; ``sizes`` holds an int or a tensor for each part."""
-    removed = scores == -torch.inf
-    if all(isinstance(size, int) for size in sizes) and len(set(sizes)) == 1:
-        return drop_lowest(scores, max(budget // sizes[0], int(torch.count_nonzero(removed))))
-    by_unit = torch.cat([torch.as_tensor(s).expand(n) for s, n in zip(sizes, counts)]).to(scores.device)
-    return drop_lowest_within(scores, by_unit, max(budget, int(by_unit[removed].sum())))
-
-
-def _removed_units(keep, units):
-    return None if keep is None else units.pool(keep.float()) == 0
+def _drop(scores, costs, counts, budget):
+    """Choose the cheaper exact selection; ``costs`` holds an int or a tensor for each part."""
+    if all(isinstance(cost, int) for cost in costs) and len(set(costs)) == 1:
+        return drop_lowest(scores, budget // costs[0])
+    by_unit = [torch.as_tensor(c).to(scores.device).expand(n) for c, n in zip(costs, counts, strict=True)]
+    return drop_lowest_within(scores, torch.cat(by_unit), budget)
 
 
 def _combine(prunable, keep, masks):

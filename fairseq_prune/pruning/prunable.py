@@ -10,7 +10,7 @@ from .registry import nearest
 from .weight_norm import WeightNormScale, find_scales
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prunable:
     """One parameter of a model.
 
@@ -43,15 +43,18 @@ class Prunable:
             return alive if keep is None else keep & alive
         return keep
 
+    @property
+    def mask_names(self):
+        """Names of the stored parameters that carry its mask."""
+        return (self.name, self.scale.name) if self.scale else (self.name,)
+
     def masks_for(self, keep):
         """The masks of the stored parameters, by name, that make up a mask of :meth:`weight`.
 
         Tensors of which nothing is removed need none and get none.
         """
-        masks = {self.name: keep}
-        if self.scale:
-            masks[self.name], masks[self.scale.name] = self.scale.split_mask(keep)
-        return {name: mask for name, mask in masks.items() if not mask.all()}
+        stored = self.scale.split_mask(keep) if self.scale else (keep,)
+        return {name: mask for name, mask in zip(self.mask_names, stored, strict=True) if not mask.all()}
 
 
 def find_prunables(model, include=(), skip=()):
@@ -87,7 +90,7 @@ def find_prunables(model, include=(), skip=()):
         if (p.parameter.dim() >= 2 or any(map(p.matches, include))) and not any(map(p.matches, skip))
     ]
     if not chosen:
-        raise ValueError(f"nothing is left to prune with --prune-skip '{','.join(skip)}'; see --prune-include")
+        raise ValueError(f"--prune-skip '{','.join(skip)}' leaves nothing to prune; see --prune-include")
     return chosen
 
 
@@ -101,6 +104,5 @@ def _names_by_parameter(model):
 def _check_pattern(option, pattern, prunables):
     if not any(p.matches(pattern) for p in prunables):
         names = [alias for p in prunables for alias in p.aliases]
-        raise ValueError(
-            f"{option} {pattern}: matches no parameter{nearest(pattern, names)}; write e.g. '{names[0]}' or '*.fc1.weight'"
-        )
+        example = f"write e.g. {names[0]!r} or '*embed*'" if names else "the model has none"
+        raise ValueError(f"{option} {pattern}: matches no parameter{nearest(pattern, names)}; {example}")

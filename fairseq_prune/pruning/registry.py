@@ -57,9 +57,7 @@ class Registry(dict):
         return store
 
     def __missing__(self, name):
-        raise ValueError(
-            f"unknown {self.kind} {name!r}{nearest(name, self)} known: {', '.join(sorted(self))}"
-        )
+        raise ValueError(f"unknown {self.kind} {name!r}{nearest(name, self) or ';'} known: {', '.join(sorted(self))}")
 
     def names(self, pattern="*"):
         """Sorted names that match a shell pattern."""

@@ -32,7 +32,7 @@ class When:
         """
         found = re.fullmatch(r"(\d+)(ep|up)", str(text).strip())
         if not found:
-            raise ValueError(f"cannot read {text!r} as a time; write e.g. '4ep' (epochs) or '500up' (updates)")
+            raise ValueError(f"cannot read {text!r} as a time; write e.g. '4ep' or '500up'")
         return cls(int(found[1]), found[2])
 
     def __str__(self):
@@ -88,11 +88,13 @@ class Schedule:
     every: Optional[When] = None
 
     def __post_init__(self):
-        SHAPES[self.shape]  # raises for an unknown name
         if self.shape == "once":
             for option, value in (("--prune-end", self.end), ("--prune-every", self.every)):
                 if value:
-                    raise ValueError(f"{option} {value}: --prune-schedule once has one event, at --prune-start")
+                    raise ValueError(
+                        f"{option} {value}: --prune-schedule once has one event, at --prune-start; "
+                        "for gradual pruning give e.g. --prune-schedule cubic"
+                    )
             return
         if self.end is None:
             raise ValueError(f"--prune-schedule {self.shape} needs --prune-end, e.g. --prune-end 2000up")
@@ -131,7 +133,7 @@ class Schedule:
     @property
     def _step(self):
         span = self.last - self.start.count
-        return self.every.count if self.every else max(1, span // 10)
+        return self.every.count if self.every else max(1, math.ceil(span / 10))
 
     @property
     def num_events(self):

@@ -43,7 +43,10 @@ def stage_scope(prunables, stages):
         homes = [stage for stage, patterns in stages.items() if any(map(p.matches, patterns))]
         if len(homes) != 1:
             found = f"in {len(homes)} stages ({', '.join(homes)})" if homes else "in no stage"
-            raise ValueError(f"--prune-stages: {p.name} is {found}; every prunable tensor needs exactly one")
+            raise ValueError(
+                f"--prune-stages: {p.name} is {found}; every prunable tensor needs exactly one, "
+                "e.g. 'embed=*embed*;rest=*layers*', or leave it out with --prune-skip"
+            )
         groups[homes[0]].append(p)
     for stage, patterns in stages.items():
         for pattern in patterns:

@@ -11,7 +11,7 @@ import torch
 from torch.nn.utils.weight_norm import WeightNorm, norm_except_dim
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class WeightNormScale:
     """The scale g of a direction v.
 
@@ -45,9 +45,9 @@ class WeightNormScale:
         alive = self.norm(keep.float()) > 0
         return keep | ~alive, alive
 
-    def rescaled(self, direction, keep_direction):
-        """The scale that leaves the surviving elements of w as they are once v is masked."""
-        return self.parameter.detach() * self.norm(direction * keep_direction) / self.norm(direction)
+    def shrinkage(self, direction, keep_direction):
+        """|v masked| / |v|, shaped like g; times g, the surviving elements of w stay as they are."""
+        return self.norm(direction * keep_direction) / self.norm(direction)
 
 
 def find_scales(model):

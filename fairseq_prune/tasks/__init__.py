@@ -1,1 +1,1 @@
-"""Tasks that prune: any fairseq task wrapped by :func:`~fairseq_prune.tasks.prunable.prunable`."""
+"""Tasks that prune: each wraps a fairseq task by :func:`~fairseq_prune.engine.wrap.prunable`."""

@@ -2,7 +2,7 @@
 
 from fairseq.tasks.language_modeling import LanguageModelingConfig, LanguageModelingTask
 
-from .prunable import prunable
+from ..engine.wrap import prunable
 
 PruneLanguageModelingConfig, PruneLanguageModelingTask = prunable(
     __name__, "prune_language_modeling", LanguageModelingConfig, LanguageModelingTask

@@ -2,6 +2,6 @@
 
 from fairseq.tasks.masked_lm import MaskedLMConfig, MaskedLMTask
 
-from .prunable import prunable
+from ..engine.wrap import prunable
 
 PruneMaskedLMConfig, PruneMaskedLMTask = prunable(__name__, "prune_masked_lm", MaskedLMConfig, MaskedLMTask)

@@ -2,7 +2,7 @@
 
 from fairseq.tasks.translation import TranslationConfig, TranslationTask
 
-from .prunable import prunable
+from ..engine.wrap import prunable
 
 PruneTranslationConfig, PruneTranslationTask = prunable(
     __name__, "prune_translation", TranslationConfig, TranslationTask

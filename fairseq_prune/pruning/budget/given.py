@@ -25,7 +25,7 @@ def parse_target(given):
             raise ValueError(f"--prune-target {given}: write pattern=fraction pairs, e.g. 'ih=0.9,hh=0.5'")
     else:
         pairs = {"*": given}
-    return {pattern.strip(): _fraction(value) for pattern, value in pairs.items()}
+    return {str(pattern).strip(): _fraction(value) for pattern, value in pairs.items()}
 
 
 def targets_for(groups, target):
@@ -49,7 +49,9 @@ def targets_for(groups, target):
         targets[group] = target[matching[0]]
     for pattern in target:
         if not any(fnmatch.fnmatchcase(group, pattern) for group in groups):
-            raise ValueError(f"--prune-target: {pattern!r} matches no group{nearest(pattern, groups)}")
+            raise ValueError(
+                f"--prune-target: {pattern!r} matches no group{nearest(pattern, groups)}; groups: {', '.join(groups)}"
+            )
     return targets
 
 

@@ -3,10 +3,10 @@
 from fairseq.logging import metrics
 
 from ..compat import load_on_every_rank, refuse_bf16
-from ..engine.plan import Plan, check_reachable, make_plan
-from ..engine.pruner import Pruner
-from .errors import check_run, one_line_errors
+from .checks import check_run, one_line_errors
 from .options import given_options
+from .plan import Plan, check_reachable, make_plan
+from .pruner import Pruner
 
 
 class PruneMixin:
@@ -14,7 +14,8 @@ class PruneMixin:
 
     uses_ema = True
 
-    plan = Plan()
+    plan = None
+    options = None
     pruner = None
     _completed_epochs = 0
 
@@ -30,14 +31,14 @@ class PruneMixin:
         A task rebuilt from a checkpoint only evaluates: it has no plan, and its training options
         may name files of another machine.
         """
-        if from_checkpoint:
-            return super().setup_task(cfg, **kwargs)
-        with one_line_errors():
-            plan = make_plan(given_options(cfg), cfg.prune_seed)
-            check_run(cfg, plan)
-        load_on_every_rank(cfg)
+        plan = Plan()
+        if not from_checkpoint:
+            with one_line_errors():
+                plan = make_plan(given_options(cfg), cfg.prune_seed)
+                check_run(cfg, plan)
+            load_on_every_rank(cfg)
         task = super().setup_task(cfg, **kwargs)
-        task.plan = plan
+        task.plan, task.options = plan, cfg
         return task
 
     def build_model(self, cfg, from_checkpoint=False):
@@ -50,25 +51,25 @@ class PruneMixin:
         try:
             super().load_dataset(split, *args, **kwargs)
         except FileNotFoundError as error:
-            raise SystemExit(f"DATA {self.cfg.data}: {error}; make it with fairseq-preprocess") from None
+            raise SystemExit(f"DATA {self.options.data}: {error}; make it with fairseq-preprocess") from None
 
     def get_batch_iterator(self, dataset, *args, **kwargs):
         batches = super().get_batch_iterator(dataset, *args, **kwargs)
-        if self.plan.prunes and dataset is self.datasets.get(self.cfg.prune_train_subset):
+        if self.plan.prunes and dataset is self.datasets.get(self.options.prune_train_subset):
             self._check_length(batches)
         return batches
 
     def _check_length(self, batches):
         """Refuse, now that the epoch's length is known, a schedule that the run cannot finish."""
-        continues = self.cfg.prune_restore_file != "checkpoint_last.pt"
+        continues = self.options.prune_restore_file != "checkpoint_last.pt"
         if not continues and not self.has_sharded_data("train"):
             with one_line_errors():
                 check_reachable(
                     self.plan.schedule,
-                    self.cfg.prune_max_epoch,
-                    self.cfg.prune_max_update,
+                    self.options.prune_max_epoch,
+                    self.options.prune_max_update,
                     len(batches),
-                    self.cfg.prune_update_freq,
+                    self.options.prune_update_freq,
                 )
 
     def begin_epoch(self, epoch, model):
@@ -80,8 +81,12 @@ class PruneMixin:
     def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False, **ema):
         with one_line_errors():
             self.pruner.before_update(optimizer, self._completed_epochs, update_num, ema.get("ema_model"))
-        passed_on = ema if getattr(super(), "uses_ema", False) else {}
-        return super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad, **passed_on)
+        ema = ema if getattr(super(), "uses_ema", False) else {}
+        return super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad, **ema)
+
+    def valid_step(self, sample, model, criterion, **ema):
+        ema = ema if getattr(super(), "uses_ema", False) else {}
+        return super().valid_step(sample, model, criterion, **ema)
 
     def optimizer_step(self, optimizer, model, update_num):
         super().optimizer_step(optimizer, model, update_num)

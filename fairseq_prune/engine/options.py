@@ -7,7 +7,7 @@ from fairseq.dataclass import FairseqDataclass
 from fairseq.tasks import FairseqTask  # noqa: F401  (fairseq.dataclass is incomplete without it)
 from omegaconf import II
 
-from ..engine.recipe import read_recipe
+from .recipe import read_recipe
 
 _WHEN = "'4ep' after 4 epochs, '500up' after 500 updates"
 
@@ -48,9 +48,7 @@ class PruneOptions(FairseqDataclass):
     prune_ddp_backend: str = II("distributed_training.ddp_backend")
 
 
-NAMES = (
-    "method target units importance scope stages schedule start end every include skip".split()
-)
+NAMES = "method target units importance scope stages schedule start end every include skip".split()
 
 
 def given_options(cfg):

@@ -3,7 +3,7 @@
 import contextlib
 import os
 
-from ..engine.plan import check_reachable
+from .plan import check_reachable
 
 
 @contextlib.contextmanager

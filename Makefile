@@ -1,0 +1,54 @@
+# Every target that needs the environment sets it up first, so `make demo` and `make test` work on a fresh clone.
+SHELL := /bin/bash
+PIP := .venv/bin/pip --disable-pip-version-check
+STAMP := .venv/.setup-stamp
+PYTHON ?= $(shell for p in $$(which -a python3.12 python3 python3.11 python3.13 python3.14 2>/dev/null); do \
+	$$p -c 'import ensurepip, venv, sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
+NO_PYTHON := No Python 3.11 or newer with its venv module was found; 3.12 is the reference. Install one \
+	(pyenv install 3.12; or apt-get install python3 python3-venv) or name one: make setup PYTHON=/path/to/python3.12
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo demo-clean test lint bench wheels
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
+
+setup: $(STAMP) ## Install everything into .venv (about 3 minutes, once)
+
+$(STAMP): setup.py constraints.txt
+	@[ -x .venv/bin/pip ] || { [ -n "$(PYTHON)" ] || { echo "$(NO_PYTHON)" >&2; exit 1; }; \
+		echo "Making .venv with $(PYTHON) (10 seconds)"; "$(PYTHON)" -m venv .venv; }
+	@echo "Installing fairseq's wheel"
+	@$(PIP) install -qq -c constraints.txt --no-deps --only-binary :all: fairseq-fixed 2>/dev/null || { \
+		echo "None for this Python (Linux x86_64 with 3.12 has one): building it from source (about 10 minutes, needs a C++ compiler)"; \
+		$(PIP) install -qq -c constraints.txt torch numpy cython ninja setuptools wheel && \
+		$(PIP) install -qq -c constraints.txt --no-deps --no-build-isolation fairseq-fixed; }
+	@echo "Installing torch, fairseq_prune and all extras (3 to 5 minutes, 5 GB)"
+	@$(PIP) install -qq -c constraints.txt -e '.[all]'
+	@touch $@
+
+demo: $(STAMP) ## Train, prune, compact and translate on a small corpus
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" bash scripts/demo.sh
+
+demo-clean: ## Remove what the demo made
+	rm -rf data-bin/demo* checkpoints/demo*
+
+test: $(STAMP) ## Run the tests
+	.venv/bin/python -m pytest
+
+lint: $(STAMP) ## Check the style
+	.venv/bin/ruff check .
+
+bench: $(STAMP) demo ## Run the benchmarks and write docs/benchmarks.md (wants an idle machine)
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" bash benchmarks/run.sh
+
+wheels: $(STAMP) ## Fill wheelhouse/ for an offline machine that has torch, torchvision, scikit-learn, tensorboard
+	@.venv/bin/python -c 'import sys, platform as p; sys.exit((*sys.version_info[:2], p.system(), p.machine()) != (3, 12, "Linux", "x86_64"))' || \
+		{ echo "wheels: needs a .venv of Python 3.12 on Linux x86_64, as the offline machine's" >&2; exit 1; }
+	@echo "Packing the second half of constraints.txt into wheelhouse/ (1 minute)"
+	@rm -rf wheelhouse
+	@sed '1,/^# wheelhouse:/d' constraints.txt | $(PIP) wheel -qq --no-deps -w wheelhouse -r /dev/stdin
+	@kib=$$(du -sk wheelhouse | cut -f1); echo "wheelhouse: $$((kib / 1024)) MiB"; \
+		[ $$kib -lt 65536 ] || { echo "wheels: more than 64 MiB" >&2; exit 1; }
+	@echo "There, in the repository: python3 -m pip install --no-index --no-deps wheelhouse/*.whl"

@@ -1,0 +1,80 @@
+"""Entry point of ``fairseq-prune``: finds the command's module, reads its options, runs it.
+
+A command is a module of this package with a docstring, ``add_arguments(parser)`` and ``run(args)``;
+adding the file adds the command (``sweep_rates.py`` is typed ``sweep-rates``). Only the chosen
+module is imported; ``--help`` imports all of them, so they import torch inside ``run``.
+"""
+
+import argparse
+import importlib
+import os
+import pkgutil
+import sys
+
+from .. import cli
+from ..pruning.registry import nearest
+
+
+def command_modules():
+    """Names of all commands, as typed, with the modules they live in."""
+    found = (module.name for module in pkgutil.iter_modules(cli.__path__))
+    return {name.replace("_", "-"): name for name in sorted(found) if name != "main" and name[0] != "_"}
+
+
+def _load(name):
+    module = importlib.import_module(f"{cli.__name__}.{name}")
+    return module, module.__doc__.strip().partition("\n")[0]
+
+
+class _Parser(argparse.ArgumentParser):
+    """Lists the commands below its help, and imports them only then."""
+
+    def format_help(self):
+        lines = [f"  {command:<12} {_load(name)[1]}" for command, name in command_modules().items()]
+        return super().format_help() + "\n".join(("\ncommands:", *lines, ""))
+
+
+def _parse(argv):
+    """Read the command line.
+
+    Returns:
+        The command's ``run`` and its arguments.
+
+    Raises:
+        SystemExit: unknown command or option (status 2), or help was asked for (0).
+    """
+    parser = _Parser(prog="fairseq-prune", description="Tools for pruned fairseq models.")
+    parser.add_argument("command", metavar="COMMAND", help="what to do; COMMAND --help says more")
+    rest = parser.add_argument("rest", nargs=argparse.REMAINDER, help="arguments of the command")
+    rest.required = False  # argparse would name it beside a missing COMMAND
+    chosen, commands = parser.parse_args(argv), command_modules()
+    if chosen.command not in commands:
+        hint = nearest(chosen.command, commands)
+        parser.error(f"unknown command {chosen.command!r}{hint or ';'} known: {', '.join(commands)}")
+    module, _ = _load(commands[chosen.command])
+    options = argparse.ArgumentParser(
+        prog=f"fairseq-prune {chosen.command}",
+        description=module.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    module.add_arguments(options)
+    return module.run, options.parse_args(chosen.rest)
+
+
+def main(argv=None):
+    """Run one command.
+
+    Args:
+        argv: arguments after the program's name; None = those of the process.
+
+    Raises:
+        SystemExit: with one line for the user (status 1) where the core refuses an input.
+    """
+    run, args = _parse(argv)
+    try:
+        run(args)
+        sys.stdout.flush()
+    except (ValueError, FileNotFoundError) as error:
+        raise SystemExit(" ".join(str(error).split())) from error
+    except BrokenPipeError:  # the reader, e.g. `head`, has seen enough; flushing at exit must not fail
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

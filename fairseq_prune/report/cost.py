@@ -1,0 +1,107 @@
+r"""Multiply-accumulates of one sentence, from the tensor shapes of a stored model.
+
+What is counted: the products of activations with weights, and the two products of every attention
+block, ``width * queries * keys`` for the scores (width of the query projection) and again for the
+context (width of the value projection), so a cut model is counted at its real widths. What is not:
+lookups, positions, biases, norms, activations, softmax. One multiply with its add is one MAC.
+
+Decoding is teacher-forced: each of the T target positions is computed once and self-attention is the
+full T x T product. Vocabulary projections count every word; of an adaptive input each token is
+counted as a frequent word (first band). The T positions of a causal convolution count, not the k - 1
+that fairseq computes and throws away. Zeros count like any other weight: only smaller shapes cost less.
+"""
+
+import re
+from math import prod
+
+from .families import FAMILIES, OUTPUT
+from .tensors import direction_name, parameters, scale_name
+
+LENGTHS_HELP = "give two whole numbers above 0, source and target tokens, e.g. --lengths 25,25"
+
+
+def parse_lengths(text):
+    """Read ``"25,25"``.
+
+    Returns:
+        (source tokens, target tokens), both > 0.
+
+    Raises:
+        ValueError: anything else, naming the option, the value and an example.
+    """
+    found = re.fullmatch(r"\s*(\d+)\s*,\s*(\d+)\s*", text)
+    if not found or not int(found[1]) or not int(found[2]):
+        raise ValueError(f"--lengths {text!r}: {LENGTHS_HELP}")
+    return int(found[1]), int(found[2])
+
+
+def matrix_shapes(model_state):
+    """Shapes of the parameters of 2 or more axes, one entry for each product a model computes.
+
+    A weight-normalised pair becomes its plain weight, a packed ``in_proj_weight`` [3d, d] of old
+    checkpoints its query, key and value thirds. Tied names stay: each is a product of its own.
+
+    Args:
+        model_state: mapping of names to tensors, as in ``checkpoint["model"]``.
+
+    Returns:
+        dict of names to shapes.
+    """
+    tensors, shapes = parameters(model_state), {}
+    for name, tensor in tensors.items():
+        if tensor.dim() < 2 or direction_name(name) in tensors:
+            continue
+        if name.endswith(".in_proj_weight"):
+            for part in "qkv":
+                part_name = name.replace("in_proj_weight", f"{part}_proj.weight")
+                shapes[part_name] = (tensor.shape[0] // 3, tensor.shape[1])
+        else:
+            shapes[name[:-2] if scale_name(name) in tensors else name] = tuple(tensor.shape)
+    return shapes
+
+
+def find_family(shapes):
+    """Recognise a model by its parameter names.
+
+    Args:
+        shapes: dict of names to shapes, from :func:`matrix_shapes`.
+
+    Returns:
+        The first of ``FAMILIES`` whose rows cover every name, or None.
+    """
+    for family in FAMILIES:
+        needed = all(any(re.fullmatch(need, name) for name in shapes) for need in family.needs)
+        covered = (any(re.fullmatch(row.pattern, name) for row in family.products) for name in shapes)
+        if needed and all(covered):
+            return family
+    return None
+
+
+def count_macs(model_state, source_tokens, target_tokens):
+    """Count the multiply-accumulates of one sentence (or sentence pair).
+
+    Decoder-only models read ``target_tokens`` alone, encoder-only ones ``source_tokens``.
+
+    Args:
+        model_state: mapping of names to tensors, as in ``checkpoint["model"]``.
+        source_tokens: length of the source (count).
+        target_tokens: length of the target (count).
+
+    Returns:
+        ``(family name, MACs)``, or ``(None, None)`` for a model of no known family.
+    """
+    shapes = matrix_shapes(model_state)
+    family = find_family(shapes)
+    if family is None:
+        return None, None
+    layers = {name.split(".")[2] for name in shapes if name.startswith("decoder.layers.")}
+    values = {"S": source_tokens, "T": target_tokens, "L": len(layers)}
+    macs = 0
+    for row in family.products:
+        if row.positions is not None:
+            times = prod(values[letter] for letter in row.positions)
+            matching = (shape for name, shape in shapes.items() if re.fullmatch(row.pattern, name))
+            macs += times * sum(prod(shape) if row.axis is None else shape[row.axis] for shape in matching)
+    if family.tied_output in shapes and not any(re.fullmatch(OUTPUT, name) for name in shapes):
+        macs += target_tokens * prod(shapes[family.tied_output])
+    return family.name, macs

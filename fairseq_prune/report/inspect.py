@@ -1,0 +1,117 @@
+"""What is in a checkpoint: sizes, zeros, masks and cost, from the file alone.
+
+Two fractions are reported. ``fraction_removed`` is the share of ALL parameters that are exactly
+zero; ``prunable_fraction_removed`` is the share of the prunable set (parameters of two or more axes,
+embeddings included; of weight-normalised pairs the direction). Both count the weights that are
+there: what surgery cut away is gone from the shapes and shows in ``params`` and ``macs``.
+"""
+
+import argparse
+import os
+from collections.abc import Mapping
+
+from ..pruning.masks import unpack_mask
+from .cost import count_macs
+from .tensors import fraction, tensor_rows
+
+
+def totals(rows):
+    """Add up rows, over all parameters and over the prunable set.
+
+    Args:
+        rows: list of :class:`~.tensors.Row`.
+
+    Returns:
+        dict of counts and fractions in [0, 1].
+    """
+    params, nonzero = sum(row.params for row in rows), sum(row.nonzero for row in rows)
+    prunable = [row for row in rows if row.prunable]
+    prunable_params = sum(row.params for row in prunable)
+    prunable_nonzero = sum(row.nonzero for row in prunable)
+    return {
+        "params": params,
+        "nonzero": nonzero,
+        "fraction_removed": fraction(params - nonzero, params),
+        "prunable_params": prunable_params,
+        "prunable_nonzero": prunable_nonzero,
+        "prunable_fraction_removed": fraction(prunable_params - prunable_nonzero, prunable_params),
+    }
+
+
+def count_masked(model_state, rows):
+    """Count the weights that the stored masks remove.
+
+    Masks travel in the state dict's metadata, as ``_metadata[""]["prune_masks"]``: a dict of
+    parameter names to packed masks (:mod:`fairseq_prune.pruning.masks`). Tied names count once.
+
+    Args:
+        model_state: ``checkpoint["model"]``, with or without metadata.
+        rows: its rows, for the tied names.
+
+    Returns:
+        Removed weights (count); 0 without masks.
+
+    Raises:
+        ValueError: a mask whose bits do not fit its shape.
+    """
+    masks = getattr(model_state, "_metadata", {}).get("", {}).get("prune_masks", {})
+    first = {alias: row.name for row in rows for alias in row.aliases}
+    removed = {first.get(name, name): int((~unpack_mask(mask)).sum()) for name, mask in masks.items()}
+    return sum(removed.values())
+
+
+def model_settings(state):
+    """The model's options as a dict, from a new ``cfg`` or an old ``args`` checkpoint; {} if neither."""
+    config = _as_dict(state.get("cfg"))
+    return _as_dict(config.get("model")) or _as_dict(state.get("args"))
+
+
+def _as_dict(value):
+    if isinstance(value, argparse.Namespace):
+        return vars(value)
+    return value if isinstance(value, Mapping) else {}
+
+
+def inspect_checkpoint(state, path, lengths):
+    """Describe a loaded checkpoint.
+
+    Args:
+        state: what the checkpoint holds; ``state["model"]`` is the state dict.
+        path: the file it came from.
+        lengths: (source tokens, target tokens) for the cost.
+
+    Returns:
+        ``{"total": {...}, "tensors": [{"name", "shape", "params", "nonzero", "fraction_removed"}]}``,
+        plain values only. ``macs`` and ``family`` are None where the architecture is not known.
+
+    Raises:
+        ValueError: no model in the checkpoint, or masks that do not fit.
+    """
+    model, settings = state.get("model"), model_settings(state)
+    if not isinstance(model, Mapping):
+        raise ValueError(f"checkpoint {path}: holds no model; give a file that fairseq-train saved")
+    rows = tensor_rows(model)
+    family, macs = count_macs(model, *lengths)
+    if settings.get("cross_self_attention"):  # attends over source and target at once: no row says so
+        family, macs = None, None
+    total = totals(rows) | {
+        "masked": count_masked(model, rows),
+        "macs": macs,
+        "lengths": list(lengths),
+        "bytes": os.path.getsize(path),
+        "arch": settings.get("arch") or settings.get("_name"),
+        "family": family,
+        "tied": {row.name: list(row.aliases) for row in rows if row.aliases},
+        "prunable": [row.name for row in rows if row.prunable],
+    }
+    return {"total": total, "tensors": [_describe(row) for row in rows]}
+
+
+def _describe(row):
+    return {
+        "name": row.name,
+        "shape": list(row.shape),
+        "params": row.params,
+        "nonzero": row.nonzero,
+        "fraction_removed": row.fraction_removed,
+    }

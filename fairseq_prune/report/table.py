@@ -1,0 +1,63 @@
+"""The report of ``fairseq-prune inspect`` as text, at most 120 columns wide."""
+
+NAME_WIDTH = 60
+HEADER = ("name", "shape", "parameters", "non-zero", "removed")
+FOOTER = """\
+removed: fraction of the elements that are exactly zero. "all parameters" is over everything stored, "prunable
+set" over the tensors marked * (two or more axes; of weight-normalised pairs the direction). Tied tensors are
+counted once, with their other names below. An embedding's padding row may be zero in a dense model too."""
+
+
+def _shorten(name):
+    """Cut the middle out of names that are too long for their column."""
+    half = NAME_WIDTH // 2
+    return name if len(name) <= NAME_WIDTH else name[: half - 1] + ".." + name[1 - half :]
+
+
+def _cells(row, label=None, prefix="", mark=" "):
+    """One line of the table from a tensor's dict, or under ``label`` from the totals."""
+    params, nonzero, removed = (row[prefix + key] for key in ("params", "nonzero", "fraction_removed"))
+    shape = "x".join(map(str, row.get("shape", ())))
+    return (_shorten(label or row["name"]), shape, f"{params:,}", f"{nonzero:,}", f"{removed:.4f}{mark}")
+
+
+def _align(lines):
+    """Pad cells to columns: names to the left, the rest to the right; lone strings are left alone."""
+    rows = [line for line in lines if not isinstance(line, str)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
+    for line in lines:
+        if isinstance(line, str):
+            yield line
+        else:
+            rest = (cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))
+            yield "  ".join((line[0].ljust(widths[0]), *rest)).rstrip()
+
+
+def _summary(total):
+    """Lines of what the file holds beside its tensors."""
+    source, target = total["lengths"]
+    macs = "-" if total["macs"] is None else f"{total['macs']:,}"
+    reading = f"{source} source, {target} target tokens; family {total['family'] or '-'}"
+    return (
+        f"removed by masks    {total['masked']:,}",
+        f"MACs                {macs}  ({reading})",
+        f"file                {total['bytes']:,} bytes  (architecture {total['arch'] or '-'})",
+    )
+
+
+def render(report):
+    """Lay out a report for a terminal.
+
+    Args:
+        report: from :func:`~.inspect.inspect_checkpoint`.
+
+    Returns:
+        Text of several lines, without a newline at the end.
+    """
+    total, lines = report["total"], [(*HEADER[:-1], HEADER[-1] + " ")]
+    prunable = set(total["prunable"])
+    for row in report["tensors"]:
+        lines.append(_cells(row, mark="*" if row["name"] in prunable else " "))
+        lines.extend(f"  = {alias}" for alias in total["tied"].get(row["name"], ()))
+    lines += ["", _cells(total, "prunable set", "prunable_"), _cells(total, "all parameters")]
+    return "\n".join((*_align(lines), *_summary(total), "", FOOTER))

@@ -1,0 +1,135 @@
+"""The parameters of a stored model: which entries are parameters, which are the same, how many are zero."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from math import prod
+
+import torch
+
+BUFFERS = {"version", "_float_tensor", "num_batches_tracked", "running_mean", "running_var"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One parameter of a stored model, counted once however many names it has.
+
+    Args:
+        name: first name under which the state dict holds it.
+        shape: its size along each axis.
+        nonzero: elements whose effective value is not exactly zero (count).
+        prunable: True if it belongs to the suite's default prunable set.
+        aliases: further names of the same (tied) parameter.
+    """
+
+    name: str
+    shape: tuple
+    nonzero: int
+    prunable: bool
+    aliases: tuple = ()
+
+    @property
+    def params(self):
+        """Elements (count)."""
+        return prod(self.shape)
+
+    @property
+    def fraction_removed(self):
+        """Fraction of the elements that are zero, in [0, 1]; 0 for an empty tensor."""
+        return fraction(self.params - self.nonzero, self.params)
+
+
+def fraction(part, whole):
+    """``part / whole``, and 0 where there is nothing to take a part of."""
+    return part / whole if whole else 0.0
+
+
+def parameters(model_state):
+    """Select what a model trains from everything its state dict stores.
+
+    A checkpoint does not say which tensors are buffers: integer tensors and the names in
+    ``BUFFERS`` are taken to be, the rest are parameters.
+
+    Args:
+        model_state: mapping of names to tensors, as in ``checkpoint["model"]``.
+
+    Returns:
+        dict of names to floating tensors, in stored order.
+    """
+    return {
+        name: tensor
+        for name, tensor in model_state.items()
+        if isinstance(tensor, torch.Tensor) and tensor.is_floating_point() and name.rpartition(".")[2] not in BUFFERS
+    }
+
+
+def scale_name(name):
+    """Name of the scale that belongs to a weight-normalised direction ``X_v``, or None."""
+    return name[:-1] + "g" if name.endswith("_v") else None
+
+
+def direction_name(name):
+    """Name of the direction that belongs to a weight-normalised scale ``X_g``, or None."""
+    return name[:-1] + "v" if name.endswith("_g") else None
+
+
+def find_ties(tensors):
+    """Find parameters stored under more than one name.
+
+    Two entries are one parameter if they share memory. Checkpoints of GPU runs lose the sharing, so
+    two tensors of two or more axes with equal, not constant contents are one parameter too. (A
+    vector that was shared on a GPU is therefore counted once per name.)
+
+    Args:
+        tensors: dict of names to tensors.
+
+    Returns:
+        dict from every name to the first name of the same parameter.
+    """
+    first, by_memory, by_content = {}, {}, defaultdict(list)
+    for name, tensor in tensors.items():
+        place = (tensor.data_ptr(), tensor.shape, tensor.stride())
+        twin = by_memory.setdefault(place, name) if tensor.numel() else name
+        if twin == name and tensor.dim() >= 2 and tensor.numel() and tensor.amin() != tensor.amax():
+            alike = by_content[tensor.dtype, tensor.shape, float(tensor.sum(dtype=torch.float64))]
+            twin = next((other for other in alike if torch.equal(tensors[other], tensor)), name)
+            alike.append(name)
+        first[name] = first.get(twin, twin)
+    return first
+
+
+def count_nonzero(name, tensors):
+    """Count elements of a parameter whose effective value is not zero.
+
+    The direction ``X_v`` of a weight-normalised pair has no effect where its scale ``X_g``, of
+    broadcastable shape, is zero.
+    """
+    tensor, scale = tensors[name], tensors.get(scale_name(name))
+    return int((tensor if scale is None else (tensor != 0) & (scale != 0)).count_nonzero())
+
+
+def tensor_rows(model_state):
+    """Describe every parameter of a stored model once.
+
+    The prunable set is the suite's default one: parameters of two or more axes, embeddings included;
+    of a weight-normalised pair only the direction.
+
+    Args:
+        model_state: mapping of names to tensors, as in ``checkpoint["model"]``. Not modified.
+
+    Returns:
+        list of :class:`Row`, in stored order.
+    """
+    tensors = parameters(model_state)
+    names = defaultdict(list)
+    for name, first in find_ties(tensors).items():
+        names[first].append(name)
+    return [
+        Row(
+            name=name,
+            shape=tuple(tensors[name].shape),
+            nonzero=count_nonzero(name, tensors),
+            prunable=tensors[name].dim() >= 2 and direction_name(name) not in tensors,
+            aliases=tuple(group[1:]),
+        )
+        for name, group in names.items()
+    ]

@@ -1,0 +1,108 @@
+#!/usr/bin/env python3
+"""Prints one table of translation quality and size: a row for each NAME=LOG:CHECKPOINT.
+
+LOG is what `fairseq-generate --remove-bpe` printed (scripts/evaluate.sh keeps it), CHECKPOINT the file that
+translated. "removed" is the fraction of the prunable weights (two or more axes, embeddings included) that
+are zero; "seconds" is the training time that the checkpoint remembers, resumed sessions added up.
+"""
+
+import argparse
+import re
+
+HEADER = ("", "BLEU", "parameters", "non-zero", "removed", "checkpoint bytes", "seconds")
+HYPOTHESIS, REFERENCE = re.compile(r"^D-(\d+)\t[^\t]*\t(.*)$"), re.compile(r"^T-(\d+)\t(.*)$")
+
+
+def read_generate_log(path):
+    """Collects translations and references.
+
+    Args:
+        path: log of ``fairseq-generate --remove-bpe``.
+
+    Returns:
+        (hypotheses, references): two lists of str in the corpus's order.
+
+    Raises:
+        ValueError: a translation or a reference is missing.
+    """
+    hypotheses, references = {}, {}
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            for pattern, found in ((HYPOTHESIS, hypotheses), (REFERENCE, references)):
+                match = pattern.match(line.rstrip("\n"))
+                if match:
+                    found[int(match[1])] = match[2]
+    if not references or hypotheses.keys() != references.keys():
+        raise ValueError(
+            f"{path}: {len(hypotheses)} translations of {len(references)} references; "
+            "give the whole output of fairseq-generate --remove-bpe"
+        )
+    order = sorted(references)
+    return [hypotheses[i] for i in order], [references[i] for i in order]
+
+
+def describe(name, log, checkpoint):
+    """Measures one run.
+
+    Args:
+        name: what to call it.
+        log: see :func:`read_generate_log`.
+        checkpoint: path of its checkpoint.
+
+    Returns:
+        One cell for each column of HEADER (list of str).
+
+    Raises:
+        ValueError: the log is incomplete or the checkpoint unreadable.
+    """
+    import sacrebleu
+
+    from fairseq_prune.compat import load_checkpoint
+    from fairseq_prune.report.inspect import inspect_checkpoint
+
+    hypotheses, references = read_generate_log(log)
+    state = load_checkpoint(checkpoint)
+    total = inspect_checkpoint(state, checkpoint, (25, 25))["total"]
+    seconds = state.get("extra_state", {}).get("previous_training_time")
+    bleu = sacrebleu.corpus_bleu(hypotheses, [references], tokenize="none", force=True).score
+    return [
+        name,
+        f"{bleu:.2f}",
+        f"{total['params']:,}",
+        f"{total['nonzero']:,}",
+        f"{total['prunable_fraction_removed']:.2%}",
+        f"{total['bytes']:,}",
+        "-" if seconds is None else f"{seconds:.0f}",
+    ]
+
+
+def render(rows):
+    """Aligns the rows under HEADER: names to the left, numbers to the right (str)."""
+    lines = [HEADER, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADER))]
+    cells = ([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])] for line in lines)
+    return "\n".join(map("  ".join, cells))
+
+
+def parse_run(text):
+    """Splits NAME=LOG:CHECKPOINT (tuple of three str)."""
+    name, _, rest = text.partition("=")
+    log, _, checkpoint = rest.rpartition(":")
+    if not (name and log and checkpoint):
+        raise ValueError(f"{text!r} should read NAME=LOG:CHECKPOINT, e.g. dense=run/test.log:run/best.pt")
+    return name, log, checkpoint
+
+
+def main():
+    """Reads the command line and prints the table; a bad argument ends it in one line."""
+    layout = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
+    parser.add_argument("runs", nargs="+", metavar="NAME=LOG:CHECKPOINT")
+    try:
+        print(render([describe(*parse_run(run)) for run in parser.parse_args().runs]))
+    except (ValueError, OSError) as error:
+        raise SystemExit(str(error)) from error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Translates a corpus's test set, keeps the output and prints its score.
+#
+#   scripts/evaluate.sh DATA CHECKPOINT [fairseq-generate options]
+#
+# The output lies beside the checkpoint, checkpoint_best.pt's as checkpoint_best.test.log,
+# for scripts/compare.py. It works for dense and pruned checkpoints alike.
+set -euo pipefail
+
+usage="usage: scripts/evaluate.sh DATA CHECKPOINT [fairseq-generate options], e.g. scripts/evaluate.sh data-bin/mine checkpoints/mine/checkpoint_best.pt --beam 5"
+data=${1:?$usage} checkpoint=${2:?$usage}
+shift 2
+[ -d "$data" ] || { echo "DATA $data: no such folder; $usage" >&2; exit 2; }
+[ -f "$checkpoint" ] || { echo "CHECKPOINT $checkpoint: no such file; $usage" >&2; exit 2; }
+
+here=$(cd "$(dirname "$0")/.." && pwd)
+log=${checkpoint%.pt}.test.log
+trap 'rm -f "$log.part"' EXIT
+fairseq-generate "$data" --user-dir "$here/fairseq_prune" --task prune_translation --path "$checkpoint" \
+    --remove-bpe --scoring sacrebleu --max-tokens 8000 --beam 4 "$@" >"$log.part"
+mv "$log.part" "$log"
+tail -n 1 "$log"

@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Downloads IWSLT'14 German-English and turns it into a binarised fairseq corpus.
+#
+#   [ARCHIVE=de-en.tgz] scripts/prepare_iwslt14.sh OUT
+#
+# About 160,000 training pairs, lower-cased, with a joint BPE of 10,000 merges; the test
+# set joins dev2010, dev2012 and tst2010 to tst2012. ARCHIVE names an archive that is here
+# already; without it one is fetched (19 MB), which needs a network. OUT appears whole or not at all.
+set -euo pipefail
+
+usage="usage: [ARCHIVE=de-en.tgz] scripts/prepare_iwslt14.sh OUT, e.g. scripts/prepare_iwslt14.sh data-bin/iwslt14"
+url=${IWSLT14_URL:-http://dl.fbaipublicfiles.com/fairseq/data/iwslt14/de-en.tgz}
+out=${1:?$usage}
+[ ! -e "$out" ] || { echo "OUT $out exists already; remove it or give another folder" >&2; exit 2; }
+here=$(cd "$(dirname "$0")" && pwd)
+work=$(mktemp -d "${TMPDIR:-/tmp}/iwslt14.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+
+archive=${ARCHIVE:-$work/de-en.tgz}
+if [ -z "${ARCHIVE:-}" ]; then
+    curl -fsSL --connect-timeout 20 --retry 2 -o "$archive" "$url" 2>/dev/null ||
+        { echo "cannot download $url: no network? Fetch it elsewhere, then ARCHIVE=de-en.tgz scripts/prepare_iwslt14.sh $out" >&2; exit 1; }
+fi
+tar -xzf "$archive" -C "$work" 2>/dev/null || { echo "ARCHIVE $archive: no readable .tgz file" >&2; exit 1; }
+python3 "$here/iwslt14_text.py" "$work/de-en" "$work/text"
+"$here/prepare.sh" "$work/text" "$out" de en 10000

@@ -1,0 +1,134 @@
+"""Toy data and fairseq's own commands, run in this process."""
+
+import random
+import sys
+from pathlib import Path
+
+import fairseq  # noqa: F401  (before fairseq_prune, which then registers itself)
+import pytest
+import torch
+
+import fairseq_prune
+from fairseq_prune.compat import load_checkpoint
+
+USER_DIR = str(Path(fairseq_prune.__file__).parent)
+torch.set_num_threads(1)
+
+TINY = """--encoder-layers 1 --decoder-layers 1 --encoder-embed-dim 16 --decoder-embed-dim 16
+    --encoder-ffn-embed-dim 32 --decoder-ffn-embed-dim 32 --encoder-attention-heads 2 --decoder-attention-heads 2"""
+
+
+def reset_fairseq():
+    """fairseq keeps the best score and the patience as function attributes, meters as globals."""
+    from fairseq import checkpoint_utils
+    from fairseq.logging import metrics
+    from fairseq_cli import train
+
+    for holder in (checkpoint_utils.save_checkpoint, train.should_stop_early):
+        holder.__dict__.clear()
+    metrics.reset()
+
+
+def run_fairseq(command, *words):
+    """Run ``fairseq-<command>`` with an argument list in this process."""
+    import importlib
+
+    main = importlib.import_module(f"fairseq_cli.{command}").cli_main
+    argv, sys.argv = sys.argv, [f"fairseq-{command}", *map(str, words)]
+    try:
+        reset_fairseq()
+        return main()
+    finally:
+        sys.argv = argv
+
+
+def words_of(text):
+    """Split a command written over several lines."""
+    return text.split()
+
+
+@pytest.fixture(scope="session")
+def text(tmp_path_factory):
+    """Folder of train/valid/test text: sentences of invented words and their reversal."""
+    folder = tmp_path_factory.mktemp("text")
+    rng = random.Random(1)
+    vocabulary = [f"w{i}" for i in range(40)]
+    for split, count in (("train", 120), ("valid", 16), ("test", 8)):
+        sentences = [[rng.choice(vocabulary) for _ in range(rng.randint(3, 8))] for _ in range(count)]
+        (folder / f"{split}.de").write_text("".join(" ".join(s) + "\n" for s in sentences))
+        (folder / f"{split}.en").write_text("".join(" ".join(s[::-1]) + "\n" for s in sentences))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def parallel(text, tmp_path_factory):
+    """Binarised parallel data with a shared dictionary."""
+    folder = tmp_path_factory.mktemp("parallel")
+    run_fairseq(
+        "preprocess", "--source-lang", "de", "--target-lang", "en", "--joined-dictionary",
+        "--trainpref", text / "train", "--validpref", text / "valid", "--testpref", text / "test",
+        "--destdir", folder,
+    )  # fmt: skip
+    return folder
+
+
+@pytest.fixture(scope="session")
+def monolingual(text, tmp_path_factory):
+    """Binarised text for language models."""
+    folder = tmp_path_factory.mktemp("monolingual")
+    run_fairseq(
+        "preprocess", "--only-source", "--trainpref", text / "train.en", "--validpref", text / "valid.en",
+        "--testpref", text / "test.en", "--destdir", folder,
+    )  # fmt: skip
+    return folder
+
+
+class Run:
+    """A training run in a folder of its own."""
+
+    def __init__(self, folder, data, task, arch):
+        self.folder, self.data, self.task, self.arch = folder, data, task, arch
+
+    def train(self, *words):
+        """``fairseq-train`` until ``--max-update`` (default 8); returns the last checkpoint."""
+        criterion = "masked_lm" if "masked_lm" in self.task else "cross_entropy"
+        run_fairseq(
+            "train", self.data, "--user-dir", USER_DIR, "--task", self.task, *words_of(self.arch),
+            *words_of(f"""--criterion {criterion} --optimizer adam --lr 0.01 --max-tokens 100 --cpu
+            --num-workers 0 --max-update 8 --no-epoch-checkpoints --log-format simple --log-interval 1000"""),
+            "--save-dir", self.folder, *words,
+        )  # fmt: skip
+        return self.checkpoint()
+
+    def checkpoint(self, name="checkpoint_last.pt"):
+        """Load a checkpoint of the run."""
+        return load_checkpoint(self.folder / name)
+
+
+@pytest.fixture
+def new_run(tmp_path, parallel):
+    """Make runs: ``new_run("name", task=..., arch=..., data=...)``; a tiny Transformer by default."""
+
+    def make(name="run", data=None, task="prune_translation", arch=f"--arch transformer --share-all-embeddings {TINY}"):
+        return Run(tmp_path / name, data or parallel, task, arch)
+
+    return make
+
+
+def masks_of(checkpoint):
+    """The masks in a checkpoint, by parameter name."""
+    from fairseq_prune.engine.travel import KEY
+    from fairseq_prune.pruning.masks import unpack_mask
+
+    return {name: unpack_mask(m) for name, m in checkpoint["model"]._metadata[""].get(KEY, {}).items()}
+
+
+def same_tensors(a, b):
+    """True if two nested structures hold the same tensors, bit for bit, and the same plain values."""
+    if torch.is_tensor(a):
+        return torch.is_tensor(b) and a.shape == b.shape and torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same_tensors(a[k], b[k]) for k in a)
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(map(same_tensors, a, b))
+    return a == b

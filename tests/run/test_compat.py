@@ -1,0 +1,66 @@
+"""The workarounds."""
+
+import argparse
+import os
+import shutil
+
+import pytest
+import torch
+from conftest import USER_DIR, run_fairseq
+
+from fairseq_prune import compat
+
+
+def test_copies_are_atomic(tmp_path, monkeypatch):
+    """A copy that dies leaves the old file whole."""
+    from fairseq.file_io import PathManager
+
+    compat.install()
+    (tmp_path / "new").write_text("new")
+    (tmp_path / "last").write_text("old")
+    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        PathManager.copy(str(tmp_path / "new"), str(tmp_path / "last"), overwrite=True)
+    assert (tmp_path / "last").read_text() == "old"
+    monkeypatch.undo()
+    assert PathManager.copy(str(tmp_path / "new"), str(tmp_path / "last"), overwrite=True)
+    assert (tmp_path / "last").read_text() == "new"
+    assert not (tmp_path / "last.tmp").exists()
+
+
+def test_installing_twice_changes_nothing():
+    from fairseq import checkpoint_utils
+    from fairseq.file_io import PathManager
+
+    before = checkpoint_utils.load_checkpoint_to_cpu, PathManager.copy
+    compat.install()
+    assert (checkpoint_utils.load_checkpoint_to_cpu, PathManager.copy) == before
+
+
+def test_old_checkpoints_with_a_namespace_load(tmp_path):
+    import numpy as np
+
+    path = tmp_path / "old.pt"
+    torch.save({"args": argparse.Namespace(arch="x"), "model": {}, "best": np.float64(1.5)}, path)
+    state = compat.load_checkpoint(path)
+    assert state["args"].arch == "x"
+    assert state["best"] == 1.5
+
+
+@pytest.mark.parametrize("content", [{"weights": 1}, [1]])
+def test_foreign_files_are_refused(tmp_path, content):
+    torch.save(content, tmp_path / "foreign.pt")
+    with pytest.raises(ValueError, match="foreign.pt: not a readable fairseq checkpoint .it holds no model"):
+        compat.load_checkpoint(tmp_path / "foreign.pt")
+
+
+def test_a_plain_run_resumes(new_run):
+    """Stock fairseq cannot resume on torch >= 2.6; with our user-dir its own task can."""
+    run = new_run(task="translation")
+    run.train("--max-update", "3")
+    shutil.copy(run.folder / "checkpoint_last.pt", run.folder / "three.pt")
+    assert run.train("--max-update", "5")["optimizer_history"][-1]["num_updates"] == 5
+    run_fairseq(
+        "validate", run.data, "--user-dir", USER_DIR, "--task", "translation", "--path", run.folder / "three.pt",
+        "--cpu", "--max-tokens", "99",
+    )  # fmt: skip

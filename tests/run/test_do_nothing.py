@@ -1,0 +1,38 @@
+"""Without pruning, our tasks are stock fairseq to the bit."""
+
+import pytest
+from conftest import TINY, masks_of, same_tensors
+
+STOCK = {
+    "prune_translation": ("translation", f"--arch transformer --share-all-embeddings --dropout 0.1 {TINY}"),
+    "prune_language_modeling": (
+        "language_modeling",
+        "--arch transformer_lm --decoder-layers 1 --decoder-embed-dim 16 --decoder-ffn-embed-dim 32 "
+        "--decoder-attention-heads 2 --dropout 0.1 --tokens-per-sample 32",
+    ),
+    "prune_masked_lm": (
+        "masked_lm",
+        "--arch roberta --encoder-layers 1 --encoder-embed-dim 16 --encoder-ffn-embed-dim 32 "
+        "--encoder-attention-heads 2 --tokens-per-sample 32 --max-positions 64",
+    ),
+}
+
+
+@pytest.mark.parametrize("task", STOCK)
+def test_none_equals_stock_fairseq(new_run, parallel, monolingual, task):
+    data = parallel if task == "prune_translation" else monolingual
+    stock, arch = STOCK[task]
+    runs = {name: new_run(name, data=data, task=name, arch=arch) for name in (stock, task, "pruned")}
+    runs["pruned"].task = task
+    plain, ours = runs[stock].train(), runs[task].train("--prune-method", "none")
+    pruned = runs["pruned"].train("--prune-method", "magnitude", "--prune-target", "0.5")
+    assert same_tensors(plain["model"], ours["model"])
+    assert same_tensors(plain["last_optimizer_state"], ours["last_optimizer_state"])
+    assert not masks_of(ours)
+    assert not same_tensors(plain["model"], pruned["model"])
+
+
+def test_target_zero_does_nothing(new_run):
+    ours = new_run("zero").train("--prune-method", "magnitude", "--prune-target", "0")
+    assert same_tensors(ours["model"], new_run("plain", task="translation").train()["model"])
+    assert not masks_of(ours)

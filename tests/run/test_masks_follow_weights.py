@@ -1,0 +1,85 @@
+"""Wherever weights come from a pruned checkpoint, its masks come along."""
+
+import pytest
+import torch
+from conftest import masks_of, same_tensors
+
+PRUNED = ["--prune-method", "magnitude", "--prune-target", "0.7"]
+
+
+@pytest.fixture
+def pruned(new_run):
+    run = new_run("pruned")
+    run.train(*PRUNED)
+    return run
+
+
+def still_zero(checkpoint, masks):
+    return all(not checkpoint["model"][name][~keep].any() for name, keep in masks.items())
+
+
+WAYS = {
+    "finetune": ["--finetune-from-model"],
+    "reset-dataloader": ["--reset-dataloader", "--max-update", "16", "--restore-file"],
+    "restore": ["--max-update", "16", "--restore-file"],
+    "finetune-sgd": ["--optimizer", "sgd", "--lr", "0.1", "--momentum", "0.9", "--finetune-from-model"],
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_none_keeps_the_masks(new_run, pruned, way):
+    before = pruned.checkpoint()
+    after = new_run("after").train(*WAYS[way], pruned.folder / "checkpoint_last.pt")
+    masks = masks_of(before)
+    assert same_tensors(masks_of(after), masks)
+    assert still_zero(after, masks)
+    assert not same_tensors(before["model"], after["model"])  # control: it has trained
+
+
+def test_without_masks_weights_revive(new_run, pruned):
+    """The control: the same finetuning by a stock task, which knows no masks."""
+    masks = masks_of(pruned.checkpoint())
+    after = new_run("stock", task="translation").train("--finetune-from-model", pruned.folder / "checkpoint_last.pt")
+    assert not still_zero(after, masks)
+
+
+def test_pruning_further_only_removes_more(new_run, pruned):
+    masks = masks_of(pruned.checkpoint())
+    more = new_run("more").train(
+        "--finetune-from-model",
+        pruned.folder / "checkpoint_last.pt",
+        "--prune-method",
+        "random",
+        "--prune-target",
+        "0.9",
+    )
+    assert still_zero(more, masks)
+    removed, total = (sum(f(m) for m in masks_of(more).values()) for f in (lambda m: int((~m).sum()), torch.numel))
+    assert removed >= round(0.9 * total) - 1
+
+
+def test_half_of_what_is_removed_is_refused(new_run, pruned):
+    with pytest.raises(SystemExit, match=r"--prune-target 0.3: 0.7\d* of 'all' is removed already"):
+        new_run("less").train(
+            "--finetune-from-model", pruned.folder / "checkpoint_last.pt",
+            "--prune-method", "magnitude", "--prune-target", "0.3",
+        )  # fmt: skip
+
+
+def test_resume_with_another_plan_is_refused(pruned):
+    with pytest.raises(
+        SystemExit, match=r"--prune-target \*=0.9: the interrupted run had \*=0.7; resume with the same"
+    ):
+        pruned.train("--prune-method", "magnitude", "--prune-target", "0.9", "--max-update", "16")
+
+
+def test_best_begins_anew_after_pruning(new_run):
+    """checkpoint_best.pt is a pruned one, although the dense model's loss was lower."""
+    new_run("dense").train("--max-update", "80", "--disable-validation")
+    run = new_run("pruned-late")
+    run.train(
+        "--finetune-from-model", new_run("dense").folder / "checkpoint_last.pt", "--lr", "1e-9",
+        "--prune-method", "magnitude", "--prune-target", "0.95", "--prune-start", "4up",
+        "--save-interval-updates", "1",
+    )  # fmt: skip
+    assert masks_of(run.checkpoint("checkpoint_best.pt"))

@@ -1,0 +1,104 @@
+"""Two gloo processes: the same masks on both, and those of one process."""
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import TINY, USER_DIR, masks_of
+
+from fairseq_prune.compat import load_checkpoint
+
+PRUNE = "--prune-method magnitude --prune-target 0.6 --prune-schedule linear --prune-end 4up --prune-every 2up"
+
+
+# fairseq silences all ranks but the first; the pruner's lines are what is compared here
+MAIN = """
+import logging
+logging.getLogger("fairseq_prune.engine.pruner").setLevel(logging.INFO)
+from fairseq_cli.train import cli_main
+cli_main()
+"""
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("localhost", 0))
+        return s.getsockname()[1]
+
+
+def command(data, folder, *words):
+    return [
+        sys.executable, "-c", MAIN, data, "--user-dir", USER_DIR, "--task", "prune_translation",
+        *f"""--arch transformer --share-all-embeddings --dropout 0 {TINY} --optimizer sgd --lr 0.1 --momentum 0.9
+        --criterion cross_entropy --batch-size 8 --required-batch-size-multiple 1 --cpu --num-workers 0
+        --max-update 6 --no-epoch-checkpoints --disable-validation --log-format simple {PRUNE}""".split(),
+        "--save-dir", folder, *words,
+    ]  # fmt: skip
+
+
+def train_on_two(data, folder, *words):
+    """Start both ranks; returns their exit codes and what rank 1 printed."""
+    distributed = f"""--distributed-world-size 2 --distributed-no-spawn --distributed-backend gloo
+        --ddp-backend legacy_ddp --distributed-init-method tcp://localhost:{free_port()}""".split()
+    ranks = [
+        subprocess.Popen(
+            [*command(data, folder, *words), *distributed, "--distributed-rank", str(rank)],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )
+        for rank in (0, 1)
+    ]  # fmt: skip
+    outputs = [rank.communicate(timeout=300)[0] for rank in ranks]
+    assert [rank.returncode for rank in ranks] == [0, 0], outputs[0][-3000:] + outputs[1][-3000:]
+    return outputs
+
+
+def checksums(output):
+    return [line.split("masks ")[1].rstrip(")") for line in output.splitlines() if "pruning event" in line]
+
+
+@pytest.fixture(scope="module")
+def two(parallel, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("two")
+    return folder, train_on_two(parallel, folder, "--save-interval-updates", "3")
+
+
+def test_ranks_agree_with_each_other_and_with_one_process(two, parallel, tmp_path):
+    folder, (first, second) = two
+    assert len(checksums(first)) == 3
+    assert checksums(first) == checksums(second)
+    subprocess.run(command(parallel, tmp_path / "one", "--update-freq", "2"), check=True, capture_output=True)
+    together, alone = (load_checkpoint(f / "checkpoint_last.pt") for f in (folder, tmp_path / "one"))
+    for name, keep in masks_of(alone).items():
+        assert torch.equal(keep, masks_of(together)[name])
+        torch.testing.assert_close(alone["model"][name], together["model"][name], rtol=0, atol=1e-5)
+
+
+def test_two_ranks_resume(two, parallel, tmp_path):
+    """Every rank adopts the masks of the file; the rest of the run is the same, bit for bit."""
+    folder, _ = two
+    (tmp_path / "checkpoint_last.pt").write_bytes(Path(folder / "checkpoint_1_3.pt").read_bytes())
+    train_on_two(parallel, tmp_path)
+    whole, resumed = (load_checkpoint(f / "checkpoint_last.pt") for f in (folder, tmp_path))
+    assert masks_of(resumed).keys() == masks_of(whole).keys()
+    for name, value in whole["model"].items():
+        assert torch.equal(value, resumed["model"][name])
+
+
+def diverging(rank, port):
+    """Body of one rank whose weights differ from the other's."""
+    from torch import distributed
+
+    from fairseq_prune.engine.ranks import average, require_equal
+
+    distributed.init_process_group("gloo", f"tcp://localhost:{port}", rank=rank, world_size=2)
+    assert average(torch.tensor([float(rank)])).item() == 0.5
+    require_equal(7, "pruning masks", "cpu")
+    require_equal(rank, "pruning masks", "cpu")
+
+
+def test_different_masks_are_an_error():
+    with pytest.raises(torch.multiprocessing.ProcessRaisedException, match="pruning masks differ between ranks"):
+        torch.multiprocessing.spawn(diverging, (free_port(),), nprocs=2)

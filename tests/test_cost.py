@@ -1,0 +1,162 @@
+"""Multiply-accumulates, against hand formulas and torch's own counter of operations."""
+
+import pytest
+import torch
+from small_models import DECODER, ENCODER, VOCABULARY, build_model
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from fairseq_prune.report.cost import count_macs, parse_lengths
+from fairseq_prune.report.inspect import inspect_checkpoint
+
+S, T = 7, 5
+WIDTH, WORDS = 16, VOCABULARY
+ENCODER_MACS = 2 * (S * (4 * 16 * 16 + 2 * 16 * 24) + 2 * S * S * 16)  # 2 layers
+DECODER_MACS = T * (4 * 16 * 16 + 2 * 16 * 20) + 2 * T * T * 16  # 1 layer, without cross-attention
+CROSS_MACS = T * 2 * 16 * 16 + S * 2 * 16 * 16 + 2 * S * T * 16
+OUTPUT_MACS = T * WORDS * 16
+
+LSTM = {
+    "encoder_embed_dim": 8, "encoder_hidden_size": 6, "encoder_layers": 2,
+    "decoder_embed_dim": 8, "decoder_hidden_size": 10, "decoder_out_embed_dim": 7, "decoder_layers": 2,
+}  # fmt: skip
+FCONV_DECODER = {"decoder_embed_dim": 8, "decoder_layers": "[(6,3),(10,3)]"}
+FCONV = FCONV_DECODER | {
+    "encoder_embed_dim": 8,
+    "encoder_layers": "[(6,3),(10,4)]",
+    "decoder_out_embed_dim": 9,
+}
+
+
+def lstm_macs(directions):
+    """(matrix products, elementwise attention) of the LSTM above."""
+    top = 6 * directions  # width of the encoder's output
+    encoder = directions * S * 4 * 6 * ((8 + 6) + (top + 6))
+    initial = 2 * 2 * 10 * top  # hidden and cell of 2 decoder layers
+    decoder = T * 4 * 10 * ((8 + 10 + 10) + (10 + 10))
+    attention = T * (10 * top + (10 + top) * 10)
+    return encoder + initial + decoder + attention + T * (10 * 7 + 7 * WORDS), 2 * S * T * top
+
+
+def fconv_macs():
+    """(convolutions, all the rest) of the fconv above; a gated layer computes twice its width."""
+    convolutions = S * (3 * 6 * 12 + 4 * 6 * 20) + T * (3 * 6 * 12 + 3 * 6 * 20)
+    linear = S * (8 * 6 + 6 * 10 + 10 * 8) + T * (8 * 6 + 6 * 10 + 10 * 9 + 9 * WORDS)
+    attention = T * 2 * 8 * (6 + 10) + 2 * (2 * S * T * 8)
+    return convolutions, linear + attention
+
+
+def counted(model, *inputs):
+    """MACs that torch sees; its counter knows matrix products, not fused attention or conv_tbc."""
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(*inputs)
+    return counter.get_total_flops() // 2
+
+
+def tokens(length):
+    return torch.randint(4, WORDS, (1, length), generator=torch.Generator().manual_seed(0))
+
+
+PAIR, TARGET, SOURCE = (tokens(S), torch.tensor([S]), tokens(T)), (tokens(T),), (tokens(S),)
+TRANSFORMER_MACS = ENCODER_MACS + DECODER_MACS + CROSS_MACS + OUTPUT_MACS
+CASES = [  # arch, options, inputs, MACs by hand, those of them that torch's counter does not see
+    ("transformer", ENCODER | DECODER, PAIR, TRANSFORMER_MACS, 0),
+    ("transformer", ENCODER | DECODER | {"share_all_embeddings": True}, PAIR, TRANSFORMER_MACS, 0),
+    ("transformer_lm", DECODER, TARGET, DECODER_MACS + OUTPUT_MACS, 0),
+    ("roberta", ENCODER, SOURCE, ENCODER_MACS + S * (16 * 16 + WORDS * 16), 0),
+    ("lstm", LSTM, PAIR, sum(lstm_macs(1)), lstm_macs(1)[1]),
+    ("lstm", LSTM | {"encoder_bidirectional": True}, PAIR, sum(lstm_macs(2)), lstm_macs(2)[1]),
+    ("lstm_lm", LSTM, TARGET, T * (4 * 10 * (18 + 20) + 10 * 7 + 7 * WORDS), 0),
+    ("fconv", FCONV, PAIR, sum(fconv_macs()), fconv_macs()[0]),
+    ("fconv_lm", FCONV_DECODER, TARGET, T * (576 + 8 * 6 + 6 * 10 + 10 * 8 + 8 * WORDS), T * 576),
+]
+
+
+@pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm` is deprecated")
+@pytest.mark.parametrize("arch, options, inputs, macs, unseen", CASES)
+def test_macs_by_hand_and_by_torch(arch, options, inputs, macs, unseen):
+    model = build_model(arch, **options)
+    assert count_macs(model.state_dict(), S, T) == (arch, macs)
+    assert counted(model, *inputs) + unseen == macs
+    assert count_macs(model.state_dict(), S, T + 1)[1] != macs or inputs is SOURCE
+
+
+def test_adaptive_embeddings_count_a_frequent_word_and_the_whole_softmax():
+    cutoffs = {"adaptive_input_cutoff": "10,20", "adaptive_softmax_cutoff": "10,20"}
+    factors = {"adaptive_input_factor": 2, "adaptive_softmax_factor": 2}  # band widths 16, 8, 4
+    ties = {"tie_adaptive_weights": True, "tie_adaptive_proj": True}
+    more = {"adaptive_input": True, "criterion": "adaptive_loss", **cutoffs, **factors, **ties}
+    model = build_model("transformer_lm", **DECODER, **more)
+    softmax = (10 + 2) * 16 + (16 * 8 + 8 * 10) + (16 * 4 + 4 * 20)
+    assert count_macs(model.state_dict(), S, T) == ("transformer_lm", DECODER_MACS + T * (16 * 16 + softmax))
+    frequent = torch.full((1, T), 5)
+    assert counted(model, frequent) == DECODER_MACS + T * 16 * 16
+
+
+@pytest.fixture
+def transformer():
+    return dict(build_model("transformer", **ENCODER, **DECODER, share_all_embeddings=True).state_dict())
+
+
+def test_an_absent_output_projection_is_the_embedding(transformer):
+    del transformer["decoder.output_projection.weight"]
+    assert count_macs(transformer, S, T)[1] == TRANSFORMER_MACS
+    del transformer["decoder.embed_tokens.weight"]
+    assert count_macs(transformer, S, T)[1] == TRANSFORMER_MACS - OUTPUT_MACS
+
+
+def test_packed_projections_of_old_checkpoints(transformer):
+    packed = {}
+    for name, tensor in transformer.items():
+        block, dot, part = name.rpartition("self_attn.")
+        if dot and part in {"q_proj.weight", "k_proj.weight", "v_proj.weight"}:
+            packed[block + dot + "in_proj_weight"] = torch.zeros(3 * WIDTH, WIDTH)
+        else:
+            packed[name] = tensor
+    assert len(packed) < len(transformer)
+    assert count_macs(packed, S, T) == count_macs(transformer, S, T)
+
+
+def test_a_cut_attention_costs_its_real_widths(transformer):
+    """Query and key at 10 of 16, value at 6 of 16, in one encoder layer."""
+    block, before = "encoder.layers.0.self_attn.", count_macs(transformer, S, T)[1]
+    cut = dict(transformer)
+    for part, rows in (("q_proj", 10), ("k_proj", 10), ("v_proj", 6)):
+        cut[f"{block}{part}.weight"] = torch.zeros(rows, WIDTH)
+    cut[block + "out_proj.weight"] = torch.zeros(WIDTH, 6)
+    saved = S * (2 * 6 + 2 * 10) * WIDTH + S * S * (6 + 10)
+    assert count_macs(cut, S, T)[1] == before - saved
+
+
+def test_zeros_cost_as_much_as_other_weights(transformer):
+    zeros = {name: torch.zeros_like(tensor) for name, tensor in transformer.items()}
+    assert count_macs(zeros, S, T) == count_macs(transformer, S, T)
+
+
+def test_an_unknown_part_makes_the_cost_unknown(transformer):
+    extra = "decoder.layers.0.adapter.weight"
+    assert count_macs(transformer | {extra: torch.zeros(3)}, S, T)[1] == TRANSFORMER_MACS  # a vector
+    assert count_macs(transformer | {extra: torch.zeros(3, 3)}, S, T) == (None, None)
+    without_cross = {name: tensor for name, tensor in transformer.items() if "encoder_attn" not in name}
+    assert count_macs(without_cross, S, T) == (None, None)
+    assert count_macs({}, S, T) == count_macs({"decoder.embed_tokens.weight": torch.ones(3, 3)}, S, T) == (None, None)
+
+
+@pytest.mark.parametrize("attends_over_both", [False, True])
+def test_attention_that_no_shape_tells_of_is_unknown(attends_over_both, transformer, tmp_path):
+    (tmp_path / "a.pt").touch()
+    config = {"model": {"cross_self_attention": attends_over_both}}
+    total = inspect_checkpoint({"model": transformer, "cfg": config}, tmp_path / "a.pt", (S, T))["total"]
+    assert total["macs"] == (None if attends_over_both else TRANSFORMER_MACS)
+
+
+def test_lengths():
+    assert parse_lengths("30,20") == (30, 20)
+    assert parse_lengths(" 7, 5") == (7, 5)
+
+
+@pytest.mark.parametrize("text", ["", "25", "25,", "0,25", "25,-1", "2.5,3", "1,2,3", "a,b", "25x25"])
+def test_malformed_lengths(text):
+    with pytest.raises(ValueError, match=rf"--lengths {text!r}: .* e\.g\. --lengths 25,25") as caught:
+        parse_lengths(text)
+    assert "\n" not in str(caught.value)

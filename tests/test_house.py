@@ -1,0 +1,149 @@
+"""The arrows and sizes of the house: who may import whom, and how long a file or a function may get."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SCIENCE = sys.stdlib_module_names | {"torch", "numpy"}
+ROOMS = {  # each room of fairseq_prune and the rooms it may import, beside itself
+    "pruning": set(),
+    "compat": set(),
+    "data": set(),
+    "engine": {"pruning", "compat"},
+    **dict.fromkeys(("tasks", "criterions", "optim", "modules"), {"engine", "pruning", "compat"}),
+    "models": {"engine", "pruning", "compat", "modules"},
+    "deploy": {"pruning", "compat"},
+    "report": {"pruning", "compat"},
+    "cli": {"engine", "pruning", "compat", "data", "deploy", "report"},
+    "__main__": {"cli"},
+}
+HEAVY = {"torchvision", "torch_pruning", "foolbox", "matplotlib", "sklearn"}
+
+
+def room(module):
+    top, _, rest = module.partition(".")
+    return rest.partition(".")[0] if top == "fairseq_prune" else None
+
+
+def module_of(path):
+    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def imports(path, source):
+    """Absolute names of all that a file imports, lazily or not; `from a import b` counts as a.b."""
+    package = path.removesuffix(".py").split("/")[:-1]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*above, *filter(None, [node.module])])
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def science_stands_alone(path, source):
+    if room(module_of(path)) == "pruning":
+        for name in imports(path, source):
+            if name.split(".")[0] not in SCIENCE and room(name) != "pruning":
+                yield f"imports {name}"
+
+
+def arrows_run_one_way(path, source):
+    here = room(module_of(path))
+    if here and here not in ROOMS:
+        yield f"{here} is no room of the house"
+    elif here or path.startswith("vision_bridge/"):
+        allowed = ROOMS[here] | {here} if here else ROOMS.keys() - {"tasks"}
+        for name in imports(path, source):
+            if room(name) in ROOMS.keys() - allowed:
+                yield f"imports {name}"
+
+
+def only_the_door_names_vision_bridge(path, source):
+    if room(module_of(path)) and "vision_bridge" in source:
+        yield "names vision_bridge"
+
+
+def files_are_short(path, source):
+    if (lines := len(source.splitlines())) > 300:
+        yield f"{lines} lines"
+
+
+def functions_are_short(path, source):
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines = node.end_lineno - node.lineno + 1
+            if ast.get_docstring(node) is not None:
+                lines -= node.body[0].end_lineno - node.body[0].lineno + 1
+            if lines > 40:
+                yield f"{node.name} has {lines} lines"
+
+
+def names_say_something(path, source):
+    if Path(path).name in {"utils.py", "helpers.py", "misc.py"}:
+        yield "says nothing about what is in it"
+
+
+def configs_keep_their_types(path, source):
+    """fairseq reads the annotations of its config classes at run time, so they may not be strings."""
+    classes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ClassDef)]
+    bases = [ast.unparse(base) for node in classes for base in node.bases]
+    if any(base.endswith(("FairseqDataclass", "Config")) for base in bases):
+        if "__future__.annotations" in imports(path, source):
+            yield "postpones the annotations of a config class"
+
+
+PRUNING, ENGINE = "fairseq_prune/pruning/units/a.py", "fairseq_prune/engine/a.py"
+FUTURE = "from __future__ import annotations\nclass A({}): pass"
+CONTROLS = [  # rule, path, a source that must be caught there, one that must not
+    (science_stands_alone, PRUNING, "def f(): import fairseq", "import torch.nn, math"),
+    (science_stands_alone, PRUNING, "from ... import engine", "from .. import scope"),
+    (science_stands_alone, "fairseq_prune/pruning/__init__.py", "from .. import compat", "from . import a"),
+    (arrows_run_one_way, ENGINE, "import fairseq_prune.tasks", "from fairseq_prune.pruning import scope"),
+    (arrows_run_one_way, ENGINE, "from ..cli.main import main", "from ..compat import patch"),
+    (arrows_run_one_way, "fairseq_prune/deploy/a.py", "from ..engine import x", "from ..pruning import x"),
+    (arrows_run_one_way, "fairseq_prune/cli/a.py", "from .. import tasks", "from ..engine import x"),
+    (arrows_run_one_way, "vision_bridge/a.py", "import fairseq_prune.tasks", "import fairseq_prune.engine"),
+    (only_the_door_names_vision_bridge, ENGINE, "import_module('vision_bridge')", "vision = None"),
+    (files_are_short, ENGINE, "\n" * 301, "\n" * 300),
+    (functions_are_short, ENGINE, "def f():" + "\n    x" * 40, "def f():\n    'doc'" + "\n    x" * 39),
+    (configs_keep_their_types, ENGINE, FUTURE.format("a.FairseqDataclass"), FUTURE.format("Module")),
+]
+RULES = [*dict.fromkeys(control[0] for control in CONTROLS), names_say_something]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_house(rule):
+    paths = [*ROOT.glob("fairseq_prune/**/*.py"), *ROOT.glob("vision_bridge/**/*.py")]
+    named = ((path.relative_to(ROOT).as_posix(), path.read_text()) for path in sorted(paths))
+    assert [f"{path}: {fault}" for path, source in named for fault in rule(path, source)] == []
+
+
+@pytest.mark.parametrize("rule, path, bad, good", CONTROLS)
+def test_rule_catches_only_the_bad(rule, path, bad, good):
+    assert list(rule(path, bad)) and not list(rule(path, good))
+
+
+def test_names_are_caught():
+    assert list(names_say_something("a/utils.py", "")) and not list(names_say_something("a/masks.py", ""))
+    assert list(arrows_run_one_way("fairseq_prune/attic/a.py", ""))  # no such room
+
+
+def heavy_added(statement, before="pass"):
+    """Which heavy packages a statement brings into a fresh Python, beyond those that `before` did."""
+    code = f"import sys\n{before}\nhad = set(sys.modules)\n{statement}\nprint(*set(sys.modules) - had)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return HEAVY & set(done.stdout.split())
+
+
+def test_the_user_dir_loads_nothing_heavy():
+    # fairseq itself loads sklearn
+    assert heavy_added("import fairseq_prune", before="import fairseq.tasks") == set()
+
+
+def test_a_heavy_import_is_seen():
+    assert heavy_added("sys.modules['foolbox'] = sys; import foolbox") == {"foolbox"}

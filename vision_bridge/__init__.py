@@ -1,0 +1,1 @@
+"""Vision for fairseq_prune: datasets, models, a task and adversarial evaluation."""
