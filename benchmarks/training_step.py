@@ -69,7 +69,11 @@ def main():
     if not Path(args.data).is_dir():
         raise SystemExit(f"--data {args.data}: no such folder; make demo writes data-bin/demo")
     logging.disable(logging.INFO)
-    names = ["plain fairseq-train", "prune_translation, 80 % masked", "torch.nn.utils.prune, 80 %, feed-forward layers only"]
+    names = [
+        "plain fairseq-train",
+        "prune_translation, 80 % masked",
+        "torch.nn.utils.prune, 80 %, feed-forward layers only",
+    ]
     built = [
         build_trainer(args.data, "translation"),
         build_trainer(args.data, "prune_translation", MASKED),

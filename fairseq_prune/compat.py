@@ -132,6 +132,28 @@ def _expose_ema_masters():
     EMA.__init__ = init
 
 
+def start_averages_from_weights():
+    """Let ``--store-ema`` start from a checkpoint that has no averages.
+
+    fairseq means to start them from the weights but has deleted those by then (KeyError 'model').
+    The weights given twice stay in memory for the run, so call this only for runs with averages.
+    """
+    from fairseq import checkpoint_utils
+
+    original = checkpoint_utils.load_checkpoint_to_cpu
+    if hasattr(original, "starts_averages"):
+        return
+
+    @functools.wraps(original)
+    def load(*args, **kwargs):
+        state = original(*args, **kwargs)
+        state["extra_state"].setdefault("ema", state["model"])
+        return state
+
+    load.starts_averages = True
+    checkpoint_utils.load_checkpoint_to_cpu = load
+
+
 def load_on_every_rank(task_cfg):
     """Have each rank read checkpoints itself.
 

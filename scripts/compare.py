@@ -3,13 +3,14 @@
 
 LOG is what `fairseq-generate --remove-bpe` printed (scripts/evaluate.sh keeps it), CHECKPOINT the file that
 translated. "removed" is the fraction of the prunable weights (two or more axes, embeddings included) that
-are zero; "seconds" is the training time that the checkpoint remembers, resumed sessions added up.
+are zero; "training s" is the training time that the checkpoint remembers: all sessions, and those of the model that it
+was finetuned from.
 """
 
 import argparse
 import re
 
-HEADER = ("", "BLEU", "parameters", "non-zero", "removed", "checkpoint bytes", "seconds")
+HEADER = ("", "BLEU", "parameters", "non-zero", "removed", "checkpoint bytes", "training s")
 HYPOTHESIS, REFERENCE = re.compile(r"^D-(\d+)\t[^\t]*\t(.*)$"), re.compile(r"^T-(\d+)\t(.*)$")
 
 

@@ -36,7 +36,7 @@ if [ ! -e $runs/dense/done ]; then
 fi
 [ -e $runs/dense/checkpoint_best.test.log ] || scripts/evaluate.sh $data $runs/dense/checkpoint_best.pt $device
 
-updates=756 # three epochs: weights go during the first half, the second half heals
+updates=504 # two epochs: weights go during the first half, the second half heals
 rows="dense=$runs/dense/checkpoint_best.test.log:$runs/dense/checkpoint_best.pt"
 finetune() { # finetune NAME TARGET [options]: prune and finetune the dense model, translate, add a row
     local name=$1 target=$2 out=$runs/$1
@@ -50,11 +50,11 @@ finetune() { # finetune NAME TARGET [options]: prune and finetune the dense mode
 }
 
 for seed in $seeds; do
-    finetune dense-longer-$seed 0 --seed "$seed"
     for target in 0.9 0.8 0.5; do
         for method in magnitude random; do
             finetune $method-$target-$seed $target --seed "$seed" --prune-method $method
         done
     done
+    finetune dense-longer-$seed 0 --seed "$seed"
 done
 python3 scripts/compare.py $rows

@@ -42,7 +42,7 @@ def test_words_are_plain(pairs):
 
 def test_splits_are_disjoint_whole_and_of_the_sizes_asked_for(tmp_path):
     write_corpus(tmp_path / "text", (60, 20, 10), seed=3)
-    lines = {path.name: path.read_text().splitlines() for path in (tmp_path / "text").iterdir()}
+    lines = {path.name: path.read_text("utf-8").splitlines() for path in (tmp_path / "text").iterdir()}
     sizes = {"train": 60, "valid": 20, "test": 10}
     assert {name: len(found) for name, found in lines.items()} == {
         f"{split}.{language}": size for split, size in sizes.items() for language in ("de", "en")

@@ -21,6 +21,7 @@ ROOMS = {  # each room of fairseq_prune and the rooms it may import, beside itse
     "cli": {"engine", "pruning", "compat", "data", "deploy", "report"},
     "__main__": {"cli"},
 }
+PLAIN = {"pruning", "data", "report", "cli"}  # usable without fairseq
 HEAVY = {"torchvision", "torch_pruning", "foolbox", "matplotlib", "sklearn"}
 
 
@@ -56,7 +57,7 @@ def arrows_run_one_way(path, source):
     here = room(module_of(path))
     if here and here not in ROOMS:
         yield f"{here} is no room of the house"
-    elif here or path.startswith("vision_bridge/"):
+    elif here or path.startswith(("vision_bridge/", "scripts/")):
         allowed = ROOMS[here] | {here} if here else ROOMS.keys() - {"tasks"}
         for name in imports(path, source):
             if room(name) in ROOMS.keys() - allowed:
@@ -97,8 +98,17 @@ def configs_keep_their_types(path, source):
             yield "postpones the annotations of a config class"
 
 
+def plain_rooms_need_no_fairseq(path, source):
+    if room(module_of(path)) in PLAIN:
+        for name in imports(path, source):
+            if name.split(".")[0] == "fairseq":
+                yield f"imports {name}"
+
+
 PRUNING, ENGINE = "fairseq_prune/pruning/units/a.py", "fairseq_prune/engine/a.py"
-FUTURE = "from __future__ import annotations\nclass A({}): pass"
+OPTIONS = "fairseq_prune/engine/options.py"
+POSTPONE = "from __future__ import annotations\n"
+FUTURE = POSTPONE + "class A({}): pass"
 CONTROLS = [  # rule, path, a source that must be caught there, one that must not
     (science_stands_alone, PRUNING, "def f(): import fairseq", "import torch.nn, math"),
     (science_stands_alone, PRUNING, "from ... import engine", "from .. import scope"),
@@ -106,19 +116,27 @@ CONTROLS = [  # rule, path, a source that must be caught there, one that must no
     (arrows_run_one_way, ENGINE, "import fairseq_prune.tasks", "from fairseq_prune.pruning import scope"),
     (arrows_run_one_way, ENGINE, "from ..cli.main import main", "from ..compat import patch"),
     (arrows_run_one_way, "fairseq_prune/deploy/a.py", "from ..engine import x", "from ..pruning import x"),
-    (arrows_run_one_way, "fairseq_prune/cli/a.py", "from .. import tasks", "from ..engine import x"),
+    (arrows_run_one_way, "fairseq_prune/cli/a.py", "from .. import tasks", "from ..data import draw"),
+    (arrows_run_one_way, ENGINE, "from ..data import draw", "import fairseq.tasks"),
+    (arrows_run_one_way, "fairseq_prune/report/a.py", "from ..data import draw", "from ..compat import x"),
+    (arrows_run_one_way, "fairseq_prune/data/a.py", "from ..report import cost", "from .words import x"),
+    (arrows_run_one_way, "fairseq_prune/tasks/a.py", "from ..cli import main", "from ..engine.wrap import prunable"),
+    (arrows_run_one_way, "scripts/a.py", "from fairseq_prune.tasks import x", "from fairseq_prune.data.draw import x"),
     (arrows_run_one_way, "vision_bridge/a.py", "import fairseq_prune.tasks", "import fairseq_prune.engine"),
     (only_the_door_names_vision_bridge, ENGINE, "import_module('vision_bridge')", "vision = None"),
     (files_are_short, ENGINE, "\n" * 301, "\n" * 300),
     (functions_are_short, ENGINE, "def f():" + "\n    x" * 40, "def f():\n    'doc'" + "\n    x" * 39),
-    (configs_keep_their_types, ENGINE, FUTURE.format("a.FairseqDataclass"), FUTURE.format("Module")),
+    (configs_keep_their_types, OPTIONS, FUTURE.format("a.FairseqDataclass"), FUTURE.format("Module")),
+    (configs_keep_their_types, OPTIONS, POSTPONE + (ROOT / OPTIONS).read_text(), (ROOT / OPTIONS).read_text()),
+    (plain_rooms_need_no_fairseq, "fairseq_prune/report/a.py", "def f(): from fairseq.data import x", "import torch"),
+    (plain_rooms_need_no_fairseq, "fairseq_prune/data/a.py", "import fairseq", "from ..compat import fairseq"),
 ]
 RULES = [*dict.fromkeys(control[0] for control in CONTROLS), names_say_something]
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_house(rule):
-    paths = [*ROOT.glob("fairseq_prune/**/*.py"), *ROOT.glob("vision_bridge/**/*.py")]
+    paths = [path for top in ("fairseq_prune", "vision_bridge", "scripts") for path in ROOT.glob(f"{top}/**/*.py")]
     named = ((path.relative_to(ROOT).as_posix(), path.read_text()) for path in sorted(paths))
     assert [f"{path}: {fault}" for path, source in named for fault in rule(path, source)] == []
 

@@ -2,7 +2,7 @@
 
 from fairseq.logging import metrics
 
-from ..compat import load_on_every_rank, refuse_bf16
+from ..compat import load_on_every_rank, refuse_bf16, start_averages_from_weights
 from .checks import check_run, one_line_errors
 from .options import given_options
 from .plan import Plan, check_reachable, make_plan
@@ -37,6 +37,8 @@ class PruneMixin:
                 plan = make_plan(given_options(cfg), cfg.prune_seed)
                 check_run(cfg, plan)
             load_on_every_rank(cfg)
+            if cfg.prune_store_ema:
+                start_averages_from_weights()
         task = super().setup_task(cfg, **kwargs)
         task.plan, task.options = plan, cfg
         return task

@@ -1,4 +1,8 @@
-"""The ``--prune-*`` options. Mind anchors (iv) 20: fairseq turns this dataclass into a parser."""
+"""The ``--prune-*`` options.
+
+fairseq turns this dataclass into a parser by reading its annotations: write ``Optional[...]`` and
+``List[...]``, no postponed annotations, and no switch that is true by default.
+"""
 
 from dataclasses import dataclass, field
 from typing import List, Optional
@@ -45,6 +49,7 @@ class PruneOptions(FairseqDataclass):
     prune_train_subset: str = II("dataset.train_subset")
     prune_restore_file: str = II("checkpoint.restore_file")
     prune_finetune_from_model: Optional[str] = II("checkpoint.finetune_from_model")
+    prune_store_ema: bool = II("ema.store_ema")
     prune_ddp_backend: str = II("distributed_training.ddp_backend")
 
 

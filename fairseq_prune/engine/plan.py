@@ -108,7 +108,7 @@ def make_plan(options, seed=1):
     _named("importance", IMPORTANCES.__getitem__, plan.importance)
     _named("scope", SCOPES.__getitem__, plan.scope)
     if plan.stages and plan.scope != "stage":
-        raise ValueError(f"--prune-stages needs --prune-scope stage, got --prune-scope {plan.scope}")
+        raise ValueError(f"--prune-scope {plan.scope}: --prune-stages needs e.g. --prune-scope stage")
     return plan
 
 

@@ -140,7 +140,8 @@ class Pruner:
                     f"--prune-{name} {value}: the interrupted run had {before.get(name)}; resume with the same "
                     "options, or prune further with --finetune-from-model and a new --save-dir"
                 )
-        self.events_done, self._initial, self._seed = state["events_done"], state["initial"], state["seed"]
+        if state["events_done"]:
+            self.events_done, self._initial, self._seed = state["events_done"], state["initial"], state["seed"]
 
     def _begin(self, event, position):
         """Before the first event: the way to the target starts from what is removed by then."""
@@ -185,8 +186,7 @@ class Pruner:
         masks = {name: keep for name, keep in before.items() if name not in mine}
         generator = torch.Generator().manual_seed(self._seed)
         for group, members in self._groups.items():
-            start = self._initial[group]
-            fraction = start + progress * (self._targets[group] - start)
+            fraction = (1 - progress) * self._initial[group] + progress * self._targets[group]
             keeps = decide(members, fraction, self._units, lambda p: self._score(p, generator), before)
             for p in members:
                 masks.update(p.masks_for(keeps[p.name]))

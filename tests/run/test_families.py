@@ -109,7 +109,9 @@ def test_validate_knows_the_masks(new_run, monkeypatch):
     run.train("--prune-method", "magnitude", "--prune-target", "0.8")
     log_scalar = metrics.log_scalar
     monkeypatch.setattr(
-        metrics, "log_scalar", lambda key, value, *a, **k: (logged.update({key: value}), log_scalar(key, value, *a, **k))
+        metrics,
+        "log_scalar",
+        lambda key, value, *a, **k: (logged.update({key: value}), log_scalar(key, value, *a, **k)),
     )
     run_fairseq(
         "validate", run.data, "--user-dir", USER_DIR, "--task", run.task, "--path", run.folder / "checkpoint_last.pt",

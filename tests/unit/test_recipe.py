@@ -1,10 +1,14 @@
 """Recipes, and the two small languages for patterns and stages."""
 
+from types import SimpleNamespace
+
 import pytest
 
+from fairseq_prune.engine.options import NAMES, given_options
+from fairseq_prune.engine.plan import make_plan
 from fairseq_prune.engine.recipe import read_patterns, read_recipe, read_stages
 
-KNOWN = ["method", "target", "stages", "every"]
+KNOWN = NAMES
 
 
 @pytest.fixture
@@ -22,6 +26,35 @@ def test_both_spellings_of_a_key(recipe):
     assert read_recipe(path, KNOWN) == {
         "method": "magnitude", "target": {"ih": 0.9, "hh": 0.5}, "every": "100up",
     }  # fmt: skip
+
+
+def test_null_is_not_given(recipe):
+    path = recipe("prune-method: random\nprune-target: 0\nprune-skip:\nprune_every: null\nprune-stages: ~\n")
+    assert read_recipe(path, KNOWN) == {"method": "random", "target": "0"}
+    cfg = SimpleNamespace(**{f"prune_{name}": None for name in NAMES}, prune_recipe=path)
+    assert given_options(cfg) == {"method": "random", "target": "0"}
+    cfg.prune_target, cfg.prune_skip = "0.5", "*embed*"  # the command line wins
+    assert given_options(cfg) == {"method": "random", "target": "0.5", "skip": "*embed*"}
+
+
+def test_values_are_what_one_would_type(recipe):
+    path = recipe("""{target: 0.8, units: 4, start: 500, method: none, skip: ['*.bias'], stages: {1: [a, b], 2: c}}""")
+    assert read_recipe(path, KNOWN) == {
+        "target": "0.8", "units": "4", "start": "500", "method": "none", "skip": ["*.bias"],
+        "stages": {"1": ["a", "b"], "2": "c"},
+    }  # fmt: skip
+    with pytest.raises(ValueError, match="--prune-units 4: unknown units '4'"):
+        make_plan(read_recipe(recipe("{method: magnitude, target: 0.8, units: 4}"), KNOWN))
+
+
+def test_values_of_another_type_are_explained(recipe):
+    for key, value in {
+        "target": "[0.8]", "method": "[magnitude]", "units": "{row: 4}", "skip": "[3]", "include": "{a: b}",
+        "stages": "['a=*']", "every": "yes", "start": "2020-01-01", "end": "[4ep]",
+    }.items():  # fmt: skip
+        path = recipe(f"prune-{key}: {value}")
+        with pytest.raises(ValueError, match=f"^--prune-recipe {path}: cannot read prune-{key}: .*; write it as on"):
+            read_recipe(path, KNOWN)
 
 
 @pytest.mark.parametrize("text, words", [
@@ -51,21 +84,17 @@ def test_recipes_run_no_code(recipe):
         read_recipe(recipe("prune-target: !!python/object/apply:os.getcwd []"), KNOWN)
 
 
-@pytest.mark.parametrize("given, patterns", [
-    ("*.fc1.*, *embed* ,", ("*.fc1.*", "*embed*")), (["*.fc1.*"], ("*.fc1.*",)), ("", ()), ((), ()),
-])  # fmt: skip
-def test_patterns(given, patterns):
-    assert read_patterns(given) == patterns
+def test_patterns():
+    assert read_patterns("*.fc1.*, *embed* ,") == ("*.fc1.*", "*embed*") == read_patterns(["*.fc1.*", "*embed*"])
+    assert read_patterns("") == () == read_patterns(())
 
 
-@pytest.mark.parametrize("given", [
-    "embed=*embed*; ffn = *fc1*,*fc2* ;", {"embed": "*embed*", "ffn": ["*fc1*", "*fc2*"]},
-])  # fmt: skip
-def test_stages(given):
-    assert read_stages(given) == {"embed": ("*embed*",), "ffn": ("*fc1*", "*fc2*")}
+def test_stages():
+    for given in ("embed=*embed*; ffn = *fc1*,*fc2* ;", {"embed": "*embed*", "ffn": ["*fc1*", "*fc2*"]}):
+        assert read_stages(given) == {"embed": ("*embed*",), "ffn": ("*fc1*", "*fc2*")}
 
 
-@pytest.mark.parametrize("given", ["*embed*", "embed=*embed*;ffn", "ffn=", {"ffn": []}])
-def test_unreadable_stages_are_explained(given):
-    with pytest.raises(ValueError, match="--prune-stages.*write e.g. '"):
-        read_stages(given)
+def test_unreadable_stages_are_explained():
+    for given in ("*embed*", "embed=*embed*;ffn", "ffn=", {"ffn": []}, {"ffn": 3}, {"ffn": ["*fc1*", 2]}):
+        with pytest.raises(ValueError, match="--prune-stages.*write e.g. .*\\*fc1\\*"):
+            read_stages(given)

@@ -43,7 +43,7 @@ def enforce(layer, prunable, keep):
     """Mask as the pruner does: rescale first, then mask v and g."""
     masks = prunable.masks_for(keep)
     if "weight_v" in masks:
-        layer.weight_g.data.copy_(prunable.scale.rescaled(layer.weight_v.detach(), masks["weight_v"]))
+        layer.weight_g.data.mul_(prunable.scale.shrinkage(layer.weight_v.detach(), masks["weight_v"]))
     for name, mask in masks.items():
         mask_tensor(getattr(layer, name).data, mask)
 
@@ -67,12 +67,8 @@ def random_masks(shape, axis, count=20):
 
 
 def test_direction_and_scale_are_one_prunable(case):
-    _, prunable, *_ = case
-    assert (prunable.name, prunable.scale.name) == ("weight_v", "weight_g")
-
-
-def test_effective_weight_is_torchs(case):
     layer, prunable, inputs, _ = case
+    assert (prunable.name, prunable.scale.name) == ("weight_v", "weight_g")
     assert torch.allclose(prunable.weight(), weight_of(layer, inputs), rtol=1e-12)
     assert not torch.allclose(prunable.weight(), layer.weight_v)  # control: the direction is another
 
@@ -113,24 +109,16 @@ def test_masking_twice_leaves_the_survivors(case):
 
 
 def test_slices_without_a_mask_keep_their_scale_to_the_bit():
-    """Over many slices, as g |v| / |v| is g for most of them however it is rounded."""
+    """In every precision, over many slices."""
     torch.manual_seed(1)
     layer = weight_norm(nn.Linear(7, 1000))
     layer.weight_g.data.uniform_(-2, 2)
     (prunable,) = find_prunables(layer)
     keep = torch.ones_like(layer.weight_v, dtype=torch.bool)
     keep[3, 0] = False
-    scale = prunable.scale.rescaled(layer.weight_v.detach(), keep)
-    assert (scale != layer.weight_g).flatten().nonzero().tolist() == [[3]]
-
-
-def test_control_without_rescaling_the_survivors_grow(case):
-    layer, prunable, inputs, _ = case
-    before = weight_of(layer, inputs)
-    keep = torch.ones_like(before, dtype=torch.bool)
-    keep.view(-1)[0] = False
-    mask_tensor(layer.weight_v.data, keep)
-    assert not torch.allclose(weight_of(layer, inputs), before * keep)
+    for dtype in (torch.float64, torch.float32, torch.float16, torch.bfloat16):
+        shrinkage = prunable.scale.shrinkage(layer.weight_v.detach().to(dtype), keep)
+        assert (shrinkage != 1).flatten().nonzero().tolist() == [[3]] and 0 < shrinkage[3] < 1
 
 
 def test_removed_slices_are_zero_and_train_on(case):
@@ -151,10 +139,14 @@ def test_removed_slices_are_zero_and_train_on(case):
         assert axis is None or weight[keep].all()
 
 
-def test_control_masking_the_direction_alone_is_not_a_number(case):
+def test_controls_masking_the_direction_alone(case):
+    """Without rescaling the survivors grow; an empty slice is not a number."""
     layer, _, inputs, axis = case
-    keep = removing_slices(layer.weight_v.shape, axis, torch.Generator().manual_seed(4))
-    mask_tensor(layer.weight_v.data, keep)
+    before, one = weight_of(layer, inputs), torch.ones_like(layer.weight_v, dtype=torch.bool)
+    one.view(-1)[0] = False
+    mask_tensor(layer.weight_v.data, one)
+    assert not torch.allclose(weight_of(layer, inputs), before * one)
+    mask_tensor(layer.weight_v.data, removing_slices(one.shape, axis, torch.Generator().manual_seed(4)))
     assert weight_of(layer, inputs).isnan().any()
 
 

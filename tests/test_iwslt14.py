@@ -1,0 +1,71 @@
+"""Cleaning and preparing IWSLT'14, on an archive of a few invented lines."""
+
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).parent.parent / "scripts"
+TESTS = ("TED.dev2010", "TEDX.dev2012", "TED.tst2010", "TED.tst2011", "TED.tst2012")
+SENTENCES = {"de": "Das ist Satz Nummer", "en": "This is sentence number"}
+
+
+@pytest.fixture
+def archive(tmp_path):
+    """The archive's folder de-en: 46 good pairs, a title, and lines that cleaning has to drop."""
+    folder = tmp_path / "de-en"
+    folder.mkdir()
+    for language, words in SENTENCES.items():
+        lines = ["<url>http://x</url>", "<talkid>1</talkid>", "<title>Ein Titel, zwei</title>"]
+        lines += [f"{words} {number}, ja!" for number in range(45)]
+        lines += ["" if language == "de" else "Nothing there.", f"{words} " * 60]
+        lines += ["Kurz" if language == "de" else "a much longer side", "<reviewer></reviewer>"]
+        (folder / f"train.tags.de-en.{language}").write_text("\n".join(lines) + "\n", "utf-8")
+        for name in TESTS:
+            text = f'<doc>\n<title>x</title>\n<seg id="1"> {words} {name} </seg>\n</doc>\n'
+            (folder / f"IWSLT14.{name}.de-en.{language}.xml").write_text(text, "utf-8")
+    return folder
+
+
+def clean(folder, out):
+    """Runs the cleaning script."""
+    command = [sys.executable, SCRIPTS / "iwslt14_text.py", folder, out]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_cleaning(archive, tmp_path):
+    assert clean(archive, tmp_path / "text").returncode == 0
+    text = {path.name: path.read_text("utf-8").splitlines() for path in (tmp_path / "text").iterdir()}
+    assert text["train.de"][:2] == ["ein titel , zwei", "das ist satz nummer 0 , ja !"]
+    assert text["valid.en"] == [f"this is sentence number {number} , ja !" for number in (21, 44)]
+    assert [line.split()[-1] for line in text["test.de"]] == [name.lower() for name in TESTS]
+    sizes = {name: len(lines) for name, lines in text.items()}
+    assert sizes == {f"{s}.{la}": n for s, n in (("train", 44), ("valid", 2), ("test", 5)) for la in SENTENCES}
+
+
+@pytest.mark.parametrize("fault", ["missing", "unequal"])
+def test_a_damaged_archive_is_refused_in_one_line(archive, tmp_path, fault):
+    if fault == "missing":
+        (archive / "IWSLT14.TED.tst2011.de-en.en.xml").unlink()
+    else:
+        (archive / "train.tags.de-en.en").write_text("one line")
+    result = clean(archive, tmp_path / "text")
+    assert result.returncode == 1 and result.stderr.count("\n") == 1 and not (tmp_path / "text").exists()
+
+
+@pytest.mark.parametrize("source", ["no network", "no archive", "no corpus inside"])
+def test_prepare_leaves_nothing_behind(tmp_path, source):
+    (tmp_path / "tmp").mkdir()
+    environment = {**os.environ, "TMPDIR": str(tmp_path / "tmp"), "IWSLT14_URL": "http://localhost:9/de-en.tgz"}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    if source != "no network":
+        environment["ARCHIVE"] = str(tmp_path / "de-en.tgz")
+    if source == "no corpus inside":
+        tarfile.open(tmp_path / "de-en.tgz", "w:gz").close()
+    command = [SCRIPTS / "prepare_iwslt14.sh", tmp_path / "out"]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert result.returncode and result.stderr.count("\n") == 1, result.stderr
+    assert not (tmp_path / "out").exists() and not list((tmp_path / "tmp").iterdir())
