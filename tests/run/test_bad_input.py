@@ -34,8 +34,8 @@ MISTAKES = {
     "--prune-method magnitude --prune-target .5 --prune-schedule linear --prune-start 1ep --prune-end 5up":
         r"give all in epochs .* or all in updates",
     "--prune-method magnitude --prune-target .5 --prune-start 8up":
-        r"--prune-start 8up is not reached before the end of the run \(--max-update 8\); give at most --prune-start 7up",
-    "--prune-method magnitude --prune-target .5 --prune-start 3ep": r"--prune-start 3ep is not reached .*--max-update 8",
+        r"--prune-start 8up is not reached before the end of the run .--max-update 8.; give at most --prune-start 7up",
+    "--prune-method magnitude --prune-target .5 --prune-start 3ep": r"--prune-start 3ep is not .*--max-update 8",
     "--prune-method magnitude --prune-target .5 --prune-start 900up --max-update 0 --max-epoch 2":
         r"--prune-start 900up is not reached .*--max-epoch 2",
     "--prune-recipe missing.yaml": r"--prune-recipe missing.yaml: No such file",
