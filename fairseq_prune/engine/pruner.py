@@ -1,4 +1,4 @@
-"""The pruner: one model's plan, masks and position in the schedule."""
+"""The pruner: one model's plan and its position in the schedule."""
 
 import logging
 
@@ -7,30 +7,27 @@ import torch
 from ..compat import forget_best
 from ..pruning.budget import targets_for
 from ..pruning.decide import decide
-from ..pruning.enforce import mask_tensor
 from ..pruning.importance import IMPORTANCES
-from ..pruning.masks import checksum, pack_mask
+from ..pruning.masks import checksum
 from ..pruning.prunable import find_prunables
 from ..pruning.scope import SCOPES
 from ..pruning.units import parse_units
 from . import ranks
-from .masters import homes, moments_of, values_of
+from .masked_model import MaskedModel
+from .masters import homes, values_of
 from .plan import Plan
-from .travel import let_masks_travel
 
 logger = logging.getLogger(__name__)
 
 
 class Pruner:
-    """Decides at the events of its plan's schedule, and enforces its masks after every step.
+    """Decides at the events of its plan's schedule, and enforces the masks after every step.
 
     Args:
         model: the ``nn.Module`` to prune. Weights loaded into it later bring their masks along.
         plan: what to remove and when; the default removes nothing and keeps what is removed.
 
     Attributes:
-        masks: dict of parameter name -> bool; True = keep. Tensors that are whole have none.
-        fraction_removed: of the prunable set, by the masks (float in [0, 1)).
         events_done: events of the schedule that have happened (count).
 
     Raises:
@@ -42,8 +39,8 @@ class Pruner:
         self.events_done = 0
         self._seed = self.plan.seed
         self._initial = {}
-        self._model = model
-        self._parameters = dict(model.named_parameters())
+        self._masked = MaskedModel(model)
+        self._counted = self._fraction = None
         self._prunables = find_prunables(model, self.plan.include, self.plan.skip)
         self._groups = SCOPES[self.plan.scope](self._prunables, self.plan.stages)
         if self.plan.prunes:
@@ -51,25 +48,19 @@ class Pruner:
             for p in self._prunables:
                 self._check_units(p)
             self._targets = targets_for(self._groups, self.plan.target)
-        self._hold({})
-        let_masks_travel(model, self.packed_masks, self.adopt)
 
-    def adopt(self, masks):
-        """Take over the masks of weights that were just loaded.
+    @property
+    def masks(self):
+        """The masks in force, dict of parameter name -> bool; True = keep."""
+        return self._masked.masks
 
-        Raises:
-            ValueError: a mask fits no parameter.
-        """
-        for name, keep in masks.items():
-            if name not in self._parameters or self._parameters[name].shape != keep.shape:
-                raise ValueError(f"the checkpoint masks {name} {list(keep.shape)}, which the model does not have")
-        self._hold(masks)
-
-    def packed_masks(self):
-        """The masks as plain values; packed once after each change."""
-        if self._packed is None:
-            self._packed = {name: pack_mask(keep) for name, keep in self.masks.items()}
-        return self._packed
+    @property
+    def fraction_removed(self):
+        """Fraction of the prunable set that the masks remove (float in [0, 1))."""
+        if self._counted is not self.masks:  # asked for at every update, counted after every change
+            removed, total = self._count(self._prunables)
+            self._counted, self._fraction = self.masks, removed / total
+        return self._fraction
 
     def check_targets(self):
         """Refuse a target below what is already removed. Called once the weights are loaded.
@@ -114,7 +105,7 @@ class Pruner:
     def after_step(self, optimizer):
         """Put the removed weights back to zero, in the fp32 masters and the model."""
         if self.masks:
-            self._mask_values(homes(optimizer))
+            self._masked.mask_values(optimizer)
 
     def state(self):
         """The position in the schedule, as plain values. Masks travel with the weights."""
@@ -167,21 +158,20 @@ class Pruner:
 
     def _prune(self, event, optimizer, ema_model):
         masks = self._choose(self.plan.schedule.fraction_at(event))
-        ranks.require_equal(checksum(masks), "pruning masks", next(iter(self._parameters.values())).device)
+        ranks.require_equal(checksum(masks), "pruning masks", self._prunables[0].parameter.device)
         if checksum(masks) == checksum(self.masks):
             return
-        masters = homes(optimizer)
-        self._rescale_norms(masks, masters)
-        self._hold(masks)
-        self._mask_values(masters)
-        self._mask_moments(masters, optimizer)
+        self._rescale_norms(masks, optimizer)
+        self._masked.hold(masks)
+        self._masked.mask_values(optimizer)
+        self._masked.mask_moments(optimizer)
         if ema_model is not None:
-            self._mask_ema(ema_model)
+            self._masked.mask_averages(ema_model)
         forget_best()
 
     def _choose(self, progress):
         """The masks for a stretch of the way from what was removed at the start to the target."""
-        before = {name: self._keep(name) for name in self.masks}
+        before = self._masked.local_masks()
         mine = {name for p in self._prunables for name in p.mask_names}
         masks = {name: keep for name, keep in before.items() if name not in mine}
         generator = torch.Generator().manual_seed(self._seed)
@@ -196,47 +186,14 @@ class Pruner:
         scores = IMPORTANCES[self.plan.importance](prunable.weight(), self._units, generator)
         return ranks.average(scores)
 
-    def _rescale_norms(self, masks, masters):
+    def _rescale_norms(self, masks, optimizer):
         """Keep the surviving weights of weight-normalised layers as they are."""
+        masters = homes(optimizer)
         for p in self._prunables:
             if p.scale and p.name in masks:
                 shrinkage = p.scale.shrinkage(values_of(p.parameter, masters)[0], masks[p.name])
                 for value in values_of(p.scale.parameter, masters):
                     value.mul_(shrinkage)
-
-    def _hold(self, masks):
-        self.masks = masks
-        self._packed = None
-        removed, total = self._count(self._prunables)
-        self.fraction_removed = removed / total
-
-    def _keep(self, name):
-        """The mask of a parameter, moved once to where the parameter lives."""
-        device = self._parameters[name].device
-        if self.masks[name].device != device:
-            self.masks[name] = self.masks[name].to(device)
-        return self.masks[name]
-
-    def _mask_values(self, masters):
-        for name in self.masks:
-            for value in values_of(self._parameters[name], masters):
-                mask_tensor(value, self._keep(name))
-
-    def _mask_moments(self, masters, optimizer):
-        for name in self.masks:
-            for moment in moments_of(self._parameters[name], masters, optimizer):
-                mask_tensor(moment, self._keep(name))
-
-    def _mask_ema(self, ema_model):
-        """Mask the moving average and its fp32 copies, which go by every alias."""
-        averages = dict(ema_model.named_parameters(remove_duplicate=False))
-        aliases = {id(p): name for name, p in self._parameters.items()}
-        for alias, parameter in self._model.named_parameters(remove_duplicate=False):
-            name = aliases[id(parameter)]
-            if name in self.masks:
-                for copy in (averages[alias].data, getattr(ema_model, "ema_fp32_params", {}).get(alias)):
-                    if copy is not None:
-                        mask_tensor(copy, self._keep(name))
 
     def _count(self, prunables):
         keeps = [p.mask_in(self.masks) for p in prunables]
