@@ -10,6 +10,7 @@ import torch
 
 import fairseq_prune
 from fairseq_prune.compat import load_checkpoint
+from fairseq_prune.pruning.masks import stored_masks
 
 USER_DIR = str(Path(fairseq_prune.__file__).parent)
 torch.set_num_threads(1)
@@ -117,10 +118,7 @@ def new_run(tmp_path, parallel):
 
 def masks_of(checkpoint):
     """The masks in a checkpoint, by parameter name."""
-    from fairseq_prune.engine.travel import KEY
-    from fairseq_prune.pruning.masks import unpack_mask
-
-    return {name: unpack_mask(m) for name, m in checkpoint["model"]._metadata[""].get(KEY, {}).items()}
+    return stored_masks(checkpoint["model"])
 
 
 def same_tensors(a, b):

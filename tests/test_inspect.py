@@ -211,3 +211,14 @@ def test_the_table_says_it_all_within_120_columns(path):
     assert ["all", "parameters", "1,200,020", "1,200,013", "0.0000"] in fields
     assert "MACs                -  (30 source, 20 target tokens; family -)" in lines
     assert "file                1,234 bytes  (architecture -)" in lines
+
+
+def test_masked_counts_weight_normalised_slices_once():
+    """Two whole columns by the scale and one more element by the direction: 2 * 3 + 1."""
+    keep_v, keep_g = torch.ones(3, 4, dtype=torch.bool), torch.tensor([[True, False, False, True]])
+    keep_v[0, 0] = False
+    state = OrderedDict(weight_v=torch.randn(3, 4), weight_g=torch.ones(1, 4), bias=torch.ones(4))
+    state._metadata = {"": {"prune_masks": {"weight_v": pack_mask(keep_v), "weight_g": pack_mask(keep_g)}}}
+    assert count_masked(state, tensor_rows(state)) == 7
+    del state._metadata[""]["prune_masks"]["weight_v"]
+    assert count_masked(state, tensor_rows(state)) == 6

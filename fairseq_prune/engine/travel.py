@@ -8,9 +8,7 @@ fairseq loads without this package.
 
 import weakref
 
-from ..pruning.masks import unpack_mask
-
-KEY = "prune_masks"
+from ..pruning.masks import METADATA_KEY, unpack_mask
 
 
 def let_masks_travel(model, get_packed, adopt):
@@ -31,11 +29,11 @@ def let_masks_travel(model, get_packed, adopt):
     def save(module, state_dict, prefix, local_metadata):
         packed = get_packed()
         if packed:
-            local_metadata[KEY] = packed
+            local_metadata[METADATA_KEY] = packed
 
     def load(module, state_dict, prefix, local_metadata, *_):
         if module is own():
-            packed = local_metadata.get(KEY, {})
+            packed = local_metadata.get(METADATA_KEY, {})
             adopt({name: unpack_mask(mask) for name, mask in packed.items()})
 
     model.register_state_dict_post_hook(save)

@@ -6,6 +6,8 @@ import zlib
 import numpy as np
 import torch
 
+METADATA_KEY = "prune_masks"  # of a state dict's metadata for the root module
+
 
 def pack_mask(keep):
     """Pack a mask to one bit an element, for checkpoints.
@@ -31,6 +33,22 @@ def unpack_mask(packed):
         raise ValueError(f"a mask of {packed['keep'].numel()} bytes does not fit shape {packed['shape']}")
     bits = np.unpackbits(packed["keep"].numpy(), count=count)
     return torch.from_numpy(bits.astype(bool)).view(packed["shape"])
+
+
+def stored_masks(model_state):
+    """Read the masks that came with a model's weights.
+
+    Args:
+        model_state: state dict, with or without metadata.
+
+    Returns:
+        dict of parameter name -> bool mask; empty for dense weights.
+
+    Raises:
+        ValueError: a mask whose bits do not fill its shape.
+    """
+    packed = getattr(model_state, "_metadata", {}).get("", {}).get(METADATA_KEY, {})
+    return {name: unpack_mask(mask) for name, mask in packed.items()}
 
 
 def checksum(masks):

@@ -10,9 +10,11 @@ import argparse
 import os
 from collections.abc import Mapping
 
-from ..pruning.masks import unpack_mask
+import torch
+
+from ..pruning.masks import stored_masks
 from .cost import count_macs
-from .tensors import fraction, tensor_rows
+from .tensors import direction_name, fraction, scale_name, tensor_rows
 
 
 def totals(rows):
@@ -41,12 +43,11 @@ def totals(rows):
 def count_masked(model_state, rows):
     """Count the weights that the stored masks remove.
 
-    Masks travel in the state dict's metadata, as ``_metadata[""]["prune_masks"]``: a dict of
-    parameter names to packed masks (:mod:`fairseq_prune.pruning.masks`). Tied names count once.
+    A weight-normalised element is removed by the mask of its direction or of its scale.
 
     Args:
-        model_state: ``checkpoint["model"]``, with or without metadata.
-        rows: its rows, for the tied names.
+        model_state: ``checkpoint["model"]``, with or without masks.
+        rows: its rows, of which the tied ones stand under one name.
 
     Returns:
         Removed weights (count); 0 without masks.
@@ -54,10 +55,22 @@ def count_masked(model_state, rows):
     Raises:
         ValueError: a mask whose bits do not fit its shape.
     """
-    masks = getattr(model_state, "_metadata", {}).get("", {}).get("prune_masks", {})
-    first = {alias: row.name for row in rows for alias in row.aliases}
-    removed = {first.get(name, name): int((~unpack_mask(mask)).sum()) for name, mask in masks.items()}
-    return sum(removed.values())
+    masks, removed = stored_masks(model_state), 0
+    for row in rows:
+        if direction_name(row.name) in model_state:
+            continue
+        parts = [masks[name] for name in (row.name, *row.aliases, scale_name(row.name)) if name in masks]
+        if parts:
+            removed += row.params - int(_kept_by_all(parts, row.shape).count_nonzero())
+    return removed
+
+
+def _kept_by_all(masks, shape):
+    """What masks of broadcastable shapes keep together (bool tensor of ``shape``)."""
+    keep = torch.ones(shape, dtype=torch.bool)
+    for mask in masks:
+        keep &= mask
+    return keep
 
 
 def model_settings(state):
