@@ -14,6 +14,7 @@ OPTIMIZERS = {
     "adam-decay": ["--weight-decay", "0.1"],
     "sgd": ["--optimizer", "sgd", "--momentum", "0.9", "--weight-decay", "0.01", "--lr", "0.1"],
     "ema": ["--store-ema", "--ema-decay", "0.9"],
+    "amp": ["--amp"],
 }
 
 
