@@ -6,8 +6,9 @@ import sys
 def register():
     """Put the workarounds in force and register everything with fairseq; idempotent.
 
-    Happens by itself when fairseq imports this package as its user-dir. Code that uses
-    ``fairseq_prune.pruning`` or ``fairseq_prune.report`` alone does not pay for fairseq's import.
+    Happens by itself where fairseq was imported before this package, as when it imports its
+    user-dir. Code that uses ``fairseq_prune.pruning`` or ``fairseq_prune.report`` alone does not pay
+    for fairseq's import; to use fairseq afterwards in the same process, call this.
     """
     from . import compat
 

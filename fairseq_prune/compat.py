@@ -177,6 +177,7 @@ def forget_best():
     for module, function in (
         ("fairseq.checkpoint_utils", "save_checkpoint"),
         ("fairseq_cli.train", "should_stop_early"),
+        ("__main__", "should_stop_early"),  # python -m fairseq_cli.train
     ):
         holder = getattr(sys.modules.get(module), function, None)
         if hasattr(holder, "best"):

@@ -12,6 +12,7 @@ set -euo pipefail
 usage="usage: scripts/prepare.sh TEXT OUT SRC TGT [BPE_MERGES], e.g. scripts/prepare.sh corpus data-bin/corpus de en 6000"
 text=${1:?$usage} out=${2:?$usage} src=${3:?$usage} tgt=${4:?$usage} merges=${5:-6000}
 
+[ ! -e "$out" ] || { echo "OUT $out exists already; remove it or give another folder; $usage" >&2; exit 2; }
 for split in train valid; do
     for side in "$src" "$tgt"; do
         [ -s "$text/$split.$side" ] || { echo "TEXT $text: no file $split.$side; $usage" >&2; exit 2; }
@@ -38,6 +39,5 @@ fairseq-preprocess --source-lang "$src" --target-lang "$tgt" --joined-dictionary
     --destdir "$work/bin"
 
 mkdir -p "$(dirname "$out")"
-rm -rf "$out"
 mv "$work/bin" "$out"
 echo "binarised corpus in $out"

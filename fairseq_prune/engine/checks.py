@@ -3,6 +3,8 @@
 import contextlib
 import os
 
+from fairseq.file_io import PathManager
+
 from .plan import check_reachable
 
 
@@ -15,20 +17,21 @@ def one_line_errors():
         raise SystemExit(str(error)) from None
 
 
-def check_data(path):
-    """Refuse a data folder that fairseq-preprocess did not write.
+@contextlib.contextmanager
+def one_line_data_errors(path):
+    """The same for data that fairseq does not find.
 
     Args:
-        path: as given on the command line; several are separated by colons.
-
-    Raises:
-        ValueError: no such folder, or no dictionary in it.
+        path: the DATA argument.
     """
-    folder = path.split(os.pathsep)[0]
-    found = os.listdir(folder) if os.path.isdir(folder) else None
-    if found is None or not any(name.startswith("dict.") for name in found):
-        reason = "no such folder" if found is None else "no dict.*.txt in it"
-        raise ValueError(f"DATA {folder}: {reason}; make it with fairseq-preprocess, e.g. data-bin/demo")
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise SystemExit(f"DATA {path}: {error}; make it with fairseq-preprocess, e.g. data-bin/demo") from None
+    except Exception as error:  # fairseq raises nothing more specific
+        if "infer language pair" not in str(error):
+            raise
+        raise SystemExit(f"DATA {path}: no train.SRC-TGT files in it; make it with fairseq-preprocess") from None
 
 
 def check_run(cfg, plan):
@@ -41,14 +44,16 @@ def check_run(cfg, plan):
     Raises:
         ValueError: naming the option, the value and a valid example.
     """
-    check_data(cfg.data)
-    for option, path in (
-        ("--restore-file", cfg.prune_restore_file),
-        ("--finetune-from-model", cfg.prune_finetune_from_model),
-    ):
-        if path and path != "checkpoint_last.pt" and not os.path.isfile(path):
+    resumes = PathManager.isfile(os.path.join(cfg.prune_save_dir, "checkpoint_last.pt"))
+    named = {"--restore-file": cfg.prune_restore_file, "--finetune-from-model": cfg.prune_finetune_from_model}
+    for option, path in named.items():
+        if option == "--finetune-from-model" and resumes:
+            continue  # fairseq goes on from there; the file may be gone
+        if path and path != "checkpoint_last.pt" and not PathManager.isfile(path):
             raise ValueError(f"{option} {path}: no such file; give e.g. checkpoints/dense/checkpoint_best.pt")
     if cfg.prune_ddp_backend == "fully_sharded":
         raise ValueError("--ddp-backend fully_sharded: parameters are split over ranks; use e.g. legacy_ddp")
     if plan.prunes:
         check_reachable(plan.schedule, cfg.prune_max_epoch, cfg.prune_max_update)
+    if cfg.prune_bf16:
+        raise ValueError("--bf16: means TPU in this fairseq; use --fp16 or --amp, e.g. --amp")

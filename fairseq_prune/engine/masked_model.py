@@ -1,9 +1,13 @@
 """A model with masks: they come with its weights, go with its weights, and are enforced here."""
 
+import logging
+
 from ..pruning.enforce import mask_tensor
 from ..pruning.masks import pack_mask
 from .masters import homes, moments_of, values_of
 from .travel import let_masks_travel
+
+logger = logging.getLogger(__name__)
 
 
 class MaskedModel:
@@ -33,6 +37,19 @@ class MaskedModel:
             if name not in self.parameters or self.parameters[name].shape != keep.shape:
                 raise ValueError(f"the checkpoint masks {name} {list(keep.shape)}, which the model does not have")
         self.hold(masks)
+
+    def warn_of_lost_masks(self):
+        """Say so if the weights look pruned but brought no masks: removed weights will train again.
+
+        That is what averaging checkpoints, or any other tool that rebuilds the state dict, leaves.
+        """
+        matrices = [p for p in self.parameters.values() if p.dim() >= 2]
+        zeros = sum(p.numel() - int(p.count_nonzero()) for p in matrices) / sum(p.numel() for p in matrices)
+        if not self.masks and zeros > 0.1:
+            logger.warning(
+                f"{zeros:.4f} of the matrices is zero but came without masks, so it will train again; "
+                f"to keep it removed, prune that much, e.g. --prune-method magnitude --prune-target {zeros:.4f}"
+            )
 
     def hold(self, masks):
         """Replace all masks (dict of parameter name -> bool), without touching weights yet."""

@@ -3,7 +3,7 @@
 from fairseq.logging import metrics
 
 from ..compat import load_on_every_rank, refuse_bf16, start_averages_from_weights
-from .checks import check_run, one_line_errors
+from .checks import check_run, one_line_data_errors, one_line_errors
 from .options import given_options
 from .plan import Plan, check_reachable, make_plan
 from .pruner import Pruner
@@ -39,7 +39,8 @@ class PruneMixin:
             load_on_every_rank(cfg)
             if cfg.prune_store_ema:
                 start_averages_from_weights()
-        task = super().setup_task(cfg, **kwargs)
+        with one_line_data_errors(cfg.data):
+            task = super().setup_task(cfg, **kwargs)
         task.plan, task.options = plan, cfg
         return task
 
@@ -50,10 +51,8 @@ class PruneMixin:
         return model
 
     def load_dataset(self, split, *args, **kwargs):
-        try:
+        with one_line_data_errors(self.options.data):
             super().load_dataset(split, *args, **kwargs)
-        except FileNotFoundError as error:
-            raise SystemExit(f"DATA {self.options.data}: {error}; make it with fairseq-preprocess") from None
 
     def get_batch_iterator(self, dataset, *args, **kwargs):
         batches = super().get_batch_iterator(dataset, *args, **kwargs)
@@ -72,13 +71,14 @@ class PruneMixin:
                     self.options.prune_max_update,
                     len(batches),
                     self.options.prune_update_freq,
+                    self.options.prune_skip_remainder,
                 )
 
     def begin_epoch(self, epoch, model):
         super().begin_epoch(epoch, model)
         self._completed_epochs = epoch - 1
         with one_line_errors():
-            self.pruner.check_targets()
+            self.pruner.check_start()
 
     def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False, **ema):
         with one_line_errors():

@@ -1,11 +1,12 @@
 """The ``--prune-*`` options.
 
 fairseq turns this dataclass into a parser by reading its annotations: write ``Optional[...]`` and
-``List[...]``, no postponed annotations, and no switch that is true by default.
+``List[...]``, no postponed annotations, and no switch that is true by default. A switch of another
+group is ``Any``: as a bool, fairseq would take the text of the interpolation for True.
 """
 
 from dataclasses import dataclass, field
-from typing import List, Optional
+from typing import Any, List, Optional
 
 from fairseq.dataclass import FairseqDataclass
 from fairseq.tasks import FairseqTask  # noqa: F401  (fairseq.dataclass is incomplete without it)
@@ -49,7 +50,10 @@ class PruneOptions(FairseqDataclass):
     prune_train_subset: str = II("dataset.train_subset")
     prune_restore_file: str = II("checkpoint.restore_file")
     prune_finetune_from_model: Optional[str] = II("checkpoint.finetune_from_model")
-    prune_store_ema: bool = II("ema.store_ema")
+    prune_store_ema: Any = II("ema.store_ema")
+    prune_save_dir: str = II("checkpoint.save_dir")
+    prune_skip_remainder: Any = II("optimization.skip_remainder_batch")
+    prune_bf16: Any = II("common.bf16")
     prune_ddp_backend: str = II("distributed_training.ddp_backend")
 
 

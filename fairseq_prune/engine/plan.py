@@ -1,6 +1,7 @@
 """A pruning plan: the options of a run, resolved against its method and checked."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Optional
 
 from ..pruning.budget import parse_target
@@ -128,7 +129,9 @@ def _schedule(shape, options):
     return Schedule(shape, times.get("start", When(0, "up")), times.get("end"), times.get("every"))
 
 
-def check_reachable(schedule, max_epoch=0, max_update=0, batches_per_epoch=None, update_freq=(1,)):
+def check_reachable(
+    schedule, max_epoch=0, max_update=0, batches_per_epoch=None, update_freq=(1,), skip_remainder=False
+):
     """Refuse a schedule whose last event the run never sees.
 
     An event happens before the update that follows it, so at least one update has to remain.
@@ -139,6 +142,7 @@ def check_reachable(schedule, max_epoch=0, max_update=0, batches_per_epoch=None,
         max_update: the run's last update; 0 means no limit.
         batches_per_epoch: batches of one rank (count); None while unknown.
         update_freq: batches in an update, for each epoch; the last stands for all later ones.
+        skip_remainder: the run drops what does not fill an update (--skip-remainder-batch).
 
     Raises:
         ValueError: naming the option and a value that would do.
@@ -148,9 +152,10 @@ def check_reachable(schedule, max_epoch=0, max_update=0, batches_per_epoch=None,
         ("up", max_update): f"--max-update {max_update}",
     }
     if batches_per_epoch:
-        updates = sum(_updates_in(epoch, batches_per_epoch, update_freq) for epoch in range(1, max_epoch + 1))
+        per_epoch = partial(_updates_in, batches_per_epoch, update_freq, skip_remainder)
+        updates = sum(map(per_epoch, range(1, max_epoch + 1)))
         limits["up", updates] = f"--max-epoch {max_epoch} is {updates} updates"
-        epochs = _epochs_begun(max_update, batches_per_epoch, update_freq)
+        epochs = _epochs_begun(max_update, max_epoch, per_epoch)
         limits["ep", epochs] = f"--max-update {max_update} is reached in epoch {epochs}"
     limit, reason = min(
         ((n, reason) for (unit, n), reason in limits.items() if unit == schedule.unit and n), default=(None, None)
@@ -163,14 +168,17 @@ def check_reachable(schedule, max_epoch=0, max_update=0, batches_per_epoch=None,
         )
 
 
-def _updates_in(epoch, batches, update_freq):
+def _updates_in(batches, update_freq, skip_remainder, epoch):
     frequency = update_freq[min(epoch, len(update_freq)) - 1]
+    if skip_remainder:  # fairseq then drops the last batch, and the last group if it is not whole
+        return (batches - 1) // frequency
     return -(-batches // frequency)
 
 
-def _epochs_begun(updates, batches, update_freq):
-    epoch = 0
-    while updates > 0:
+def _epochs_begun(max_update, max_epoch, updates_in):
+    """Number of the epoch in which an update falls, or that of the last epoch."""
+    epoch, updates = 0, 0
+    while updates < max_update and epoch < (max_epoch or max_update):
         epoch += 1
-        updates -= _updates_in(epoch, batches, update_freq)
+        updates += updates_in(epoch)
     return epoch

@@ -39,6 +39,7 @@ class Pruner:
         self.events_done = 0
         self._seed = self.plan.seed
         self._initial = {}
+        self._started = False
         self._masked = MaskedModel(model)
         self._counted = self._fraction = None
         self._prunables = find_prunables(model, self.plan.include, self.plan.skip)
@@ -62,14 +63,21 @@ class Pruner:
             self._counted, self._fraction = self.masks, removed / total
         return self._fraction
 
-    def check_targets(self):
-        """Refuse a target below what is already removed. Called once the weights are loaded.
+    def check_start(self):
+        """Look once at what was loaded, before training begins.
 
         Raises:
-            ValueError: naming the group; removed weights are never revived.
+            ValueError: a target below what is already removed; removed weights are never revived.
         """
-        if not self.plan.prunes or self.events_done:
+        if self._started:
             return
+        self._started = True
+        if not self.plan.prunes:
+            self._masked.warn_of_lost_masks()
+        elif not self.events_done:
+            self._check_targets()
+
+    def _check_targets(self):
         for group, members in self._groups.items():
             removed, total = self._count(members)
             if removed > round(self._targets[group] * total):
@@ -111,6 +119,7 @@ class Pruner:
         """The position in the schedule, as plain values. Masks travel with the weights."""
         return {
             "events_done": self.events_done,
+            "events_left": self.plan.schedule.num_events - self.events_done if self.plan.prunes else 0,
             "initial": dict(self._initial),
             "seed": self._seed,
             "plan": self.plan.plain(),
@@ -120,9 +129,14 @@ class Pruner:
         """Take up the position of an interrupted run.
 
         Raises:
-            ValueError: the interrupted run had another plan.
+            ValueError: the interrupted run had another plan, or none is given and it was not through.
         """
         if not self.plan.prunes:
+            if state["events_left"]:
+                raise ValueError(
+                    f"--prune-method {self.plan.method}: the interrupted run has {state['events_left']} pruning events "
+                    f"to go; resume with its options, e.g. --prune-method {state['plan']['method']}"
+                )
             return
         before = state["plan"]
         for name, value in self.plan.plain().items():

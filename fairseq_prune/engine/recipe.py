@@ -22,7 +22,7 @@ def read_recipe(path, known):
         with open(path, encoding="utf-8") as file:
             content = yaml.safe_load(file)
     except OSError as error:
-        raise ValueError(f"--prune-recipe {path}: {error.strerror}; give e.g. recipes/magnitude-80.yaml") from None
+        raise ValueError(f"--prune-recipe {path}: {error.strerror}; give a file with e.g. prune-target: 0.8") from None
     except yaml.YAMLError as error:
         raise ValueError(f"--prune-recipe {path}: not YAML, {str(error).splitlines()[0]}") from None
     if not isinstance(content, dict):

@@ -12,7 +12,7 @@ class Method:
     name overrides it.
 
     Args:
-        summary: one line for ``--help`` and the docs.
+        summary: what it does, in one line.
         source: paper.
         units: what leaves together, e.g. ``"weight"`` or ``"block:4x4"``.
         importance: what a unit is worth; None where nothing is removed.

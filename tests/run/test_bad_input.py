@@ -81,11 +81,12 @@ def test_a_recipe_is_the_options(new_run, tmp_path):
     assert "embed" not in " ".join(by_file["model"]._metadata[""]["prune_masks"])
 
 
+@pytest.mark.parametrize("words", ["", "--source-lang de --target-lang en"])
 @pytest.mark.parametrize("data", ["missing", "empty"])
-def test_missing_data(new_run, tmp_path, data):
+def test_missing_data(new_run, tmp_path, data, words):
     (tmp_path / "empty").mkdir()
     with pytest.raises(SystemExit, match=rf"DATA .*{data}: .*fairseq-preprocess"):
-        new_run(data=tmp_path / data).train()
+        new_run(data=tmp_path / data).train(*words.split())
 
 
 def test_missing_split(new_run):

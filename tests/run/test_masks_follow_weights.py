@@ -1,5 +1,7 @@
 """Wherever weights come from a pruned checkpoint, its masks come along."""
 
+from collections import OrderedDict
+
 import pytest
 import torch
 from conftest import masks_of, same_tensors
@@ -87,6 +89,31 @@ def test_averages_started_from_a_checkpoint_are_masked(new_run, precision):
     for name, keep in masks_of(after).items():
         assert not averages[name][~keep].any()
         assert averages[name][keep].any()
+
+
+def test_an_unfinished_schedule_is_not_dropped(new_run):
+    run = new_run()
+    gradual = [*PRUNED, "--prune-schedule", "linear", "--prune-end", "6up"]
+    run.train(*gradual, "--max-update", "8", "--save-interval-updates", "3")
+    (run.folder / "checkpoint_1_3.pt").rename(run.folder / "checkpoint_last.pt")
+    with pytest.raises(
+        SystemExit, match="has 4 pruning events to go; resume with its options, e.g. --prune-method mag"
+    ):
+        run.train()
+    run.train(*gradual)
+    run.train("--max-update", "10")  # control: a finished one goes on without
+
+
+def test_zeros_without_masks_are_pointed_out(new_run, pruned, caplog):
+    """Averaging checkpoints rebuilds the state dict, which loses the metadata."""
+    state = pruned.checkpoint()
+    state["model"] = OrderedDict(state["model"])
+    torch.save(state, pruned.folder / "average.pt")
+    new_run("after").train("--finetune-from-model", pruned.folder / "average.pt")
+    assert "came without masks" in caplog.text
+    caplog.clear()
+    new_run("control").train("--finetune-from-model", pruned.folder / "checkpoint_last.pt")
+    assert "came without masks" not in caplog.text
 
 
 def test_best_begins_anew_after_pruning(new_run):

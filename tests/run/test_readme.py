@@ -63,3 +63,10 @@ def test_recipe(tmp_path):
     plan = make_plan(read_recipe(tmp_path / "recipe.yaml", NAMES))
     assert plan.target == {"*": 0.9}
     assert plan.skip == tuple(yaml.safe_load(text)["prune-skip"])
+
+
+def test_links_lead_somewhere_and_nothing_is_left_to_fill_in():
+    pages = [README, *(page.read_text() for page in (Path(USER_DIR).parent / "docs").glob("*.md"))]
+    for link in re.findall(r"\]\((docs/[^)#]+)\)", README):
+        assert (Path(USER_DIR).parent / link).is_file(), link
+    assert not any("DEMO_OUTPUT" in page or "TODO" in page for page in pages)

@@ -129,3 +129,11 @@ def test_what_is_unknown_is_not_refused():
     check_reachable(Schedule("once", When(10**9, "up")))
     check_reachable(Schedule("once", When(10**9, "up")), max_epoch=3)
     check_reachable(Schedule("once", When(10**9, "ep")), max_update=3)
+
+
+def test_dropped_remainders_count():
+    """fairseq drops the last batch and what then fills no update: 10 batches by 4 are 2 updates, not 3."""
+    schedule = make_plan({"method": "magnitude", "target": 0.5, "start": "5up"}).schedule
+    check_reachable(schedule, max_epoch=2, batches_per_epoch=10, update_freq=(4,))
+    with pytest.raises(ValueError, match="--max-epoch 2 is 4 updates"):
+        check_reachable(schedule, max_epoch=2, batches_per_epoch=10, update_freq=(4,), skip_remainder=True)
