@@ -19,6 +19,7 @@ def install():
     """Put all process-wide workarounds in force."""
     _allow_fairseq_checkpoints()
     _patch_once("fairseq.checkpoint_utils", "load_checkpoint_to_cpu", _with_readable_errors)
+    _patch_once("fairseq.checkpoint_utils", "load_model_ensemble_and_task", _with_missing_files_named)
     _copy_atomically()
     _expose_ema_masters()
 
@@ -93,6 +94,20 @@ def _with_readable_errors(load_checkpoint_to_cpu):
                 return load_checkpoint_to_cpu(path, *args, **kwargs)
         except ValueError as error:
             raise SystemExit(str(error)) from None
+
+    return load
+
+
+def _with_missing_files_named(load_model_ensemble_and_task):
+    """``--path`` of a file that is not there: one line here too."""
+
+    def load(*args, **kwargs):
+        try:
+            return load_model_ensemble_and_task(*args, **kwargs)
+        except OSError as error:
+            if "Model file not found" not in str(error):
+                raise
+            raise SystemExit(f"--path: {error}; give e.g. checkpoints/checkpoint_best.pt") from None
 
     return load
 

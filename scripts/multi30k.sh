@@ -21,7 +21,7 @@ python3 -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' && devic
 
 [ -d $data ] || scripts/prepare.sh "$text" $data de en 6000
 
-# The size that Wu et al. 2021 (arXiv:2105.14462) found best for Multi30k.
+# The "tiny" Transformer that Wu et al. (ACL 2021) use for Multi30k.
 arch="--arch transformer --share-all-embeddings --dropout 0.2
     --encoder-layers 4 --encoder-embed-dim 128 --encoder-ffn-embed-dim 256 --encoder-attention-heads 4
     --decoder-layers 4 --decoder-embed-dim 128 --decoder-ffn-embed-dim 256 --decoder-attention-heads 4"

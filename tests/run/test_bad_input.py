@@ -156,10 +156,13 @@ def test_status_and_stderr_of_the_command(parallel, tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_generate_from_a_bad_checkpoint(parallel, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "message"), [("bad.pt", "not a readable fairseq checkpoint"), ("no.pt", "--path: Model file not found")]
+)
+def test_generate_from_a_bad_checkpoint(parallel, tmp_path, name, message):
     write_truncated(tmp_path / "bad.pt")
-    with pytest.raises(SystemExit, match="not a readable fairseq checkpoint"):
+    with pytest.raises(SystemExit, match=message):
         run_fairseq(
             "generate", parallel, "--user-dir", USER_DIR, "--task", "prune_translation",
-            "--path", tmp_path / "bad.pt", "--cpu",
+            "--path", tmp_path / name, "--cpu",
         )  # fmt: skip
