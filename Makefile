@@ -28,7 +28,7 @@ $(STAMP): setup.py constraints.txt
 	@$(PIP) install -qq -c constraints.txt -e '.[all]'
 	@touch $@
 
-demo: $(STAMP) ## Train, prune and translate on a small generated corpus (about 4 minutes)
+demo: $(STAMP) ## Train, prune and translate on a small generated corpus (under 5 minutes)
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" bash scripts/demo.sh
 
 demo-clean: ## Remove what the demo made
