@@ -17,18 +17,27 @@ import torch
 
 def install():
     """Put all process-wide workarounds in force."""
+    from fairseq import checkpoint_utils
+    from fairseq.file_io import PathManager
+    from fairseq.models.ema.ema import EMA
+
     _allow_fairseq_checkpoints()
-    _patch_once("fairseq.checkpoint_utils", "load_checkpoint_to_cpu", _with_readable_errors)
-    _patch_once("fairseq.checkpoint_utils", "load_model_ensemble_and_task", _with_missing_files_named)
-    _copy_atomically()
-    _expose_ema_masters()
+    _patch_once(checkpoint_utils, "load_checkpoint_to_cpu", _with_readable_errors)
+    _patch_once(checkpoint_utils, "load_model_ensemble_and_task", _with_missing_files_named)
+    _patch_once(PathManager, "copy", _atomically)
+    _patch_once(EMA, "__init__", _exposing_masters)
 
 
-def _patch_once(module_name, attribute, wrapper):
-    module = sys.modules.get(module_name) or __import__(module_name, fromlist=["_"])
-    original = getattr(module, attribute)
-    if not hasattr(original, "__wrapped__"):
-        setattr(module, attribute, functools.wraps(original)(wrapper(original)))
+def _patch_once(holder, attribute, patch):
+    """Replace a function by ``patch(function)``, unless this patch is in force already."""
+    original = getattr(holder, attribute)
+    done = getattr(original, "fairseq_prune_patches", ())
+    if patch.__name__ in done:
+        return
+    patched = functools.wraps(original)(patch(original))
+    patched.fairseq_prune_patches = (*done, patch.__name__)
+    is_static = isinstance(vars(holder).get(attribute), staticmethod)
+    setattr(holder, attribute, staticmethod(patched) if is_static else patched)
 
 
 def _allow_fairseq_checkpoints():
@@ -112,39 +121,28 @@ def _with_missing_files_named(load_model_ensemble_and_task):
     return load
 
 
-def _copy_atomically():
+def _atomically(path_manager_copy):
     """fairseq copies ``checkpoint_last.pt`` in place: a kill meanwhile leaves half a file."""
     from fairseq.file_io import PathManager
 
-    original = PathManager.copy
-    if hasattr(original, "__wrapped__"):
-        return
-
-    @functools.wraps(original)
     def copy(src_path, dst_path, overwrite=False):
         if PathManager.path_requires_pathmanager(dst_path):
-            return original(src_path, dst_path, overwrite)
+            return path_manager_copy(src_path, dst_path, overwrite)
         shutil.copyfile(src_path, dst_path + ".tmp")
         os.replace(dst_path + ".tmp", dst_path)
         return dst_path
 
-    PathManager.copy = staticmethod(copy)
+    return copy
 
 
-def _expose_ema_masters():
+def _exposing_masters(ema_init):
     """A task is given the EMA model but not its fp32 copies, which have to be masked as well."""
-    from fairseq.models.ema.ema import EMA
 
-    original = EMA.__init__
-    if hasattr(original, "__wrapped__"):
-        return
-
-    @functools.wraps(original)
     def init(self, *args, **kwargs):
-        original(self, *args, **kwargs)
+        ema_init(self, *args, **kwargs)
         self.model.ema_fp32_params = self.fp32_params
 
-    EMA.__init__ = init
+    return init
 
 
 def start_averages_from_weights():
@@ -155,18 +153,16 @@ def start_averages_from_weights():
     """
     from fairseq import checkpoint_utils
 
-    original = checkpoint_utils.load_checkpoint_to_cpu
-    if hasattr(original, "starts_averages"):
-        return
+    _patch_once(checkpoint_utils, "load_checkpoint_to_cpu", _with_averages)
 
-    @functools.wraps(original)
+
+def _with_averages(load_checkpoint_to_cpu):
     def load(*args, **kwargs):
-        state = original(*args, **kwargs)
+        state = load_checkpoint_to_cpu(*args, **kwargs)
         state["extra_state"].setdefault("ema", state["model"])
         return state
 
-    load.starts_averages = True
-    checkpoint_utils.load_checkpoint_to_cpu = load
+    return load
 
 
 def load_on_every_rank(task_cfg):
