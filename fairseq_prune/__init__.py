@@ -13,7 +13,10 @@ def register():
     from . import compat
 
     compat.install()
-    from .tasks import language_modeling, masked_lm, translation  # noqa: F401
+    from .criterions import srp  # noqa: F401
+    from .models import srp_transformer  # noqa: F401
+    from .optim import srp_adam  # noqa: F401
+    from .tasks import language_modeling, masked_lm, srp_translation, translation  # noqa: F401
 
 
 if "fairseq" in sys.modules:

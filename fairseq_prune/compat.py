@@ -136,11 +136,16 @@ def _atomically(path_manager_copy):
 
 
 def _exposing_masters(ema_init):
-    """A task is given the EMA model but not its fp32 copies, which have to be masked as well."""
+    """A task is given the EMA model but not its fp32 copies, which have to be masked as well.
 
-    def init(self, *args, **kwargs):
-        ema_init(self, *args, **kwargs)
+    Besides, EMA would average integers (an error) and connectivity, whose 0 and 1 have to stay.
+    """
+
+    def init(self, model, *args, **kwargs):
+        ema_init(self, model, *args, **kwargs)
         self.model.ema_fp32_params = self.fp32_params
+        integers = {name for name, value in self.model.state_dict().items() if not value.is_floating_point()}
+        self.skip_keys = {*self.skip_keys, *integers, *getattr(model, "connectivity", ())}
 
     return init
 
@@ -193,6 +198,21 @@ def forget_best():
         holder = getattr(sys.modules.get(module), function, None)
         if hasattr(holder, "best"):
             del holder.best
+
+
+def hold_best(maximize):
+    """Choose no best checkpoint for now, nor run out of patience; :func:`forget_best` ends it.
+
+    A model that shrinks gets worse by design. fairseq compares with the best value so far, so one
+    that nothing beats keeps it from writing ``checkpoint_best.pt``.
+
+    Args:
+        maximize: the run's --maximize-best-checkpoint-metric.
+    """
+    from fairseq import checkpoint_utils
+
+    forget_best()
+    checkpoint_utils.save_checkpoint.best = float("inf") if maximize else float("-inf")
 
 
 class _Refused(argparse.Action):

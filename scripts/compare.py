@@ -1,17 +1,19 @@
 #!/usr/bin/env python3
-"""Prints one table of translation quality and size: a row for each NAME=LOG:CHECKPOINT.
+"""Prints one table of translation quality, size and speed: a row for each NAME=LOG:CHECKPOINT.
 
 LOG is what `fairseq-generate --remove-bpe` printed (scripts/evaluate.sh keeps it), CHECKPOINT the file that
 translated. "removed" is the fraction of the prunable weights (two or more axes, embeddings included) that
-are zero; "training s" is the training time that the checkpoint remembers: all sessions, and those of the model that it
-was finetuned from.
+are zero; "G MACs" are 10^9 multiply-accumulates of one sentence pair of --lengths; "sent./s" is
+fairseq-generate's own measure, where LOG has it; "training s" is the training time that the checkpoint
+remembers: all sessions, and those of the model that it was finetuned from.
 """
 
 import argparse
 import re
 
-HEADER = ("", "BLEU", "parameters", "non-zero", "removed", "checkpoint bytes", "training s")
+HEADER = ("", "BLEU", "parameters", "non-zero", "removed", "G MACs", "sent./s", "file bytes", "training s")
 HYPOTHESIS, REFERENCE = re.compile(r"^D-(\d+)\t[^\t]*\t(.*)$"), re.compile(r"^T-(\d+)\t(.*)$")
+SPEED = re.compile(r"^[^\t\n]*Translated [^\t\n]*\(([\d.]+) sentences/s", re.MULTILINE)
 
 
 def read_generate_log(path):
@@ -42,13 +44,21 @@ def read_generate_log(path):
     return [hypotheses[i] for i in order], [references[i] for i in order]
 
 
-def describe(name, log, checkpoint):
+def read_speed(path):
+    """The sentences per second of a log of ``fairseq-generate`` (str), "-" if it does not say."""
+    with open(path, encoding="utf-8") as file:
+        found = SPEED.search(file.read())
+    return found[1] if found else "-"
+
+
+def describe(name, log, checkpoint, lengths):
     """Measures one run.
 
     Args:
         name: what to call it.
         log: see :func:`read_generate_log`.
         checkpoint: path of its checkpoint.
+        lengths: (source tokens, target tokens) for the MACs.
 
     Returns:
         One cell for each column of HEADER (list of str).
@@ -63,7 +73,7 @@ def describe(name, log, checkpoint):
 
     hypotheses, references = read_generate_log(log)
     state = load_checkpoint(checkpoint)
-    total = inspect_checkpoint(state, checkpoint, (25, 25))["total"]
+    total = inspect_checkpoint(state, checkpoint, lengths)["total"]
     seconds = state.get("extra_state", {}).get("previous_training_time")
     bleu = sacrebleu.corpus_bleu(hypotheses, [references], tokenize="none", force=True).score
     return [
@@ -72,6 +82,8 @@ def describe(name, log, checkpoint):
         f"{total['params']:,}",
         f"{total['nonzero']:,}",
         f"{total['prunable_fraction_removed']:.2%}",
+        "-" if total["macs"] is None else f"{total['macs'] / 1e9:.4f}",
+        read_speed(log),
         f"{total['bytes']:,}",
         "-" if seconds is None else f"{seconds:.0f}",
     ]
@@ -96,11 +108,16 @@ def parse_run(text):
 
 def main():
     """Reads the command line and prints the table; a bad argument ends it in one line."""
+    from fairseq_prune.report.cost import parse_lengths
+
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
     parser.add_argument("runs", nargs="+", metavar="NAME=LOG:CHECKPOINT")
+    parser.add_argument("--lengths", default="25,25", metavar="S,T", help="tokens of the pair (default: %(default)s)")
+    args = parser.parse_args()
     try:
-        print(render([describe(*parse_run(run)) for run in parser.parse_args().runs]))
+        lengths = parse_lengths(args.lengths)
+        print(render([describe(*parse_run(run), lengths) for run in args.runs]))
     except (ValueError, OSError) as error:
         raise SystemExit(str(error)) from error
 

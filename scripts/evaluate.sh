@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Translates a corpus's test set, keeps the output and prints its score.
+# Translates a corpus's test set, keeps the output and prints its score and speed.
 #
 #   scripts/evaluate.sh DATA CHECKPOINT [fairseq-generate options]
 #
@@ -15,8 +15,9 @@ shift 2
 
 here=$(cd "$(dirname "$0")/.." && pwd)
 log=${checkpoint%.pt}.test.log
-trap 'rm -f "$log.part"' EXIT
+trap 'rm -f "$log.part" "$log.err"' EXIT
 fairseq-generate "$data" --user-dir "$here/fairseq_prune" --task prune_translation --path "$checkpoint" \
-    --remove-bpe --scoring sacrebleu --max-tokens 8000 --beam 4 "$@" >"$log.part"
+    --remove-bpe --scoring sacrebleu --max-tokens 8000 --beam 4 "$@" 2>&1 >"$log.part" | tee "$log.err" >&2
+grep sentences/s "$log.err" >>"$log.part" || true # the speed, which fairseq prints on either stream
 mv "$log.part" "$log"
-tail -n 1 "$log"
+grep -E '^Generate |sentences/s' "$log"

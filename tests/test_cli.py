@@ -1,4 +1,4 @@
-"""The `fairseq-prune` command: finding commands, `inspect` from end to end, one-line errors."""
+"""The `fairseq-prune` command: finding commands, `inspect` from end to end, one-line errors; scripts/compare.py."""
 
 import json
 import os
@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from small_models import DECODER, ENCODER, build_model
 
 from fairseq_prune import cli
 from fairseq_prune.cli.main import command_modules, main
+from fairseq_prune.report.cost import count_macs
 
 ROOT = Path(__file__).parent.parent
 
@@ -59,6 +61,11 @@ def test_table(saved, capsys):
     main(["inspect", "--lengths", "30,20", str(saved)])
     out = capsys.readouterr().out
     assert "30 source, 20 target" in out and "my_arch" in out and "encoder.fc.weight" in out
+
+
+def test_legacy_flops(saved, capsys):
+    message = failure(capsys, "inspect", saved, "--legacy-flops")
+    assert message.startswith("--legacy-flops: family 'unknown'") and "e.g. 'transformer'" in message
 
 
 @pytest.mark.parametrize("lengths", ["25", "25,x", "0,3"])
@@ -163,6 +170,34 @@ def test_a_pruned_run_shows_its_masks(new_run, capsys):
     capsys.readouterr()
     main(["inspect", str(run.folder / "checkpoint_last.pt"), "--json"])
     total = json.loads(capsys.readouterr().out)["total"]
+    main(["inspect", str(run.folder / "checkpoint_last.pt"), "--json", "--legacy-flops"])
+    legacy = json.loads(capsys.readouterr().out)["total"]
+    assert legacy.pop("legacy_flops") > 2 * total["macs"] and legacy == total
     assert total["masked"] == round(0.5 * total["prunable_params"])
     assert 0.5 <= total["prunable_fraction_removed"] < 0.51  # a padding row may be zero without a mask
     assert total["family"] == "transformer" and total["macs"] > 0
+
+
+SPEEDS = {  # what fairseq-generate may print, and what the table then says
+    "INFO:x:Translated 1,234 sentences (5,678 tokens) in 1.5s (822.67 sentences/s, 3785.33 tokens/s)": "822.67",
+    "S-1\tTranslated 3 sentences (4 tokens) in 1.0s (3.00 sentences/s, 4.00 tokens/s)": "-",
+    "Generate test with beam=4: BLEU = 100.00": "-",
+}
+
+
+def test_compare(saved, tmp_path):
+    """scripts/compare.py: perfect translations, 1 of 4 weights zero or a Transformer, times unknown."""
+    runs, model = [], build_model("transformer", **ENCODER, **DECODER).state_dict()
+    torch.save({"model": model}, tmp_path / "transformer.pt")
+    for i, line in enumerate(SPEEDS):
+        log = tmp_path / f"{i}.log"
+        log.write_text("\n".join(f"T-{i}\ta b c d e\nD-{i}\t-0.1\ta b c d e" for i in range(2)) + f"\n{line}\n")
+        runs.append(f"run{i}={log}:{saved}")
+    words = [sys.executable, ROOT / "scripts" / "compare.py", *runs, f"run3={log}:{tmp_path / 'transformer.pt'}"]
+    done = subprocess.run([*words, "--lengths", "500,300"], capture_output=True, text=True, check=True).stdout
+    rows = [line.split() for line in done.splitlines()[1:]]
+    size, macs = f"{saved.stat().st_size:,}", count_macs(model, 500, 300)[1]
+    for i, speed in enumerate(SPEEDS.values()):
+        assert rows[i] == [f"run{i}", "100.00", "6", "5", "25.00%", "-", speed, size, "-"]
+    assert rows[3][5] == f"{macs / 1e9:.4f}" and macs > 1e7
+    assert max(map(len, done.splitlines())) <= 100

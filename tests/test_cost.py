@@ -1,8 +1,9 @@
-"""Multiply-accumulates, against hand formulas and torch's own counter of operations."""
+"""Multiply-accumulates, against hand formulas, torch's own counter of operations and SRP's numbers."""
 
 import pytest
 import torch
 from small_models import DECODER, ENCODER, VOCABULARY, build_model
+from srp_shapes import KEPT, srp_state
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -12,7 +13,7 @@ from fairseq_prune.report.inspect import inspect_checkpoint
 S, T = 7, 5
 WIDTH, WORDS = 16, VOCABULARY
 ENCODER_MACS = 2 * (S * (4 * 16 * 16 + 2 * 16 * 24) + 2 * S * S * 16)  # 2 layers
-DECODER_MACS = T * (4 * 16 * 16 + 2 * 16 * 20) + 2 * T * T * 16  # 1 layer, without cross-attention
+DECODER_MACS = T * (4 * 16 * 16 + 2 * 16 * 20) + T * (T + 1) * 16  # 1 layer, without cross-attention
 CROSS_MACS = T * 2 * 16 * 16 + S * 2 * 16 * 16 + 2 * S * T * 16
 OUTPUT_MACS = T * WORDS * 16
 
@@ -39,46 +40,55 @@ def lstm_macs(directions):
 
 
 def fconv_macs():
-    """(convolutions, all the rest) of the fconv above; a gated layer computes twice its width."""
-    convolutions = S * (3 * 6 * 12 + 4 * 6 * 20) + T * (3 * 6 * 12 + 3 * 6 * 20)
+    """(encoder's convolutions, all the rest) of the fconv above; a gated layer computes twice its width."""
+    encoder, decoder = S * (3 * 6 * 12 + 4 * 6 * 20), T * (3 * 6 * 12 + 3 * 6 * 20)
     linear = S * (8 * 6 + 6 * 10 + 10 * 8) + T * (8 * 6 + 6 * 10 + 10 * 9 + 9 * WORDS)
     attention = T * 2 * 8 * (6 + 10) + 2 * (2 * S * T * 8)
-    return convolutions, linear + attention
-
-
-def counted(model, *inputs):
-    """MACs that torch sees; its counter knows matrix products, not fused attention or conv_tbc."""
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter, torch.no_grad():
-        model(*inputs)
-    return counter.get_total_flops() // 2
+    return encoder, decoder + linear + attention
 
 
 def tokens(length):
     return torch.randint(4, WORDS, (1, length), generator=torch.Generator().manual_seed(0))
 
 
-PAIR, TARGET, SOURCE = (tokens(S), torch.tensor([S]), tokens(T)), (tokens(T),), (tokens(S),)
+def counted(model, target):
+    """MACs that torch sees when a model reads a source of S tokens and a target, a token at a time with cache.
+
+    Its counter knows matrix products, not fused attention or conv_tbc.
+    """
+    source = tokens(S), torch.tensor([S])
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter, torch.no_grad():
+        if not hasattr(model, "decoder"):
+            model(source[0])
+        else:
+            more = {"encoder_out": model.encoder(*source)} if hasattr(model, "encoder") else {}
+            cache = {}
+            for length in range(1, target.shape[1] + 1):
+                model.decoder(target[:, :length], incremental_state=cache, **more)
+    return counter.get_total_flops() // 2
+
+
 TRANSFORMER_MACS = ENCODER_MACS + DECODER_MACS + CROSS_MACS + OUTPUT_MACS
-CASES = [  # arch, options, inputs, MACs by hand, those of them that torch's counter does not see
-    ("transformer", ENCODER | DECODER, PAIR, TRANSFORMER_MACS, 0),
-    ("transformer", ENCODER | DECODER | {"share_all_embeddings": True}, PAIR, TRANSFORMER_MACS, 0),
-    ("transformer_lm", DECODER, TARGET, DECODER_MACS + OUTPUT_MACS, 0),
-    ("roberta", ENCODER, SOURCE, ENCODER_MACS + S * (16 * 16 + WORDS * 16), 0),
-    ("lstm", LSTM, PAIR, sum(lstm_macs(1)), lstm_macs(1)[1]),
-    ("lstm", LSTM | {"encoder_bidirectional": True}, PAIR, sum(lstm_macs(2)), lstm_macs(2)[1]),
-    ("lstm_lm", LSTM, TARGET, T * (4 * 10 * (18 + 20) + 10 * 7 + 7 * WORDS), 0),
-    ("fconv", FCONV, PAIR, sum(fconv_macs()), fconv_macs()[0]),
-    ("fconv_lm", FCONV_DECODER, TARGET, T * (576 + 8 * 6 + 6 * 10 + 10 * 8 + 8 * WORDS), T * 576),
+CASES = [  # arch, options, MACs by hand, those of them that torch's counter does not see
+    ("transformer", ENCODER | DECODER, TRANSFORMER_MACS, 0),
+    ("transformer", ENCODER | DECODER | {"share_all_embeddings": True}, TRANSFORMER_MACS, 0),
+    ("transformer_lm", DECODER, DECODER_MACS + OUTPUT_MACS, 0),
+    ("roberta", ENCODER, ENCODER_MACS + S * (16 * 16 + WORDS * 16), 0),
+    ("lstm", LSTM, sum(lstm_macs(1)), lstm_macs(1)[1]),
+    ("lstm", LSTM | {"encoder_bidirectional": True}, sum(lstm_macs(2)), lstm_macs(2)[1]),
+    ("lstm_lm", LSTM, T * (4 * 10 * (18 + 20) + 10 * 7 + 7 * WORDS), 0),
+    ("fconv", FCONV, sum(fconv_macs()), fconv_macs()[0]),
+    ("fconv_lm", FCONV_DECODER, T * (576 + 8 * 6 + 6 * 10 + 10 * 8 + 8 * WORDS), 0),
 ]
 
 
 @pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm` is deprecated")
-@pytest.mark.parametrize("arch, options, inputs, macs, unseen", CASES)
-def test_macs_by_hand_and_by_torch(arch, options, inputs, macs, unseen):
+@pytest.mark.parametrize("arch, options, macs, unseen", CASES)
+def test_macs_by_hand_and_by_torch(arch, options, macs, unseen):
     model = build_model(arch, **options)
     assert count_macs(model.state_dict(), S, T) == (arch, macs)
-    assert counted(model, *inputs) + unseen == macs
-    assert count_macs(model.state_dict(), S, T + 1)[1] != macs or inputs is SOURCE
+    assert counted(model, tokens(T)) + unseen == macs
+    assert count_macs(model.state_dict(), S, T + 1)[1] != macs or arch == "roberta"
 
 
 def test_adaptive_embeddings_count_a_frequent_word_and_the_whole_softmax():
@@ -126,6 +136,32 @@ def test_a_cut_attention_costs_its_real_widths(transformer):
     cut[block + "out_proj.weight"] = torch.zeros(WIDTH, 6)
     saved = S * (2 * 6 + 2 * 10) * WIDTH + S * S * (6 + 10)
     assert count_macs(cut, S, T)[1] == before - saved
+
+
+def test_a_cut_srp_model_costs_its_real_widths():
+    """Every width a prime of its own: embeddings 11 and 7, output untied, SRP's buffers beside them."""
+    shapes = {"decoder.output_projection.weight": (WORDS, 7), "encoder.embedding_c": (11,)}
+    for block, queries, sources, qk, vo in (
+        ("encoder.layers.0.self", 11, 11, 2, 3), ("decoder.layers.0.self", 7, 7, 5, 17),
+        ("decoder.layers.0.encoder", 7, 11, 19, 23),
+    ):  # fmt: skip
+        parts = {"q": (qk, queries), "k": (qk, sources), "v": (vo, sources), "out": (queries, vo)}
+        shapes |= {f"{block}_attn.{part}_proj.weight": shape for part, shape in parts.items()}
+        shapes |= {f"{block}_attn_qk_c": (qk,), f"{block}_attn_vo_c": (vo,)}
+    for side, width, hidden in (("encoder", 11, 13), ("decoder", 7, 29)):
+        shapes |= {f"{side}.layers.0.fc1.weight": (hidden, width), f"{side}.layers.0.fc2.weight": (width, hidden)}
+    encoder = S * 2 * 11 * (2 + 3 + 13) + S * S * (2 + 3)
+    decoder = T * 2 * 7 * (5 + 17 + 29) + T * (T + 1) // 2 * (5 + 17)
+    cross = T * 7 * (19 + 23) + S * 11 * (19 + 23) + S * T * (19 + 23)
+    state = {name: torch.zeros(shape) for name, shape in shapes.items()}
+    assert count_macs(state, S, T) == ("transformer", encoder + decoder + cross + T * WORDS * 7)
+
+
+@pytest.mark.parametrize("rate, giga, percent", [(None, 3.562, 100), (0.2, 0.633, 17.8), (0.1, 0.294, 8.3)])
+def test_the_numbers_of_srp(rate, giga, percent):
+    """The specification's exact counts with a cache, at 50 and 50 tokens; a multiply and its add are 2 there."""
+    (_, whole), (_, macs) = (count_macs(srp_state(*KEPT.get(key, ())), 50, 50) for key in (None, rate))
+    assert round(2 * macs / 1e9, 3) == giga and round(100 * macs / whole, 1) == percent
 
 
 def test_zeros_cost_as_much_as_other_weights(transformer):

@@ -10,6 +10,7 @@ from small_models import DECODER, ENCODER, build_model
 
 from fairseq_prune.pruning.masks import pack_mask
 from fairseq_prune.report.inspect import count_masked, inspect_checkpoint, model_settings, totals
+from fairseq_prune.report.legacy_flops import legacy_flops
 from fairseq_prune.report.table import render
 from fairseq_prune.report.tensors import Row, tensor_rows
 
@@ -67,6 +68,17 @@ def test_rows_are_the_parameters_each_once():
         Row("encoder.fc.bias", (2,), 1, False),
         Row("encoder.conversion", (2,), 2, False),
     ]
+
+
+def test_connectivity_is_no_parameter():
+    """All that SRP stores beside a Transformer's parameters; names that only resemble them are parameters."""
+    attention = [f"{name}_{part}_c" for name in ("self_attn", "encoder_attn") for part in ("qk", "vo")]
+    buffers = {f"decoder.layers.0.{name}": torch.ones(3) for name in (*attention, "fc_c")}
+    buffers |= {"encoder.embedding_c": torch.ones(3), "decoder.embedding_c": torch.ones(3)}
+    buffers |= {"encoder.pos_emb_mask": torch.arange(3), "weighted_layer_norm": torch.tensor(1.0)}
+    alike = {name: torch.ones(3) for name in ("decoder.my_fc_c", "encoder.embedding_c.weight", "misc_c")}
+    assert list(rows_of(**buffers, **alike)) == [*alike] and len(buffers) == 9
+    assert totals(tensor_rows(model_state() | buffers)) == totals(tensor_rows(model_state()))
 
 
 def test_totals():
@@ -190,6 +202,18 @@ def test_the_report_is_plain_json(path):
         "nonzero": 1,
         "fraction_removed": 0.75,
     }
+
+
+@pytest.mark.parametrize("share", [False, True])
+def test_legacy_flops_on_request(share, path):
+    options = ENCODER | DECODER | {"share_all_embeddings": share, "decoder_attention_heads": 4}
+    state = checkpoint(cfg={"model": options}) | {"model": build_model("transformer", **options).state_dict()}
+    report = inspect_checkpoint(state, path, (30, 20), legacy=True)
+    flops = legacy_flops(state["model"], 2, 30)
+    assert report["total"]["legacy_flops"] == flops
+    assert f"legacy FLOPs        {flops:,}  (SRP's own formula; 30 tokens on both sides)" in render(report).splitlines()
+    plain = inspect_checkpoint(state, path, (30, 20))
+    assert "legacy_flops" not in plain["total"] and "legacy" not in render(plain)
 
 
 def test_a_file_without_a_model_is_refused(path):

@@ -6,6 +6,8 @@ Fractions of --json, each in [0, 1]:
   total.fraction_removed           of ALL parameters, those exactly zero
   total.prunable_fraction_removed  the same of the prunable set: parameters of two or more axes,
                                    embeddings included; of weight-normalised pairs the direction
+MACs are exact products of one sentence, decoded with cached keys and values; --legacy-flops adds the formula
+of the original SRP, for comparison with its numbers, at the source length of --lengths.
 Weights that surgery cut away are not stored: they show in smaller params and macs.
 """
 
@@ -21,6 +23,9 @@ def add_arguments(parser):
         metavar="S,T",
         help="source and target tokens for which to count MACs (default: %(default)s)",
     )
+    parser.add_argument(
+        "--legacy-flops", action="store_true", help="add FLOPs by SRP's own formula, S tokens on both sides"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
 
 
@@ -28,7 +33,8 @@ def run(args):
     """Print the report.
 
     Raises:
-        ValueError: malformed ``--lengths``, or a file that is no fairseq checkpoint.
+        ValueError: malformed ``--lengths``, a file that is no fairseq checkpoint, or ``--legacy-flops``
+            for a model that is no encoder-decoder Transformer.
     """
     from ..compat import load_checkpoint
     from ..report.cost import parse_lengths
@@ -36,5 +42,5 @@ def run(args):
     from ..report.table import render
 
     lengths = parse_lengths(args.lengths)
-    report = inspect_checkpoint(load_checkpoint(args.checkpoint), args.checkpoint, lengths)
+    report = inspect_checkpoint(load_checkpoint(args.checkpoint), args.checkpoint, lengths, args.legacy_flops)
     print(json.dumps(report) if args.json else render(report))

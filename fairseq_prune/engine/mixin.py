@@ -47,7 +47,9 @@ class PruneMixin:
     def build_model(self, cfg, from_checkpoint=False):
         model = super().build_model(cfg, from_checkpoint)
         with one_line_errors():
-            self.pruner = Pruner(model, Plan() if from_checkpoint else self.plan)
+            pruner = Pruner(model, Plan() if from_checkpoint else self.plan)
+        if self.pruner is None or not from_checkpoint:  # a teacher is built from its checkpoint meanwhile
+            self.pruner = pruner
         return model
 
     def load_dataset(self, split, *args, **kwargs):

@@ -152,7 +152,7 @@ def check_reachable(
         ("up", max_update): f"--max-update {max_update}",
     }
     if batches_per_epoch:
-        per_epoch = partial(_updates_in, batches_per_epoch, update_freq, skip_remainder)
+        per_epoch = partial(updates_in_epoch, batches_per_epoch, update_freq, skip_remainder)
         updates = sum(map(per_epoch, range(1, max_epoch + 1)))
         limits["up", updates] = f"--max-epoch {max_epoch} is {updates} updates"
         epochs = _epochs_begun(max_update, max_epoch, per_epoch)
@@ -168,7 +168,15 @@ def check_reachable(
         )
 
 
-def _updates_in(batches, update_freq, skip_remainder, epoch):
+def updates_in_epoch(batches, update_freq, skip_remainder, epoch):
+    """Updates of one epoch (count).
+
+    Args:
+        batches: of one rank in an epoch (count).
+        update_freq: batches in an update, for each epoch; the last stands for all later ones.
+        skip_remainder: the run drops what does not fill an update (--skip-remainder-batch).
+        epoch: its number, from 1.
+    """
     frequency = update_freq[min(epoch, len(update_freq)) - 1]
     if skip_remainder:  # fairseq then drops the last batch, and the last group if it is not whole
         return (batches - 1) // frequency

@@ -29,6 +29,7 @@ class Pruner:
 
     Attributes:
         events_done: events of the schedule that have happened (count).
+        masked: the :class:`~.masked_model.MaskedModel`.
 
     Raises:
         ValueError: a pattern matches nothing, a tensor has no such units, or a target no group.
@@ -40,7 +41,7 @@ class Pruner:
         self._seed = self.plan.seed
         self._initial = {}
         self._started = False
-        self._masked = MaskedModel(model)
+        self.masked = MaskedModel(model)
         self._counted = self._fraction = None
         self._prunables = find_prunables(model, self.plan.include, self.plan.skip)
         self._groups = SCOPES[self.plan.scope](self._prunables, self.plan.stages)
@@ -53,7 +54,7 @@ class Pruner:
     @property
     def masks(self):
         """The masks in force, dict of parameter name -> bool; True = keep."""
-        return self._masked.masks
+        return self.masked.masks
 
     @property
     def fraction_removed(self):
@@ -73,7 +74,7 @@ class Pruner:
             return
         self._started = True
         if not self.plan.prunes:
-            self._masked.warn_of_lost_masks()
+            self.masked.warn_of_lost_masks()
         elif not self.events_done:
             self._check_targets()
 
@@ -113,7 +114,7 @@ class Pruner:
     def after_step(self, optimizer):
         """Put the removed weights back to zero, in the fp32 masters and the model."""
         if self.masks:
-            self._masked.mask_values(optimizer)
+            self.masked.mask_values(optimizer)
 
     def state(self):
         """The position in the schedule, as plain values. Masks travel with the weights."""
@@ -176,16 +177,16 @@ class Pruner:
         if checksum(masks) == checksum(self.masks):
             return
         self._rescale_norms(masks, optimizer)
-        self._masked.hold(masks)
-        self._masked.mask_values(optimizer)
-        self._masked.mask_moments(optimizer)
+        self.masked.hold(masks)
+        self.masked.mask_values(optimizer)
+        self.masked.mask_moments(optimizer)
         if ema_model is not None:
-            self._masked.mask_averages(ema_model)
+            self.masked.mask_averages(ema_model)
         forget_best()
 
     def _choose(self, progress):
         """The masks for a stretch of the way from what was removed at the start to the target."""
-        before = self._masked.local_masks()
+        before = self.masked.local_masks()
         mine = {name for p in self._prunables for name in p.mask_names}
         masks = {name: keep for name, keep in before.items() if name not in mine}
         generator = torch.Generator().manual_seed(self._seed)

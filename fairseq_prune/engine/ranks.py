@@ -9,6 +9,11 @@ def world_size():
     return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
 
 
+def rank():
+    """This process's number among those that train together; 0 without ``torch.distributed``."""
+    return distributed.get_rank() if world_size() > 1 else 0
+
+
 def average(scores):
     """Average scores over ranks, so that ranks with different data rank units alike.
 

@@ -5,8 +5,10 @@ block, ``width * queries * keys`` for the scores (width of the query projection)
 context (width of the value projection), so a cut model is counted at its real widths. What is not:
 lookups, positions, biases, norms, activations, softmax. One multiply with its add is one MAC.
 
-Decoding is teacher-forced: each of the T target positions is computed once and self-attention is the
-full T x T product. Vocabulary projections count every word; of an adaptive input each token is
+Decoding keeps keys and values: each of the T target positions is computed once and attends to itself
+and those before it, T (T + 1) / 2 pairs in each decoder self-attention (a teacher-forced pass computes
+T x T); keys and values of the source are computed once. One hypothesis counts: a beam multiplies the
+decoder's share. Vocabulary projections count every word; of an adaptive input each token is
 counted as a frequent word (first band). The T positions of a causal convolution count, not the k - 1
 that fairseq computes and throws away. Zeros count like any other weight: only smaller shapes cost less.
 """
@@ -96,6 +98,7 @@ def count_macs(model_state, source_tokens, target_tokens):
         return None, None
     layers = {name.split(".")[2] for name in shapes if name.startswith("decoder.layers.")}
     values = {"S": source_tokens, "T": target_tokens, "L": len(layers)}
+    values["P"] = target_tokens * (target_tokens + 1) // 2
     macs = 0
     for row in family.products:
         if row.positions is not None:

@@ -9,8 +9,9 @@ class Product:
 
     Args:
         pattern: regular expression that a whole parameter name matches.
-        positions: letters whose values multiply: S source tokens, T target tokens, L decoder layers;
-            "" is once a sentence, None never (a lookup).
+        positions: letters whose values multiply: S source tokens, T target tokens, L decoder layers,
+            P pairs of a target token with itself or one before it; "" is once a sentence, None never
+            (a lookup).
         axis: None = all elements are used at each position; else only as many as this axis is long
             (a product of activations whose width the weight tells).
     """
@@ -51,13 +52,13 @@ def _embedding(side, length):
     )
 
 
-def _transformer(side, length):
-    """Rows of a stack of Transformer layers over ``length`` positions, without cross-attention."""
+def _transformer(side, length, pairs):
+    """Rows of Transformer layers over ``length`` positions attending to ``pairs``, without cross-attention."""
     layer = rf"{side}\.layers\.\d+\."
     return (
         *_embedding(side, length),
         Product(layer + r"(fc1|fc2|self_attn\.(q|k|v|out)_proj)\.weight", length),
-        Product(layer + r"self_attn\.[qv]_proj\.weight", length * 2, axis=0),
+        Product(layer + r"self_attn\.[qv]_proj\.weight", pairs, axis=0),
     )
 
 
@@ -69,6 +70,7 @@ def _convolutions(side, length):
     )
 
 
+_DECODER_LAYERS = _transformer("decoder", "T", "P")
 _TO_VOCABULARY = (Product(OUTPUT, "T"),)
 _CROSS_ATTENTION = (
     Product(r"decoder\.layers\.\d+\.encoder_attn\.(q|out)_proj\.weight", "T"),
@@ -101,17 +103,17 @@ _SENTENCE_ENCODER = r"(encoder|decoder)\.sentence_encoder"  # "decoder" in files
 _MASKED_OUTPUT = r"(encoder|decoder)\.lm_head\.(dense\.)?weight"
 
 FAMILIES = (
-    Family("transformer_lm", (_DECODER_FFN,), _transformer("decoder", "T") + _TO_VOCABULARY, _DECODER_EMBEDDING),
+    Family("transformer_lm", (_DECODER_FFN,), _DECODER_LAYERS + _TO_VOCABULARY, _DECODER_EMBEDDING),
     Family(
         "transformer",
         (r"encoder\.layers\.\d+\.fc1\.weight", r"decoder\.layers\.\d+\.encoder_attn\.q_proj\.weight"),
-        _transformer("encoder", "S") + _transformer("decoder", "T") + _CROSS_ATTENTION + _TO_VOCABULARY,
+        _transformer("encoder", "S", "SS") + _DECODER_LAYERS + _CROSS_ATTENTION + _TO_VOCABULARY,
         _DECODER_EMBEDDING,
     ),
     Family(
         "roberta",
         (rf"{_SENTENCE_ENCODER}\.layers\.\d+\.fc1\.weight", _MASKED_OUTPUT),
-        (*_transformer(_SENTENCE_ENCODER, "S"), Product(_MASKED_OUTPUT, "S")),
+        (*_transformer(_SENTENCE_ENCODER, "S", "SS"), Product(_MASKED_OUTPUT, "S")),
     ),
     Family("lstm_lm", (_DECODER_CELL,), _LSTM_DECODER, _DECODER_EMBEDDING),
     Family("lstm", (r"encoder\.lstm\..+", _DECODER_CELL), _LSTM_ENCODER + _LSTM_DECODER, _DECODER_EMBEDDING),

@@ -14,6 +14,7 @@ import torch
 
 from ..pruning.masks import stored_masks
 from .cost import count_macs
+from .legacy_flops import legacy_flops
 from .tensors import direction_name, fraction, scale_name, tensor_rows
 
 
@@ -85,20 +86,22 @@ def _as_dict(value):
     return value if isinstance(value, Mapping) else {}
 
 
-def inspect_checkpoint(state, path, lengths):
+def inspect_checkpoint(state, path, lengths, legacy=False):
     """Describe a loaded checkpoint.
 
     Args:
         state: what the checkpoint holds; ``state["model"]`` is the state dict.
         path: the file it came from.
         lengths: (source tokens, target tokens) for the cost.
+        legacy: True adds ``legacy_flops`` to the totals, at the source length.
 
     Returns:
         ``{"total": {...}, "tensors": [{"name", "shape", "params", "nonzero", "fraction_removed"}]}``,
         plain values only. ``macs`` and ``family`` are None where the architecture is not known.
 
     Raises:
-        ValueError: no model in the checkpoint, or masks that do not fit.
+        ValueError: no model in the checkpoint, masks that do not fit, or ``legacy`` for a model that
+            :func:`~.legacy_flops.legacy_flops` does not know.
     """
     model, settings = state.get("model"), model_settings(state)
     if not isinstance(model, Mapping):
@@ -117,6 +120,8 @@ def inspect_checkpoint(state, path, lengths):
         "tied": {row.name: list(row.aliases) for row in rows if row.aliases},
         "prunable": [row.name for row in rows if row.prunable],
     }
+    if legacy:
+        total["legacy_flops"] = legacy_flops(model, settings.get("encoder_attention_heads"), lengths[0])
     return {"total": total, "tensors": [_describe(row) for row in rows]}
 
 

@@ -34,15 +34,15 @@ def _align(lines):
 
 
 def _summary(total):
-    """Lines of what the file holds beside its tensors."""
+    """Yield lines of what the file holds beside its tensors."""
     source, target = total["lengths"]
     macs = "-" if total["macs"] is None else f"{total['macs']:,}"
     reading = f"{source} source, {target} target tokens; family {total['family'] or '-'}"
-    return (
-        f"removed by masks    {total['masked']:,}",
-        f"MACs                {macs}  ({reading})",
-        f"file                {total['bytes']:,} bytes  (architecture {total['arch'] or '-'})",
-    )
+    yield f"removed by masks    {total['masked']:,}"
+    yield f"MACs                {macs}  ({reading})"
+    if "legacy_flops" in total:
+        yield f"legacy FLOPs        {total['legacy_flops']:,}  (SRP's own formula; {source} tokens on both sides)"
+    yield f"file                {total['bytes']:,} bytes  (architecture {total['arch'] or '-'})"
 
 
 def render(report):

@@ -6,7 +6,12 @@ from math import prod
 
 import torch
 
-BUFFERS = {"version", "_float_tensor", "num_batches_tracked", "running_mean", "running_var"}
+BUFFERS = {
+    "version", "_float_tensor", "num_batches_tracked", "running_mean", "running_var",
+    # of SRP models: their connectivity, factors in [0, 1], and the kind of their norm
+    "embedding_c", "fc_c", "self_attn_qk_c", "self_attn_vo_c", "encoder_attn_qk_c", "encoder_attn_vo_c",
+    "weighted_layer_norm",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

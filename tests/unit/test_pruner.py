@@ -144,7 +144,7 @@ def test_masks_are_used_where_the_weights_are():
     """A checkpoint is read on the CPU; the model may be elsewhere."""
     net = nn.Linear(4, 3, device="meta")
     pruner = Pruner(net)
-    pruner._masked.adopt({"weight": torch.ones(3, 4, dtype=torch.bool).tril()})
+    pruner.masked.adopt({"weight": torch.ones(3, 4, dtype=torch.bool).tril()})
     assert pruner.fraction_removed == 0.5
     pruner.after_step(optimizer())
     assert pruner.masks["weight"].device == net.weight.device

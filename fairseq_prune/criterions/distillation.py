@@ -1,0 +1,34 @@
+"""Knowledge distillation: how far a student's distributions are from its teacher's."""
+
+import torch
+import torch.nn.functional as F
+
+
+def distillation_loss(student, teacher, keep, temperature):
+    """``T^2 KL(softmax(teacher / T) || softmax(student / T))`` at every position.
+
+    The factor T^2 keeps the gradient's size where it is when T grows (Hinton et al. 2015, arXiv
+    1503.02531). SRP's original counts padding as well; here ``keep`` leaves it out.
+
+    Args:
+        student: logits (..., V). Log-probabilities do too: a constant added to a row cancels.
+        teacher: the same of the teacher; gets no gradient.
+        keep: bool (...), False where a position does not count.
+        temperature: T > 0.
+
+    Returns:
+        Tensor (...) in fp32, or wider where the student's logits are: T^2 times nats, 0 where
+        ``keep`` is False.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    if student.shape != teacher.shape:
+        raise ValueError(
+            f"--srp-teacher: its outputs have the shape {list(teacher.shape)}, the student's {list(student.shape)}; "
+            "give a model of the same task and dictionaries, e.g. checkpoints/dense/checkpoint_best.pt"
+        )
+    dtype = torch.promote_types(student.dtype, torch.float32)
+    log_p, log_q = (F.log_softmax(logits.to(dtype) / temperature, dim=-1) for logits in (teacher.detach(), student))
+    divergence = F.kl_div(log_q, log_p, reduction="none", log_target=True).sum(-1)
+    return temperature**2 * divergence.masked_fill(~keep, 0.0)

@@ -1,0 +1,92 @@
+"""The frozen model that a student learns from."""
+
+from fairseq import checkpoint_utils
+
+from ..compat import load_checkpoint
+
+EXAMPLE = "checkpoints/dense/checkpoint_best.pt"
+
+
+class Teacher:
+    """A frozen model in eval mode, for ever.
+
+    It is no module, so a criterion that holds it has no parameters: nothing of it is saved, trained,
+    wrapped by DDP, or switched to training mode.
+
+    Args:
+        model: the fairseq model; changed in place.
+    """
+
+    def __init__(self, model):
+        self._model = model.eval().requires_grad_(False)
+
+    def beside(self, student):
+        """The model, on the device and in the dtype of the student's weights.
+
+        With ``--fp16`` that is fp16. With ``--amp`` both are fp32 and run under the same autocast.
+        """
+        theirs, mine = (next(model.parameters()) for model in (student, self._model))
+        if (theirs.device, theirs.dtype) != (mine.device, mine.dtype):
+            self._model.to(device=theirs.device, dtype=theirs.dtype)
+        return self._model
+
+
+def load_teacher(cfg, task):
+    """Read the teacher of a run: ``--srp-teacher``, or else the model that the run starts from.
+
+    That two dictionaries of one size hold the same words in the same order cannot be checked: a
+    checkpoint does not hold its dictionary.
+
+    Args:
+        cfg: config of the criterion.
+        task: the run's task; builds the teacher.
+
+    Returns:
+        A :class:`Teacher`.
+
+    Raises:
+        ValueError: none is named, the file is missing or unreadable, or it holds a model of another
+            vocabulary or of another kind of task.
+    """
+    option, path = _named_teacher(cfg, task)
+    try:
+        state = load_checkpoint(path)
+    except ValueError as error:
+        raise ValueError(f"{option}: {error}") from None
+    _check_vocabulary(state["model"], task, f"{option} {path}")
+    try:
+        models, _ = checkpoint_utils.load_model_ensemble([path], task=task)
+    except (AssertionError, KeyError, RuntimeError) as error:
+        reason = str(error).split("\n")[0]
+        raise ValueError(f"{option} {path}: no model for this task ({reason}); give e.g. {EXAMPLE}") from None
+    return Teacher(models[0])
+
+
+def _named_teacher(cfg, task):
+    run = getattr(task, "cfg", None)
+    paths = {
+        "--srp-teacher": cfg.srp_teacher,
+        "--pretrained-model": getattr(run, "pretrained_model", None),
+        "--finetune-from-model": getattr(run, "prune_finetune_from_model", None),
+    }
+    for option, path in paths.items():
+        if path:
+            return option, path
+    raise ValueError(f"--use-kd: distillation needs a teacher; add e.g. --srp-teacher {EXAMPLE}")
+
+
+def _check_vocabulary(weights, task, teacher):
+    """Compare the rows of embeddings with the dictionaries; a language model's decoder reads the source."""
+    translates = any(name.startswith("encoder.") for name in weights)
+    source, target = task.source_dictionary, task.target_dictionary
+    dictionaries = {
+        "encoder.embed_tokens.weight": source,
+        "decoder.embed_tokens.weight": target if translates else source,
+        "decoder.output_projection.weight": target,
+    }
+    for name, dictionary in dictionaries.items():
+        if name in weights and len(weights[name]) != len(dictionary):
+            raise ValueError(
+                f"{teacher}: its {name} has {len(weights[name])} words, DATA {len(dictionary)}; "
+                f"give a model trained on the same dictionaries, e.g. {EXAMPLE}"
+            )

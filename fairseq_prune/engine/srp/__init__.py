@@ -1,0 +1,1 @@
+"""The life of an SRP run: score, select, freeze and shrink, cut."""

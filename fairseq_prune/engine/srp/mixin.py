@@ -1,0 +1,126 @@
+"""What a fairseq task needs for SRP. All calls into the shrinker are here."""
+
+import itertools
+from functools import partial
+
+import torch
+from fairseq import utils
+from fairseq.logging import metrics
+
+from ...compat import hold_best, load_checkpoint
+from .. import ranks
+from ..checks import one_line_errors
+from ..plan import updates_in_epoch
+from .plan import SrpPlan, is_fresh, make_srp_plan
+from .score import connectivity_scores
+from .shrinker import Shrinker
+
+
+class SrpMixin:
+    """Put before a pruning task class whose config inherits :class:`~.options.SrpOptions`."""
+
+    srp_plan = SrpPlan()
+    shrinker = None
+    _batches_per_epoch = None
+    _connectivity = 1.0
+
+    @classmethod
+    def setup_task(cls, cfg, from_checkpoint=False, **kwargs):
+        plan = SrpPlan()
+        if not from_checkpoint:
+            with one_line_errors():
+                plan = make_srp_plan(cfg)
+        task = super().setup_task(cfg, from_checkpoint=from_checkpoint, **kwargs)
+        if plan.prunes and task.plan.prunes:
+            raise SystemExit(f"--prune-method {task.plan.method}: a run either masks or cuts; leave out --compression-rate")
+        task.srp_plan = plan
+        return task
+
+    def build_model(self, cfg, from_checkpoint=False):
+        model = super().build_model(cfg, from_checkpoint)
+        if from_checkpoint:
+            self._insist_on_layer_norm(model)
+            return model
+        with one_line_errors():
+            averaged = self.options.prune_store_ema
+            self.shrinker = Shrinker(model, self.srp_plan, self.pruner.masked, averaged)
+            if self.options.pretrained_model and is_fresh(self.options):
+                self._start_from(model, self.options.pretrained_model)
+        return model
+
+    def _insist_on_layer_norm(self, model):
+        """``--weighted-layernorm`` typed for fairseq-generate, whose models come from checkpoints."""
+        if hasattr(model, "ask_layer_norm") and (self.options.weighted_layernorm or self.options.srp_plain_layernorm):
+            model.ask_layer_norm(self.options.weighted_layernorm)
+
+    def _start_from(self, model, path):
+        try:
+            model.load_state_dict(load_checkpoint(path)["model"], strict=True)
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())
+            raise ValueError(f"--pretrained-model {path}: does not fit --arch {self.options.arch}: {reason}") from None
+
+    def get_batch_iterator(self, dataset, *args, **kwargs):
+        batches = super().get_batch_iterator(dataset, *args, **kwargs)
+        if dataset is self.datasets.get(self.options.prune_train_subset):
+            self._batches_per_epoch = len(batches)
+        return batches
+
+    def begin_epoch(self, epoch, model):
+        super().begin_epoch(epoch, model)
+        if self.shrinker.pending:
+            hold_best(self.options.srp_maximize_best)
+
+    def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False, **ema):
+        with one_line_errors():
+            score = partial(self._score, criterion)
+            self.shrinker.before_update(optimizer, self._completed_epochs, update_num, self._updates_in, score)
+        self._connectivity = self.shrinker.value(self._completed_epochs, update_num)
+        result = super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad, **ema)
+        self.shrinker.after_backward()
+        return result
+
+    def optimizer_step(self, optimizer, model, update_num):
+        super().optimizer_step(optimizer, model, update_num)
+        self.shrinker.after_step(optimizer, update_num)
+
+    def _updates_in(self, epoch):
+        options = self.options
+        return updates_in_epoch(
+            self._batches_per_epoch, options.prune_update_freq, options.prune_skip_remainder, epoch
+        )
+
+    def _score(self, criterion):
+        """Scores of all units over the first batches of a shuffled epoch, the same in every run of a seed."""
+        options, model, plan = self.options, self.shrinker.model, self.srp_plan
+        positions = utils.resolve_max_positions(self.max_positions(), model.max_positions(), options.srp_max_tokens)
+        with torch.random.fork_rng(devices=[]):  # a data loader draws a number
+            batches = super().get_batch_iterator(
+                self.dataset(options.prune_train_subset),
+                max_tokens=options.srp_max_tokens,
+                max_sentences=options.srp_batch_size,
+                max_positions=positions,
+                ignore_invalid_inputs=True,
+                required_batch_size_multiple=options.srp_batch_multiple,
+                seed=plan.seed,
+                disable_iterator_cache=True,
+            ).next_epoch_itr(shuffle=True)
+            mine = itertools.islice(batches, ranks.rank(), plan.score_batches, ranks.world_size())
+            device = next(model.parameters()).device
+            return connectivity_scores(model, criterion, (utils.move_to_cuda(b, device) for b in mine))
+
+    def get_checkpoint_dict(self):
+        own = super().get_checkpoint_dict()
+        return {name: {**state, "srp": self.shrinker.state()} for name, state in own.items()}
+
+    def set_checkpoint_dict(self, state):
+        super().set_checkpoint_dict(state)
+        if "srp" in state:
+            with one_line_errors():
+                self.shrinker.load_state(state["srp"])
+
+    def reduce_metrics(self, logging_outputs, criterion):
+        super().reduce_metrics(logging_outputs, criterion)
+        if self.srp_plan.prunes and self.shrinker:
+            metrics.log_scalar("connectivity", self._connectivity, weight=0, round=6, priority=251)
+            metrics.log_scalar("params", self.shrinker.parameters_left, weight=0, round=0, priority=252)

@@ -1,0 +1,42 @@
+"""The options of SRP, in the spelling of its authors.
+
+See :mod:`fairseq_prune.engine.options` for what fairseq demands of such a dataclass.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+from fairseq.dataclass import FairseqDataclass
+from fairseq.tasks import FairseqTask  # noqa: F401  (fairseq.dataclass is incomplete without it)
+from omegaconf import II
+
+
+def _option(default, text):
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass
+class SrpOptions(FairseqDataclass):
+    """What every SRP task understands."""
+
+    srp: bool = _option(False, "shrink, then cut; without it, --compression-rate cuts at once")
+    compression_rate: Optional[float] = _option(
+        None, "parameters that remain, in (0, 1); default: 0.2 with --srp, else nothing is pruned"
+    )
+    pruning_stage: int = _option(0, "0 all units, 1 residual widths, 2 attention dimensions and neurons")
+    pruning_iter: int = _option(1, "rounds of scoring, shrinking and cutting")
+    pruning_period: int = _option(15, "epochs in a round")
+    srp_pruning_updates: Optional[int] = _option(None, "updates in a round, instead of --pruning-period")
+    decreasing: str = _option("sa", "shrinking by step (s) or epoch (e), arithmetic (a) or geometric (g): sa, sg, ea, eg")
+    warming_up: int = _option(0, "epochs of plain training before the first scoring")
+    pretrained_model: Optional[str] = _option(None, "checkpoint to start from, stock or SRP, of any widths")
+    srp_score_batches: int = _option(16, "training batches that score the units")
+    srp_budget: str = _option("exact", "exact, or legacy: the widths of the authors' formula")
+    weighted_layernorm: bool = _option(False, "see the SRP architectures")
+    srp_plain_layernorm: bool = _option(False, "see the SRP architectures")
+    arch: Optional[str] = _option(None, "for training; fairseq-generate takes it from the checkpoint")
+
+    srp_max_tokens: Optional[int] = II("dataset.max_tokens")
+    srp_batch_size: Optional[int] = II("dataset.batch_size")
+    srp_batch_multiple: int = II("dataset.required_batch_size_multiple")
+    srp_maximize_best: Any = II("checkpoint.maximize_best_checkpoint_metric")

@@ -1,0 +1,64 @@
+"""What a unit is worth to SRP: minus the loss's derivative by its connectivity."""
+
+import contextlib
+
+import torch
+
+from .. import ranks
+
+
+def connectivity_scores(model, criterion, batches):
+    r"""Score all units: :math:`-\sum \partial L / \partial c` over batches and ranks.
+
+    To first order that is how much the loss grows when the unit leaves (c from 1 to 0), so higher =
+    keep. Source: SRP. Differences: dropout is off, and the loss has no distillation term.
+
+    Nothing but the time is spent: weights, gradients, the mode and random generators stay as they are.
+
+    Args:
+        model: an SRP Transformer.
+        criterion: fairseq criterion that sums the loss over tokens.
+        batches: iterable of collated samples; this rank's share.
+
+    Returns:
+        dict of vector name -> float32 tensor [length].
+
+    Raises:
+        ValueError: no rank has a batch.
+    """
+    vectors = [c.vector for c in model.connectivity.values()]
+    totals = [torch.zeros_like(v, dtype=torch.float32) for v in vectors]
+    count = torch.zeros((), device=vectors[0].device)
+    with _evaluating(model, criterion), _differentiable(vectors):
+        for sample in batches:
+            loss, _, _ = criterion(model, sample)
+            for total, gradient in zip(totals, torch.autograd.grad(loss, vectors), strict=True):
+                total -= gradient.float()
+            count += 1
+    if not ranks.average(count):
+        raise ValueError("--srp-score-batches: the training set has no batch to score with; see --max-tokens")
+    return {name: ranks.average(total) for name, total in zip(model.connectivity, totals, strict=True)}
+
+
+@contextlib.contextmanager
+def _evaluating(*modules):
+    """Switch modules to eval mode; afterwards each submodule is in its own mode again."""
+    modes = [(part, part.training) for module in modules for part in module.modules()]
+    for module in modules:
+        module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
+
+
+@contextlib.contextmanager
+def _differentiable(vectors):
+    for vector in vectors:
+        vector.requires_grad_(True)
+    try:
+        yield
+    finally:
+        for vector in vectors:
+            vector.requires_grad_(False)

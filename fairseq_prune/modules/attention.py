@@ -1,0 +1,117 @@
+"""Multi-head attention whose query/key and value widths differ."""
+
+import torch
+from fairseq.incremental_decoding_utils import with_incremental_state
+from torch import nn
+
+from .connectivity import InputScaledLinear, OutputScaledLinear
+
+
+@with_incremental_state
+class ConnectedAttention(nn.Module):
+    """Attention with connectivity on the query/key and on the value dimensions.
+
+    Stands in for fairseq's ``MultiheadAttention`` inside its Transformer layers, with the same
+    parameter names. Widths come from the tensors' shapes at each call, so both may be cut, down to
+    zero; the number of heads and the scale of the scores stay those of the original block.
+
+    Args:
+        attention: the block whose projections it takes over.
+        qk: :class:`~.connectivity.Connectivity` of the query/key dimensions, head-major.
+        vo: that of the value dimensions.
+    """
+
+    def __init__(self, attention, qk, vo):
+        super().__init__()
+        self.num_heads, self.head_dim, self.scaling = attention.num_heads, attention.head_dim, attention.scaling
+        self.dropout_module = attention.dropout_module
+        self.k_proj, self.v_proj = attention.k_proj, attention.v_proj
+        self.q_proj = OutputScaledLinear(attention.q_proj, qk)
+        self.out_proj = InputScaledLinear(attention.out_proj, vo)
+
+    def forward(  # noqa: PLR0913  (fairseq's layers call it so)
+        self,
+        query,
+        key,
+        value,
+        key_padding_mask=None,
+        incremental_state=None,
+        need_weights=True,
+        static_kv=False,
+        attn_mask=None,
+        need_head_weights=False,
+    ):
+        """Attend.
+
+        Args:
+            query: float tensor [target length, batch, width].
+            key: float tensor [source length, batch, width].
+            value: the same tensor as ``key``.
+            key_padding_mask: bool tensor [batch, source length], True = padding.
+            incremental_state: fairseq's cache of keys and values.
+            need_weights: also return the attention probabilities.
+            static_kv: keys and values stay those of the first step.
+            attn_mask: float tensor [target length, source length], added to the scores.
+            need_head_weights: return the probabilities of each head, not their mean.
+
+        Returns:
+            (output like ``query``, probabilities [(heads,) batch, target length, source length] or None).
+        """
+        keys, values, padding = self._keys_and_values(key, key_padding_mask, incremental_state, static_kv)
+        scores = self._split_heads(self.q_proj(query) * self.scaling) @ keys.transpose(2, 3)
+        if attn_mask is not None:
+            scores = scores + attn_mask
+        if padding is not None:
+            scores = scores.masked_fill(padding[:, None, None], float("-inf"))
+        precision = torch.float32 if static_kv else torch.promote_types(scores.dtype, torch.float32)  # as fairseq's
+        probabilities = scores.softmax(3, dtype=precision).type_as(scores)
+        context = self.dropout_module(probabilities) @ values
+        output = self.out_proj(context.permute(2, 0, 1, 3).flatten(2))
+        if not (need_weights or need_head_weights):
+            return output, None
+        weights = probabilities.transpose(0, 1)
+        return output, weights if need_head_weights else weights.mean(0)
+
+    def _split_heads(self, x):
+        """[length, batch, heads * d] -> [batch, heads, length, d]."""
+        return x.view(*x.shape[:2], self.num_heads, x.size(2) // self.num_heads).permute(1, 2, 0, 3)
+
+    def _keys_and_values(self, key, padding, incremental_state, static):
+        """[batch, heads, source length, d] each, and their padding, with what the cache holds of them."""
+        cache = self._get_input_buffer(incremental_state)
+        if static and cache:
+            return cache["prev_key"], cache["prev_value"], cache["prev_key_padding_mask"]
+        keys, values = self._split_heads(self.k_proj(key)), self._split_heads(self.v_proj(key))
+        padding = None if padding is None else padding.bool()
+        if cache:
+            padding = _join_padding(cache["prev_key_padding_mask"], padding, cache["prev_key"], keys)
+            keys = torch.cat([cache["prev_key"], keys], 2)
+            values = torch.cat([cache["prev_value"], values], 2)
+        if incremental_state is not None:
+            cache = {"prev_key": keys, "prev_value": values, "prev_key_padding_mask": padding}
+            self._set_input_buffer(incremental_state, cache)
+        return keys, values, padding
+
+    def reorder_incremental_state(self, incremental_state, new_order):
+        """Rearrange the cache when beam search rearranges hypotheses (``new_order``: int64 [batch])."""
+        cache = self._get_input_buffer(incremental_state)
+        cache = {name: None if t is None else t.index_select(0, new_order) for name, t in cache.items()}
+        if cache:
+            self._set_input_buffer(incremental_state, cache)
+        return incremental_state
+
+    def _get_input_buffer(self, incremental_state):
+        return self.get_incremental_state(incremental_state, "attn_state") or {}
+
+    def _set_input_buffer(self, incremental_state, cache):
+        self.set_incremental_state(incremental_state, "attn_state", cache)
+
+
+def _join_padding(before, now, keys_before, keys_now):
+    """Padding of cached and new keys together; None stands for no padding."""
+    if before is None and now is None:
+        return None
+    parts = ((before, keys_before), (now, keys_now))
+    return torch.cat(
+        [k.new_zeros(len(k), k.size(2), dtype=torch.bool) if mask is None else mask for mask, k in parts], 1
+    )

@@ -1,0 +1,87 @@
+"""Connectivity: a multiplier for each prunable unit, 1 until the unit is selected, 0 when it can be cut."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+class Connectivity:
+    """Reads one connectivity vector, a buffer of the module that it belongs to.
+
+    A plain object, not a module: moving a model replaces its buffers, so the vector is looked up at
+    each use, and a deep copy of the model gets a reader of the copied module.
+
+    Args:
+        owner: the ``nn.Module`` that gets the buffer.
+        name: of the buffer.
+        length: units (count).
+
+    Attributes:
+        idle: True while all values are 1; multiplying is then left out.
+    """
+
+    def __init__(self, owner, name, length):
+        owner.register_buffer(name, torch.ones(length))
+        self._owner, self._name = owner, name
+        self.idle = True
+
+    @property
+    def vector(self):
+        """The buffer, float tensor [length]."""
+        return getattr(self._owner, self._name)
+
+    @property
+    def active(self):
+        """The vector where it does something or its gradient is wanted, else None."""
+        return None if self.idle and not self.vector.requires_grad else self.vector
+
+    def refresh(self):
+        """Look again whether all values are 1; call after changing the vector."""
+        self.idle = bool((self.vector == 1).all())
+
+    def scale(self, tensor, axis):
+        """Multiply a tensor by the vector along an axis."""
+        c = self.active
+        if c is None:
+            return tensor
+        shape = [1] * tensor.dim()
+        shape[axis] = -1
+        return tensor * c.to(tensor.dtype).view(shape)
+
+
+class ScaledFeatures(nn.Module):
+    """Multiplies features [..., width] by a connectivity vector."""
+
+    def __init__(self, connectivity):
+        super().__init__()
+        self._connectivity = connectivity
+
+    def forward(self, x):
+        return self._connectivity.scale(x, -1)
+
+
+class InputScaledLinear(nn.Module):
+    """A linear layer whose inputs are multiplied by a connectivity vector.
+
+    The factor goes to the weight's columns, which is the same and cheaper than scaling activations.
+
+    Args:
+        linear: the ``nn.Linear`` whose parameters it takes over.
+        connectivity: :class:`Connectivity` as long as the layer has inputs.
+    """
+
+    def __init__(self, linear, connectivity):
+        super().__init__()
+        self.weight, self.bias = linear.weight, linear.bias
+        self._connectivity = connectivity
+
+    def forward(self, x):
+        return F.linear(x, self._connectivity.scale(self.weight, 1), self.bias)
+
+
+class OutputScaledLinear(InputScaledLinear):
+    """A linear layer whose outputs, bias included, are multiplied by a connectivity vector."""
+
+    def forward(self, x):
+        bias = None if self.bias is None else self._connectivity.scale(self.bias, 0)
+        return F.linear(x, self._connectivity.scale(self.weight, 0), bias)

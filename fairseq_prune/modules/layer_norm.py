@@ -1,0 +1,77 @@
+"""Layer normalisation that does not see removed dimensions."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+def weighted_moments(x, c):
+    """Centre features and take their variance, each dimension weighted by its connectivity.
+
+    Args:
+        x: float tensor [..., width].
+        c: float tensor [width], not all zero.
+
+    Returns:
+        (``x`` minus its mean, variance [..., 1]).
+    """
+    weights = (c / c.sum().clamp_min(torch.finfo(c.dtype).tiny)).unsqueeze(1)
+    centred = x - x @ weights
+    return centred, centred.square() @ weights
+
+
+def padded_moments(x, width):
+    """Centre features and take their variance as if they were padded with zeros.
+
+    Args:
+        x: float tensor [..., present width].
+        width: to which they are padded (count).
+
+    Returns:
+        (``x`` minus its mean, variance [..., 1]).
+    """
+    mean = x.sum(-1, keepdim=True) / width
+    centred = x - mean
+    padding = (width - x.size(-1)) * mean.square()
+    return centred, (centred.square().sum(-1, keepdim=True) + padding) / width
+
+
+class ConnectedLayerNorm(nn.Module):
+    r"""Layer normalisation times connectivity: :math:`c\,(g\,(x - \mu) / \sqrt{\sigma^2 + \epsilon} + b)`.
+
+    Source: SRP's weighted layer normalisation. Difference: :math:`\epsilon` is added to the variance
+    as in torch, not to the standard deviation, so that at c = 1 it is torch's layer norm.
+
+    Args:
+        norm: the ``nn.LayerNorm`` whose parameters it takes over.
+        connectivity: of the residual stream.
+
+    Attributes:
+        weighted: True: dimensions count in the moments by their c. False (SRP's plain mode): the
+            vector times c is normalised as if padded to its original width. After a cut these are
+            different functions.
+    """
+
+    def __init__(self, norm, connectivity):
+        super().__init__()
+        self.weight, self.bias, self.eps = norm.weight, norm.bias, norm.eps
+        self.original_width = self.weight.numel()
+        self.weighted = True
+        self._connectivity = connectivity
+
+    def forward(self, x):
+        """Normalise ``x`` [..., width]."""
+        c = self._connectivity.active
+        if c is None and (self.weighted or self.weight.numel() == self.original_width):
+            return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
+        with torch.autocast(x.device.type, enabled=False):
+            return self._normalise(x if x.dtype == torch.float64 else x.float(), c).to(x.dtype)
+
+    def _normalise(self, x, c):
+        c = torch.ones_like(x[(0,) * (x.dim() - 1)]) if c is None else c.to(x.dtype)
+        if self.weighted:
+            centred, variance = weighted_moments(x, c)
+        else:
+            centred, variance = padded_moments(x * c, self.original_width)
+        normed = centred * torch.rsqrt(variance + self.eps)
+        return torch.addcmul(self.bias.to(x.dtype) * c, normed, self.weight.to(x.dtype) * c)

@@ -1,0 +1,24 @@
+"""Sinusoidal positions of the dimensions that are left."""
+
+from fairseq.modules import SinusoidalPositionalEmbedding
+
+
+class SelectedPositions(SinusoidalPositionalEmbedding):
+    """The sinusoidal table of the original width, with only the surviving columns given out.
+
+    Args:
+        positions: fairseq's table, which it stands in for.
+        side: the encoder or decoder, whose buffer ``pos_emb_mask`` (int64 tensor [present width])
+            lists the original dimensions that survive.
+    """
+
+    def __init__(self, positions, side):
+        super().__init__(positions.embedding_dim, positions.padding_idx, init_size=len(positions.weights))
+        self.max_positions = positions.max_positions
+        self._side = (side,)  # in a tuple it is no submodule
+
+    def forward(self, *args, **kwargs):
+        """As fairseq's, [batch, length, present width]."""
+        survivors = self._side[0].pos_emb_mask
+        positions = super().forward(*args, **kwargs)
+        return positions if len(survivors) == self.embedding_dim else positions[..., survivors]

@@ -1,0 +1,232 @@
+"""The widths that a compression rate leaves: parameters after surgery / parameters before.
+
+Every width is multiplied by one kept fraction x, rounded to whole units. Source: SRP, whose code has the
+``legacy`` form; the original states no formula anywhere else.
+"""
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+
+from ..registry import Registry
+
+BUDGETS = Registry("budget")
+
+
+@dataclass(frozen=True)
+class Widths:
+    """How much of every vector stays.
+
+    Args:
+        lengths: dict of residual, qk and vo vector name -> units kept, over all heads together.
+        ffn_units: units kept in all FFN vectors together.
+    """
+
+    lengths: dict
+    ffn_units: int
+
+
+def count_parameters(shapes, owners, lengths):
+    """Count the weights of a model whose owned axes have their vectors' lengths.
+
+    Args:
+        shapes: dict of parameter name -> original shape, tied parameters once.
+        owners: the removal table, dict of entry name -> ``((axis, vector name), ...)``; entries
+            that are no parameter do not count.
+        lengths: dict of vector name -> length.
+
+    Returns:
+        The exact count, int.
+    """
+    return _count(_terms(shapes, owners), lengths)
+
+
+@BUDGETS.add("exact")
+def exact(shapes, owners, vectors, rate, current=None, rounds=1, nth=1):
+    """Keep as much as the rate allows, counted exactly.
+
+    The largest x in (0, 1) that fits, widths rounded half up; what is left of the budget goes to
+    FFN units. How these spread over the layers is not known yet: they count as if the costliest
+    layers kept theirs, so the model never exceeds the rate.
+
+    Args:
+        shapes: dict of parameter name -> original shape, tied parameters once.
+        owners: the removal table; see :func:`count_parameters`.
+        vectors: every :class:`~fairseq_prune.pruning.surgery.vector.Vector` of the model.
+        rate: parameters left / original parameters, in (0, 1).
+        current: dict of vector name -> present length, of vectors that this stage leaves alone.
+            Those that are not at their original length any more stay as they are, and the FFN
+            units are what fits beside them; the others are for another stage to cut.
+        rounds: cuts on the way, each to :math:`x^{nth/rounds}` of the original widths.
+        nth: which of them, from 1.
+
+    Returns:
+        :class:`Widths`.
+
+    Raises:
+        ValueError: rate outside (0, 1), or so low that a residual width would be 0, or that
+            ``current`` leaves no room.
+    """
+    _check_rate(rate)
+    terms = _terms(shapes, owners)
+    budget = int(rate * _count(terms, {v.name: v.length for v in vectors}))
+    x = _largest_fraction(terms, vectors, rate, budget)
+    settled = _settled(vectors, current)
+    ffn_units = _ffn_units_within(budget, terms, vectors, {**_scaled(vectors, x, _round_half_up), **settled})
+    if ffn_units < 0:
+        raise ValueError(
+            f"--compression-rate {rate}: the widths of an earlier stage leave no room; "
+            "give the rate of that stage or a higher one, e.g. 0.2"
+        )
+    fraction = x ** (nth / rounds)
+    if nth < rounds:
+        ffn_units = max(ffn_units, _round_half_up(_ffn_total(vectors), fraction))
+    return Widths({**_scaled(vectors, fraction, _round_half_up), **settled}, ffn_units)
+
+
+@BUDGETS.add("legacy")
+def legacy(shapes, owners, vectors, rate, current=None, rounds=1, nth=1):
+    """The closed formula of the original, which forgets most attention biases; stays below the rate.
+
+    Weights with two prunable axes (n1) shrink with x squared, those with one (n2) with x:
+    :math:`n_1 x^2 + n_2 x = r (n_1 + n_2)`. Widths are rounded down. Arguments and result as for
+    :func:`exact`, but the FFN units do not depend on ``current``.
+
+    Raises:
+        ValueError: rate outside (0, 1), or so low that a residual width would be 0; sides of
+            different width or different head counts.
+    """
+    _check_rate(rate)
+    _check_uniform(vectors)
+    two_axes, one_axis = _legacy_counts(shapes, owners, vectors)
+    a = one_axis / two_axes
+    x = (-a + math.sqrt(a * a + 4 * rate * (1 + a))) / 2
+    narrowest = _narrowest(vectors)
+    if not _round_down(narrowest, x):
+        _refuse_empty(rate, (two_axes / narrowest + one_axis) / narrowest / (two_axes + one_axis))
+    fraction = x ** (nth / rounds)
+    lengths = {**_scaled(vectors, fraction, _round_down), **_settled(vectors, current)}
+    return Widths(lengths, _round_down(_ffn_total(vectors), fraction))
+
+
+def _terms(shapes, owners):
+    """The parameter count as a polynomial in the vectors' lengths: dict of factors -> coefficient."""
+    terms = Counter()
+    for name, shape in shapes.items():
+        owned = dict(owners.get(name, ()))
+        terms[tuple(owned.values())] += math.prod(size for axis, size in enumerate(shape) if axis not in owned)
+    return terms
+
+
+def _count(terms, lengths):
+    return sum(coefficient * math.prod(lengths[name] for name in names) for names, coefficient in terms.items())
+
+
+def _round_half_up(width, fraction):
+    return math.floor(fraction * width + 0.5)
+
+
+def _round_down(width, fraction):
+    return width - math.ceil((1 - fraction) * width)
+
+
+def _scaled(vectors, fraction, kept):
+    """Lengths of all but the FFN vectors, every head alike."""
+    return {v.name: v.heads * kept(v.length // v.heads, fraction) for v in vectors if v.kind != "ffn"}
+
+
+def _settled(vectors, current):
+    """The present lengths, without those of FFN vectors and of vectors not cut yet."""
+    originals = {v.name: v.length for v in vectors if v.kind != "ffn"}
+    return {name: length for name, length in (current or {}).items() if originals.get(name, length) != length}
+
+
+def _ffn_total(vectors):
+    return sum(v.length for v in vectors if v.kind == "ffn")
+
+
+def _narrowest(vectors):
+    return min(v.length for v in vectors if v.kind == "residual")
+
+
+def _largest_fraction(terms, vectors, rate, budget):
+    """Bisect for x, from the least that leaves every residual vector a unit, to the last float."""
+
+    def fits(x):
+        wanted = _round_half_up(_ffn_total(vectors), x)
+        return _ffn_units_within(budget, terms, vectors, _scaled(vectors, x, _round_half_up)) >= wanted
+
+    low, high = math.nextafter(0.5 / _narrowest(vectors), 1), 1.0
+    if not fits(low):
+        _refuse_empty(rate, _smallest_rate(terms, vectors, low))
+    while low < (middle := (low + high) / 2) < high:
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low
+
+
+def _ffn_units_within(budget, terms, vectors, lengths):
+    """FFN units that fit beside other widths wherever they lie; -1 if those alone exceed the budget."""
+    rest, costs = _unit_costs(terms, vectors, lengths)
+    left, units = budget - rest, 0
+    if left < 0:
+        return -1
+    for vector, cost in sorted(costs.items(), key=lambda item: -item[1]):
+        fitting = min(vector.length, left // cost)
+        units, left = units + fitting, left - fitting * cost
+    return units
+
+
+def _unit_costs(terms, vectors, lengths):
+    """Weights outside every FFN unit, and dict of FFN vector -> weights in each of its units."""
+    ffn = {v.name: v for v in vectors if v.kind == "ffn"}
+    lengths = {**lengths, **dict.fromkeys(ffn, 1)}
+    costs, rest = Counter(), 0
+    for names, coefficient in terms.items():
+        size = coefficient * math.prod(lengths[name] for name in names)
+        layers = [ffn[name] for name in names if name in ffn]
+        rest += 0 if layers else size
+        costs.update(dict.fromkeys(layers, size))
+    return rest, costs
+
+
+def _legacy_counts(shapes, owners, vectors):
+    """Weights with two prunable axes and with one, less the q, k and v biases of all blocks but one."""
+    originals = {v.name: v.length for v in vectors}
+    two_axes, one_axis = (
+        _count({names: n for names, n in _terms(shapes, owners).items() if len(names) == axes}, originals)
+        for axes in (2, 1)
+    )
+    queries, values = ([v.length for v in vectors if v.kind == kind] for kind in ("qk", "vo"))
+    return two_axes, one_axis - 2 * sum(queries[1:]) - sum(values[1:])
+
+
+def _smallest_rate(terms, vectors, x):
+    """The rate at which a kept fraction fits, the FFN units all in the costliest layers."""
+    total = _count(terms, {v.name: v.length for v in vectors})
+    rest, costs = _unit_costs(terms, vectors, _scaled(vectors, x, _round_half_up))
+    return (rest + max(costs.values(), default=0) * _round_half_up(_ffn_total(vectors), x)) / total
+
+
+def _check_rate(rate):
+    if not 0 < rate < 1:
+        raise ValueError(
+            f"--compression-rate {rate}: give the fraction of parameters to keep, above 0 and below 1, e.g. 0.2"
+        )
+
+
+def _check_uniform(vectors):
+    widths = sorted({v.length for v in vectors if v.kind == "residual"})
+    heads = sorted({v.heads for v in vectors if v.kind in ("qk", "vo")})
+    if len(widths) > 1 or len(heads) > 1:
+        raise ValueError(
+            f"--srp-budget legacy: needs one residual width and one head count, not widths {widths} "
+            f"and heads {heads}; give --srp-budget exact"
+        )
+
+
+def _refuse_empty(rate, smallest):
+    digits = 2 - math.floor(math.log10(smallest))
+    smallest = math.ceil(smallest * 10**digits) / 10**digits
+    raise ValueError(
+        f"--compression-rate {rate}: would leave a residual width of 0; the smallest rate that works here is about {smallest:g}"
+    )

@@ -1,0 +1,57 @@
+"""How the multiplier of a selected unit goes from 1 to 0: a function of time alone.
+
+Source: SRP's ``--decreasing``. Differences: it ends at exactly 0, where the original divides by the
+number of updates less one and ends beside it.
+"""
+
+from dataclasses import dataclass
+from typing import Callable
+
+from .registry import Registry
+
+SHRINKINGS = Registry("shrinking")
+_LAST = 1e-5  # what the geometric form has come down to when it jumps to 0
+
+
+@dataclass(frozen=True)
+class Shrinking:
+    """A way to shrink.
+
+    Args:
+        counts: what its time counts, ``"up"`` (updates) or ``"ep"`` (epochs).
+        form: the value from the fraction of the window that is over, both in [0, 1].
+
+    Example:
+        >>> [SHRINKINGS["sa"].value(t, 4) for t in range(5)]
+        [1.0, 0.75, 0.5, 0.25, 0.0]
+    """
+
+    counts: str
+    form: Callable
+
+    def value(self, t, total):
+        """The multiplier during update or epoch ``t`` of a window, 1-based.
+
+        Args:
+            t: count of updates or epochs; 0 = before the window; from ``total`` on the value is 0.
+            total: length of the window in the same unit, >= 1.
+
+        Returns:
+            float in [0, 1].
+        """
+        return float(self.form(t / total)) if t < total else 0.0
+
+
+def arithmetic(progress):
+    """Equal differences: :math:`1 - p`."""
+    return 1 - progress
+
+
+def geometric(progress):
+    """Equal ratios: :math:`10^{-5p}`."""
+    return _LAST**progress
+
+
+for _unit, _counts in (("s", "up"), ("e", "ep")):
+    for _form in (arithmetic, geometric):
+        SHRINKINGS.add(_unit + _form.__name__[0])(Shrinking(_counts, _form))

@@ -1,0 +1,1 @@
+"""Structural removal: what a unit owns, which units leave, and cutting them out."""

@@ -1,0 +1,87 @@
+"""Cutting units out of tensors, optimizer states and modules.
+
+Everything happens in place: a parameter stays the same object with a smaller value, so ties and the
+optimizer's references live on.
+"""
+
+import torch
+from torch import nn
+
+
+def cut_tensor(tensor, owners, keep):
+    """Leave out what units own.
+
+    Args:
+        tensor: any tensor.
+        owners: its (axis, vector name) pairs.
+        keep: dict of vector name -> bool tensor [length], True = keep; vectors not in it stay whole.
+
+    Returns:
+        A new contiguous tensor, or ``tensor`` itself if nothing of it leaves.
+    """
+    for axis, vector in owners:
+        if vector in keep and not keep[vector].all():
+            indices = keep[vector].nonzero().view(-1).to(tensor.device)
+            tensor = tensor.index_select(axis, indices)
+    return tensor
+
+
+def cut_state(state, table, keep):
+    """Cut a state dict.
+
+    Args:
+        state: dict of entry name -> tensor.
+        table: from :func:`~.table.build_table`.
+        keep: as in :func:`cut_tensor`.
+
+    Returns:
+        dict with the same names; entries without owners are the same objects.
+    """
+    return {name: cut_tensor(value, table.get(name, ()), keep) for name, value in state.items()}
+
+
+def cut_statistics(state, shape, owners, keep):
+    """Cut an optimizer's running statistics of one parameter, in place.
+
+    Step counters stay. Statistics of another shape than the parameter's (Adafactor's) cannot be
+    cut: then all of them are forgotten, as if the parameter were new.
+
+    Args:
+        state: the torch optimizer's state of that parameter.
+        shape: of the parameter before the cut.
+        owners: its (axis, vector name) pairs.
+        keep: as in :func:`cut_tensor`.
+    """
+    tensors = {key: value for key, value in state.items() if torch.is_tensor(value) and value.dim()}
+    if any(value.shape != shape for value in tensors.values()):
+        state.clear()
+        return
+    for key, value in tensors.items():
+        state[key] = cut_tensor(value, owners, keep)
+
+
+def entries(module):
+    """All parameters and buffers of a module by every name they have, ties included (dict)."""
+    return {
+        **dict(module.named_parameters(remove_duplicate=False)),
+        **dict(module.named_buffers(remove_duplicate=False)),
+    }
+
+
+def replace_values(module, values):
+    """Give parameters and buffers values of any shape; the objects stay the same.
+
+    Args:
+        module: ``nn.Module``.
+        values: dict of entry name -> tensor.
+    """
+    mine = entries(module)
+    for name, value in values.items():
+        if mine[name].shape != value.shape:
+            mine[name].data = value
+            mine[name].grad = None
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear):
+            layer.out_features, layer.in_features = layer.weight.shape
+        elif isinstance(layer, nn.Embedding):
+            layer.embedding_dim = layer.weight.shape[1]

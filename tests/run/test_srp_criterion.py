@@ -1,0 +1,223 @@
+"""``--criterion srp`` in short runs of a tiny stock Transformer."""
+
+import json
+
+import pytest
+import torch
+from conftest import TINY, USER_DIR, masks_of, run_fairseq, same_tensors, words_of
+
+import fairseq_prune.criterions.srp  # noqa: F401
+from fairseq_prune.compat import load_checkpoint
+
+SMOOTHED = words_of("--label-smoothing 0.1 --max-update 3 --log-interval 1")
+STOCK = ["--criterion", "label_smoothed_cross_entropy", *SMOOTHED]
+SRP = ["--criterion", "srp", *SMOOTHED]
+LOGGERS = "train_inner", "train", "valid"
+
+
+@pytest.fixture
+def teacher(new_run):
+    """Path of a dense model that stock fairseq trained for 3 updates."""
+    run = new_run("teacher", task="translation")
+    run.train(*STOCK, "--seed", "7", "--disable-validation")
+    return run.folder / "checkpoint_last.pt"
+
+
+@pytest.fixture
+def train_logged(new_run, caplog):
+    """Train; returns the last checkpoint and a function from logger and key to the logged values."""
+
+    def train(name, *words):
+        caplog.clear()
+        with caplog.at_level("INFO"):
+            checkpoint = new_run(name).train(*words, "--log-format", "json")
+        lines = {name: [json.loads(r.message) for r in caplog.records if r.name == name] for name in LOGGERS}
+        assert lines["train_inner"]
+        return checkpoint, lambda name, key: [float(line[key]) for line in lines[name] if key in line]
+
+    return train
+
+
+def names_in(checkpoint):
+    return set(checkpoint["model"]) | set(checkpoint)
+
+
+@pytest.mark.parametrize("task", ["translation", "prune_translation"])
+def test_off_is_stock_to_the_bit(new_run, teacher, task):
+    stock = new_run("stock", task=task).train(*STOCK)
+    off = {
+        "default": [],
+        "weight-0": ["--use-kd", "--srp-kd-weight", "0", "--srp-teacher", teacher],
+        "original": words_of("--attn-kd 1 --fc-kd 1 --emb-kd 1 --prob-kd 0. --T 10"),
+    }
+    for name, words in off.items():
+        ours = new_run(name, task=task).train(*SRP, *words)
+        assert same_tensors(stock["model"], ours["model"])
+        assert same_tensors(stock["last_optimizer_state"], ours["last_optimizer_state"])
+        assert stock["extra_state"]["val_loss"] == ours["extra_state"]["val_loss"]
+        assert names_in(stock) == names_in(ours)
+    on = new_run("on", task=task).train(*SRP, "--use-kd", "--srp-teacher", teacher)
+    assert not same_tensors(stock["model"], on["model"])
+    assert names_in(stock) == names_in(on)  # neither teacher nor criterion is saved
+
+
+def test_logged_while_training_only(train_logged, teacher):
+    """With no step taken, only training differs from the stock criterion, and by ``kd_loss``."""
+    still = ["--lr", "0", "--dropout", "0"]
+    plain, plain_log = train_logged("stock", *STOCK, *still)
+    ours, log = train_logged("kd", *SRP, *still, "--use-kd", "--srp-teacher", teacher)
+    kd = log("train_inner", "kd_loss")
+    assert len(kd) == 3 and min(kd) > 0.1
+    assert len(log("train", "train_kd_loss")) == 1 and not log("valid", "valid_kd_loss")
+    assert not plain_log("train_inner", "kd_loss") and not plain_log("train", "train_kd_loss")
+    expected = [a + b for a, b in zip(plain_log("train_inner", "loss"), kd, strict=True)]
+    assert log("train_inner", "loss") == pytest.approx(expected, abs=0.002)
+    assert log("train_inner", "nll_loss") == plain_log("train_inner", "nll_loss")
+    assert log("valid", "valid_loss") == plain_log("valid", "valid_loss")
+    assert ours["extra_state"]["val_loss"] == plain["extra_state"]["val_loss"]
+
+
+def test_spellings(new_run, teacher):
+    """The seed's names and ours are the same options."""
+    theirs = new_run("theirs").train(*SRP, *words_of("--use-kd --prob-kd 0.3 --T 5 --srp-teacher"), teacher)
+    ours = new_run("ours").train(*SRP, *words_of("--srp-kd-weight 0.3 --srp-kd-temperature 5 --srp-teacher"), teacher)
+    other = new_run("other").train(*SRP, *words_of("--srp-kd-weight 0.3 --srp-kd-temperature 1 --srp-teacher"), teacher)
+    assert same_tensors(theirs["model"], ours["model"])
+    assert not same_tensors(other["model"], ours["model"])
+
+
+def test_the_student_comes_closer_to_its_teacher(new_run, train_logged, teacher):
+    """Than the same training without distillation."""
+    kd = ["--srp-teacher", teacher, "--dropout", "0", "--disable-validation"]
+    distances = []
+    for weight in ("0", "10"):
+        run = new_run(f"weight-{weight}")
+        run.train(*SRP, *kd, "--srp-kd-weight", weight, "--max-update", "30")
+        start = ["--finetune-from-model", run.folder / "checkpoint_last.pt", "--lr", "0", "--max-update", "1"]
+        _, log = train_logged(f"measure-{weight}", *SRP, *kd, *start, "--srp-kd-weight", "1", "--T", "1")
+        distances += log("train_inner", "kd_loss")
+    without, after = distances
+    assert 0 < after < 0.5 * without
+
+
+def test_the_model_a_run_starts_from_is_the_default_teacher(new_run, teacher):
+    start = ["--finetune-from-model", teacher]
+    default = new_run("default").train(*SRP, *start, "--use-kd")
+    named = new_run("named").train(*SRP, *start, "--use-kd", "--srp-teacher", teacher)
+    without = new_run("without").train(*SRP, *start)
+    assert same_tensors(default["model"], named["model"])
+    assert not same_tensors(default["model"], without["model"])
+
+
+def test_prunes_the_student(new_run, teacher):
+    """The teacher is built through the same task, whose pruner stays the student's."""
+    words = words_of("--prune-method magnitude --prune-target 0.5 --use-kd --srp-teacher")
+    checkpoint = new_run().train(*SRP, *words, teacher)
+    assert masks_of(checkpoint)
+    for name, keep in masks_of(checkpoint).items():
+        assert not checkpoint["model"][name][~keep].any()
+
+
+def test_resumes(new_run, teacher):
+    kd = [*SRP, "--use-kd", "--srp-teacher", teacher, "--disable-validation"]
+    whole = new_run("whole").train(*kd)
+    run = new_run("stopped")
+    run.train(*kd, "--max-update", "1")
+    assert same_tensors(whole["model"], run.train(*kd)["model"])
+
+
+def test_a_pruned_teacher(new_run):
+    """Its masks are its own."""
+    sparse = new_run("sparse")
+    sparse.train(*words_of("--prune-method magnitude --prune-target 0.5 --max-update 2"))
+    checkpoint = new_run().train(*SRP, "--use-kd", "--srp-teacher", sparse.folder / "checkpoint_last.pt")
+    assert not masks_of(checkpoint)
+
+
+def test_amp_and_gradient_accumulation(new_run, teacher):
+    kd = [*SRP, "--use-kd", "--srp-teacher", teacher, "--update-freq", "2"]
+    plain, amp = new_run("plain").train(*kd), new_run("amp").train(*kd, "--amp")
+    for name, value in plain["model"].items():
+        assert torch.allclose(value, amp["model"][name], atol=0.02)  # bfloat16 on CPUs
+
+
+def test_validate_needs_no_teacher(new_run, teacher, parallel):
+    run = new_run()
+    run.train(*SRP, "--use-kd", "--srp-teacher", teacher)
+    teacher.unlink()
+    run_fairseq(
+        "validate", parallel, "--user-dir", USER_DIR, "--task", "prune_translation", "--cpu", "--max-tokens", "100",
+        "--path", run.folder / "checkpoint_last.pt",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("option", ["--attn-kd", "--fc-kd", "--emb-kd"])
+def test_warns_of_what_does_nothing(new_run, caplog, option):
+    new_run().train(*SRP, option, "1", "--max-update", "1", "--disable-validation")
+    messages = [r.message for r in caplog.records if r.levelname == "WARNING" and "does nothing" in r.message]
+    assert len(messages) == 1 and messages[0].startswith(f"{option} 1.0 does nothing")
+
+
+class Malicious:
+    def __reduce__(self):
+        return (print, ("executed",))
+
+
+def write_malicious(path):
+    torch.save({"model": Malicious()}, path)
+
+
+def write_other_words(path):
+    state = load_checkpoint(path)
+    state["model"] = {name: value[:-3] if "embed_tokens" in name else value for name, value in state["model"].items()}
+    torch.save(state, path)
+
+
+def write_other_architecture(path):
+    state = load_checkpoint(path)
+    state["cfg"]["model"]["_name"] = state["cfg"]["model"]["arch"] = "unheard_of"
+    torch.save(state, path)
+
+
+def write_other_weights(path):
+    state = load_checkpoint(path)
+    del state["model"]["decoder.layers.0.fc1.weight"]
+    torch.save(state, path)
+
+
+MISTAKES = {
+    "--use-kd": r"--use-kd: distillation needs a teacher; add e.g. --srp-teacher checkpoints/dense/checkpoint_best.pt",
+    "--srp-teacher TEACHER": r"--srp-teacher .*: nothing is distilled; add e.g. --use-kd",
+    "--use-kd --srp-teacher missing.pt": r"--srp-teacher: checkpoint missing.pt: no such file; give e.g. checkpoints/",
+    "--prob-kd -1": r"--srp-kd-weight -1.0 .--prob-kd.: give 0 or more, e.g. 0.7",
+    "--T 0": r"--srp-kd-temperature 0.0 .--T.: give a number above 0, e.g. 10",
+}
+BAD_TEACHERS = {
+    write_other_words: r"--srp-teacher .*: its encoder.embed_tokens.weight has 45 words, DATA 48; .*same dictionaries",
+    write_other_architecture: r"--srp-teacher .*: no model for this task \(.*unheard_of.*\); give e.g. checkpoints/dense",
+    write_other_weights: r"--srp-teacher .*: no model for this task \(.*\); give e.g. checkpoints/dense/",
+    write_malicious: r"--srp-teacher: checkpoint .*: not ",
+}
+
+
+def fails(run, message, *words):
+    """One line, before the data is looked at: there is no split of that name."""
+    with pytest.raises(SystemExit, match=message) as caught:
+        run.train(*SRP, "--valid-subset", "no-such-split", *words)
+    assert "\n" not in str(caught.value.code)
+
+
+@pytest.mark.parametrize("words", MISTAKES)
+def test_mistakes(new_run, teacher, words):
+    fails(new_run(), MISTAKES[words], *words.replace("TEACHER", str(teacher)).split())
+
+
+@pytest.mark.parametrize("write", BAD_TEACHERS)
+def test_bad_teachers(new_run, teacher, write):
+    write(teacher)
+    fails(new_run(), BAD_TEACHERS[write], "--use-kd", "--srp-teacher", teacher)
+
+
+def test_the_data_comes_later(new_run, teacher):
+    """Control: without a mistake it is the data that is missing."""
+    fails(new_run(), "DATA", "--use-kd", "--srp-teacher", teacher)
