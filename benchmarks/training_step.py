@@ -1,4 +1,4 @@
-"""A masked training step against plain fairseq and against torch.nn.utils.prune.
+"""A masked and a shrinking training step against plain fairseq and against torch.nn.utils.prune.
 
 The contenders take turns on the same batches in one process, so that whatever else the machine
 does hits all of them.
@@ -21,20 +21,23 @@ import fairseq_prune
 
 fairseq_prune.register()
 
-MODEL = """--arch transformer --share-all-embeddings --encoder-layers 3 --decoder-layers 3
+MODEL = """--share-all-embeddings --encoder-layers 3 --decoder-layers 3
     --encoder-embed-dim 256 --decoder-embed-dim 256 --encoder-ffn-embed-dim 1024 --decoder-ffn-embed-dim 1024
     --encoder-attention-heads 4 --decoder-attention-heads 4 --optimizer adam --lr 1e-4 --cpu --num-workers 0
     --criterion label_smoothed_cross_entropy --max-tokens 1000 --required-batch-size-multiple 1"""
-MASKED = "--prune-method magnitude --prune-target 0.8"
+STOCK = "--arch transformer"
+MASKED = "--arch transformer --prune-method magnitude --prune-target 0.8"
+SRP = "--arch srp_transformer"
+SHRINKING = "--arch srp_transformer --srp --compression-rate 0.2 --srp-pruning-updates 100000 --srp-score-batches 1"
 
 
-def build_trainer(data, task_name, words=""):
+def build_trainer(data, task_name, words):
     """A fairseq trainer as fairseq-train builds it.
 
     Args:
         data: binarised corpus.
         task_name: of the task.
-        words: further options.
+        words: architecture and pruning options.
 
     Returns:
         ``(trainer, batches)``; batches is a list of samples.
@@ -73,11 +76,15 @@ def main():
         "plain fairseq-train",
         "prune_translation, 80 % masked",
         "torch.nn.utils.prune, 80 %, feed-forward layers only",
+        "SRP architecture, not pruned",
+        "SRP architecture, shrinking to 20 %",
     ]
     built = [
-        build_trainer(args.data, "translation"),
+        build_trainer(args.data, "translation", STOCK),
         build_trainer(args.data, "prune_translation", MASKED),
-        build_trainer(args.data, "translation"),
+        build_trainer(args.data, "translation", STOCK),
+        build_trainer(args.data, "srp_translation", SRP),
+        build_trainer(args.data, "srp_translation", SHRINKING),
     ]
     prune_with_torch(built[2][0].get_model())
     times = {name: [] for name in names}

@@ -4,14 +4,13 @@
 LOG is what `fairseq-generate --remove-bpe` printed (scripts/evaluate.sh keeps it), CHECKPOINT the file that
 translated. "removed" is the fraction of the prunable weights (two or more axes, embeddings included) that
 are zero; "G MACs" are 10^9 multiply-accumulates of one sentence pair of --lengths; "sent./s" is
-fairseq-generate's own measure, where LOG has it; "training s" is the training time that the checkpoint
-remembers: all sessions, and those of the model that it was finetuned from.
+fairseq-generate's own measure, where LOG has it.
 """
 
 import argparse
 import re
 
-HEADER = ("", "BLEU", "parameters", "non-zero", "removed", "G MACs", "sent./s", "file bytes", "training s")
+HEADER = ("", "BLEU", "parameters", "non-zero", "removed", "G MACs", "sent./s", "file bytes")
 HYPOTHESIS, REFERENCE = re.compile(r"^D-(\d+)\t[^\t]*\t(.*)$"), re.compile(r"^T-(\d+)\t(.*)$")
 SPEED = re.compile(r"^[^\t\n]*Translated [^\t\n]*\(([\d.]+) sentences/s", re.MULTILINE)
 
@@ -74,7 +73,6 @@ def describe(name, log, checkpoint, lengths):
     hypotheses, references = read_generate_log(log)
     state = load_checkpoint(checkpoint)
     total = inspect_checkpoint(state, checkpoint, lengths)["total"]
-    seconds = state.get("extra_state", {}).get("previous_training_time")
     bleu = sacrebleu.corpus_bleu(hypotheses, [references], tokenize="none", force=True).score
     return [
         name,
@@ -85,7 +83,6 @@ def describe(name, log, checkpoint, lengths):
         "-" if total["macs"] is None else f"{total['macs'] / 1e9:.4f}",
         read_speed(log),
         f"{total['bytes']:,}",
-        "-" if seconds is None else f"{seconds:.0f}",
     ]
 
 

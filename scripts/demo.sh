@@ -8,10 +8,10 @@ cd "$(dirname "$0")/.."
 export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000 # keep freed buffers: 1.2x faster on CPU
 export OMP_WAIT_POLICY=PASSIVE # idle threads sleep: little is lost on a busy machine
 
-steps=7 number=0
+steps=9 number=0
 text=data-bin/demo-text data=data-bin/demo
 runs=checkpoints/demo
-dense=$runs/dense pruned=$runs/pruned
+dense=$runs/dense pruned=$runs/pruned srp=$runs/srp
 model="--arch transformer --share-all-embeddings --dropout 0
     --encoder-layers 2 --encoder-embed-dim 128 --encoder-ffn-embed-dim 256 --encoder-attention-heads 4
     --decoder-layers 2 --decoder-embed-dim 128 --decoder-ffn-embed-dim 256 --decoder-attention-heads 4"
@@ -44,16 +44,30 @@ train_dense() {
         --no-epoch-checkpoints --log-format simple
 }
 
-mkdir -p $runs
+export DATA=$data RUNS=$srp ARCH=srp_tiny BASE=$dense/checkpoint_best.pt LR=1e-3 MAX_TOKENS=1000 VALIDATE=loss # of scripts/srp
+export MODEL="--share-all-embeddings --dropout 0"
+export EXTRA="--clip-norm 1.0 --cpu --num-workers 0 --log-interval 50 --log-format simple"
+
+mkdir -p $runs $srp
 step "Generate 16,000 German-like sentences with their English" $text/done python3 scripts/make_corpus.py $text
 step "Learn a joint BPE and binarise (15 s)" $data/dict.de.txt scripts/prepare.sh $text $data de en 1500
 step "Train a small dense Transformer (2 minutes)" $dense/done train_dense
-step "Prune it gradually to 80 % and finetune (80 s)" $pruned/done \
-    scripts/prune.sh $data $dense/checkpoint_best.pt $pruned 0.8 500 $common --lr 3e-3
-step "Translate the test set with the dense model" $dense/checkpoint_best.test.log \
-    scripts/evaluate.sh $data $dense/checkpoint_best.pt --cpu
-step "Translate it with the pruned model" $pruned/checkpoint_best.test.log \
-    scripts/evaluate.sh $data $pruned/checkpoint_best.pt --cpu
-echo "[7/$steps] Compare"
-python3 scripts/compare.py "dense=$dense/checkpoint_best.test.log:$dense/checkpoint_best.pt" \
-    "pruned 80 %=$pruned/checkpoint_best.test.log:$pruned/checkpoint_best.pt"
+step "Mask 80 % of it gradually and finetune (70 s)" $pruned/done \
+    scripts/prune.sh $data $dense/checkpoint_best.pt $pruned 0.8 400 $common --lr 3e-3
+step "SRP: cut it to 20 % in two stages, shrinking (45 s)" $srp/pruned \
+    scripts/srp/prune_two_stage.sh --srp-pruning-updates 120 --max-update 120
+step "Finetune the cut model (40 s)" $srp/finetuned/done \
+    scripts/srp/finetune.sh $srp/stage2/checkpoint_last.pt --max-update 400 --max-epoch 0 \
+    --lr 3e-3 --lr-scheduler polynomial_decay --warmup-updates 50 --total-num-update 400
+translate() { # translate NAME CHECKPOINT
+    step "Translate the test set with the $1 model" "${2%.pt}.test.log" \
+        scripts/evaluate.sh $data "$2" --task srp_translation --cpu
+}
+translate dense $dense/checkpoint_best.pt
+translate masked $pruned/checkpoint_best.pt
+translate cut $srp/finetuned/checkpoint_best.pt
+echo "[9/$steps] Compare"
+row() { # row NAME FOLDER
+    echo "$1=$2/checkpoint_best.test.log:$2/checkpoint_best.pt"
+}
+python3 scripts/compare.py "$(row dense $dense)" "$(row 'masked, 80 %' $pruned)" "$(row 'SRP, cut to 20 %' $srp/finetuned)"

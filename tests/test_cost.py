@@ -157,6 +157,21 @@ def test_a_cut_srp_model_costs_its_real_widths():
     assert count_macs(state, S, T) == ("transformer", encoder + decoder + cross + T * WORDS * 7)
 
 
+@pytest.mark.parametrize("share", [False, True], ids=["own embeddings", "shared embeddings"])
+def test_torch_sees_the_same_in_a_cut_srp_model(share):
+    """1, 2, 3, ... units less of each vector (of each head), so hardly two widths are equal."""
+    model = build_model("srp_transformer", **ENCODER, **DECODER, share_all_embeddings=share)
+    state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    for i, vector in enumerate(model.vectors):
+        state[vector.name].view(vector.heads, -1)[:, : 1 + i % 7] = 0
+    whole = count_macs(state, S, T)
+    assert whole == ("transformer", TRANSFORMER_MACS) and counted(model, tokens(T)) == TRANSFORMER_MACS
+    model.cuts_on_load = True
+    model.load_state_dict(state)
+    family, macs = count_macs(model.state_dict(), S, T)
+    assert family == "transformer" and counted(model, tokens(T)) == macs < 0.9 * TRANSFORMER_MACS
+
+
 @pytest.mark.parametrize("rate, giga, percent", [(None, 3.562, 100), (0.2, 0.633, 17.8), (0.1, 0.294, 8.3)])
 def test_the_numbers_of_srp(rate, giga, percent):
     """The specification's exact counts with a cache, at 50 and 50 tokens; a multiply and its add are 2 there."""

@@ -98,6 +98,7 @@ def test_totals():
     "arch, options",
     [
         ("transformer", ENCODER | DECODER | {"share_all_embeddings": True}),
+        ("srp_transformer", ENCODER | DECODER),
         ("transformer_lm", DECODER | {"share_decoder_input_output_embed": True}),
         ("roberta", ENCODER),
         ("lstm", {}),

@@ -49,17 +49,27 @@ def load_teacher(cfg, task):
             vocabulary or of another kind of task.
     """
     option, path = _named_teacher(cfg, task)
-    try:
-        state = load_checkpoint(path)
-    except ValueError as error:
-        raise ValueError(f"{option}: {error}") from None
-    _check_vocabulary(state["model"], task, f"{option} {path}")
+    _check_vocabulary(_weights(path, option), task, f"{option} {path}")
     try:
         models, _ = checkpoint_utils.load_model_ensemble([path], task=task)
-    except (AssertionError, KeyError, RuntimeError) as error:
-        reason = str(error).split("\n")[0]
-        raise ValueError(f"{option} {path}: no model for this task ({reason}); give e.g. {EXAMPLE}") from None
+    except (AssertionError, IndexError, RuntimeError, ValueError) as error:
+        raise ValueError(f"{option} {path}: no model for this task ({_reason(error)}); give e.g. {EXAMPLE}") from None
     return Teacher(models[0])
+
+
+def _reason(error):
+    """One line. Of an unknown architecture fairseq means to tell with a long list, but trips over its braces."""
+    text = " ".join(str(error).split())
+    if isinstance(error, IndexError) or text.startswith("Could not infer model type"):
+        return "its architecture is unknown here"
+    return text[:200]
+
+
+def _weights(path, option):
+    try:
+        return load_checkpoint(path)["model"]
+    except ValueError as error:
+        raise ValueError(f"{option}: {error}") from None
 
 
 def _named_teacher(cfg, task):

@@ -7,6 +7,7 @@ from .checks import check_run, one_line_data_errors, one_line_errors
 from .options import given_options
 from .plan import Plan, check_reachable, make_plan
 from .pruner import Pruner
+from .resize import follow_widths, load_before_wrapping
 
 
 class PruneMixin:
@@ -17,6 +18,7 @@ class PruneMixin:
     plan = None
     options = None
     pruner = None
+    only_evaluates = False
     _completed_epochs = 0
 
     @classmethod
@@ -41,12 +43,15 @@ class PruneMixin:
                 start_averages_from_weights()
         with one_line_data_errors(cfg.data):
             task = super().setup_task(cfg, **kwargs)
-        task.plan, task.options = plan, cfg
+        task.plan, task.options, task.only_evaluates = plan, cfg, from_checkpoint
         return task
 
     def build_model(self, cfg, from_checkpoint=False):
         model = super().build_model(cfg, from_checkpoint)
+        follow_widths(model)
         with one_line_errors():
+            if not from_checkpoint:
+                load_before_wrapping(model, cfg, self.options)
             pruner = Pruner(model, Plan() if from_checkpoint else self.plan)
         if self.pruner is None or not from_checkpoint:  # a teacher is built from its checkpoint meanwhile
             self.pruner = pruner

@@ -29,7 +29,7 @@ def connect(model, shared):
         module.layernorm_embedding = ScaledFeatures(stream)  # fairseq's place for what follows the embedding
         if module.embed_positions is not None:
             module.embed_positions = SelectedPositions(module.embed_positions, module)
-        for i, layer in enumerate(module.layers):
+        for i, layer in module.layers.named_children():  # iterating draws lots where there is LayerDrop
             _connect_layer(layer, f"{side}.layers.{i}", stream, vectors, heads)
     return vectors, heads
 

@@ -27,14 +27,15 @@ class SrpTransformerModel(TransformerModel):
         table: removal table, dict of entry name -> ((axis, vector name), ...).
         vectors: tuple of :class:`~fairseq_prune.pruning.surgery.vector.Vector`, original lengths.
         original_shapes: dict of parameter name -> shape before any cut.
-        cuts_on_load: set it to have units with zero connectivity cut out of weights that are
-            loaded; a run that continues from its own checkpoint must not.
+        cuts_on_load: set it, on the model or on the task that builds it, to have units with zero
+            connectivity cut out of weights that are loaded; a run that continues from its own
+            checkpoint must not.
     """
 
     def __init__(self, args, encoder, decoder):
         super().__init__(args, encoder, decoder)
         shared = encoder.embed_tokens is decoder.embed_tokens
-        self.register_buffer("weighted_layer_norm", torch.tensor(True))
+        self.register_buffer("weighted_layer_norm", torch.tensor(1))  # fairseq can average integers
         self.connectivity, heads = connect(self, shared)
         self.table = transformer_table(entries(self), shared)
         self.vectors = tuple(
@@ -44,7 +45,7 @@ class SrpTransformerModel(TransformerModel):
         self.cuts_on_load = False
         self.asked_layer_norm = None
         self.register_load_state_dict_pre_hook(adapt_state)
-        self.register_load_state_dict_post_hook(lambda model, _: model.refresh())
+        self.register_load_state_dict_post_hook(_refresh)
 
     @classmethod
     def add_args(cls, parser):
@@ -68,6 +69,7 @@ class SrpTransformerModel(TransformerModel):
                 raise ValueError("--weighted-layernorm and --srp-plain-layernorm: give one of them, or neither")
             check_supported(args)
         model = super().build_model(args, task)
+        model.cuts_on_load = getattr(task, "cuts_on_load", False)
         if weighted or plain:
             model.ask_layer_norm(weighted)
         return model
@@ -86,6 +88,10 @@ class SrpTransformerModel(TransformerModel):
         for module in self.modules():
             if hasattr(module, "weighted"):
                 module.weighted = weighted
+
+
+def _refresh(model, _):  # a named function, so the model can be pickled
+    model.refresh()
 
 
 @register_model_architecture("srp_transformer", "srp_iwslt_de_en")

@@ -2,6 +2,7 @@
 
 import torch
 from fairseq.incremental_decoding_utils import with_incremental_state
+from fairseq.modules import MultiheadAttention
 from torch import nn
 
 from .connectivity import InputScaledLinear, OutputScaledLinear
@@ -91,6 +92,8 @@ class ConnectedAttention(nn.Module):
             cache = {"prev_key": keys, "prev_value": values, "prev_key_padding_mask": padding}
             self._set_input_buffer(incremental_state, cache)
         return keys, values, padding
+
+    upgrade_state_dict_named = MultiheadAttention.upgrade_state_dict_named  # old checkpoints: q, k, v in one
 
     def reorder_incremental_state(self, incremental_state, new_order):
         """Rearrange the cache when beam search rearranges hypotheses (``new_order``: int64 [batch])."""

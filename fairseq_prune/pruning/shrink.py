@@ -52,6 +52,7 @@ def geometric(progress):
     return _LAST**progress
 
 
-for _unit, _counts in (("s", "up"), ("e", "ep")):
-    for _form in (arithmetic, geometric):
-        SHRINKINGS.add(_unit + _form.__name__[0])(Shrinking(_counts, _form))
+SHRINKINGS.add("sa")(Shrinking("up", arithmetic))
+SHRINKINGS.add("sg")(Shrinking("up", geometric))
+SHRINKINGS.add("ea")(Shrinking("ep", arithmetic))
+SHRINKINGS.add("eg")(Shrinking("ep", geometric))

@@ -36,7 +36,7 @@ def attention_flops(width, qk, vo, heads, tokens):
 
 def feed_forward_flops(width, hidden, tokens):
     """FLOPs of one feed-forward block of ``hidden`` units with its norm, for a sentence (count)."""
-    return tokens * ((2 * width * hidden + hidden) + 8 * hidden + (2 * hidden * width + width) + 9 * width)
+    return tokens * ((2 * width * hidden + hidden) + 8 * hidden + (2 * hidden * width + width) + 10 * width)
 
 
 def _stack(side, blocks, shapes, heads, tokens):

@@ -179,6 +179,21 @@ def test_adds_to_the_cross_entropy():
     assert loss.item() == log["loss"].item()
 
 
+def test_training_brings_the_student_closer():
+    """Than the cross entropy alone does."""
+    distances = []
+    for weight in (0.0, 10.0):
+        student = small_model(1)
+        criterion = criterion_with(small_model(2), weight, 1.0)
+        optimizer = torch.optim.Adam(student.parameters(), lr=0.01)
+        for _ in range(15):
+            optimizer.zero_grad()
+            loss_of(criterion, student)[0].backward()
+            optimizer.step()
+        distances.append(loss_of(criterion_with(small_model(2), 1.0, 1.0), student)[1]["kd_loss"])
+    assert distances[1] < 0.5 * distances[0]
+
+
 def test_identical_teacher_adds_nothing():
     kd_losses = [loss_of(criterion_with(small_model(seed)), small_model(1))[1]["kd_loss"] for seed in (1, 2)]
     assert kd_losses[0] < 1e-4 < 1e-2 < kd_losses[1]
@@ -235,11 +250,12 @@ def test_the_teacher_is_no_part_of_the_criterion():
 
 
 def test_none_in_eval_mode():
-    student, sample = small_model(1).eval(), sentences()
-    loss, _, log = criterion_with(small_model(2))(student, sample)
+    student, sample, criterion = small_model(1), sentences(), criterion_with(small_model(2))
+    training, _ = loss_of(criterion, student)
+    loss, _, log = criterion(student.eval(), sample)
     plain, _, plain_log = criterion_with()(student, sample)
     assert torch.equal(loss, plain) and log.keys() == plain_log.keys()
-    assert loss < loss_of(criterion_with(small_model(2)), student)[0]
+    assert loss < training
 
 
 def test_the_teacher_follows_the_students_dtype():

@@ -11,9 +11,9 @@ from ...compat import hold_best, load_checkpoint
 from .. import ranks
 from ..checks import one_line_errors
 from ..plan import updates_in_epoch
-from .plan import SrpPlan, is_fresh, make_srp_plan
+from .plan import SrpPlan, check_end, is_fresh, make_srp_plan
 from .score import connectivity_scores
-from .shrinker import Shrinker
+from .shrinker import Position, Shrinker
 
 
 class SrpMixin:
@@ -21,7 +21,9 @@ class SrpMixin:
 
     srp_plan = SrpPlan()
     shrinker = None
-    _batches_per_epoch = None
+    cuts_on_load = False
+    _batches = None
+    _at = None
     _connectivity = 1.0
 
     @classmethod
@@ -32,11 +34,13 @@ class SrpMixin:
                 plan = make_srp_plan(cfg)
         task = super().setup_task(cfg, from_checkpoint=from_checkpoint, **kwargs)
         if plan.prunes and task.plan.prunes:
-            raise SystemExit(f"--prune-method {task.plan.method}: a run either masks or cuts; leave out --compression-rate")
+            method = f"--prune-method {task.plan.method}"
+            raise SystemExit(f"{method}: a run either masks or cuts; leave it out, or --srp and --compression-rate")
         task.srp_plan = plan
         return task
 
     def build_model(self, cfg, from_checkpoint=False):
+        self.cuts_on_load = not from_checkpoint and is_fresh(self.options)
         model = super().build_model(cfg, from_checkpoint)
         if from_checkpoint:
             self._insist_on_layer_norm(model)
@@ -63,32 +67,50 @@ class SrpMixin:
     def get_batch_iterator(self, dataset, *args, **kwargs):
         batches = super().get_batch_iterator(dataset, *args, **kwargs)
         if dataset is self.datasets.get(self.options.prune_train_subset):
-            self._batches_per_epoch = len(batches)
+            self._batches = batches
+            continues = self.options.prune_restore_file != "checkpoint_last.pt"
+            if self.srp_plan.prunes and not continues and not self.has_sharded_data("train"):
+                with one_line_errors():
+                    limits = self.options.prune_max_epoch, self.options.prune_max_update
+                    check_end(self.srp_plan, *limits, self._updates_in)
         return batches
 
     def begin_epoch(self, epoch, model):
+        if self._at is None:
+            self.shrinker.warn_of_half_shrunk()
         super().begin_epoch(epoch, model)
+
+    def begin_valid_epoch(self, epoch, model):
+        super().begin_valid_epoch(epoch, model)
         if self.shrinker.pending:
             hold_best(self.options.srp_maximize_best)
 
     def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False, **ema):
+        for loaded in (self.shrinker.model, ema.get("ema_model")):  # by now, all that is to be loaded
+            if getattr(loaded, "cuts_on_load", False):
+                loaded.cuts_on_load = False
+        self._at = Position(self._completed_epochs, update_num, self._batches.end_of_epoch())
         with one_line_errors():
-            score = partial(self._score, criterion)
-            self.shrinker.before_update(optimizer, self._completed_epochs, update_num, self._updates_in, score)
-        self._connectivity = self.shrinker.value(self._completed_epochs, update_num)
+            self.shrinker.before_update(optimizer, self._at, self._updates_until, partial(self._score, criterion))
+        self._connectivity = self.shrinker.value(self._at)
         result = super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad, **ema)
         self.shrinker.after_backward()
         return result
 
     def optimizer_step(self, optimizer, model, update_num):
         super().optimizer_step(optimizer, model, update_num)
-        self.shrinker.after_step(optimizer, update_num)
+        self.shrinker.after_step(optimizer, self._at)
 
     def _updates_in(self, epoch):
         options = self.options
-        return updates_in_epoch(
-            self._batches_per_epoch, options.prune_update_freq, options.prune_skip_remainder, epoch
-        )
+        return updates_in_epoch(len(self._batches), options.prune_update_freq, options.prune_skip_remainder, epoch)
+
+    def _updates_until(self, epochs):
+        """Updates until the end of that many epochs, the present epoch and update included (count)."""
+        first = self._completed_epochs + 1
+        frequencies = self.options.prune_update_freq
+        begun = -(-self._batches.iterations_in_epoch // frequencies[min(first, len(frequencies)) - 1])
+        return sum(map(self._updates_in, range(first, first + epochs))) - (begun - 1)
 
     def _score(self, criterion):
         """Scores of all units over the first batches of a shuffled epoch, the same in every run of a seed."""
@@ -104,8 +126,9 @@ class SrpMixin:
                 required_batch_size_multiple=options.srp_batch_multiple,
                 seed=plan.seed,
                 disable_iterator_cache=True,
-            ).next_epoch_itr(shuffle=True)
-            mine = itertools.islice(batches, ranks.rank(), plan.score_batches, ranks.world_size())
+            )
+            epoch = batches.next_epoch_itr(shuffle=True)
+            mine = itertools.islice(epoch, ranks.rank(), plan.score_batches, ranks.world_size())
             device = next(model.parameters()).device
             return connectivity_scores(model, criterion, (utils.move_to_cuda(b, device) for b in mine))
 

@@ -27,7 +27,9 @@ class SrpOptions(FairseqDataclass):
     pruning_iter: int = _option(1, "rounds of scoring, shrinking and cutting")
     pruning_period: int = _option(15, "epochs in a round")
     srp_pruning_updates: Optional[int] = _option(None, "updates in a round, instead of --pruning-period")
-    decreasing: str = _option("sa", "shrinking by step (s) or epoch (e), arithmetic (a) or geometric (g): sa, sg, ea, eg")
+    decreasing: str = _option(
+        "sa", "shrink by step (s) or epoch (e), arithmetically (a) or geometrically (g): sa, sg, ea, eg"
+    )
     warming_up: int = _option(0, "epochs of plain training before the first scoring")
     pretrained_model: Optional[str] = _option(None, "checkpoint to start from, stock or SRP, of any widths")
     srp_score_batches: int = _option(16, "training batches that score the units")
@@ -39,4 +41,5 @@ class SrpOptions(FairseqDataclass):
     srp_max_tokens: Optional[int] = II("dataset.max_tokens")
     srp_batch_size: Optional[int] = II("dataset.batch_size")
     srp_batch_multiple: int = II("dataset.required_batch_size_multiple")
+    srp_continue_once: Optional[str] = II("checkpoint.continue_once")
     srp_maximize_best: Any = II("checkpoint.maximize_best_checkpoint_metric")

@@ -9,6 +9,19 @@ from fairseq.file_io import PathManager
 from ...pruning.budget.widths import BUDGETS
 from ...pruning.shrink import SHRINKINGS
 
+OPTIONS = {
+    "rate": "--compression-rate",
+    "shrinks": "--srp",
+    "stage": "--pruning-stage",
+    "rounds": "--pruning-iter",
+    "period": "--pruning-period",
+    "updates": "--srp-pruning-updates",
+    "warming_up": "--warming-up",
+    "decreasing": "--decreasing",
+    "budget": "--srp-budget",
+    "score_batches": "--srp-score-batches",
+    "seed": "--seed",
+}
 STAGES = {0: ("residual", "qk", "vo", "ffn"), 1: ("residual",), 2: ("qk", "vo", "ffn")}
 
 
@@ -49,10 +62,20 @@ class SrpPlan:
 
     @property
     def last_epoch(self):
-        """The epoch whose end is the last cut; 0 if rounds are counted in updates."""
-        if not self.shrinks:
-            return self.warming_up
-        return 0 if self.updates else self.warming_up + self.rounds * self.period
+        """The epoch in which the last cut falls, from 1; with ``updates``, that in which the first round begins."""
+        if self.shrinks and not self.updates:
+            return self.warming_up + self.rounds * self.period
+        return self.warming_up + 1
+
+    def last_update(self, updates_in):
+        """The update in which the last cut falls, from 1.
+
+        Args:
+            updates_in: function from an epoch's number to its updates (count).
+        """
+        if self.shrinks and not self.updates:
+            return sum(map(updates_in, range(1, self.last_epoch + 1)))
+        return sum(map(updates_in, range(1, self.last_epoch))) + (self.rounds * self.updates if self.shrinks else 1)
 
     def plain(self):
         """Plain values, to store in a checkpoint and compare on a resume."""
@@ -84,7 +107,9 @@ def make_srp_plan(cfg):
             f"--compression-rate {rate}: it is the fraction of the parameters that remains, in (0, 1), e.g. 0.2"
         )
     if cfg.pruning_stage not in STAGES:
-        raise ValueError(f"--pruning-stage {cfg.pruning_stage}: give 0 (all units), 1 (residual widths) or 2 (the rest)")
+        raise ValueError(
+            f"--pruning-stage {cfg.pruning_stage}: give 0 (all units), 1 (residual widths) or 2 (the rest)"
+        )
     for option, least in (("pruning_iter", 1), ("pruning_period", 1), ("warming_up", 0), ("srp_score_batches", 1)):
         _at_least(least, option, getattr(cfg, option))
     if cfg.srp_pruning_updates is not None:
@@ -106,14 +131,14 @@ def make_srp_plan(cfg):
         score_batches=cfg.srp_score_batches,
         seed=cfg.prune_seed,
     )
-    _check_end(plan, cfg.prune_max_epoch, cfg.prune_max_update)
+    check_end(plan, cfg.prune_max_epoch, cfg.prune_max_update)
     return plan
 
 
 def is_fresh(cfg):
-    """True if the run does not continue from a checkpoint of its own folder or from ``--restore-file``."""
-    own = cfg.prune_restore_file == "checkpoint_last.pt"
-    return own and not PathManager.isfile(os.path.join(cfg.prune_save_dir, "checkpoint_last.pt"))
+    """True if the run does not go on from a checkpoint: its own, ``--restore-file`` or ``--continue-once``."""
+    named = cfg.prune_restore_file != "checkpoint_last.pt" or cfg.srp_continue_once
+    return not named and not PathManager.isfile(os.path.join(cfg.prune_save_dir, "checkpoint_last.pt"))
 
 
 def _at_least(least, option, value):
@@ -128,14 +153,34 @@ def _named(option, table, name):
         raise ValueError(f"{option} {name}: {error}") from None
 
 
-def _check_end(plan, max_epoch, max_update):
-    if max_epoch and plan.last_epoch > max_epoch:
-        raise ValueError(
-            f"--pruning-period {plan.period}: the last cut is at the end of epoch {plan.last_epoch}, after the run "
-            f"(--max-epoch {max_epoch}); give e.g. --max-epoch {plan.last_epoch}"
-        )
-    if max_update and plan.shrinks and plan.updates and plan.rounds * plan.updates > max_update:
-        raise ValueError(
-            f"--srp-pruning-updates {plan.updates}: the last cut is after {plan.rounds * plan.updates} updates, after "
-            f"the run (--max-update {max_update}); give e.g. --max-update {plan.rounds * plan.updates}"
-        )
+def check_end(plan, max_epoch, max_update, updates_in=None):
+    """Refuse a plan whose last cut the run does not see.
+
+    Args:
+        plan: a :class:`SrpPlan` that prunes.
+        max_epoch: the run's last epoch; 0 means no limit.
+        max_update: the run's last update; 0 means no limit.
+        updates_in: function from an epoch's number to its updates (count); None while unknown.
+
+    Raises:
+        ValueError: naming the option and a value that would do.
+    """
+    last, known = plan.last_epoch, updates_in is not None
+    if max_epoch and last > max_epoch:
+        _refuse_end(plan, f"in epoch {last}", f"--max-epoch {max_epoch}", f"--max-epoch {last}")
+    if max_update and (known or plan.updates):
+        last = plan.last_update(updates_in or (lambda epoch: 0))
+        if last > max_update:
+            _refuse_end(plan, f"in update {last}", f"--max-update {max_update}", f"--max-update {last}")
+    if max_epoch and known:
+        last, total = plan.last_update(updates_in), sum(map(updates_in, range(1, max_epoch + 1)))
+        if last > total:
+            reason = f"--max-epoch {max_epoch} is {total} updates"
+            _refuse_end(plan, f"in update {last}", reason, f"--max-epoch {-(-last * max_epoch // max(total, 1))}")
+
+
+def _refuse_end(plan, last, end, example):
+    option, value = ("--pruning-period", plan.period) if plan.shrinks else ("--warming-up", plan.warming_up)
+    if plan.shrinks and plan.updates:
+        option, value = "--srp-pruning-updates", plan.updates
+    raise ValueError(f"{option} {value}: the last cut is {last}, after the run ({end}); give e.g. {example}")

@@ -15,9 +15,24 @@ from ...pruning.surgery.table import owned_elements, unit_norms
 from .. import ranks
 from ..masters import homes, values_of
 from .cut import cut_in_run
-from .plan import STAGES
+from .plan import OPTIONS, STAGES
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a run is: at an update that comes or is being made.
+
+    Args:
+        epochs: completed (count).
+        updates: completed (count).
+        ends_epoch: that update is the last of its epoch.
+    """
+
+    epochs: int
+    updates: int
+    ends_epoch: bool
 
 
 @dataclass
@@ -27,8 +42,9 @@ class Window:
     Args:
         updates: completed when it began (count).
         epochs: completed when it began (count).
-        length: updates until the cut (count).
-        selected: dict of vector name -> bool tensor [length], True = leaves.
+        length: updates until the cut (count); with fp16 or AMP, fewer come if some overflow.
+        selected: dict of vector name -> bool tensor [length], True = leaves; vectors that lose nothing
+            are not in it.
         held: dict of parameter -> :class:`~fairseq_prune.pruning.enforce.hold.HeldElements`.
     """
 
@@ -53,12 +69,14 @@ class Shrinker:
         rounds_done: rounds that are over (count).
 
     Raises:
-        ValueError: the plan prunes and the model has no connectivity.
+        ValueError: the plan prunes, and the model has no connectivity or cannot become that small.
     """
 
     def __init__(self, model, plan, masked, averaged=False):
-        if plan.prunes and not hasattr(model, "connectivity"):
-            raise ValueError("--arch: SRP needs an architecture with connectivity, e.g. --arch srp_transformer")
+        if plan.prunes:
+            if not hasattr(model, "connectivity"):
+                raise ValueError("--arch: SRP needs an architecture with connectivity, e.g. --arch srp_transformer")
+            BUDGETS[plan.budget](model.original_shapes, model.table, model.vectors, plan.rate)
         self.rounds_done = 0
         self.model, self._plan, self._masked, self._averaged = model, plan, masked, averaged
         self._window = None
@@ -73,41 +91,58 @@ class Shrinker:
         """Parameters of the model as it stands (count)."""
         return sum(p.numel() for p in self.model.parameters())
 
-    def before_update(self, optimizer, epochs, updates, updates_in, score):
+    def warn_of_half_shrunk(self):
+        """Say so if weights were taken from the midst of another run's shrinking."""
+        vectors = [c.vector for c in getattr(self.model, "connectivity", {}).values()]
+        count = sum(int(((v != 0) & (v != 1)).sum()) for v in vectors)
+        if count and self._window is None:
+            logger.warning(
+                f"{count:,} units come half shrunk, with connectivity between 0 and 1, and stay so; better resume "
+                "the run they are from, or start from a finished one"
+            )
+
+    def before_update(self, optimizer, at, updates_until, score):
         """Begin a round if it is due, and set the connectivity of the update that comes.
 
         Args:
             optimizer: the fairseq optimizer.
-            epochs: completed epochs (count).
-            updates: completed updates (count).
-            updates_in: function from an epoch's number to its updates (count).
+            at: :class:`Position` of that update.
+            updates_until: function from a count of epochs, the present one included, to the updates
+                until they are over, this one included (count).
             score: function -> dict of vector name -> scores; called only to select.
         """
         if not self.pending:
             return
         if self._window is None:
-            if not self._is_due(epochs):
+            if not self._is_due(at.epochs):
                 return
-            length = self._plan.shrinks and (
-                self._plan.updates or sum(updates_in(epochs + i) for i in range(1, self._plan.period + 1))
-            )
-            self._window = Window(updates, epochs, int(length), self._select(score()))
+            length = self._plan.shrinks and (self._plan.updates or updates_until(self._plan.period))
+            self._window = Window(at.updates, at.epochs, int(length), self._select(score()))
             logger.info(self._describe())
         if not self._plan.shrinks:
             self._finish(optimizer)
             return
         if not self._window.held:
             self._hold(optimizer)
-        self._set_connectivity(self.value(epochs, updates))
+        self._set_connectivity(self.value(at))
 
-    def value(self, epochs, updates):
-        """The connectivity of selected units in the update that comes, in [0, 1]; 1 outside of rounds."""
-        if self._window is None:
+    def value(self, at):
+        """The connectivity of selected units in an update, in [0, 1]; 1 outside of rounds."""
+        window, shrinking = self._window, SHRINKINGS[self._plan.decreasing]
+        if window is None:
             return 1.0
-        shrinking = SHRINKINGS[self._plan.decreasing]
+        if self._is_last(at):
+            return 0.0
         if shrinking.counts == "ep":
-            return shrinking.value(epochs + 1 - self._window.epochs, self._plan.period)
-        return shrinking.value(min(updates + 1 - self._window.updates, self._window.length), self._window.length)
+            return shrinking.value(at.epochs + 1 - window.epochs, self._plan.period)
+        return shrinking.value(at.updates + 1 - window.updates, window.length)
+
+    def _is_last(self, at):
+        """True in the last update of the round. Epochs are over when fairseq says so, however many updates they had."""
+        if self._plan.updates:
+            return at.updates + 1 >= self._window.updates + self._window.length
+        epoch = at.epochs + 1 - self._window.epochs
+        return epoch > self._plan.period or (epoch == self._plan.period and at.ends_epoch)
 
     def after_backward(self):
         """Keep selected units out of the gradient, before it is clipped."""
@@ -116,19 +151,19 @@ class Shrinker:
                 if parameter.grad is not None:
                     held.clear(parameter.grad)
 
-    def after_step(self, optimizer, updates):
+    def after_step(self, optimizer, at):
         """Put selected units back to their values; at the end of a round, cut.
 
         Args:
             optimizer: the fairseq optimizer.
-            updates: completed before this step (count).
+            at: :class:`Position` of the update that was made.
         """
         if self._window is None:
             return
         masters = homes(optimizer)
         for parameter, held in self._window.held.items():
             held.restore(values_of(parameter, masters))
-        if updates + 1 >= self._window.updates + self._window.length:
+        if self._is_last(at):
             self._finish(optimizer)
 
     def state(self):
@@ -145,19 +180,22 @@ class Shrinker:
         """Take up the position of an interrupted run.
 
         Raises:
-            ValueError: the interrupted run had another plan.
+            ValueError: the interrupted run had another plan, or none is given and it was not through.
         """
+        before = state["plan"]
+        through = state["rounds_done"] == before["rounds"]
+        if not self._plan.prunes and through:
+            return
         for name, value in self._plan.plain().items():
-            before = state["plan"].get(name)
-            if before != value:
+            if before.get(name) != value:
                 raise ValueError(
-                    f"the interrupted run had {name} {before}, this one has {value}; resume with the same options, "
-                    "or go on from its weights with --pretrained-model and a new --save-dir"
+                    f"{OPTIONS[name]} {value}: the interrupted run had {before.get(name)}; resume with the same "
+                    "options, or go on from its weights with --pretrained-model and a new --save-dir"
                 )
         self.rounds_done, window = state["rounds_done"], state["window"]
         if window:
-            selected = {name: unpack_mask(units) for name, units in window.pop("selected").items()}
-            self._window = Window(**window, selected=selected)
+            selected = {name: unpack_mask(units) for name, units in window["selected"].items()}
+            self._window = Window(**{**window, "selected": selected})
 
     def _is_due(self, epochs):
         rounds_before = 0 if self._plan.updates else self.rounds_done * self._plan.period
@@ -176,14 +214,14 @@ class Shrinker:
         sizes = {v.name: unit_norms(model.table, parameters, v.name) for v in chosen}
         selected = choose(scores, widths, chosen, alive, sizes)
         ranks.require_equal(checksum(selected), "selected units", next(model.parameters()).device)
-        return selected
+        return {name: units for name, units in selected.items() if units.any()}
 
     def _hold(self, optimizer):
         """Remember what belongs to the selected units."""
-        masters, selected = homes(optimizer), self._window.selected
+        masters, device = homes(optimizer), next(self.model.parameters()).device
+        selected = self._window.selected = {v: units.to(device) for v, units in self._window.selected.items()}
         for name, parameter in self.model.named_parameters():
-            units = {v: units.to(parameter.device) for v, units in selected.items()}
-            where = owned_elements(parameter.shape, self.model.table.get(name, ()), units)
+            where = owned_elements(parameter.shape, self.model.table.get(name, ()), selected)
             if where is not None:
                 self._window.held[parameter] = HeldElements(where, values_of(parameter, masters))
 
@@ -191,8 +229,8 @@ class Shrinker:
     def _set_connectivity(self, value):
         for name, units in self._window.selected.items():
             connectivity = self.model.connectivity[name]
-            connectivity.vector.masked_fill_(units.to(connectivity.vector.device), value)
-            connectivity.refresh()
+            connectivity.vector.masked_fill_(units, value)
+            connectivity.idle = False  # as value < 1; looking would wait for the GPU
 
     def _finish(self, optimizer):
         self._set_connectivity(0.0)

@@ -69,10 +69,12 @@ def exact(shapes, owners, vectors, rate, current=None, rounds=1, nth=1):
     """
     _check_rate(rate)
     terms = _terms(shapes, owners)
-    budget = int(rate * _count(terms, {v.name: v.length for v in vectors}))
-    x = _largest_fraction(terms, vectors, rate, budget)
+    total = _count(terms, {v.name: v.length for v in vectors})
+    budget = int(rate * total)
+    rest, layers = _split(terms, vectors)
+    x = _largest_fraction(rest, layers, vectors, rate, total)
     settled = _settled(vectors, current)
-    ffn_units = _ffn_units_within(budget, terms, vectors, {**_scaled(vectors, x, _round_half_up), **settled})
+    ffn_units = _ffn_units_within(budget, rest, layers, {**_scaled(vectors, x, _round_half_up), **settled})
     if ffn_units < 0:
         raise ValueError(
             f"--compression-rate {rate}: the widths of an earlier stage leave no room; "
@@ -149,44 +151,42 @@ def _narrowest(vectors):
     return min(v.length for v in vectors if v.kind == "residual")
 
 
-def _largest_fraction(terms, vectors, rate, budget):
+def _largest_fraction(rest, layers, vectors, rate, total):
     """Bisect for x, from the least that leaves every residual vector a unit, to the last float."""
 
     def fits(x):
-        wanted = _round_half_up(_ffn_total(vectors), x)
-        return _ffn_units_within(budget, terms, vectors, _scaled(vectors, x, _round_half_up)) >= wanted
+        lengths = _scaled(vectors, x, _round_half_up)
+        return _ffn_units_within(int(rate * total), rest, layers, lengths) >= _round_half_up(_ffn_total(vectors), x)
 
     low, high = math.nextafter(0.5 / _narrowest(vectors), 1), 1.0
     if not fits(low):
-        _refuse_empty(rate, _smallest_rate(terms, vectors, low))
+        lengths, units = _scaled(vectors, low, _round_half_up), _round_half_up(_ffn_total(vectors), low)
+        costliest = max(_count(unit, lengths) for unit in layers.values())
+        _refuse_empty(rate, (_count(rest, lengths) + units * costliest) / total)
     while low < (middle := (low + high) / 2) < high:
         low, high = (middle, high) if fits(middle) else (low, middle)
     return low
 
 
-def _ffn_units_within(budget, terms, vectors, lengths):
-    """FFN units that fit beside other widths wherever they lie; -1 if those alone exceed the budget."""
-    rest, costs = _unit_costs(terms, vectors, lengths)
-    left, units = budget - rest, 0
-    if left < 0:
-        return -1
-    for vector, cost in sorted(costs.items(), key=lambda item: -item[1]):
-        fitting = min(vector.length, left // cost)
-        units, left = units + fitting, left - fitting * cost
-    return units
-
-
-def _unit_costs(terms, vectors, lengths):
-    """Weights outside every FFN unit, and dict of FFN vector -> weights in each of its units."""
+def _split(terms, vectors):
+    """Take the FFN units out of a count: the terms of the rest, dict of FFN vector -> terms of one unit."""
     ffn = {v.name: v for v in vectors if v.kind == "ffn"}
-    lengths = {**lengths, **dict.fromkeys(ffn, 1)}
-    costs, rest = Counter(), 0
+    parts = {None: Counter(), **{v: Counter() for v in ffn.values()}}
     for names, coefficient in terms.items():
-        size = coefficient * math.prod(lengths[name] for name in names)
-        layers = [ffn[name] for name in names if name in ffn]
-        rest += 0 if layers else size
-        costs.update(dict.fromkeys(layers, size))
-    return rest, costs
+        layer = next((ffn[name] for name in names if name in ffn), None)
+        parts[layer][tuple(name for name in names if name not in ffn)] += coefficient
+    return parts.pop(None), parts
+
+
+def _ffn_units_within(budget, rest, layers, lengths):
+    """FFN units that fit beside other widths wherever they lie; below 0 if those alone exceed the budget."""
+    left, units = budget - _count(rest, lengths), 0
+    for cost, length in sorted(((_count(unit, lengths), v.length) for v, unit in layers.items()), reverse=True):
+        fitting = min(length, left // cost)
+        units, left = units + fitting, left - fitting * cost
+        if fitting < length:  # what is left would buy units of cheaper layers, but the next may be one of these
+            break
+    return units
 
 
 def _legacy_counts(shapes, owners, vectors):
@@ -198,13 +198,6 @@ def _legacy_counts(shapes, owners, vectors):
     )
     queries, values = ([v.length for v in vectors if v.kind == kind] for kind in ("qk", "vo"))
     return two_axes, one_axis - 2 * sum(queries[1:]) - sum(values[1:])
-
-
-def _smallest_rate(terms, vectors, x):
-    """The rate at which a kept fraction fits, the FFN units all in the costliest layers."""
-    total = _count(terms, {v.name: v.length for v in vectors})
-    rest, costs = _unit_costs(terms, vectors, _scaled(vectors, x, _round_half_up))
-    return (rest + max(costs.values(), default=0) * _round_half_up(_ffn_total(vectors), x)) / total
 
 
 def _check_rate(rate):
@@ -228,5 +221,6 @@ def _refuse_empty(rate, smallest):
     digits = 2 - math.floor(math.log10(smallest))
     smallest = math.ceil(smallest * 10**digits) / 10**digits
     raise ValueError(
-        f"--compression-rate {rate}: would leave a residual width of 0; the smallest rate that works here is about {smallest:g}"
+        f"--compression-rate {rate}: would leave a residual width of 0; "
+        f"the smallest rate that works here is about {smallest:g}"
     )

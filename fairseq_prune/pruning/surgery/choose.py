@@ -56,8 +56,8 @@ def choose(scores, widths, vectors, alive, sizes):
     for kind, members in by_kind.items():
         for ranked, rankings, keep in GROUPINGS[kind](members, widths):
             names = [v.name for v in ranked]
-            rows = [torch.cat([given[name] for name in names]).view(rankings, -1) for given in (scores, sizes, alive)]
             lengths = [scores[name].numel() for name in names]
+            rows = [torch.cat([given[name] for name in names]).view(rankings, -1) for given in (scores, sizes, alive)]
             removed.update(zip(names, _all_but_the_best(*rows, keep).view(-1).split(lengths), strict=True))
     return {v.name: removed[v.name] for v in vectors}
 

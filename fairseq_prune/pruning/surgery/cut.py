@@ -52,6 +52,8 @@ def cut_statistics(state, shape, owners, keep):
         owners: its (axis, vector name) pairs.
         keep: as in :func:`cut_tensor`.
     """
+    if all(vector not in keep or keep[vector].all() for _, vector in owners):
+        return
     tensors = {key: value for key, value in state.items() if torch.is_tensor(value) and value.dim()}
     if any(value.shape != shape for value in tensors.values()):
         state.clear()
@@ -69,7 +71,9 @@ def entries(module):
 
 
 def replace_values(module, values):
-    """Give parameters and buffers values of any shape; the objects stay the same.
+    """Give parameters and buffers values of other shapes; the objects stay the same.
+
+    Those whose shape does not change are left as they are, gradients included.
 
     Args:
         module: ``nn.Module``.
@@ -78,10 +82,21 @@ def replace_values(module, values):
     mine = entries(module)
     for name, value in values.items():
         if mine[name].shape != value.shape:
+            _forget_gradients(mine[name])
             mine[name].data = value
-            mine[name].grad = None
     for layer in module.modules():
         if isinstance(layer, nn.Linear):
             layer.out_features, layer.in_features = layer.weight.shape
         elif isinstance(layer, nn.Embedding):
             layer.embedding_dim = layer.weight.shape[1]
+
+
+def _forget_gradients(tensor):
+    """Drop a tensor's gradient and have autograd forget its shape.
+
+    Autograd's accumulator lives as long as any graph that it is in, such as that of a loss in a
+    reference cycle, and insists on the old shape. A change of dtype is what makes torch replace it.
+    """
+    tensor.grad = None
+    if tensor.requires_grad:
+        tensor.data = tensor.new_empty(0, dtype=torch.float32 if tensor.dtype == torch.float16 else torch.float16)

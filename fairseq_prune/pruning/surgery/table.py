@@ -73,7 +73,8 @@ def lengths_of(table, shapes):
             length = shapes[name][axis]
             if lengths.setdefault(vector, length) != length:
                 raise ValueError(
-                    f"{name} has {length} along axis {axis}, but {witness[vector]} has {lengths[vector]} units of {vector}"
+                    f"{name} has {length} along axis {axis}, but {witness[vector]} has {lengths[vector]} units "
+                    f"of {vector}"
                 )
             witness.setdefault(vector, name)
     return lengths

@@ -1,0 +1,88 @@
+"""fairseq-generate with an SRP architecture before and after the cut.
+
+Weights and text are random, so hypotheses are meaningless; their length is fixed, so the work is that
+of a trained model. Base and cut model take turns.
+"""
+
+import argparse
+import random
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+LENGTH = 25  # words a sentence, source and hypothesis
+SIZES = {  # --arch, with its source and target vocabulary (words)
+    "srp_iwslt_de_en": (8844, 6628),  # + 4 special symbols each: the dictionaries of IWSLT'14
+    "srp_tiny": (1268, 1268),
+}
+USER_DIR = str(Path(__file__).resolve().parent.parent / "fairseq_prune")
+
+
+def call(command, *words):
+    """Run ``fairseq-<command>`` and return what it printed; its error output ends the benchmark."""
+    code = f"from fairseq_cli.{command} import cli_main; cli_main()"
+    done = subprocess.run([sys.executable, "-c", code, *map(str, words)], capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(done.stderr[-2000:])
+    return done.stdout + done.stderr
+
+
+def make_corpus(folder, vocabularies, sentences):
+    """Binarise sentences of random words; every word of the vocabulary occurs in the training set."""
+    rng = random.Random(1)
+    for language, size in zip(("de", "en"), vocabularies, strict=True):
+        words = [f"{language}{i}" for i in range(size)]
+        for split, count in (("train", -(-size // LENGTH)), ("test", sentences)):
+            drawn = iter(words if split == "train" else rng.choices(words, k=count * LENGTH))
+            lines = [" ".join(word for _, word in zip(range(LENGTH), drawn, strict=False)) for _ in range(count)]
+            lines += lines[:1] * (-(-max(vocabularies) // LENGTH) - count if split == "train" else 0)
+            (folder / f"{split}.{language}").write_text("\n".join(lines) + "\n")
+    call("preprocess", "--source-lang", "de", "--target-lang", "en", "--trainpref", folder / "train",
+         "--validpref", folder / "test", "--testpref", folder / "test", "--destdir", folder / "bin")  # fmt: skip
+
+
+def make_models(folder, arch):
+    """Checkpoints with random weights: (base, cut to 20 % of its parameters)."""
+    common = [folder / "bin", "--user-dir", USER_DIR, "--task", "srp_translation", "--arch", arch, "--cpu",
+              "--share-decoder-input-output-embed", "--optimizer", "srp_adam", "--criterion", "srp",
+              "--max-tokens", "500", "--max-update", "1", "--disable-validation", "--num-workers", "0"]  # fmt: skip
+    base, cut = folder / "base", folder / "cut"
+    call("train", *common, "--save-dir", base)
+    call("train", *common, "--save-dir", cut, "--pretrained-model", base / "checkpoint_last.pt",
+         "--compression-rate", "0.2", "--srp-score-batches", "1")  # fmt: skip
+    return base / "checkpoint_last.pt", cut / "checkpoint_last.pt"
+
+
+def speed(folder, checkpoint, batch_size):
+    """Sentences per second of ``fairseq-generate`` with beam 5."""
+    log = call("generate", folder / "bin", "--user-dir", USER_DIR, "--task", "srp_translation", "--path", checkpoint,
+               "--beam", "5", "--batch-size", batch_size, "--min-len", LENGTH, "--max-len-b", LENGTH,
+               "--max-len-a", "0", "--cpu", "--num-workers", "0")  # fmt: skip
+    return float(re.search(r"\(([\d.]+) sentences/s", log)[1])
+
+
+def main():
+    """Print the speeds of each architecture and their ratio."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each model")
+    parser.add_argument("--sentences", type=int, default=64)
+    parser.add_argument("--batch-size", type=int, default=32)
+    args = parser.parse_args()
+    print(f"| fairseq-generate, CPU, beam 5, batch {args.batch_size}, {LENGTH} tokens ", end="")
+    print("| base sentences/s | cut to 20 % | ratio |\n|---|---|---|---|")
+    for arch, vocabularies in SIZES.items():
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            make_corpus(folder, vocabularies, args.sentences)
+            models = make_models(folder, arch)
+            rounds = [[speed(folder, model, args.batch_size) for model in models] for _ in range(args.rounds)]
+        base, cut = (statistics.median(column) for column in zip(*rounds, strict=True))
+        ratio = statistics.median(after / before for before, after in rounds)
+        print(f"| {arch} | {base:.2f} | {cut:.2f} | {ratio:.2f} |")
+
+
+if __name__ == "__main__":
+    main()

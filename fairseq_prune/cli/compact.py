@@ -1,0 +1,111 @@
+"""Cut out of a Transformer what computes nothing, and check that it computes the same.
+
+Units leave whose connectivity is 0 (SRP architectures), and feed-forward neurons, value and query/key
+dimensions whose weights are zeros; constants that they hand on go to the next bias. Attention
+dimensions leave in equal numbers from every head, and make a stock encoder-decoder Transformer one of
+the architecture srp_transformer. Masks and zeros that are not whole units stay as they are.
+
+OUT holds no optimizer state: use it with fairseq-generate, or train on with --finetune-from-model and
+the options of the architecture; both need --user-dir and a pruning task, e.g. --task prune_translation.
+Promised is the same output in eval mode: both models run over batches of the validation split in
+float64, and OUT is written only if no output differs by more than 1e-6 of the largest.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import warnings
+
+LENGTHS = 25, 25  # source and target tokens of the sentence whose MACs are counted, as in inspect
+KINDS = {"residual": "residual width", "qk": "query/key dims", "vo": "value dims", "ffn": "neurons"}
+
+
+def add_arguments(parser):
+    """Add the options of ``fairseq-prune compact``."""
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a file that fairseq-train saved")
+    parser.add_argument("out", metavar="OUT", help="the file to write")
+    parser.add_argument("--data", metavar="DIR", help="binarised data to compare outputs on; default: the training's")
+    parser.add_argument(
+        "--batches", type=int, default=4, metavar="N", help="batches of 4 sentences to compare (default: %(default)s)"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+
+
+def run(args):
+    """Write OUT and print what has changed.
+
+    Raises:
+        ValueError: CHECKPOINT is unreadable or has nothing to cut, OUT exists, there is no data to compare
+            on, or the outputs differ.
+    """
+    _check(args)
+    with _quietly():
+        report = _compact(args)
+    print(json.dumps(report) if args.json else _render(report))
+
+
+def _compact(args):
+    from ..compat import load_checkpoint
+    from ..deploy.compact import compact
+    from ..deploy.config import Config
+    from ..deploy.verify import require_same
+    from ..deploy.write import write_checked
+
+    original = load_checkpoint(args.checkpoint)
+    cut, removed = compact(original)
+    config = Config(cut)
+    difference, batches = write_checked(
+        cut, args.out, lambda path: require_same(args.checkpoint, path, args.batches, args.data)
+    )
+    return {
+        "before": _size(original["model"], args.checkpoint),
+        "after": _size(cut["model"], args.out),
+        "removed": {kind: removed.get(kind, 0) for kind in KINDS},
+        "arch": config.arch,
+        "task": config.task,
+        "difference": difference,
+        "batches": batches,
+    }
+
+
+@contextlib.contextmanager
+def _quietly():
+    """fairseq tells of every file it reads, and warns of its own use of torch."""
+    logging.disable(logging.INFO)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _check(args):
+    if args.batches < 1:
+        raise ValueError(f"--batches {args.batches}: give at least 1, e.g. --batches 4")
+    if os.path.realpath(args.out) == os.path.realpath(args.checkpoint):
+        raise ValueError(f"OUT {args.out}: is CHECKPOINT itself; give another name, e.g. checkpoints/compact.pt")
+    if os.path.exists(args.out) and not args.overwrite:
+        raise ValueError(f"OUT {args.out}: exists; give another name or --overwrite")
+
+
+def _size(state, path):
+    from ..report.cost import count_macs
+    from ..report.tensors import tensor_rows
+
+    params = sum(row.params for row in tensor_rows(state))
+    return {"params": params, "macs": count_macs(state, *LENGTHS)[1], "bytes": os.path.getsize(path)}
+
+
+def _render(report):
+    lines = [f"{'':<12}{'before':>16}{'after':>16}{'ratio':>8}"]
+    for key, label in (("params", "parameters"), ("macs", "MACs"), ("bytes", "file bytes")):
+        before, after = report["before"][key], report["after"][key]
+        if before is not None:
+            lines.append(f"{label:<12}{before:>16,}{after:>16,}{after / before:>8.3f}")
+    lines.append("removed     " + ", ".join(f"{count:,} {KINDS[kind]}" for kind, count in report["removed"].items()))
+    lines.append(f"architecture {report['arch']}, task {report['task']}; no optimizer state")
+    lines.append(f"outputs of {report['batches']} batches differ by at most {report['difference']:.1e} of the largest")
+    return "\n".join(lines)

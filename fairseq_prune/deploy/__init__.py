@@ -1,0 +1,1 @@
+"""What becomes of a pruned checkpoint before it is used."""

@@ -1,0 +1,130 @@
+"""Cutting out of a checkpoint's Transformer what computes nothing."""
+
+import copy
+from collections import Counter, OrderedDict
+
+import torch
+from fairseq.utils import get_activation_fn
+
+from ..pruning.masks import METADATA_KEY, pack_mask, stored_masks
+from ..pruning.surgery.cut import cut_state, cut_tensor
+from ..pruning.surgery.table import build_table, lengths_of
+from ..pruning.surgery.transformer import FEED_FORWARD, transformer_table
+from ..pruning.surgery.vector import kind_of
+from .config import Config
+from .dead_units import evenly, find_dead
+
+STAGES = (("residual",), ("qk", "vo", "ffn"))  # a narrower stream may leave more units dead
+_KEPT = ("train_iterator", "val_loss", "best", "metrics", "previous_training_time")  # fairseq's own extra state
+
+
+def compact(checkpoint):
+    """Cut a checkpoint. Its model computes the same in eval mode.
+
+    Optimizer, averages (EMA) and the pruner's state do not fit the cut model and are left out, so
+    the result is to be evaluated or finetuned, not resumed. Models of SRP architectures lose units
+    of all kinds. Stock Transformers lose neurons; a post-norm encoder-decoder loses attention
+    dimensions too, whereby it becomes an SRP model.
+
+    Args:
+        checkpoint: what a file of fairseq-train holds; not modified.
+
+    Returns:
+        (checkpoint, dict of kind of unit -> units removed).
+
+    Raises:
+        ValueError: nothing to cut, no config, or shapes that are not of one model.
+    """
+    state, config = checkpoint["model"], Config(checkpoint)
+    srp = "weighted_layer_norm" in state
+    shared = "decoder.embedding_c" not in state if srp else config.shares_embeddings
+    with_attention = srp or config.can_become_srp()
+    table = transformer_table(state, shared) if with_attention else build_table(FEED_FORWARD, state)
+    activation = get_activation_fn(config.model.get("activation_fn") or "relu")
+    state, removed = remove_dead_units(state, table, config.heads, activation)
+    if not removed:
+        raise ValueError(
+            "nothing to cut: no unit has connectivity 0 or only zero weights; "
+            "prune whole units first, e.g. --prune-units row --prune-scope layer"
+        )
+    if not srp and (removed["qk"] or removed["vo"]):
+        _connect(state, transformer_table(state, shared))
+        config.become_srp()
+        srp = True
+    if not srp:
+        config.become_pruning()
+    extra = {key: value for key, value in checkpoint.get("extra_state", {}).items() if key in _KEPT}
+    new = {"model": state, "extra_state": extra, "last_optimizer_state": None}
+    return {**checkpoint, **config.stored, **new}, dict(removed)
+
+
+def remove_dead_units(state, table, heads, activation):
+    """Cut a state dict.
+
+    Args:
+        state: state dict, with or without masks in its metadata; not modified.
+        table: removal table; only vectors in it lose units.
+        heads: function: name of an attention block's vector -> its heads (count).
+        activation: function of the feed-forward blocks.
+
+    Returns:
+        (state dict with its metadata, ``Counter`` of kind -> units removed). Tied entries are still
+        tied; masks are cut along, and removed weights that got the constant of a unit are no longer
+        masked.
+    """
+    metadata = copy.deepcopy(getattr(state, "_metadata", OrderedDict()))
+    state, masks, removed = OrderedDict(state), stored_masks(state), Counter()
+    for kinds in STAGES:
+        keep = {}
+        for vector, length in lengths_of(table, {name: value.shape for name, value in state.items()}).items():
+            kind = kind_of(vector)
+            dead = find_dead(state, vector, activation) if kind in kinds and length else None
+            leaving = dead and evenly(dead.units, heads(vector) if kind in ("qk", "vo") else 1)
+            if dead and leaving.any():
+                keep[vector] = ~leaving
+                removed[kind] += int(leaving.sum())
+                _hand_over(state, masks, dead, leaving)
+        state, masks = _cut_tied(state, table, keep), cut_state(masks, table, keep)
+    state._metadata = metadata
+    _store_masks(metadata, masks)
+    return state, removed
+
+
+def _hand_over(state, masks, dead, leaving):
+    """Add what the leaving units hand on to the bias of the layer that reads them."""
+    if dead.reader is None:
+        return
+    weight, name = state[f"{dead.reader}.weight"], f"{dead.reader}.bias"
+    change = weight[:, leaving].double() @ dead.constant[leaving]
+    if change.any():
+        bias = state[name]  # a sum in fp16 would not be the same function
+        state[name] = (bias.double() + change).to(torch.promote_types(bias.dtype, torch.float32))
+        if name in masks:
+            masks[name] = masks[name] | (state[name] != 0)
+
+
+def _cut_tied(state, table, keep):
+    """As ``cut_state``; entries that are views of the same memory stay so."""
+    done, cut = {}, OrderedDict()
+    for name, value in state.items():
+        owners = table.get(name, ())
+        place = (value.data_ptr(), value.dtype, value.shape, value.stride(), owners)
+        cut[name] = done.setdefault(place, cut_tensor(value, owners, keep)) if value.numel() else value
+    return cut
+
+
+def _store_masks(metadata, masks):
+    packed = {name: pack_mask(keep) for name, keep in masks.items() if not keep.all()}
+    root = metadata.setdefault("", {})
+    root.pop(METADATA_KEY, None)
+    if packed:
+        root[METADATA_KEY] = packed
+
+
+def _connect(state, table):
+    """Add what the state of an SRP model has beside a stock one's."""
+    for name, length in lengths_of(table, {name: value.shape for name, value in state.items()}).items():
+        state[name] = torch.ones(length)
+    for side in ("encoder", "decoder"):
+        state[f"{side}.pos_emb_mask"] = torch.arange(state[f"{side}.embed_tokens.weight"].shape[1])
+    state["weighted_layer_norm"] = torch.tensor(1)

@@ -1,0 +1,122 @@
+"""Units of a Transformer that can leave without changing what it computes in eval mode.
+
+All criteria are exact zeros, of weights or of connectivity; masks are not asked.
+"""
+
+from dataclasses import dataclass
+from typing import Optional
+
+import torch
+
+from ..pruning.registry import Registry
+from ..pruning.surgery.vector import kind_of
+
+FINDERS = Registry("kind of vector")
+
+
+@dataclass(frozen=True)
+class Dead:
+    """Which units of one vector can leave.
+
+    Args:
+        units: bool tensor [length], True = can leave.
+        constant: what each of them hands on for every input, float64 tensor [length]; None: nothing.
+        reader: prefix of the linear layer [out, length] that it is handed to.
+    """
+
+    units: torch.Tensor
+    constant: Optional[torch.Tensor] = None
+    reader: Optional[str] = None
+
+
+def find_dead(state, vector, activation):
+    """Find the units of one vector that can leave.
+
+    Args:
+        state: state dict.
+        vector: its name, e.g. ``"encoder.layers.0.fc_c"``; the state need not have connectivity.
+        activation: function of the feed-forward blocks, float64 tensor -> float64 tensor.
+
+    Returns:
+        :class:`Dead`, or None if the vector's layers are not there or something lies between them.
+    """
+    return FINDERS[kind_of(vector)](state, vector, activation)
+
+
+@FINDERS.add("residual")
+def dead_dimensions(state, vector, activation):
+    """Dimensions of a residual stream: those with connectivity 0. As :func:`find_dead`."""
+    return Dead(state[vector] == 0) if vector in state else None
+
+
+@FINDERS.add("ffn")
+def dead_neurons(state, vector, activation):
+    """Neurons without input, whose output is a constant, or whom nobody reads. As :func:`find_dead`."""
+    layer = vector.removesuffix(".fc_c")
+    if f"{layer}.ffn_layernorm.weight" in state:
+        return None
+    return _between(state, vector, f"{layer}.fc1", f"{layer}.fc2", activation)
+
+
+@FINDERS.add("vo")
+def dead_values(state, vector, activation):
+    """Value dimensions without input or readers. As :func:`find_dead`.
+
+    A dimension without input has its bias as value; weighted by attention probabilities, which sum
+    to 1, it stays what it is. (Not under attention dropout, so in training this holds on average.)
+    """
+    block = vector.removesuffix("_vo_c")
+    return _between(state, vector, f"{block}.v_proj", f"{block}.out_proj", lambda bias: bias)
+
+
+@FINDERS.add("qk")
+def dead_queries(state, vector, activation):
+    """Query/key dimensions that add nothing to the scores, or the same for every key. As :func:`find_dead`.
+
+    A key without weights is its bias, the same at all positions: the query times it shifts all
+    scores of a query alike, which softmax ignores. A query without weights is silent only if it has
+    no bias either.
+    """
+    block = vector.removesuffix("_qk_c")
+    if not _has(state, f"{block}.q_proj", f"{block}.k_proj"):
+        return None
+    silent = _empty_rows(state, f"{block}.q_proj") & (state[f"{block}.q_proj.bias"] == 0)
+    return Dead(silent | _empty_rows(state, f"{block}.k_proj") | (_connectivity(state, vector, silent) == 0))
+
+
+def _between(state, vector, writer, reader, function):
+    """Units that one linear layer writes and another reads."""
+    if not _has(state, writer, reader):
+        return None
+    without_input = _empty_rows(state, writer)
+    c = _connectivity(state, vector, without_input)
+    unread = (state[f"{reader}.weight"] == 0).all(0) | (c == 0)
+    constant = torch.where(without_input, function(state[f"{writer}.bias"].double()) * c, 0.0)
+    return Dead(without_input | unread, constant, reader)
+
+
+def _empty_rows(state, layer):
+    return (state[f"{layer}.weight"] == 0).all(1)
+
+
+def _connectivity(state, vector, units):
+    return state[vector].double() if vector in state else torch.ones(len(units), dtype=torch.float64)
+
+
+def _has(state, *layers):
+    return all(f"{layer}.{part}" in state for layer in layers for part in ("weight", "bias"))
+
+
+def evenly(units, heads):
+    """Keep of the units that can leave the same number in every head, the first ones.
+
+    Args:
+        units: bool tensor [heads * d], head-major.
+        heads: of the attention block (count).
+
+    Returns:
+        bool tensor like ``units``.
+    """
+    rows = units.view(heads, -1)
+    count = rows.sum(1).min()
+    return (rows & (rows.cumsum(1) <= count)).view(-1)

@@ -1,0 +1,92 @@
+"""Whether two checkpoints compute the same, on real data, through fairseq's own loading."""
+
+import itertools
+import os
+
+import torch
+from fairseq import checkpoint_utils, tasks, utils
+
+from .. import register
+
+LIMIT = 1e-6
+_SENTENCES = 4  # a batch; logits of a whole vocabulary in float64 are large
+
+
+def require_same(original, cut, batches, data=None):
+    """Refuse a cut checkpoint that does not compute the same as the original, in eval mode.
+
+    Both run in float64 over shuffled batches of the validation split. The limit is not that of
+    float64, since fairseq computes the softmax of attention to the source in float32.
+
+    Args:
+        original: path of a checkpoint.
+        cut: path of the one made of it.
+        batches: of four sentences to compare (count).
+        data: folder of the data; None: that of the checkpoint.
+
+    Returns:
+        (largest difference of outputs, as a fraction of the largest output, batches compared).
+
+    Raises:
+        ValueError: they differ by more than :data:`LIMIT`, cannot be loaded, or there is no data.
+    """
+    register()
+    task, split = _task(cut, data)
+    models = [_load(path, task) for path in (original, cut)]
+    samples = _samples(task, split, models[0], batches)
+    difference = max((largest_difference(*models, sample) for sample in samples), default=None)
+    if difference is None:
+        raise ValueError(f"--data {data or ''}: no sentences in its split {split!r} to compare outputs on")
+    if not difference <= LIMIT:
+        raise ValueError(
+            f"the outputs of the cut model differ by {difference:.2e} of the largest one, more than {LIMIT:.0e}; "
+            "nothing is written"
+        )
+    return difference, len(samples)
+
+
+@torch.no_grad()
+def largest_difference(one, other, sample):
+    """Largest difference between two models' outputs, as a fraction of the first's largest output.
+
+    Args:
+        one: fairseq model.
+        other: another one.
+        sample: batch of a fairseq dataset.
+
+    Returns:
+        float; NaN if an output is not finite.
+    """
+    a, b = (model(**sample["net_input"])[0] for model in (one, other))
+    return float((a - b).abs().max() / a.abs().max())
+
+
+def _task(path, data):
+    """The task of a checkpoint, and the name of its validation split."""
+    state = checkpoint_utils.load_checkpoint_to_cpu(path, {"data": data} if data else None)
+    folder = utils.split_paths(state["cfg"].task.data)[0]
+    if not os.path.isdir(folder):
+        raise ValueError(f"--data {folder}: no such folder; give the data of the training, e.g. --data data-bin/demo")
+    task = tasks.setup_task(state["cfg"].task, from_checkpoint=True)
+    return task, state["cfg"].dataset.valid_subset.split(",")[0]
+
+
+def _load(path, task):
+    """The model of a checkpoint in float64, in eval mode."""
+    try:
+        models, _ = checkpoint_utils.load_model_ensemble([path], task=task)
+    except (AssertionError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{path}: task {type(task).__name__} does not load it: {reason[:200]}") from None
+    return models[0].eval().double()
+
+
+def _samples(task, split, model, count):
+    task.load_dataset(split)
+    batches = task.get_batch_iterator(
+        task.dataset(split),
+        max_sentences=_SENTENCES,
+        max_positions=utils.resolve_max_positions(task.max_positions(), model.max_positions()),
+        ignore_invalid_inputs=True,
+    ).next_epoch_itr(shuffle=True)
+    return list(itertools.islice(batches, count))

@@ -1,0 +1,101 @@
+"""SRP in two gloo processes: one selection, connectivity down to 0, cut by the run that follows."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+import torch
+from conftest import USER_DIR, words_of
+from srp_diary import ARCHS, QUIET, srp_run, widths
+from test_ranks import free_port
+
+from fairseq_prune.compat import load_checkpoint
+from fairseq_prune.pruning.surgery.cut import cut_tensor
+from fairseq_prune.pruning.surgery.transformer import transformer_table
+
+STEPS = """--optimizer sgd --lr 0.1 --momentum 0.9 --dropout 0 --batch-size 8 --required-batch-size-multiple 1
+    --max-update 5""".split()
+SRP = "--srp --compression-rate 0.4 --srp-pruning-updates 2 --pruning-iter 2 --srp-score-batches 4".split()
+# fairseq silences all ranks but the first; the shrinker's lines are what is compared here. And it starts torch's DDP
+# in a way that only works on GPUs.
+MAIN = """
+import logging
+from fairseq.models import distributed_fairseq_model as room
+DDP = room.DistributedDataParallel
+room.DistributedDataParallel = lambda **k: DDP(**k | {"device_ids": None, "output_device": None})
+logging.getLogger("fairseq_prune.engine.srp.shrinker").setLevel(logging.INFO)
+from fairseq_cli.train import cli_main
+cli_main()
+"""
+
+
+def train_on_two(data, folder, *words):
+    """Start both ranks; returns what each of them printed."""
+    command = [
+        sys.executable, "-c", MAIN, data, "--user-dir", USER_DIR, "--task", "srp_translation",
+        *words_of(ARCHS["separate"]), *STEPS, *QUIET,
+        *f"""--criterion cross_entropy --cpu --num-workers 0 --no-epoch-checkpoints --log-format simple
+        --distributed-world-size 2 --distributed-no-spawn --distributed-backend gloo
+        --distributed-init-method tcp://localhost:{free_port()}""".split(), "--save-dir", folder, *words,
+    ]  # fmt: skip
+    ranks = [
+        subprocess.Popen(
+            [*map(str, command), "--distributed-rank", str(rank)],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )
+        for rank in (0, 1)
+    ]  # fmt: skip
+    outputs = [rank.communicate(timeout=300)[0] for rank in ranks]
+    assert [rank.returncode for rank in ranks] == [0, 0], outputs[0][-3000:] + outputs[1][-3000:]
+    return outputs
+
+
+def selections(output):
+    return re.findall(r"\(selection (\w+)\)", output)
+
+
+@pytest.fixture(scope="module")
+def two(parallel, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("two")
+    return folder, train_on_two(parallel, folder, *SRP, "--ddp-backend", "legacy_ddp")
+
+
+def test_ranks_agree_with_each_other_and_with_one_process(two, parallel, tmp_path, caplog):
+    """On the same batches, dealt out to the ranks, the same units are selected in both rounds; the rest trains alike."""
+    folder, (first, second) = two
+    words = [*STEPS, *SRP, "--update-freq", "2", *QUIET]
+    alone = srp_run(tmp_path / "uncut", parallel).train(*words, "--store-ema")
+    assert len(selections(first)) == 2
+    assert selections(first) == selections(second) == selections(caplog.text)
+    together = load_checkpoint(folder / "checkpoint_last.pt")["model"]
+    for name, value in alone["model"].items():
+        torch.testing.assert_close(together[name], value, rtol=0, atol=1e-5)
+    keep, table = {name: together[name] == 1 for name in widths(alone)}, transformer_table(together, shared=False)
+    cut = srp_run(tmp_path / "cut", parallel).train(*words)  # in each round; what is left trains alike again
+    for name, value in cut["model"].items():
+        torch.testing.assert_close(cut_tensor(together[name], table.get(name, ()), keep), value, rtol=0, atol=1e-5)
+
+
+def test_ranks_do_not_cut(two):
+    folder, outputs = two
+    end = load_checkpoint(folder / "checkpoint_last.pt")
+    assert all("round 2/2: connectivity 0, to be cut by fairseq-prune compact or by the run" in o for o in outputs)
+    assert widths(end)["encoder.embedding_c"] == 16
+    values = torch.cat([c for name, c in end["model"].items() if name in widths(end)])
+    assert values.unique().tolist() == [0, 1]
+    assert end["extra_state"]["SrpTranslationTask"]["srp"]["rounds_done"] == 2
+
+
+def test_the_run_that_follows_cuts(two, parallel, tmp_path):
+    """One process or two; DDP notes the shapes before fairseq loads the weights."""
+    start = ["--finetune-from-model", two[0] / "checkpoint_last.pt", "--lr", "0"]
+    alone = srp_run(tmp_path / "alone", parallel).train(*STEPS, *start, *QUIET)
+    left = {
+        name: int((c == 1).sum()) for name, c in load_checkpoint(start[1])["model"].items() if name in widths(alone)
+    }
+    assert widths(alone) == left and left["encoder.embedding_c"] < 16
+    train_on_two(parallel, tmp_path / "together", *start, "--ddp-backend", "pytorch_ddp")
+    together = load_checkpoint(tmp_path / "together" / "checkpoint_last.pt")
+    assert all(torch.equal(value, together["model"][name]) for name, value in alone["model"].items())
+    assert together["optimizer_history"][-1]["num_updates"] == 5

@@ -1,0 +1,267 @@
+"""The layers of SRP architectures, one by one."""
+
+import copy
+
+import pytest
+import torch
+from fairseq.modules import MultiheadAttention, SinusoidalPositionalEmbedding
+from torch import nn
+from torch.nn import functional as F
+
+from fairseq_prune.modules.attention import ConnectedAttention
+from fairseq_prune.modules.connectivity import (
+    Connectivity,
+    InputScaledLinear,
+    OutputScaledLinear,
+    ScaledFeatures,
+)
+from fairseq_prune.modules.layer_norm import ConnectedLayerNorm
+from fairseq_prune.modules.positions import SelectedPositions
+
+C = torch.tensor([1.0, 0, 1, 1, 0, 1]).double()
+ALIVE = C == 1
+
+
+def randomly(seed, *shape):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def connected(values):
+    """A connectivity vector with these values, in float64."""
+    connectivity = Connectivity(nn.Module().double(), "c", len(values))
+    connectivity._owner.c = torch.as_tensor(values).double()
+    connectivity.refresh()
+    return connectivity
+
+
+def norm(values, weighted=True):
+    """A random layer norm, and the same one connected; it has stored its original width."""
+    plain = nn.LayerNorm(len(values)).double()
+    plain.weight.data, plain.bias.data = randomly(1, len(values)), randomly(2, len(values))
+    ours = ConnectedLayerNorm(plain, connected(values))
+    ours.weighted = weighted
+    return plain, ours
+
+
+def test_connectivity():
+    c, x = connected([1.0, 1, 1]), randomly(1, 2, 3)
+    assert c.idle and c.active is None and c.scale(x, 1) is x
+    c.vector.requires_grad_()
+    assert c.active is c.vector and torch.equal(c.scale(x, -1), x)
+    c.scale(x, -1).sum().backward()
+    assert torch.allclose(c.vector.grad, x.sum(0))
+    c.vector.requires_grad_(False)[1] = 0.5
+    assert c.scale(x, -1) is x  # not looked at yet
+    c.refresh()
+    assert torch.equal(c.scale(x, -1), x * torch.tensor([1, 0.5, 1]).double())
+    assert c.scale(x.half(), -1).dtype == torch.float16
+    assert torch.equal(connected([2.0, 3]).scale(x, 0), x * torch.tensor([[2.0], [3]]).double())
+
+
+def test_a_copy_reads_its_own_vector():
+    owner = nn.Module()
+    owner.layer = ScaledFeatures(Connectivity(owner, "c", 3))
+    twin = copy.deepcopy(owner)
+    twin.c[0] = 0
+    twin.layer._connectivity.refresh()
+    assert owner.layer(torch.ones(3)).tolist() == [1, 1, 1]
+    assert twin.layer(torch.ones(3)).tolist() == [0, 1, 1]
+    assert twin.half().layer._connectivity.vector.dtype == torch.float16
+    assert list(owner.state_dict()) == ["c"]
+
+
+def test_scaled_linear_layers():
+    linear, x, values = nn.Linear(3, 4).double(), randomly(1, 2, 3), randomly(2, 4)
+    assert torch.allclose(OutputScaledLinear(linear, connected(values))(x), linear(x) * values, atol=1e-14)
+    assert torch.allclose(InputScaledLinear(linear, connected(values[:3]))(x), linear(x * values[:3]), atol=1e-14)
+    assert torch.equal(InputScaledLinear(linear, connected([1, 1, 1]))(x), linear(x))
+    bare = nn.Linear(3, 4, bias=False).double()
+    assert torch.allclose(OutputScaledLinear(bare, connected(values))(x), bare(x) * values, atol=1e-14)
+    assert InputScaledLinear(linear, connected([1, 1, 1])).weight is linear.weight
+
+
+def test_weighted_norm_sees_only_what_is_kept():
+    plain, ours = norm(C)
+    x = randomly(3, 5, 2, 6)
+    expected = F.layer_norm(x[..., ALIVE], (4,), plain.weight[ALIVE], plain.bias[ALIVE], plain.eps)
+    out = ours(x)
+    assert (out[..., ALIVE] - expected).abs().max() < 1e-12 and not out[..., ~ALIVE].any()
+    x[..., ~ALIVE] += 100
+    assert torch.equal(ours(x), out)
+    assert (norm(C, weighted=False)[1](x)[..., ALIVE] - expected).abs().max() > 0.01
+
+
+def test_plain_norm_sees_zeros():
+    plain, ours = norm(C, weighted=False)
+    x = randomly(3, 5, 2, 6)
+    expected = plain(x * C) * C
+    assert (ours(x) - expected).abs().max() < 1e-12
+    x[..., ~ALIVE] += 100
+    assert torch.equal(ours(x), ours(x * C))
+
+
+@pytest.mark.parametrize("weighted", [True, False])
+def test_a_cut_norm_is_the_masked_one(weighted):
+    x, (_, masked), (_, cut) = randomly(3, 5, 2, 6), norm(C, weighted), norm(C, weighted)
+    cut.weight.data, cut.bias.data = cut.weight.data[ALIVE], cut.bias.data[ALIVE]
+    cut._connectivity._owner.c = cut._connectivity.vector[ALIVE]
+    cut._connectivity.refresh()
+    assert cut._connectivity.idle
+    assert (cut(x[..., ALIVE]) - masked(x)[..., ALIVE]).abs().max() < 1e-12
+    cut.weighted = not weighted  # the modes have become different functions
+    assert (cut(x[..., ALIVE]) - masked(x)[..., ALIVE]).abs().max() > 0.01
+
+
+@pytest.mark.parametrize("weighted", [True, False])
+def test_norm_of_intermediate_values(weighted):
+    """Against the formula of the spec in plain loops, and its derivatives against differences."""
+    values = torch.tensor([1.0, 0.3, 1, 0.7, 0.05, 1]).double()
+    plain, ours = norm(values, weighted)
+    x = randomly(3, 2, 6)
+    for row, out in zip(x, ours(x), strict=True):
+        weights = values / values.sum() if weighted else torch.ones(6).double() / 6
+        row = row if weighted else row * values
+        mean = sum(w * v for w, v in zip(weights, row, strict=True))
+        variance = sum(w * (v - mean) ** 2 for w, v in zip(weights, row, strict=True))
+        expected = values * (plain.weight * (row - mean) / (variance + plain.eps).sqrt() + plain.bias)
+        assert (out - expected).abs().max() < 1e-12
+
+    def run(x, c):
+        ours._connectivity._owner.c = c
+        return ours(x)
+
+    assert torch.autograd.gradcheck(run, (x.requires_grad_(), values.clone().requires_grad_()))
+    assert torch.autograd.gradcheck(run, (x, torch.ones(6).double().requires_grad_()))
+
+
+@pytest.mark.parametrize("weighted", [True, False])
+def test_norm_at_one_is_torchs(weighted):
+    plain, ours = norm(torch.ones(6), weighted)
+    x = randomly(3, 5, 6)
+    assert torch.equal(ours(x), plain(x))
+    ours._connectivity.vector.requires_grad_()
+    assert (ours(x) - plain(x)).abs().max() < 1e-14
+    assert ours(x[:1].expand(2, 6) * 0 + 3).isfinite().all()  # no variance: a finite gradient too
+    ours(x * 0 + 3).sum().backward()
+    assert ours._connectivity.vector.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("weighted", [True, False])
+def test_norm_in_low_precision(weighted):
+    _, ours = norm(C, weighted)
+    x = 1000 * randomly(3, 5, 6)  # whose squares float16 cannot hold
+    expected = ours(x)
+    for dtype in (torch.float16, torch.bfloat16, torch.float32):
+        low = copy.deepcopy(ours).to(dtype)(x.to(dtype))
+        assert low.dtype == dtype
+        torch.testing.assert_close(low.double(), expected, rtol=0.02, atol=0.05)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert (ours.float()(x.float()) - expected).abs().max() < 1e-5
+    _, none = norm(torch.zeros(6), weighted)
+    assert not none(x).any()
+
+
+def attentions(memory=8, heads=2, **kind):
+    """fairseq's attention and ours with the same weights."""
+    torch.manual_seed(1)
+    theirs = MultiheadAttention(8, heads, kdim=memory, vdim=memory, **kind).double().eval()
+    for parameter in theirs.parameters():
+        parameter.data = torch.randn_like(parameter)
+    ours = ConnectedAttention(copy.deepcopy(theirs), connected(torch.ones(8)), connected(torch.ones(8)))
+    return theirs, ours.eval()
+
+
+PADDING = torch.tensor([[True, False, False, False], [False, False, False, True], [False] * 4])
+
+
+@pytest.mark.parametrize("mask", [None, torch.full((4, 4), float("-inf")).triu(1).double()])
+@pytest.mark.parametrize("padding", [None, PADDING[[2, 1, 1]]])
+@pytest.mark.parametrize("need", [{"need_weights": False}, {"need_weights": True}])
+def test_self_attention(mask, padding, need):
+    theirs, ours = attentions(self_attention=True)
+    x = randomly(4, 4, 3, 8)
+    expected = theirs(x, x, x, key_padding_mask=padding, attn_mask=mask, **need)
+    out = ours(x, x, x, key_padding_mask=padding, attn_mask=mask, **need)
+    assert (out[0] - expected[0]).abs().max() < 1e-12
+    if need["need_weights"]:
+        assert (out[1] - expected[1]).abs().max() < 1e-12
+    else:
+        assert out[1] is None and expected[1] is None
+
+
+@pytest.mark.parametrize("need", [{"need_weights": True}, {"need_weights": False, "need_head_weights": True}])
+@pytest.mark.parametrize("padding", [None, PADDING])
+def test_attention_to_a_source_of_another_width(padding, need):
+    theirs, ours = attentions(memory=6, encoder_decoder_attention=True)
+    x, source = randomly(4, 2, 3, 8), randomly(5, 4, 3, 6)
+    expected = theirs(x, source, source, key_padding_mask=padding, static_kv=True, **need)
+    out = ours(x, source, source, key_padding_mask=padding, static_kv=True, **need)
+    for a, b, tolerance in zip(out, expected, (1e-12, 1e-7), strict=True):  # fairseq's probabilities are float32
+        assert a.shape == b.shape and (a - b).abs().max() < tolerance
+    if padding is not None:
+        assert not out[1].movedim(-3, 0)[0, ..., 0].any()  # the first word of the first source is padding
+
+
+def test_incremental_self_attention():
+    """Step by step, with hypotheses rearranged and padding that comes and goes."""
+    both, caches = attentions(self_attention=True), ({}, {})
+    for step, padded in enumerate((True, False, True)):
+        x, outs = randomly(6 + step, 1, 3, 8), []
+        padding = torch.tensor([[False], [step > 0], [False]]) if padded else None
+        for attention, cache in zip(both, caches, strict=True):
+            outs.append(attention(x, x, x, key_padding_mask=padding, incremental_state=cache)[0])
+            attention.reorder_incremental_state(cache, torch.tensor([2, 0, 0]))
+        assert (outs[0] - outs[1]).abs().max() < 1e-5  # fairseq's softmax is float32 here
+    assert both[1]._get_input_buffer(caches[1])["prev_key"].shape == (3, 2, 3, 4)
+
+
+def test_incremental_attention_to_a_source():
+    """Keys and values stay those of the first step, of the sentences that are left."""
+    both, caches, source = attentions(encoder_decoder_attention=True), ({}, {}), randomly(5, 4, 3, 8)
+    given = source, source, PADDING
+    for order in ([2, 0], [0, 1], [1]):
+        x, outs = randomly(6, 1, given[0].shape[1], 8), []
+        for attention, cache in zip(both, caches, strict=True):
+            outs.append(attention(x, *given, incremental_state=cache, static_kv=True)[0])
+            attention.reorder_incremental_state(cache, torch.tensor(order))
+        assert (outs[0] - outs[1]).abs().max() < 1e-12
+        given = 2 * (torch.full((4, len(order), 8), torch.nan),) + (None,)  # not read again
+    assert both[1]._get_input_buffer(caches[1])["prev_key"].shape == (1, 2, 4, 4)
+
+
+def test_connectivity_and_widths_of_each_kind():
+    """Fewer query/key dimensions than value dimensions, and down to none."""
+    for qk, vo in ((2, 6), (6, 2), (0, 4), (4, 0), (0, 0)):
+        _, ours = attentions(self_attention=True)
+        keep = [torch.arange(8) % 4 < width // 2 for width in (qk, vo)]  # of each of 2 heads
+        c = [connected(kept.double()) for kept in keep]
+        masked = ConnectedAttention(ours, *c)
+        cut = copy.deepcopy(ours)
+        for layer, kept in ((cut.q_proj, keep[0]), (cut.k_proj, keep[0]), (cut.v_proj, keep[1])):
+            layer.weight.data, layer.bias.data = layer.weight.data[kept], layer.bias.data[kept]
+        cut.out_proj.weight.data = cut.out_proj.weight.data[:, keep[1]]
+        x = randomly(4, 4, 3, 8)
+        causal = torch.full((4, 4), float("-inf")).triu(1).double()
+        a, b = (m(x, x, x, PADDING[[2, 1, 1]], attn_mask=causal)[0] for m in (masked, cut))
+        assert (a - b).abs().max() < 1e-12
+        assert (a - ours(x, x, x, PADDING[[2, 1, 1]], attn_mask=causal)[0]).abs().max() > 0.01
+        b.sum().backward()
+        assert all(p.grad.isfinite().all() for p in cut.parameters())
+        assert cut.scaling == 4**-0.5 and cut.num_heads == 2
+        cache = {}
+        steps = [cut(x[i : i + 1], x[i : i + 1], None, incremental_state=cache)[0] for i in range(4)]
+        assert (torch.cat(steps) - cut(x, x, x, attn_mask=causal)[0]).abs().max() < 1e-12
+
+
+def test_selected_positions():
+    side = nn.Module()
+    side.register_buffer("pos_emb_mask", torch.arange(8))
+    whole = SinusoidalPositionalEmbedding(8, padding_idx=1, init_size=5)
+    ours = SelectedPositions(whole, side)
+    tokens = torch.tensor([[1, 1, 5, 6, 7, 8, 9, 10], [4, 5, 6, 7, 8, 9, 10, 1]])  # longer than the table
+    assert torch.equal(ours(tokens), whole(tokens))
+    side.pos_emb_mask = torch.tensor([0, 3, 7])
+    assert torch.equal(ours(tokens), whole(tokens)[..., [0, 3, 7]])
+    assert not ours(tokens)[0, :2].any() and ours(tokens)[1, 0].any()
+    assert torch.equal(ours(tokens, incremental_state={}), whole(tokens, incremental_state={})[..., [0, 3, 7]])
+    assert not list(ours.children()) and not ours.state_dict() and ours.max_positions == whole.max_positions
