@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000 # keep freed buffers: 1.2x faster on CPU
 export OMP_WAIT_POLICY=PASSIVE # idle threads sleep: little is lost on a busy machine
 
-steps=9 number=0
+steps=10 number=0
 text=data-bin/demo-text data=data-bin/demo
 runs=checkpoints/demo
 dense=$runs/dense pruned=$runs/pruned srp=$runs/srp
@@ -66,7 +66,7 @@ translate() { # translate NAME CHECKPOINT
 translate dense $dense/checkpoint_best.pt
 translate masked $pruned/checkpoint_best.pt
 translate cut $srp/finetuned/checkpoint_best.pt
-echo "[9/$steps] Compare"
+echo "[10/$steps] Compare"
 row() { # row NAME FOLDER
     echo "$1=$2/checkpoint_best.test.log:$2/checkpoint_best.pt"
 }

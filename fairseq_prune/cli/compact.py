@@ -3,7 +3,8 @@
 Units leave whose connectivity is 0 (SRP architectures), and feed-forward neurons, value and query/key
 dimensions whose weights are zeros; constants that they hand on go to the next bias. Attention
 dimensions leave in equal numbers from every head, and make a stock encoder-decoder Transformer one of
-the architecture srp_transformer. Masks and zeros that are not whole units stay as they are.
+the architecture srp_transformer. One unit stays where all are dead; masks and zeros that are not whole
+units stay as they are.
 
 OUT holds no optimizer state: use it with fairseq-generate, or train on with --finetune-from-model and
 the options of the architecture; both need --user-dir and a pruning task, e.g. --task prune_translation.

@@ -43,10 +43,7 @@ def compact(checkpoint):
     activation = get_activation_fn(config.model.get("activation_fn") or "relu")
     state, removed = remove_dead_units(state, table, config.heads, activation)
     if not removed:
-        raise ValueError(
-            "nothing to cut: no unit has connectivity 0 or only zero weights; "
-            "prune whole units first, e.g. --prune-units row --prune-scope layer"
-        )
+        raise ValueError(_why_nothing(table, config.arch))
     if not srp and (removed["qk"] or removed["vo"]):
         _connect(state, transformer_table(state, shared))
         config.become_srp()
@@ -56,6 +53,15 @@ def compact(checkpoint):
     extra = {key: value for key, value in checkpoint.get("extra_state", {}).items() if key in _KEPT}
     new = {"model": state, "extra_state": extra, "last_optimizer_state": None}
     return {**checkpoint, **config.stored, **new}, dict(removed)
+
+
+def _why_nothing(table, arch):
+    if not table:
+        return f"nothing to cut: architecture {arch} has no Transformer layers, and no others can be cut"
+    return (
+        "nothing to cut: no connectivity is 0, no neuron is without input or reader, nor is, in every head, an "
+        "attention dimension; prune whole units first, e.g. --prune-units row --prune-scope layer"
+    )
 
 
 def remove_dead_units(state, table, heads, activation):

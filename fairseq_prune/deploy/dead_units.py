@@ -108,15 +108,17 @@ def _has(state, *layers):
 
 
 def evenly(units, heads):
-    """Keep of the units that can leave the same number in every head, the first ones.
+    """Choose among the units that can leave the same number in every head, the first ones.
+
+    One always stays, dead or not: pruning further knows no empty tensors.
 
     Args:
         units: bool tensor [heads * d], head-major.
         heads: of the attention block (count).
 
     Returns:
-        bool tensor like ``units``.
+        bool tensor like ``units``, True = leaves.
     """
     rows = units.view(heads, -1)
-    count = rows.sum(1).min()
+    count = rows.sum(1).min().clamp(max=rows.shape[1] - 1)
     return (rows & (rows.cumsum(1) <= count)).view(-1)

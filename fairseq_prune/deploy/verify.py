@@ -34,10 +34,10 @@ def require_same(original, cut, batches, data=None):
     task, split = _task(cut, data)
     models = [_load(path, task) for path in (original, cut)]
     samples = _samples(task, split, models[0], batches)
-    difference = max((largest_difference(*models, sample) for sample in samples), default=None)
-    if difference is None:
-        raise ValueError(f"--data {data or ''}: no sentences in its split {split!r} to compare outputs on")
-    if not difference <= LIMIT:
+    if not samples:
+        raise ValueError(f"the data have no sentences in split {split!r} to compare on; give e.g. --data data-bin/demo")
+    difference = float(torch.tensor([largest_difference(*models, sample) for sample in samples]).max())
+    if not difference <= LIMIT:  # so for NaN, too
         raise ValueError(
             f"the outputs of the cut model differ by {difference:.2e} of the largest one, more than {LIMIT:.0e}; "
             "nothing is written"

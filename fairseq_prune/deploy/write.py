@@ -23,5 +23,6 @@ def write_checked(checkpoint, path, check):
         result = check(temporary)
         os.replace(temporary, path)
     finally:
-        pass
+        if os.path.exists(temporary):
+            os.remove(temporary)
     return result

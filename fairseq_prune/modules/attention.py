@@ -25,6 +25,7 @@ class ConnectedAttention(nn.Module):
     def __init__(self, attention, qk, vo):
         super().__init__()
         self.num_heads, self.head_dim, self.scaling = attention.num_heads, attention.head_dim, attention.scaling
+        self.encoder_decoder_attention = attention.encoder_decoder_attention
         self.dropout_module = attention.dropout_module
         self.k_proj, self.v_proj = attention.k_proj, attention.v_proj
         self.q_proj = OutputScaledLinear(attention.q_proj, qk)
@@ -96,8 +97,14 @@ class ConnectedAttention(nn.Module):
     upgrade_state_dict_named = MultiheadAttention.upgrade_state_dict_named  # old checkpoints: q, k, v in one
 
     def reorder_incremental_state(self, incremental_state, new_order):
-        """Rearrange the cache when beam search rearranges hypotheses (``new_order``: int64 [batch])."""
+        """Rearrange the cache when beam search rearranges hypotheses (``new_order``: int64 [batch]).
+
+        Hypotheses change places within their sentence, where all read the same source: what attention to
+        the encoder keeps is only touched when sentences leave the batch. (As in fairseq's attention.)
+        """
         cache = self._get_input_buffer(incremental_state)
+        if self.encoder_decoder_attention and cache and len(cache["prev_key"]) == len(new_order):
+            return incremental_state
         cache = {name: None if t is None else t.index_select(0, new_order) for name, t in cache.items()}
         if cache:
             self._set_input_buffer(incremental_state, cache)

@@ -12,6 +12,7 @@ from small_models import DECODER, ENCODER, build_model
 
 from fairseq_prune.cli.main import main
 from fairseq_prune.compat import load_checkpoint
+from fairseq_prune.deploy.compact import compact as cut_checkpoint
 from fairseq_prune.engine.resize import follow_widths, load_before_wrapping
 
 LM = """--arch transformer_lm --decoder-layers 1 --decoder-embed-dim 16 --decoder-ffn-embed-dim 32
@@ -191,17 +192,28 @@ def test_attention_dimensions_turn_a_stock_model_into_srp(stock, rows, share, ca
 
     before, out = edited(run, tmp_path / "dead.pt", kill), tmp_path / "compact.pt"
     report = compact(capsys, before, out)
-    neurons = 32 + 9 if share == SHARED else 32
-    assert report["removed"] == {"residual": 0, "qk": 4 + 4 + 16, "vo": 2 + 2 + 16, "ffn": neurons}
+    neurons = 31 + 9 if share == SHARED else 31
+    assert report["removed"] == {"residual": 0, "qk": 4 + 4 + 14, "vo": 2 + 2 + 14, "ffn": neurons}
     assert report["arch"] == "srp_transformer"
     cut = load_checkpoint(out)
-    assert shapes(cut)["decoder.layers.0.self_attn.q_proj.weight"] == (0, 16)
+    assert shapes(cut)["decoder.layers.0.self_attn.q_proj.weight"] == (2, 16)
     assert cut["cfg"]["model"].arch == cut["cfg"]["model"]._name == "srp_transformer"
     assert hypotheses(capsys, run.data, out, "translation") == hypotheses(capsys, run.data, before, "translation")
     tuned = new_run("after", arch=f"--arch srp_transformer {share} {TINY}").train(
         "--finetune-from-model", out, "--max-update", "2"
     )
     assert shapes(tuned) == shapes(cut)
+
+
+def test_the_given_checkpoint_is_left_as_it_is(rows):
+    checkpoint, copy = rows.checkpoint(), rows.checkpoint()
+    checkpoint["cfg"]["task"]["_name"] = copy["cfg"]["task"]["_name"] = "translation"
+    for state in (checkpoint["model"], copy["model"]):
+        state["encoder.layers.0.self_attn.k_proj.weight"].zero_()
+    cut, _ = cut_checkpoint(checkpoint)
+    assert (cut["cfg"]["model"].arch, cut["cfg"]["task"]["_name"]) == ("srp_transformer", "translation")
+    assert checkpoint["cfg"] == copy["cfg"] and same_tensors(checkpoint["model"], copy["model"])
+    assert checkpoint["last_optimizer_state"] and same_tensors(masks_of(checkpoint), masks_of(copy))
 
 
 def test_without_dead_attention_a_stock_model_stays_stock(stock, capsys, tmp_path):
@@ -247,7 +259,8 @@ def test_connectivity(trained, capsys, tmp_path, new_run, share):
     assert shapes(new_run("after", arch=arch).train("--finetune-from-model", out)) == shapes(cut)
 
 
-def test_a_wrong_cut_is_refused_and_leaves_no_file(rows, tmp_path, monkeypatch):
+@pytest.mark.parametrize("error", [1e-3, float("nan")])
+def test_a_wrong_cut_is_refused_and_leaves_no_file(rows, tmp_path, monkeypatch, error):
     """The negative control of the comparison: one weight of the cut model is a little off."""
     import fairseq_prune.deploy.compact as module
 
@@ -255,11 +268,11 @@ def test_a_wrong_cut_is_refused_and_leaves_no_file(rows, tmp_path, monkeypatch):
 
     def wrong(checkpoint):
         cut, removed = right(checkpoint)
-        cut["model"]["encoder.layers.0.fc2.weight"][0, 0] += 1e-3
+        cut["model"]["encoder.layers.0.fc2.weight"][0, 0] += error
         return cut, removed
 
     monkeypatch.setattr(module, "compact", wrong)
-    with pytest.raises(SystemExit, match=r"differ by \d\.\d+e-\d+ of the largest one, more than 1e-06; nothing"):
+    with pytest.raises(SystemExit, match=r"differ by (\d\.\d+e-\d+|nan) of the largest one, more than 1e-06; nothing"):
         main(["compact", str(rows.folder / "checkpoint_last.pt"), str(tmp_path / "compact.pt")])
     assert not list(tmp_path.iterdir())
 
@@ -336,12 +349,13 @@ def test_wider_weights_and_weights_that_disagree_are_torchs_error(small):
 def test_several_ranks_load_before_they_are_wrapped(small, tmp_path, which):
     """DDP notes shapes when it wraps, so they have to be there before the trainer loads."""
     files = {"last": "checkpoint_last.pt", "restore": "restore.pt"}
-    path = tmp_path / files.get(which, "finetune.pt")
+    path, other = tmp_path / files.get(which, "finetune.pt"), tmp_path / "finetune.pt"
+    torch.save({"model": narrow_state(small, 7)}, other)
     torch.save({"model": narrow_state(small, 5)}, path)
     checkpoint = SimpleNamespace(
         save_dir=str(tmp_path),
         restore_file=str(path) if which == "restore" else "checkpoint_last.pt",
-        finetune_from_model=None if which == "nothing" else str(path),
+        finetune_from_model=None if which == "nothing" else str(other),
         continue_once=None,
         checkpoint_suffix="",
     )

@@ -62,7 +62,7 @@ def two(parallel, tmp_path_factory):
 
 
 def test_ranks_agree_with_each_other_and_with_one_process(two, parallel, tmp_path, caplog):
-    """On the same batches, dealt out to the ranks, the same units are selected in both rounds; the rest trains alike."""
+    """On the same batches, dealt out to the ranks, both rounds select the same units; the rest trains alike."""
     folder, (first, second) = two
     words = [*STEPS, *SRP, "--update-freq", "2", *QUIET]
     alone = srp_run(tmp_path / "uncut", parallel).train(*words, "--store-ema")

@@ -1,12 +1,13 @@
 """Dead units against brute force: a unit is dead exactly if the block computes the same without it."""
 
+from argparse import Namespace
 from collections import OrderedDict
 
 import pytest
 import torch
 from torch.nn import functional as F
 
-from fairseq_prune.deploy.compact import remove_dead_units
+from fairseq_prune.deploy.compact import compact, remove_dead_units
 from fairseq_prune.deploy.config import UNSUPPORTED
 from fairseq_prune.deploy.dead_units import evenly, find_dead
 from fairseq_prune.models import srp_support
@@ -137,7 +138,8 @@ def test_heads_lose_the_same_number(state):
     [
         ([1, 0, 1, 0, 0, 0], 2, [0, 0, 0, 0, 0, 0]),
         ([1, 0, 1, 0, 1, 0], 2, [1, 0, 0, 0, 1, 0]),
-        ([1, 1, 1, 1], 4, [1, 1, 1, 1]),
+        ([1, 1, 1, 1], 2, [1, 0, 1, 0]),
+        ([1, 1, 1, 1], 4, [0, 0, 0, 0]),
         ([1, 0, 1], 1, [1, 0, 1]),
     ],
 )
@@ -145,15 +147,15 @@ def test_evenly(units, heads, leave):
     assert evenly(torch.tensor(units).bool(), heads).int().tolist() == leave
 
 
-def test_everything_may_leave(state):
+def test_one_unit_stays_where_all_are_dead(state):
     state[f"{LAYER}.fc1.weight"].zero_()
     state[f"{BLOCK}.v_proj.weight"].zero_()
     before = output(state)
     cut, removed = remove(state)
-    assert dict(removed) == {"vo": WIDTH, "ffn": NEURONS}
-    assert cut[f"{LAYER}.fc2.weight"].shape == (WIDTH, 0)
-    assert not remove(cut)[1]  # and there is nothing left to remove
-    torch.testing.assert_close(cut[f"{LAYER}.fc2.bias"].expand(20, -1), before, rtol=1e-12, atol=1e-12)
+    assert dict(removed) == {"vo": WIDTH - HEADS, "ffn": NEURONS - 1}
+    assert cut[f"{LAYER}.fc2.weight"].shape == (WIDTH, 1)
+    assert not remove(cut)[1]  # a second time there is nothing left to remove
+    torch.testing.assert_close(output(cut), before, rtol=1e-12, atol=1e-12)
 
 
 def test_a_narrower_stream_leaves_more_units_dead(state):
@@ -221,6 +223,15 @@ def test_neurons_before_a_norm_stay(state):
     zero(f"{LAYER}.fc2.weight")(state)
     state[f"{LAYER}.ffn_layernorm.weight"] = torch.ones(NEURONS)
     assert not remove(state)[1]
+
+
+def test_other_architectures_have_nothing_to_cut():
+    state = OrderedDict({"decoder.layers.0.weight_ih": torch.zeros(4, 4)})
+    config = {"model": Namespace(arch="lstm", _name="lstm"), "task": {"_name": "translation"}}
+    with pytest.raises(ValueError, match="nothing to cut: architecture lstm has no Transformer layers"):
+        compact({"model": state, "cfg": config})
+    with pytest.raises(ValueError, match="no config"):
+        compact({"model": state})
 
 
 def test_the_unsupported_options_are_those_that_the_architecture_refuses():

@@ -202,6 +202,16 @@ def test_attention_to_a_source_of_another_width(padding, need):
         assert not out[1].movedim(-3, 0)[0, ..., 0].any()  # the first word of the first source is padding
 
 
+def test_attention_dropout():
+    """In training, on the probabilities, and the same as fairseq's from the same seed."""
+    theirs, ours = attentions(encoder_decoder_attention=True, dropout=0.5)
+    x, source, outs = randomly(4, 2, 3, 8), randomly(5, 4, 3, 8), []
+    for attention, training in ((theirs, True), (ours, True), (ours, False)):
+        torch.manual_seed(1)
+        outs.append(attention.train(training)(x, source, source, static_kv=True)[0])
+    assert (outs[0] - outs[1]).abs().max() < 1e-12 and (outs[1] - outs[2]).abs().max() > 0.1
+
+
 def test_incremental_self_attention():
     """Step by step, with hypotheses rearranged and padding that comes and goes."""
     both, caches = attentions(self_attention=True), ({}, {})

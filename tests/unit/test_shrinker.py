@@ -1,0 +1,159 @@
+"""The shrinker beside every kind of fairseq optimizer, by given gradients and scores."""
+
+import pytest
+import torch
+from fairseq import optim
+from srp_diary import owned
+from srp_models import srp
+from test_masters import KINDS, WITH_MASTERS, config
+
+from fairseq_prune.engine.masked_model import MaskedModel
+from fairseq_prune.engine.masters import homes, values_of
+from fairseq_prune.engine.srp.plan import SrpPlan
+from fairseq_prune.engine.srp.shrinker import Position, Shrinker
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*GradScaler.*")
+PLAN = SrpPlan(rate=0.4, shrinks=True, updates=5)
+
+
+class Training:
+    """A model, the optimizer of a kind, and a shrinker, in the order of fairseq's trainer."""
+
+    def __init__(self, kind="adam", plan=PLAN, **options):
+        settings, switches, wrapper, _ = KINDS[kind]
+        self.model, cfg = srp(share_decoder_input_output_embed=True), config(settings, switches)
+        self.shrinker = Shrinker(self.model, plan, MaskedModel(self.model), **options)
+        if cfg.common.fp16:
+            self.model.half()
+        build = wrapper.build_optimizer if wrapper else lambda cfg, p: optim.build_optimizer(cfg.optimizer, p)
+        self.optimizer = build(cfg, list(self.model.parameters()))
+        self.generator = torch.Generator().manual_seed(1)
+        self.updates = 0
+
+    def random(self, like):
+        return torch.randn(like.shape, generator=self.generator).to(like)
+
+    def scores(self):
+        return {name: self.random(c.vector.float()) for name, c in self.model.connectivity.items()}
+
+    def values(self):
+        masters = homes(self.optimizer)
+        return {n: [v.clone() for v in values_of(p, masters)] for n, p in self.model.named_parameters()}
+
+    def begin(self):
+        at = Position(0, self.updates, False)
+        self.shrinker.before_update(self.optimizer, at, None, self.scores)
+        return {name: c.vector.clone() for name, c in self.model.connectivity.items()}
+
+    def finish(self, clip=0.0):
+        """Returns the norm of the gradients."""
+        self.optimizer.zero_grad()
+        self.optimizer.backward(sum((p * self.random(p)).sum().float() for p in self.model.parameters()))
+        self.shrinker.after_backward()
+        norm = self.optimizer.clip_grad_norm(clip)
+        self.optimizer.step()
+        self.shrinker.after_step(self.optimizer, Position(0, self.updates, False))
+        self.updates += 1
+        return norm
+
+
+@pytest.fixture
+def training(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: None)  # flat masters sit on the CPU here
+    return Training
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_selected_units_are_held_wherever_they_are_kept(training, kind):
+    """In the model and in its fp32 masters, before the last update; only without masters does it end in a cut."""
+    run = training(kind)
+    before, table, sizes = run.values(), run.model.table, run.model.original_shapes
+    for update in range(1, 5):
+        connectivity = run.begin()
+        leaving = {name: c != 1 for name, c in connectivity.items()}
+        value = torch.tensor(1 - update / 5).to(next(run.model.parameters()))
+        assert all((c[leaving[name]] == value).all() for name, c in connectivity.items())
+        last = run.values()
+        run.finish()
+        for name, tensors in run.values().items():
+            held = owned(table, name, sizes[name], leaving)
+            assert len(tensors) == (2 if kind in WITH_MASTERS else 1) and held.any() and not held.all()
+            for now, then, first in zip(tensors, last[name], before[name], strict=True):
+                assert torch.equal(now[held], first[held]), name
+                assert (now != then)[~held].float().mean() > 0.5, name
+    assert all((c[leaving[name]] == 0).all() for name, c in run.begin().items())
+    run.finish()
+    lengths = {name: len(c.vector) for name, c in run.model.connectivity.items()}
+    if kind in WITH_MASTERS:
+        assert lengths == {name: len(c) for name, c in leaving.items()}
+        assert all(torch.equal(c.vector == 0, leaving[name]) for name, c in run.model.connectivity.items())
+    else:
+        assert lengths == {name: int((~c).sum()) for name, c in leaving.items()}
+    assert not run.shrinker.pending
+    run.begin()
+    run.finish()
+
+
+def test_gradients_of_held_units_do_not_count(training):
+    """In the norm that --clip-norm compares."""
+    run, free = training(), training(plan=SrpPlan())
+    leaving = {name: c != 1 for name, c in run.begin().items()}
+    assert free.begin() and not free.shrinker.pending
+    shapes = {name: p.shape for name, p in run.model.named_parameters()}
+    held = sum(int(owned(run.model.table, name, shape, leaving).sum()) for name, shape in shapes.items())
+    share = held / sum(shape.numel() for shape in shapes.values())
+    for training_run in (run, free):
+        training_run.generator.manual_seed(2)
+    assert 0.3 < share < 0.9 and (run.finish() / free.finish()) ** 2 == pytest.approx(1 - share, abs=0.02)
+
+
+@pytest.mark.parametrize("options", [{"averaged": True}, {}])
+def test_uncut_units_do_not_come_back(training, options):
+    """Rounds without a cut select among the living, and leave the widths of rounds with one."""
+    run = training(plan=SrpPlan(rate=0.4, shrinks=True, updates=2, rounds=3), **options)
+    alive = []
+    for _ in range(7):
+        run.begin()
+        run.finish()
+        alive.append({name: int((c.vector != 0).sum()) for name, c in run.model.connectivity.items()})
+    widths = [now["encoder.embedding_c"] for now in alive]
+    assert widths[0] == 16 and widths == sorted(widths, reverse=True) and len(set(widths)) == 4
+    uncut = {len(c.vector) for name, c in run.model.connectivity.items() if name == "encoder.embedding_c"} == {16}
+    assert uncut == bool(options)
+    assert widths[-1] == expected_width()
+
+
+def expected_width():
+    once = Training()
+    for _ in range(5):
+        once.begin()
+        once.finish()
+    return len(once.model.connectivity["encoder.embedding_c"].vector)
+
+
+def test_state_is_plain_and_complete(training):
+    """A shrinker that takes it up selects nothing anew and ends alike."""
+    run, other = training(), training()
+    for _ in range(2):
+        run.begin()
+        run.finish()
+    state = run.shrinker.state()
+    other.shrinker.load_state(state)
+    other.updates = 2
+    other.scores = None  # not asked for
+    for name, c in run.begin().items():
+        assert torch.equal(other.begin()[name], c)
+    assert run.shrinker.state()["window"]["selected"].keys() == state["window"]["selected"].keys()
+
+
+def test_nothing_to_cut(training):
+    """Where weights are narrower already."""
+    run = training(plan=SrpPlan(rate=0.4, shrinks=True, updates=2))
+    for c in run.model.connectivity.values():
+        c.vector[8:] = 0 if len(c.vector) == 16 else c.vector[8:]
+    run.model.refresh()
+    before = {name: c.vector.clone() for name, c in run.model.connectivity.items() if name.endswith("embedding_c")}
+    run.begin()
+    selected = run.shrinker.state()["window"]["selected"]
+    assert before and selected and not before.keys() & selected.keys()
+    run.finish()
