@@ -68,8 +68,8 @@ def main():
     """Print the speeds of each architecture and their ratio."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="runs of each model")
-    parser.add_argument("--sentences", type=int, default=64)
-    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--sentences", type=int, default=128)
+    parser.add_argument("--batch-size", type=int, default=64)
     args = parser.parse_args()
     print(f"| fairseq-generate, CPU, beam 5, batch {args.batch_size}, {LENGTH} tokens ", end="")
     print("| base sentences/s | cut to 20 % | ratio |\n|---|---|---|---|")

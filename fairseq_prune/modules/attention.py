@@ -84,7 +84,7 @@ class ConnectedAttention(nn.Module):
         if static and cache:
             return cache["prev_key"], cache["prev_value"], cache["prev_key_padding_mask"]
         keys, values = self._split_heads(self.k_proj(key)), self._split_heads(self.v_proj(key))
-        padding = None if padding is None else padding.bool()
+        padding = padding.bool() if padding is not None and padding.any() else None
         if cache:
             padding = _join_padding(cache["prev_key_padding_mask"], padding, cache["prev_key"], keys)
             keys = torch.cat([cache["prev_key"], keys], 2)
