@@ -34,8 +34,8 @@ demo: $(STAMP) ## Train, prune and translate on a small generated corpus (under 
 demo-clean: ## Remove what the demo made
 	rm -rf data-bin/demo* checkpoints/demo*
 
-test: $(STAMP) ## Run the tests
-	.venv/bin/python -m pytest
+test: $(STAMP) ## Run the tests on all cores
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto
 
 lint: $(STAMP) ## Check the style
 	.venv/bin/ruff check .

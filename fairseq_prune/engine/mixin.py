@@ -61,9 +61,17 @@ class PruneMixin:
         with one_line_data_errors(self.options.data):
             super().load_dataset(split, *args, **kwargs)
 
-    def get_batch_iterator(self, dataset, *args, **kwargs):
+    def get_batch_iterator(self, dataset, *args, epoch=1, update_epoch_batch_itr=False, **kwargs):
+        """As fairseq's, which composes batches in the first epoch that a process sees, and keeps them.
+
+        A resumed process would compose others, from another seed; here all have those of epoch 1. (Which
+        epoch it is in fairseq then restores from the checkpoint.)
+        """
+        trains = dataset is self.datasets.get(self.options.prune_train_subset)
+        recomposes = not trains or update_epoch_batch_itr or self.has_sharded_data("train")
+        kwargs.update(epoch=epoch if recomposes else 1, update_epoch_batch_itr=update_epoch_batch_itr)
         batches = super().get_batch_iterator(dataset, *args, **kwargs)
-        if self.plan.prunes and dataset is self.datasets.get(self.options.prune_train_subset):
+        if trains and self.plan.prunes:
             self._check_length(batches)
         return batches
 

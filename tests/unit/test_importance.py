@@ -25,7 +25,7 @@ def scores(name, units, weight=WEIGHT, seed=1):
     ("magnitude_l1", Block(2, 2), [11 / 4, 5 / 4, 3, 0]),
     ("magnitude_l2", Weight(), [3, 4, 0, 1, 2, 2, 2, 2, 6, 0, 0, 0]),
     ("magnitude_l2", Row(), [6.5**0.5, 2, 3]),
-], ids=str)  # fmt: skip
+])  # fmt: skip
 def test_magnitudes(name, units, expected):
     for dtype in DTYPES:
         assert torch.allclose(scores(name, units, WEIGHT.to(dtype)), torch.tensor(expected, dtype=torch.float32))
