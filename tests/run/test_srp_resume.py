@@ -74,10 +74,7 @@ def test_interrupted_equals_uninterrupted(whole, tmp_path, stop):
 
 @pytest.mark.parametrize(("name", "done"), [("checkpoint_1_2", 2), ("checkpoint1", 3), ("checkpoint2", 6)])
 def test_interrupted_by_epochs(by_epochs, tmp_path, name, done):
-    """The same selection, connectivity and time of the cut; the same bits as far as fairseq's batches are the same.
-
-    Of a run that it resumes after the first epoch, fairseq 0.12 makes other batches.
-    """
+    """The same selection, connectivity, time of the cut and bits, also after the first epoch."""
     run, whole = by_epochs
     with keeping_a_diary() as diary:
         after = stopped(run, f"{name}.pt", tmp_path).train(*EPOCHS, *QUIET)
@@ -87,7 +84,7 @@ def test_interrupted_by_epochs(by_epochs, tmp_path, name, done):
         assert (mine.epochs, mine.updates) == (theirs.epochs, theirs.updates)
         assert same_tensors(mine.selected, theirs.selected)
     assert widths(after) == widths(run.checkpoint())
-    assert same_tensors(after["model"], run.checkpoint()["model"]) == (done < 3)
+    assert same_tensors(after["model"], run.checkpoint()["model"])
 
 
 def test_either_task_name(whole, tmp_path):
@@ -122,6 +119,7 @@ def test_without_options(whole, tmp_path):
 
 def logged_loss(caplog, path, data):
     caplog.clear()
+    caplog.set_level("INFO")  # commands that ran before in this process may have raised it
     run_fairseq(
         "validate", data, "--user-dir", USER_DIR, "--task", "srp_translation", "--path", path, "--cpu",
         "--max-tokens", "100", "--num-workers", "0", "--log-format", "simple",
