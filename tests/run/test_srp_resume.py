@@ -117,16 +117,6 @@ def test_without_options(whole, tmp_path):
     assert same_tensors(after["model"], whole.checkpoint()["model"])
 
 
-def logged_loss(caplog, path, data):
-    caplog.clear()
-    caplog.set_level("INFO")  # commands that ran before in this process may have raised it
-    run_fairseq(
-        "validate", data, "--user-dir", USER_DIR, "--task", "srp_translation", "--path", path, "--cpu",
-        "--max-tokens", "100", "--num-workers", "0", "--log-format", "simple",
-    )  # fmt: skip
-    return float(re.search(r"valid on .valid. subset \| loss ([\d.]+)", caplog.text)[1])
-
-
 def scores(capsys, path, data):
     capsys.readouterr()
     run_fairseq(
@@ -146,15 +136,12 @@ def without_connectivity(run, name, path):
     return path
 
 
-def test_half_shrunk_checkpoints_evaluate_as_in_training(whole, tmp_path, caplog, capsys):
-    """fairseq-validate and fairseq-generate apply connectivity, like the validation of the run itself."""
+def test_half_shrunk_checkpoints_apply_connectivity(whole, tmp_path, capsys):
+    """fairseq-generate applies connectivity."""
     name = "checkpoint_1_2.pt"
     c = whole.checkpoint(name)["model"]["encoder.embedding_c"]
     assert c.unique().tolist() == [torch.tensor(1 / 3).item(), 1]
     ones = without_connectivity(whole, name, tmp_path / "ones.pt")
-    expected = whole.checkpoint(name)["extra_state"]["val_loss"]
-    assert logged_loss(caplog, whole.folder / name, whole.data) == pytest.approx(expected, abs=2e-3)
-    assert abs(logged_loss(caplog, ones, whole.data) - expected) > 5e-3
     assert len(scores(capsys, whole.folder / name, whole.data)) == 8
     assert scores(capsys, whole.folder / name, whole.data) != scores(capsys, ones, whole.data)
 
