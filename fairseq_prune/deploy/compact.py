@@ -6,7 +6,7 @@ from collections import Counter, OrderedDict
 import torch
 from fairseq.utils import get_activation_fn
 
-from ..pruning.masks import METADATA_KEY, pack_mask, stored_masks
+from ..pruning.masks import store_masks, stored_masks
 from ..pruning.surgery.cut import cut_state, cut_tensor
 from ..pruning.surgery.table import build_table, lengths_of
 from ..pruning.surgery.transformer import FEED_FORWARD, transformer_table
@@ -92,7 +92,7 @@ def remove_dead_units(state, table, heads, activation):
                 _hand_over(state, masks, dead, leaving)
         state, masks = _cut_tied(state, table, keep), cut_state(masks, table, keep)
     state._metadata = metadata
-    _store_masks(metadata, masks)
+    store_masks(metadata, masks)
     return state, removed
 
 
@@ -117,14 +117,6 @@ def _cut_tied(state, table, keep):
         place = (value.data_ptr(), value.dtype, value.shape, value.stride(), owners)
         cut[name] = done.setdefault(place, cut_tensor(value, owners, keep)) if value.numel() else value
     return cut
-
-
-def _store_masks(metadata, masks):
-    packed = {name: pack_mask(keep) for name, keep in masks.items() if not keep.all()}
-    root = metadata.setdefault("", {})
-    root.pop(METADATA_KEY, None)
-    if packed:
-        root[METADATA_KEY] = packed
 
 
 def _connect(state, table):

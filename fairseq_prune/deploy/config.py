@@ -8,14 +8,9 @@ from fairseq.models import ARCH_MODEL_NAME_REGISTRY
 from fairseq.tasks import TASK_REGISTRY
 
 from .. import register
+from ..pruning.surgery.unsupported import UNSUPPORTED
 
 SRP_ARCH = "srp_transformer"
-UNSUPPORTED = (  # options of fairseq's Transformer that SRP architectures refuse
-    "encoder_normalize_before", "decoder_normalize_before", "encoder_learned_pos", "decoder_learned_pos",
-    "layernorm_embedding", "adaptive_input", "adaptive_softmax_cutoff", "cross_self_attention", "no_cross_attention",
-    "base_layers", "quant_noise_pq", "quant_noise_scalar", "encoder_xformers_att_config",
-    "decoder_xformers_att_config", "scale_attn", "scale_fc", "scale_heads", "scale_resids", "export",
-)  # fmt: skip
 
 
 class Config:

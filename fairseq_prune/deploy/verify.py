@@ -1,12 +1,11 @@
 """Whether two checkpoints compute the same, on real data, through fairseq's own loading."""
 
 import itertools
-import os
 
 import torch
-from fairseq import checkpoint_utils, tasks, utils
+from fairseq import utils
 
-from .. import register
+from .load import load_model, load_task
 
 LIMIT = 1e-6
 _SENTENCES = 4  # a batch; logits of a whole vocabulary in float64 are large
@@ -30,9 +29,9 @@ def require_same(original, cut, batches, data=None):
     Raises:
         ValueError: they differ by more than :data:`LIMIT`, cannot be loaded, or there is no data.
     """
-    register()
-    task, split = _task(cut, data)
-    models = [_load(path, task) for path in (original, cut)]
+    task, config = load_task(cut, data)
+    split = config.dataset.valid_subset.split(",")[0]
+    models = [load_model(path, task).eval().double() for path in (original, cut)]
     samples = _samples(task, split, models[0], batches)
     if not samples:
         raise ValueError(f"the data have no sentences in split {split!r} to compare on; give e.g. --data data-bin/demo")
@@ -59,26 +58,6 @@ def largest_difference(one, other, sample):
     """
     a, b = (model(**sample["net_input"])[0] for model in (one, other))
     return float((a - b).abs().max() / a.abs().max())
-
-
-def _task(path, data):
-    """The task of a checkpoint, and the name of its validation split."""
-    state = checkpoint_utils.load_checkpoint_to_cpu(path, {"data": data} if data else None)
-    folder = utils.split_paths(state["cfg"].task.data)[0]
-    if not os.path.isdir(folder):
-        raise ValueError(f"--data {folder}: no such folder; give the data of the training, e.g. --data data-bin/demo")
-    task = tasks.setup_task(state["cfg"].task, from_checkpoint=True)
-    return task, state["cfg"].dataset.valid_subset.split(",")[0]
-
-
-def _load(path, task):
-    """The model of a checkpoint in float64, in eval mode."""
-    try:
-        models, _ = checkpoint_utils.load_model_ensemble([path], task=task)
-    except (AssertionError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{path}: task {type(task).__name__} does not load it: {reason[:200]}") from None
-    return models[0].eval().double()
 
 
 def _samples(task, split, model, count):

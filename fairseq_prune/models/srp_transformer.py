@@ -6,6 +6,7 @@ from fairseq.models.transformer import TransformerModel
 from fairseq.models.transformer import transformer_legacy as stock
 
 from ..engine.checks import one_line_errors
+from ..modules.layer_norm import ConnectedLayerNorm
 from ..pruning.surgery.cut import entries
 from ..pruning.surgery.transformer import transformer_table
 from ..pruning.surgery.vector import Vector, kind_of
@@ -86,7 +87,7 @@ class SrpTransformerModel(TransformerModel):
             connectivity.refresh()
         weighted = bool(self.weighted_layer_norm)
         for module in self.modules():
-            if hasattr(module, "weighted"):
+            if isinstance(module, ConnectedLayerNorm):
                 module.weighted = weighted
 
 

@@ -5,6 +5,11 @@ from torch import nn
 from torch.nn import functional as F
 
 
+def dimension_weights(c):
+    """Share of each dimension in the moments: ``c`` over its sum (0 where all are 0)."""
+    return c / c.sum().clamp_min(torch.finfo(c.dtype).tiny)
+
+
 def weighted_moments(x, c):
     """Centre features and take their variance, each dimension weighted by its connectivity.
 
@@ -15,9 +20,38 @@ def weighted_moments(x, c):
     Returns:
         (``x`` minus its mean, variance [..., 1]).
     """
-    weights = (c / c.sum().clamp_min(torch.finfo(c.dtype).tiny)).unsqueeze(1)
+    weights = dimension_weights(c).unsqueeze(1)
     centred = x - x @ weights
     return centred, centred.square() @ weights
+
+
+class _WeightedLayerNorm(torch.autograd.Function):
+    """Weighted layer normalisation in few passes over memory; connectivity gets no gradient.
+
+    With dimension weights w, normalised features z and upstream gradient u = dy * scale:
+    dx = (u - w sum(u) - z w sum(u z)) / deviation.
+    """
+
+    @staticmethod
+    def forward(ctx, x, scale, shift, c, eps):
+        rows = x.reshape(-1, x.size(-1))
+        normed, variance = weighted_moments(rows, c)
+        inverse = torch.rsqrt(variance + eps)
+        normed *= inverse
+        ctx.save_for_backward(normed, inverse, scale, c)
+        return torch.addcmul(shift, normed, scale).view(x.shape)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad):
+        normed, inverse, scale, c = ctx.saved_tensors
+        rows = grad.reshape(normed.shape)
+        product = rows * normed
+        total, along = rows.mv(scale).unsqueeze(1), product.mv(scale).unsqueeze(1)
+        grad_scale, grad_shift = product.sum(0), rows.sum(0)
+        grad_x = torch.addcmul(-total, normed, -along, out=product).mul_(dimension_weights(c))
+        grad_x.addcmul_(rows, scale).mul_(inverse)
+        return grad_x.view(grad.shape), grad_scale, grad_shift, None, None
 
 
 def padded_moments(x, width):
@@ -69,9 +103,11 @@ class ConnectedLayerNorm(nn.Module):
 
     def _normalise(self, x, c):
         c = torch.ones_like(x[(0,) * (x.dim() - 1)]) if c is None else c.to(x.dtype)
+        scale, shift = self.weight.to(x.dtype) * c, self.bias.to(x.dtype) * c
+        if self.weighted and not c.requires_grad:
+            return _WeightedLayerNorm.apply(x, scale, shift, c, self.eps)
         if self.weighted:
             centred, variance = weighted_moments(x, c)
         else:
             centred, variance = padded_moments(x * c, self.original_width)
-        normed = centred * torch.rsqrt(variance + self.eps)
-        return torch.addcmul(self.bias.to(x.dtype) * c, normed, self.weight.to(x.dtype) * c)
+        return torch.addcmul(shift, centred * torch.rsqrt(variance + self.eps), scale)

@@ -51,6 +51,20 @@ def stored_masks(model_state):
     return {name: unpack_mask(mask) for name, mask in packed.items()}
 
 
+def store_masks(metadata, masks):
+    """Put masks where :func:`stored_masks` finds them, instead of those that are there.
+
+    Args:
+        metadata: ``_metadata`` of a state dict; modified.
+        masks: dict of parameter name -> bool; masks that keep everything are left out.
+    """
+    packed = {name: pack_mask(keep) for name, keep in masks.items() if not keep.all()}
+    root = metadata.setdefault("", {})
+    root.pop(METADATA_KEY, None)
+    if packed:
+        root[METADATA_KEY] = packed
+
+
 def checksum(masks):
     """CRC-32 over names and bits; equal masks on every rank have equal checksums."""
     crc = 0

@@ -1,6 +1,5 @@
 """Two gloo processes: the same masks on both, and those of one process."""
 
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -8,12 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import TINY, USER_DIR, masks_of
+from two_ranks import free_port, train_on_two
 
 from fairseq_prune.compat import load_checkpoint
 
 PRUNE = "--prune-method magnitude --prune-target 0.6 --prune-schedule linear --prune-end 4up --prune-every 2up"
-
-
+LEGACY = ["--ddp-backend", "legacy_ddp"]
 # fairseq silences all ranks but the first; the pruner's lines are what is compared here
 MAIN = """
 import logging
@@ -21,12 +20,6 @@ logging.getLogger("fairseq_prune.engine.pruner").setLevel(logging.INFO)
 from fairseq_cli.train import cli_main
 cli_main()
 """
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("localhost", 0))
-        return s.getsockname()[1]
 
 
 def command(data, folder, *words):
@@ -39,22 +32,6 @@ def command(data, folder, *words):
     ]  # fmt: skip
 
 
-def train_on_two(data, folder, *words):
-    """Start both ranks; returns their exit codes and what rank 1 printed."""
-    distributed = f"""--distributed-world-size 2 --distributed-no-spawn --distributed-backend gloo
-        --ddp-backend legacy_ddp --distributed-init-method tcp://localhost:{free_port()}""".split()
-    ranks = [
-        subprocess.Popen(
-            [*command(data, folder, *words), *distributed, "--distributed-rank", str(rank)],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )
-        for rank in (0, 1)
-    ]  # fmt: skip
-    outputs = [rank.communicate(timeout=300)[0] for rank in ranks]
-    assert [rank.returncode for rank in ranks] == [0, 0], outputs[0][-3000:] + outputs[1][-3000:]
-    return outputs
-
-
 def checksums(output):
     return [line.split("masks ")[1].rstrip(")") for line in output.splitlines() if "pruning event" in line]
 
@@ -62,7 +39,7 @@ def checksums(output):
 @pytest.fixture(scope="module")
 def two(parallel, tmp_path_factory):
     folder = tmp_path_factory.mktemp("two")
-    return folder, train_on_two(parallel, folder, "--save-interval-updates", "3")
+    return folder, train_on_two(command(parallel, folder, *LEGACY, "--save-interval-updates", "3"))
 
 
 def test_ranks_agree_with_each_other_and_with_one_process(two, parallel, tmp_path):
@@ -80,7 +57,7 @@ def test_two_ranks_resume(two, parallel, tmp_path):
     """Every rank adopts the masks of the file; the rest of the run is the same, bit for bit."""
     folder, _ = two
     (tmp_path / "checkpoint_last.pt").write_bytes(Path(folder / "checkpoint_1_3.pt").read_bytes())
-    train_on_two(parallel, tmp_path)
+    train_on_two(command(parallel, tmp_path, *LEGACY))
     whole, resumed = (load_checkpoint(f / "checkpoint_last.pt") for f in (folder, tmp_path))
     assert masks_of(resumed).keys() == masks_of(whole).keys()
     for name, value in whole["model"].items():

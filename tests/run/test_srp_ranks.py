@@ -1,14 +1,13 @@
 """SRP in two gloo processes: one selection, connectivity down to 0, cut by the run that follows."""
 
 import re
-import subprocess
 import sys
 
 import pytest
 import torch
 from conftest import USER_DIR, words_of
 from srp_diary import ARCHS, QUIET, srp_run, widths
-from test_ranks import free_port
+from two_ranks import train_on_two
 
 from fairseq_prune.compat import load_checkpoint
 from fairseq_prune.pruning.surgery.cut import cut_tensor
@@ -30,25 +29,13 @@ cli_main()
 """
 
 
-def train_on_two(data, folder, *words):
-    """Start both ranks; returns what each of them printed."""
-    command = [
+def command(data, folder, *words):
+    return [
         sys.executable, "-c", MAIN, data, "--user-dir", USER_DIR, "--task", "srp_translation",
         *words_of(ARCHS["separate"]), *STEPS, *QUIET,
-        *f"""--criterion cross_entropy --cpu --num-workers 0 --no-epoch-checkpoints --log-format simple
-        --distributed-world-size 2 --distributed-no-spawn --distributed-backend gloo
-        --distributed-init-method tcp://localhost:{free_port()}""".split(), "--save-dir", folder, *words,
+        *"--criterion cross_entropy --cpu --num-workers 0 --no-epoch-checkpoints --log-format simple".split(),
+        "--save-dir", folder, *words,
     ]  # fmt: skip
-    ranks = [
-        subprocess.Popen(
-            [*map(str, command), "--distributed-rank", str(rank)],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )
-        for rank in (0, 1)
-    ]  # fmt: skip
-    outputs = [rank.communicate(timeout=300)[0] for rank in ranks]
-    assert [rank.returncode for rank in ranks] == [0, 0], outputs[0][-3000:] + outputs[1][-3000:]
-    return outputs
 
 
 def selections(output):
@@ -58,7 +45,7 @@ def selections(output):
 @pytest.fixture(scope="module")
 def two(parallel, tmp_path_factory):
     folder = tmp_path_factory.mktemp("two")
-    return folder, train_on_two(parallel, folder, *SRP, "--ddp-backend", "legacy_ddp")
+    return folder, train_on_two(command(parallel, folder, *SRP, "--ddp-backend", "legacy_ddp"))
 
 
 def test_ranks_agree_with_each_other_and_with_one_process(two, parallel, tmp_path, caplog):
@@ -95,7 +82,7 @@ def test_the_run_that_follows_cuts(two, parallel, tmp_path):
         name: int((c == 1).sum()) for name, c in load_checkpoint(start[1])["model"].items() if name in widths(alone)
     }
     assert widths(alone) == left and left["encoder.embedding_c"] < 16
-    train_on_two(parallel, tmp_path / "together", *start, "--ddp-backend", "pytorch_ddp")
+    train_on_two(command(parallel, tmp_path / "together", *start, "--ddp-backend", "pytorch_ddp"))
     together = load_checkpoint(tmp_path / "together" / "checkpoint_last.pt")
     assert all(torch.equal(value, together["model"][name]) for name, value in alone["model"].items())
     assert together["optimizer_history"][-1]["num_updates"] == 5

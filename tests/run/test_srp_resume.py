@@ -7,6 +7,7 @@ import pytest
 import torch
 from conftest import USER_DIR, run_fairseq, same_tensors
 from srp_diary import QUIET, keeping_a_diary, srp_run, widths
+from validation import validated_loss
 
 from fairseq_prune.engine.srp.mixin import SrpMixin
 
@@ -136,12 +137,15 @@ def without_connectivity(run, name, path):
     return path
 
 
-def test_half_shrunk_checkpoints_apply_connectivity(whole, tmp_path, capsys):
-    """fairseq-generate applies connectivity."""
+def test_half_shrunk_checkpoints_evaluate_as_in_training(whole, tmp_path, capsys):
+    """fairseq-validate and fairseq-generate apply connectivity, like the validation of the run itself."""
     name = "checkpoint_1_2.pt"
     c = whole.checkpoint(name)["model"]["encoder.embedding_c"]
     assert c.unique().tolist() == [torch.tensor(1 / 3).item(), 1]
     ones = without_connectivity(whole, name, tmp_path / "ones.pt")
+    expected = whole.checkpoint(name)["extra_state"]["val_loss"]
+    assert validated_loss(whole.data, whole.task, whole.folder / name) == pytest.approx(expected, abs=1e-3)
+    assert abs(validated_loss(whole.data, whole.task, ones) - expected) > 5e-3
     assert len(scores(capsys, whole.folder / name, whole.data)) == 8
     assert scores(capsys, whole.folder / name, whole.data) != scores(capsys, ones, whole.data)
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from fairseq.logging import metrics
 from srp_diary import QUIET, keeping_a_diary, owned, size, srp_run, widths
 
 LONG = "--srp --compression-rate 0.3 --srp-pruning-updates 52 --max-update 55".split()
@@ -159,16 +160,19 @@ def test_two_rounds(parallel, tmp_path):
 
 
 @pytest.mark.parametrize("sharing", ["separate", "shared"])
-def test_stages(sharing, parallel, tmp_path):
-    """Stage 1 cuts residual widths, stage 2 the rest; together the widths of stage 0."""
+def test_stages(sharing, parallel, tmp_path, monkeypatch):
+    """Stage 1 cuts residual widths, stage 2 the rest; together the widths of stage 0. The log has the sizes."""
     words = "--srp --compression-rate 0.3 --srp-pruning-updates 2 --max-update 3".split() + QUIET
     with keeping_a_diary() as diary:
         single = srp_run(tmp_path / "0", parallel, sharing).train(*words)
     before = sum(value.numel() for value in diary.pages[0].before.values())
     first = srp_run(tmp_path / "1", parallel, sharing).train(*words, "--pruning-stage", "1")
     start = ["--pretrained-model", tmp_path / "1" / "checkpoint_last.pt"]
+    log_scalar, logged = metrics.log_scalar, []
+    monkeypatch.setattr(metrics, "log_scalar", lambda *a, **k: logged.append(a) or log_scalar(*a, **k))
     with keeping_a_diary() as diary:
         second = srp_run(tmp_path / "2", parallel, sharing).train(*words, "--pruning-stage", "2", *start)
+    assert [a[1] for a in logged if a[0] == "params"] == [size(first), size(second), size(second)]
     residual = {name for name in widths(first) if name.endswith("embedding_c")}
     whole = {name: 32 if name.endswith("fc_c") else 16 for name in widths(first)}
     assert {name for name, length in widths(first).items() if length < whole[name]} == residual

@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 import torch
-from conftest import TINY, Run, masks_of, same_tensors
+from conftest import TINY, USER_DIR, Run, masks_of, run_fairseq, same_tensors
 from fairseq.trainer import Trainer
 from srp_diary import ARCHS, QUIET, copies, keeping_a_diary, srp_run, widths
 
@@ -59,6 +59,7 @@ def test_moving_averages_are_never_cut(averaged):
     run, diary = averaged
     end = run.checkpoint()
     assert not diary.cuts and set(diary.values()) == {0.5, 0.0}
+    assert not diary.model.cuts_on_load
     for name, selected in diary.pages[0].selected.items():
         assert torch.equal(end["model"][name], (~selected).float())
         assert torch.equal(end["extra_state"]["ema"][name], (~selected).float())
@@ -67,6 +68,21 @@ def test_moving_averages_are_never_cut(averaged):
     resumed = run.train(*SRP, *words)
     assert widths(resumed) == widths(end) and resumed["optimizer_history"][-1]["num_updates"] == 6
     assert same_tensors({n: end["model"][n] for n in widths(end)}, {n: resumed["model"][n] for n in widths(end)})
+
+
+def test_a_teacher_keeps_its_layer_norm(parallel, tmp_path):
+    """``--weighted-layernorm`` is for the model that trains or, in fairseq-generate, for the one that translates."""
+    plain = srp_run(tmp_path / "plain", parallel)
+    plain.train("--srp-plain-layernorm", "--compression-rate", "0.4", "--max-update", "1", *QUIET)
+    teacher = plain.folder / "checkpoint_last.pt"
+    words = ["--weighted-layernorm", "--criterion", "srp", "--use-kd", "--srp-teacher", teacher, "--max-update", "1"]
+    student = srp_run(tmp_path / "student", parallel).train(*words, *QUIET)
+    assert student["model"]["weighted_layer_norm"] == 1 and plain.checkpoint()["model"]["weighted_layer_norm"] == 0
+    with pytest.raises(SystemExit, match="^--weighted-layernorm: the checkpoint was pruned with plain layer norm"):
+        run_fairseq(
+            "generate", parallel, "--user-dir", USER_DIR, "--task", "srp_translation", "--weighted-layernorm",
+            "--path", teacher, "--cpu", "--max-tokens", "200", "--num-workers", "0",
+        )  # fmt: skip
 
 
 def sliced(value, owners, keep):

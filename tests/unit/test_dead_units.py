@@ -8,11 +8,11 @@ import torch
 from torch.nn import functional as F
 
 from fairseq_prune.deploy.compact import compact, remove_dead_units
-from fairseq_prune.deploy.config import UNSUPPORTED
+from fairseq_prune.deploy.config import Config
 from fairseq_prune.deploy.dead_units import evenly, find_dead
-from fairseq_prune.models import srp_support
 from fairseq_prune.pruning.masks import METADATA_KEY, pack_mask, stored_masks
 from fairseq_prune.pruning.surgery.transformer import transformer_table
+from fairseq_prune.pruning.surgery.unsupported import UNSUPPORTED
 
 WIDTH, NEURONS, HEADS = 6, 8, 2
 LAYER = "encoder.layers.0"
@@ -234,5 +234,8 @@ def test_other_architectures_have_nothing_to_cut():
         compact({"model": state})
 
 
-def test_the_unsupported_options_are_those_that_the_architecture_refuses():
-    assert set(UNSUPPORTED) == {option for option, _ in srp_support._REFUSED}
+@pytest.mark.parametrize("option", UNSUPPORTED)
+def test_models_that_srp_refuses_stay_stock(option):
+    model = {"arch": "transformer", "decoder_embed_dim": 16}
+    assert Config({"cfg": {"model": model, "task": {}}}).can_become_srp()
+    assert not Config({"cfg": {"model": model | {option: True}, "task": {}}}).can_become_srp()

@@ -107,6 +107,18 @@ def test_gradients_of_held_units_do_not_count(training):
     assert 0.3 < share < 0.9 and (run.finish() / free.finish()) ** 2 == pytest.approx(1 - share, abs=0.02)
 
 
+def test_moments_of_held_units_are_normal_numbers(training):
+    """Zeros and denormals slow Adam's square root down; these are still nothing beside the others."""
+    run = training()
+    leaving = {name: c != 1 for name, c in run.begin().items()}
+    run.finish()
+    for name, parameter in run.model.named_parameters():
+        moment = run.optimizer.optimizer.state[parameter]["exp_avg_sq"]
+        held = owned(run.model.table, name, moment.shape, leaving)
+        assert held.any() and moment[held].min() >= torch.finfo(torch.float32).tiny and moment[held].max() < 1e-18
+        assert moment[~held].mean() > 0.01
+
+
 @pytest.mark.parametrize("options", [{"averaged": True}, {}])
 def test_uncut_units_do_not_come_back(training, options):
     """Rounds without a cut select among the living, and leave the widths of rounds with one."""

@@ -7,9 +7,9 @@ import torch
 from srp_models import STAGES, batch, busy, choose_units, cut_copy, logits, srp, stock, switch_off
 from torch import nn
 
-from fairseq_prune.models.srp_support import _REFUSED
 from fairseq_prune.pruning.masks import METADATA_KEY, pack_mask, stored_masks
 from fairseq_prune.pruning.surgery.cut import cut_state
+from fairseq_prune.pruning.surgery.unsupported import UNSUPPORTED
 
 ALL = STAGES[0]
 
@@ -209,7 +209,7 @@ def test_stock_weights_take_the_mode_of_the_model():
 VALUES = {"quant_noise_pq": 0.1, "base_layers": 2, "adaptive_softmax_cutoff": "9,12", "quant_noise_scalar": 0.5}
 
 
-@pytest.mark.parametrize("option", [name for name, _ in _REFUSED] + ["decoder_input_dim", "decoder_output_dim"])
+@pytest.mark.parametrize("option", [*UNSUPPORTED, "decoder_input_dim", "decoder_output_dim"])
 def test_unsupported_options_are_refused(option):
     value = VALUES.get(option, 8 if option.endswith("dim") else "{}" if option.endswith("config") else True)
     with pytest.raises(SystemExit, match=f"^--{option.replace('_', '-')} {value}: ") as caught:

@@ -1,4 +1,4 @@
-"""The layers of SRP architectures, one by one."""
+"""The layers of SRP architectures but layer norm, one by one."""
 
 import copy
 
@@ -6,7 +6,6 @@ import pytest
 import torch
 from fairseq.modules import MultiheadAttention, SinusoidalPositionalEmbedding
 from torch import nn
-from torch.nn import functional as F
 
 from fairseq_prune.modules.attention import ConnectedAttention
 from fairseq_prune.modules.connectivity import (
@@ -15,11 +14,7 @@ from fairseq_prune.modules.connectivity import (
     OutputScaledLinear,
     ScaledFeatures,
 )
-from fairseq_prune.modules.layer_norm import ConnectedLayerNorm
 from fairseq_prune.modules.positions import SelectedPositions
-
-C = torch.tensor([1.0, 0, 1, 1, 0, 1]).double()
-ALIVE = C == 1
 
 
 def randomly(seed, *shape):
@@ -32,15 +27,6 @@ def connected(values):
     connectivity._owner.c = torch.as_tensor(values).double()
     connectivity.refresh()
     return connectivity
-
-
-def norm(values, weighted=True):
-    """A random layer norm, and the same one connected; it has stored its original width."""
-    plain = nn.LayerNorm(len(values)).double()
-    plain.weight.data, plain.bias.data = randomly(1, len(values)), randomly(2, len(values))
-    ours = ConnectedLayerNorm(plain, connected(values))
-    ours.weighted = weighted
-    return plain, ours
 
 
 def test_connectivity():
@@ -78,87 +64,6 @@ def test_scaled_linear_layers():
     bare = nn.Linear(3, 4, bias=False).double()
     assert torch.allclose(OutputScaledLinear(bare, connected(values))(x), bare(x) * values, atol=1e-14)
     assert InputScaledLinear(linear, connected([1, 1, 1])).weight is linear.weight
-
-
-def test_weighted_norm_sees_only_what_is_kept():
-    plain, ours = norm(C)
-    x = randomly(3, 5, 2, 6)
-    expected = F.layer_norm(x[..., ALIVE], (4,), plain.weight[ALIVE], plain.bias[ALIVE], plain.eps)
-    out = ours(x)
-    assert (out[..., ALIVE] - expected).abs().max() < 1e-12 and not out[..., ~ALIVE].any()
-    x[..., ~ALIVE] += 100
-    assert torch.equal(ours(x), out)
-    assert (norm(C, weighted=False)[1](x)[..., ALIVE] - expected).abs().max() > 0.01
-
-
-def test_plain_norm_sees_zeros():
-    plain, ours = norm(C, weighted=False)
-    x = randomly(3, 5, 2, 6)
-    expected = plain(x * C) * C
-    assert (ours(x) - expected).abs().max() < 1e-12
-    x[..., ~ALIVE] += 100
-    assert torch.equal(ours(x), ours(x * C))
-
-
-@pytest.mark.parametrize("weighted", [True, False])
-def test_a_cut_norm_is_the_masked_one(weighted):
-    x, (_, masked), (_, cut) = randomly(3, 5, 2, 6), norm(C, weighted), norm(C, weighted)
-    cut.weight.data, cut.bias.data = cut.weight.data[ALIVE], cut.bias.data[ALIVE]
-    cut._connectivity._owner.c = cut._connectivity.vector[ALIVE]
-    cut._connectivity.refresh()
-    assert cut._connectivity.idle
-    assert (cut(x[..., ALIVE]) - masked(x)[..., ALIVE]).abs().max() < 1e-12
-    cut.weighted = not weighted  # the modes have become different functions
-    assert (cut(x[..., ALIVE]) - masked(x)[..., ALIVE]).abs().max() > 0.01
-
-
-@pytest.mark.parametrize("weighted", [True, False])
-def test_norm_of_intermediate_values(weighted):
-    """Against the formula of the spec in plain loops, and its derivatives against differences."""
-    values = torch.tensor([1.0, 0.3, 1, 0.7, 0.05, 1]).double()
-    plain, ours = norm(values, weighted)
-    x = randomly(3, 2, 6)
-    for row, out in zip(x, ours(x), strict=True):
-        weights = values / values.sum() if weighted else torch.ones(6).double() / 6
-        row = row if weighted else row * values
-        mean = sum(w * v for w, v in zip(weights, row, strict=True))
-        variance = sum(w * (v - mean) ** 2 for w, v in zip(weights, row, strict=True))
-        expected = values * (plain.weight * (row - mean) / (variance + plain.eps).sqrt() + plain.bias)
-        assert (out - expected).abs().max() < 1e-12
-
-    def run(x, c):
-        ours._connectivity._owner.c = c
-        return ours(x)
-
-    assert torch.autograd.gradcheck(run, (x.requires_grad_(), values.clone().requires_grad_()))
-    assert torch.autograd.gradcheck(run, (x, torch.ones(6).double().requires_grad_()))
-
-
-@pytest.mark.parametrize("weighted", [True, False])
-def test_norm_at_one_is_torchs(weighted):
-    plain, ours = norm(torch.ones(6), weighted)
-    x = randomly(3, 5, 6)
-    assert torch.equal(ours(x), plain(x))
-    ours._connectivity.vector.requires_grad_()
-    assert (ours(x) - plain(x)).abs().max() < 1e-14
-    assert ours(x[:1].expand(2, 6) * 0 + 3).isfinite().all()  # no variance: a finite gradient too
-    ours(x * 0 + 3).sum().backward()
-    assert ours._connectivity.vector.grad.isfinite().all()
-
-
-@pytest.mark.parametrize("weighted", [True, False])
-def test_norm_in_low_precision(weighted):
-    _, ours = norm(C, weighted)
-    x = 1000 * randomly(3, 5, 6)  # whose squares float16 cannot hold
-    expected = ours(x)
-    for dtype in (torch.float16, torch.bfloat16, torch.float32):
-        low = copy.deepcopy(ours).to(dtype)(x.to(dtype))
-        assert low.dtype == dtype
-        torch.testing.assert_close(low.double(), expected, rtol=0.02, atol=0.05)
-    with torch.autocast("cpu", torch.bfloat16):
-        assert (ours.float()(x.float()) - expected).abs().max() < 1e-5
-    _, none = norm(torch.zeros(6), weighted)
-    assert not none(x).any()
 
 
 def attentions(memory=8, heads=2, **kind):

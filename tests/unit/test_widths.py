@@ -5,13 +5,12 @@ import re
 from fractions import Fraction
 
 import pytest
+from transformers_by_hand import LOPSIDED, ONE_HEAD, REFERENCE, TINY, Transformer
 
 from fairseq_prune.pruning.budget.widths import BUDGETS, count_parameters
-from fairseq_prune.pruning.surgery.vector import Vector, kind_of
 
 exact, legacy = BUDGETS["exact"], BUDGETS["legacy"]
-SIDES = ("encoder", "decoder")
-LEGACY_TABLE = {  # spec 3.2; rate: residual width, width of a head, FFN units, parameters
+LEGACY_TABLE = {  # as the original cut; rate: residual width, width of a head, FFN units, parameters
     0.05: (78, 19, 1889, 1_941_953),
     0.1: (127, 31, 3062, 3_898_752),
     0.2: (199, 49, 4788, 7_827_714),
@@ -21,92 +20,13 @@ LEGACY_TABLE = {  # spec 3.2; rate: residual width, width of a head, FFN units, 
 }
 
 
-class Transformer:
-    """Shapes, removal table and vectors of a post-norm Transformer, as in spec 2, written out by hand.
-
-    Args:
-        widths, ffn, heads, layers, words: of encoder and decoder each. The decoder's embedding is
-            tied to its output and is listed once.
-    """
-
-    def __init__(self, widths=(512, 512), ffn=(1024, 1024), heads=(4, 4), layers=(6, 6), words=(8848, 6632)):
-        self.shapes, self.owners, lengths, shared_heads = {}, {}, {}, {}
-        for side, e, f, h, depth, vocabulary in zip(SIDES, widths, ffn, heads, layers, words, strict=True):
-            residual = f"{side}.embedding_c"
-            lengths[residual] = e
-            self.add(f"{side}.embed_tokens.weight", (vocabulary, e), (1, residual))
-            self.owners[f"{side}.pos_emb_mask"] = ((0, residual),)  # a buffer: does not count
-            for layer in (f"{side}.layers.{i}" for i in range(depth)):
-                blocks = {"self_attn": (residual, e)}
-                if side == "decoder":
-                    blocks["encoder_attn"] = ("encoder.embedding_c", widths[0])
-                for block, (memory, memory_width) in blocks.items():
-                    qk, vo = f"{layer}.{block}_qk_c", f"{layer}.{block}_vo_c"
-                    lengths[qk] = lengths[vo] = e
-                    shared_heads[qk] = shared_heads[vo] = h
-                    name = f"{layer}.{block}"
-                    self.linear(f"{name}.q_proj", (e, e), qk, residual)
-                    self.linear(f"{name}.k_proj", (e, memory_width), qk, memory)
-                    self.linear(f"{name}.v_proj", (e, memory_width), vo, memory)
-                    self.linear(f"{name}.out_proj", (e, e), residual, vo)
-                    self.norm(f"{name}_layer_norm", e, residual)
-                lengths[f"{layer}.fc_c"] = f
-                self.linear(f"{layer}.fc1", (f, e), f"{layer}.fc_c", residual)
-                self.linear(f"{layer}.fc2", (e, f), residual, f"{layer}.fc_c")
-                self.norm(f"{layer}.final_layer_norm", e, residual)
-        self.vectors = [Vector(n, kind_of(n), length, shared_heads.get(n, 1)) for n, length in lengths.items()]
-        self.lengths = lengths
-        self.total = self.count(lengths)
-        self.ffn_total = sum(lengths[name] for name in self.names("ffn"))
-
-    def add(self, name, shape, *owned):
-        self.shapes[name], self.owners[name] = shape, owned
-
-    def linear(self, name, shape, out, into):
-        self.add(f"{name}.weight", shape, (0, out), (1, into))
-        self.add(f"{name}.bias", shape[:1], (0, out))
-
-    def norm(self, name, width, residual):
-        self.add(f"{name}.weight", (width,), (0, residual))
-        self.add(f"{name}.bias", (width,), (0, residual))
-
-    def names(self, *kinds):
-        return [v.name for v in self.vectors if v.kind in kinds]
-
-    def count(self, lengths):
-        return count_parameters(self.shapes, self.owners, lengths)
-
-    def count_kept(self, widths, order=None):
-        """Parameters left when the FFN units fill one layer after another."""
-        lengths, left = dict(widths.lengths), widths.ffn_units
-        for name in order or self.names("ffn"):
-            lengths[name] = min(left, self.lengths[name])
-            left -= lengths[name]
-        assert left == 0
-        return self.count(lengths)
-
-    def solve(self, budget, rate, *more):
-        return budget(self.shapes, self.owners, self.vectors, rate, *more)
-
-    def small(self, widths):
-        """(residual width, width of a head, FFN units), for a model where each is the same everywhere."""
-        (e,) = {widths.lengths[name] for name in self.names("residual")}
-        (d,) = {widths.lengths[v.name] / v.heads for v in self.vectors if v.kind in ("qk", "vo")}
-        assert widths.lengths.keys() == set(self.names("residual", "qk", "vo"))
-        return e, d, widths.ffn_units
-
-
-REFERENCE = Transformer()
-TINY = Transformer((128, 128), (256, 256), (4, 4), (2, 2), (600, 500))
-LOPSIDED = Transformer((512, 256), (1024, 2048), (8, 4), (6, 3), (900, 700))
-ONE_HEAD = Transformer((24, 40), (96, 30), (1, 5), (1, 4), (50, 300))
 ALL = {"reference": REFERENCE, "tiny": TINY, "lopsided": LOPSIDED, "one head": ONE_HEAD}
 EVERY = pytest.mark.parametrize("model", ALL.values(), ids=ALL)
 RATES = [0.03, 0.05, 0.1, 0.2, 0.3, 0.34, 0.5, 0.7, 0.9, 0.99, 0.9999]
 
 
 def formula(e, d, units, words=15_480, blocks=18, heads=4, layers=(6, 6)):
-    """spec 2: N(e, d, F)."""
+    """Parameters at residual width e, d dimensions a head and so many neurons in all layers together."""
     norms = 2 * layers[0] + 3 * layers[1]
     attention = blocks * (4 * e * d * heads + 3 * d * heads + e)
     return words * e + attention + units * (2 * e + 1) + sum(layers) * e + 2 * e * norms
@@ -117,7 +37,7 @@ def test_counting():
     assert len(REFERENCE.lengths) == 2 + 6 * 3 + 6 * 5 and sum(REFERENCE.lengths.values()) == 31_744
     assert TINY.total == formula(128, 32, 1024, 1100, 6, 4, (2, 2))
     cut = {"residual": 199, "qk": 4 * 128, "vo": 4 * 128, "ffn": 1024}
-    assert REFERENCE.count({v.name: cut[v.kind] for v in REFERENCE.vectors}) == 15_364_926  # spec 3.2, stage 1 alone
+    assert REFERENCE.count({v.name: cut[v.kind] for v in REFERENCE.vectors}) == 15_364_926  # stage 1 alone
     assert count_parameters({"a": (3, 5), "b": (7,), "c": ()}, {"a": ((1, "v"),), "v": ((0, "v"),)}, {"v": 2}) == 14
 
 

@@ -43,7 +43,8 @@ class SrpMixin:
         self.cuts_on_load = not from_checkpoint and is_fresh(self.options)
         model = super().build_model(cfg, from_checkpoint)
         if from_checkpoint:
-            self._insist_on_layer_norm(model)
+            if self.shrinker is None:  # else a teacher, whose mode is its own
+                self._insist_on_layer_norm(model)
             return model
         with one_line_errors():
             averaged = self.options.prune_store_ema
@@ -77,6 +78,7 @@ class SrpMixin:
 
     def begin_epoch(self, epoch, model):
         if self._at is None:
+            self.shrinker.count_parameters()
             self.shrinker.warn_of_half_shrunk()
         super().begin_epoch(epoch, model)
 
@@ -86,9 +88,8 @@ class SrpMixin:
             hold_best(self.options.srp_maximize_best)
 
     def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False, **ema):
-        for loaded in (self.shrinker.model, ema.get("ema_model")):  # by now, all that is to be loaded
-            if getattr(loaded, "cuts_on_load", False):
-                loaded.cuts_on_load = False
+        if self._at is None:
+            self._end_loading(ema.get("ema_model"))
         self._at = Position(self._completed_epochs, update_num, self._batches.end_of_epoch())
         with one_line_errors():
             self.shrinker.before_update(optimizer, self._at, self._updates_until, partial(self._score, criterion))
@@ -100,6 +101,12 @@ class SrpMixin:
     def optimizer_step(self, optimizer, model, update_num):
         super().optimizer_step(optimizer, model, update_num)
         self.shrinker.after_step(optimizer, self._at)
+
+    def _end_loading(self, ema_model):
+        """Cut nothing more: before the first update all that is to be loaded has been."""
+        for model in (self.shrinker.model, ema_model):
+            if getattr(model, "cuts_on_load", False):
+                model.cuts_on_load = False
 
     def _updates_in(self, epoch):
         options = self.options

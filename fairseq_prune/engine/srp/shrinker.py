@@ -67,6 +67,7 @@ class Shrinker:
     Attributes:
         model: the model.
         rounds_done: rounds that are over (count).
+        parameters_left: of the model, when they were last counted (count).
 
     Raises:
         ValueError: the plan prunes, and the model has no connectivity or cannot become that small.
@@ -80,16 +81,16 @@ class Shrinker:
         self.rounds_done = 0
         self.model, self._plan, self._masked, self._averaged = model, plan, masked, averaged
         self._window = None
+        self.count_parameters()
 
     @property
     def pending(self):
         """True as long as the plan has something to cut."""
         return self._plan.prunes and self.rounds_done < self._plan.rounds
 
-    @property
-    def parameters_left(self):
-        """Parameters of the model as it stands (count)."""
-        return sum(p.numel() for p in self.model.parameters())
+    def count_parameters(self):
+        """Count the model's parameters; call after loading or cutting, as the metrics ask all the time."""
+        self.parameters_left = sum(p.numel() for p in self.model.parameters())
 
     def warn_of_half_shrunk(self):
         """Say so if weights were taken from the midst of another run's shrinking."""
@@ -239,6 +240,7 @@ class Shrinker:
         keep = {name: c.vector != 0 for name, c in self.model.connectivity.items()}
         if ranks.world_size() == 1 and not homes(optimizer) and not self._averaged:
             cut_in_run(self.model, keep, optimizer, self._masked)
+            self.count_parameters()
             done = "cut"
         else:
             done = "connectivity 0, to be cut by fairseq-prune compact or by the run that finetunes it"

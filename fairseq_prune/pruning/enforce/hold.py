@@ -2,6 +2,11 @@
 
 import torch
 
+# Instead of 0, so that Adam's second moment of held elements is a normal number: the square root of torch on CPUs
+# (MKL's) is 25 times slower on zeros and denormals, 24 ms of a step of 500. It is far too small to change the norm of
+# the gradients, and what a step makes of it is put back.
+TRACE = 1e-10
+
 
 class HeldElements:
     """Elements of one parameter, in all tensors that hold its value.
@@ -21,5 +26,5 @@ class HeldElements:
             torch.where(self._where, values, tensor, out=tensor)
 
     def clear(self, gradient):
-        """Zero the gradient of the held elements."""
-        gradient.masked_fill_(self._where, 0)
+        """Give the held elements no gradient but :data:`TRACE`."""
+        gradient.masked_fill_(self._where, TRACE)

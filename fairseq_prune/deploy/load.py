@@ -1,0 +1,44 @@
+"""Loading a checkpoint through fairseq, with one line for what does not fit."""
+
+import os
+
+from fairseq import checkpoint_utils, tasks, utils
+
+from .. import register
+
+
+def load_task(path, data=None):
+    """The task of a checkpoint, for evaluation.
+
+    Args:
+        path: checkpoint.
+        data: folder of the data; None: that of the checkpoint.
+
+    Returns:
+        (task, config of the checkpoint).
+
+    Raises:
+        ValueError: there is no such folder.
+    """
+    register()
+    config = checkpoint_utils.load_checkpoint_to_cpu(path, {"data": data} if data else None)["cfg"]
+    folder = utils.split_paths(config.task.data)[0]
+    if not os.path.isdir(folder):
+        raise ValueError(f"--data {folder}: no such folder; give the data of the training, e.g. --data data-bin/demo")
+    return tasks.setup_task(config.task, from_checkpoint=True), config
+
+
+def load_model(path, task):
+    """The model of a checkpoint, as a task builds it.
+
+    Raises:
+        ValueError: the task does not load it, as where its dictionary has another size.
+    """
+    try:
+        models, _ = checkpoint_utils.load_model_ensemble([path], task=task)
+    except (AssertionError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        if "embed_tokens" in reason:
+            reason = f"the vocabulary of the data is not the checkpoint's; {reason}"
+        raise ValueError(f"{path}: task {type(task).__name__} does not load it: {reason[:250]}") from None
+    return models[0]
