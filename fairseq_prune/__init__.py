@@ -14,9 +14,15 @@ def register():
 
     compat.install()
     from .criterions import srp  # noqa: F401
-    from .models import srp_transformer  # noqa: F401
+    from .models import rnn_lm, rnn_seq2seq, srp_transformer  # noqa: F401
     from .optim import srp_adam  # noqa: F401
-    from .tasks import language_modeling, masked_lm, srp_translation, translation  # noqa: F401
+    from .tasks import (  # noqa: F401
+        language_modeling,
+        masked_lm,
+        srp_translation,
+        stateful_language_modeling,
+        translation,
+    )
 
 
 if "fairseq" in sys.modules:

@@ -18,7 +18,8 @@ ROOMS = {  # each room of fairseq_prune and the rooms it may import, beside itse
     "models": {"engine", "pruning", "compat", "modules"},
     "deploy": {"pruning", "compat"},
     "report": {"pruning", "compat"},
-    "cli": {"engine", "pruning", "compat", "data", "deploy", "report"},
+    "drivers": {"engine", "pruning", "compat", "deploy", "report"},
+    "cli": {"drivers", "engine", "pruning", "compat", "data", "deploy", "report"},
     "__main__": {"cli"},
 }
 PLAIN = {"pruning", "data", "report", "cli"}  # usable without fairseq

@@ -18,3 +18,12 @@ METHODS.add("magnitude")(
 METHODS.add("random")(
     Method("remove weights at random: the control for every other method", source="", importance="random")
 )
+
+METHODS.add("given")(
+    Method(
+        "remove the smallest weights of every group, each by its own fraction, as a recipe of fairseq-prune sipo says",
+        source="Li et al., IEEE TNNLS 2022 (SiPO)",
+        importance="magnitude",
+        scope="stage",
+    )
+)

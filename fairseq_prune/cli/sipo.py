@@ -1,0 +1,70 @@
+"""Prune a recurrent model by searched rates of groups under an accuracy limit (SiPO).
+
+Without --rounds the model is pruned once; with it, rounds of search, pruning and retraining follow each other
+until accuracy cannot be recovered or nothing more can be removed. Retraining is fairseq-train with what
+stands after --train, e.g.
+
+  fairseq-prune sipo data-bin/words --checkpoint lm.pt --save-dir checkpoints/sipo --group stage --rounds 20 \\
+    --train --task prune_stateful_language_modeling --arch rnn_lm --optimizer sgd --lr 20 --clip-norm 0.25 \\
+       --batch-size 20 --batch-size-valid 10 --tokens-per-sample 35
+
+The folder gets: search-N.jsonl (a record for each candidate), rates-N.yaml (recipe of --prune-method given),
+pruned-N.pt, retrain-N/, retrained-N.pt, best.pt, summary.json and record.txt. A run that was killed is started
+again with the same command.
+"""
+
+import argparse
+import os
+
+
+def add_arguments(parser):
+    """Add the options of ``fairseq-prune sipo``."""
+    parser.add_argument("data", metavar="DATA", help="folder of fairseq-preprocess; needs a valid split")
+    parser.add_argument("--checkpoint", required=True, help="the trained model")
+    parser.add_argument("--save-dir", required=True, help="folder of all results")
+    parser.add_argument(
+        "--group",
+        default="stage",
+        help="all, layer, stage (default), stage3, stage6, stage+layer, or patterns: 'ih=*_ih*;hh=*_hh*;rest=*embed*'",
+    )
+    parser.add_argument("--search", help="grid (default of all and layer), ncs (default of the others)")
+    parser.add_argument(
+        "--max-drop", type=float, dest="drop", help="tolerated loss of accuracy (default 0.01: a point)"
+    )
+    parser.add_argument("--accuracy", type=float, help="that the loss counts from (default: that of --checkpoint)")
+    parser.add_argument("--rounds", type=int, default=0, help="rounds with retraining at most; 0 (default): prune once")
+    parser.add_argument("--epochs", type=int, help="of retraining in a round (default 8; translation 6)")
+    parser.add_argument("--slack", type=float, help="accuracy that may be missing to count as recovered (default 0)")
+    parser.add_argument("--population", type=int, help="individuals of ncs (default 6, with rounds 8; translation 4)")
+    parser.add_argument("--generations", type=int, help="of ncs (default 100)")
+    parser.add_argument("--start", type=float, help="first rate of all groups (default 0.1, with rounds 0.6 or 0.25)")
+    parser.add_argument("--low", type=float, help="smallest rate in --reference (default 0.1; translation 0)")
+    parser.add_argument("--high", type=float, help="largest rate (default near 1; translation 0.95)")
+    parser.add_argument("--sigma", type=float, help="first standard deviation of ncs (default 0.05)")
+    parser.add_argument("--seed", type=int, help="of search and retraining (default 1)")
+    parser.add_argument("--workers", type=int, help="candidates evaluated at a time, each with a copy (default 1)")
+    parser.add_argument("--reference", action="store_true", help="replay the original's quirks")
+    parser.add_argument("--dense-control", action="store_true", help="train the unpruned model as long, to compare")
+    parser.add_argument("--tensorboard-logdir", help="folder for scalars of the search")
+    parser.add_argument("--train", nargs=argparse.REMAINDER, default=[], help="all that follows goes to fairseq-train")
+
+
+_OWN = ("data", "checkpoint", "save_dir", "dense_control", "tensorboard_logdir")
+
+
+def run(args):
+    """Run to the end, write the summary and print the record.
+
+    Raises:
+        ValueError: an option out of its range, data or checkpoint that do not fit, or a failed training.
+    """
+    from ..drivers.sipo.run import run_sipo
+    from ..drivers.sipo.training import check_words
+
+    if args.rounds:
+        check_words(args.train)
+    if not os.path.isdir(args.data):
+        raise ValueError(f"DATA {args.data}: no such folder; make it with fairseq-preprocess, e.g. data-bin/words")
+    given = {name: value for name, value in vars(args).items() if name not in _OWN}
+    log = {"tensorboard_logdir": args.tensorboard_logdir}
+    print(run_sipo(args.checkpoint, args.data, args.save_dir, given, args.dense_control, log), end="")

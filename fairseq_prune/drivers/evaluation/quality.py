@@ -1,0 +1,68 @@
+"""What a checkpoint is worth on data: the fields of SiPO's inspections."""
+
+from ...report.tensors import tensor_rows
+from .load import Workbench
+from .translation import translate
+
+
+def inspect_quality(checkpoint, state, data, reference=False):
+    """Count and evaluate a checkpoint.
+
+    Args:
+        checkpoint: path.
+        state: its content.
+        data: folder of fairseq-preprocess.
+        reference: normalise and rank as the original did.
+
+    Returns:
+        dict of field -> number: ``params``, ``pruned`` (zeros, count), ``sparsity`` (%), then of each split that
+        the data have ``valid_accuracy`` (%), ``valid_perplexity``, ``test_accuracy``, ``test_perplexity``; for
+        translation ``test_bleu``, ``test_sacrebleu`` and ``test_hyp_ppl``.
+
+    Raises:
+        ValueError: data and checkpoint do not fit, or the split is empty.
+    """
+    bench = Workbench(checkpoint, data, reference)
+    model = bench.model(checkpoint)
+    rows = tensor_rows(state["model"])
+    params = sum(row.params for row in rows)
+    pruned = params - sum(row.nonzero for row in rows)
+    fields = {"params": params, "pruned": pruned, "sparsity": 100 * pruned / params}
+    for split in ("valid", "test"):
+        if split == "valid" or bench.has(split):
+            score = bench.evaluator(model, split).measure()
+            fields |= {f"{split}_accuracy": 100 * score.accuracy, f"{split}_perplexity": score.perplexity}
+    if hasattr(model, "encoder") and bench.has("test"):
+        fields |= {f"test_{name}": value for name, value in translate(model, bench.task, "test", reference).items()}
+    return fields
+
+
+_LABELS = {
+    "params": "parameters in total", "pruned": "parameters pruned", "sparsity": "sparsity (%)",
+    "valid_accuracy": "valid accuracy (%)", "valid_perplexity": "valid perplexity",
+    "test_accuracy": "test accuracy (%)", "test_perplexity": "test perplexity", "test_bleu": "test BLEU (whitespace)",
+    "test_sacrebleu": "test sacreBLEU", "test_hyp_ppl": "test perplexity of hypotheses",
+}  # fmt: skip
+
+
+def render_quality(columns):
+    """Several checkpoints side by side.
+
+    Args:
+        columns: dict of column name -> fields from :func:`inspect_quality`.
+
+    Returns:
+        A table, str.
+    """
+    names = list(dict.fromkeys(field for fields in columns.values() for field in fields))
+    lines = [f"{'':<32}" + "".join(f"{name:>18}" for name in columns)]
+    for name in names:
+        cells = (_cell(fields.get(name)) for fields in columns.values())
+        lines.append(f"{_LABELS[name]:<32}" + "".join(f"{cell:>18}" for cell in cells))
+    return "\n".join(lines)
+
+
+def _cell(value):
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"

@@ -1,0 +1,66 @@
+"""Beam search over a split: BLEU, and what the original called the testing perplexity."""
+
+import math
+
+import torch
+from fairseq import utils
+from fairseq.data import data_utils
+from fairseq.dataclass.configs import GenerationConfig
+
+_SENTENCES = 32  # a batch
+_LONGEST = 100
+
+
+@torch.no_grad()
+def translate(model, task, split, reference=False):
+    """Translate a split with beam 5.
+
+    Args:
+        model: encoder-decoder.
+        task: its task, with the split loaded.
+        split: name.
+        reference: hypotheses are ranked by their total log-probability, as the original's, not by its mean.
+
+    Returns:
+        dict: ``bleu`` in [0, 100] over whitespace tokens, case-sensitive; ``sacrebleu``, the same with
+        sacreBLEU's 13a tokeniser; ``hyp_ppl``, exp(-total log-probability of the best hypotheses / tokens
+        of the references, ends included): no perplexity of the references.
+    """
+    from sacrebleu.metrics import BLEU
+
+    generator = task.build_generator([model], GenerationConfig(max_len_b=_LONGEST, unnormalized=reference))
+    hypotheses, references, logprob, tokens = [], [], 0.0, 0
+    device = next(model.parameters()).device
+    for sample in _batches(model, task, split):
+        sample = utils.apply_to_sample(lambda tensor: tensor.to(device), sample)
+        for found, target in zip(task.inference_step(generator, [model], sample), sample["target"], strict=True):
+            best, words = found[0], utils.strip_pad(target, task.target_dictionary.pad())
+            logprob += float(best["positional_scores"].double().sum())
+            tokens += len(words)
+            hypotheses.append(_text(task, best["tokens"]))
+            references.append(_text(task, words))
+    return {
+        "bleu": BLEU(tokenize="none").corpus_score(hypotheses, [references]).score,
+        "sacrebleu": BLEU().corpus_score(hypotheses, [references]).score,
+        "hyp_ppl": hypothesis_perplexity(logprob, tokens),
+    }
+
+
+def hypothesis_perplexity(logprob, tokens):
+    """exp(-logprob / tokens); the total log-probability (nats) of hypotheses over the references' tokens (count)."""
+    return math.exp(-logprob / tokens)
+
+
+def _batches(model, task, split):
+    dataset = task.dataset(split)
+    with data_utils.numpy_seed(1):
+        return task.get_batch_iterator(
+            dataset,
+            max_sentences=_SENTENCES,
+            max_positions=utils.resolve_max_positions(task.max_positions(), model.max_positions()),
+            ignore_invalid_inputs=True,
+        ).next_epoch_itr(shuffle=False)
+
+
+def _text(task, tokens):
+    return task.target_dictionary.string(tokens, "subword_nmt", escape_unk=False)

@@ -1,0 +1,89 @@
+"""Candidates: vectors of rates, applied to one table of weights and evaluated."""
+
+import math
+import queue
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+
+import torch
+
+from ..evaluation.abandon import is_hopeless
+
+
+class Candidates:
+    """Evaluates rates, or finds them among the records.
+
+    Args:
+        table: :class:`~fairseq_prune.pruning.search.table.MagnitudeTable`.
+        count: function of (rate, group name) -> weights to remove (count).
+        evaluators: one :class:`~..evaluation.evaluator.Evaluator` for each worker; their weights change.
+        limit: :class:`~fairseq_prune.pruning.search.objective.Limit`.
+        targets: of the validation split (count).
+        records: :class:`~.records.Records`.
+    """
+
+    def __init__(self, table, count, evaluators, limit, targets, records):
+        self.table, self.limit, self.targets = table, limit, targets
+        self._count, self._records = count, records
+        self._workers = len(evaluators)
+        self._free = queue.SimpleQueue()
+        for evaluator in evaluators:
+            self._free.put(evaluator)
+
+    def counts(self, rates):
+        """Weights to remove of each group (dict of group -> count) at rates, one a group."""
+        return {name: self._count(rate, name) for name, rate in zip(self.table.groups, rates, strict=True)}
+
+    def evaluate_all(self, generation, trials, references=None):
+        """Records of the trials of a generation.
+
+        Args:
+            generation: its number.
+            trials: rates [n, groups].
+            references: for each trial, hits by block of the model to compare with early (counts); None:
+                evaluate all to the end.
+        """
+        references = references or [None] * len(trials)
+        jobs = [
+            partial(self.evaluate, generation, i, *job) for i, job in enumerate(zip(trials, references, strict=True))
+        ]
+        if self._workers == 1:
+            return [job() for job in jobs]
+        threads = max(1, torch.get_num_threads() // self._workers)
+        with ThreadPoolExecutor(self._workers, initializer=torch.set_num_threads, initargs=(threads,)) as pool:
+            return list(pool.map(lambda job: job(), jobs))
+
+    def evaluate(self, generation, individual, rates, reference=None):
+        """The record of one candidate, dict of plain values; arguments as :meth:`evaluate_all`."""
+        known = self._records.get(generation, individual)
+        if known:
+            return known
+        rates, start = [float(rate) for rate in rates], time.perf_counter()
+        counts = self.counts(rates)
+        removed = self.table.removed(counts)
+        required = math.ceil((self.limit.floor - 1e-12) * self.targets)
+        with self._borrow() as evaluator:
+            self.table.write(counts, evaluator.parameters)
+            hopeless = partial(is_hopeless, reference=reference, required=required) if reference else lambda hits: False
+            score = evaluator.hits(self.targets, hopeless)
+        fraction = self.table.fraction_removed(counts)
+        record = {
+            "generation": generation, "individual": individual, "rates": rates, "removed": fraction,
+            "by_group": {name: removed[name] / group.size for name, group in self.table.groups.items()},
+            "hits": list(score.block_hits), "accuracy": score.accuracy, "complete": score.complete,
+            "feasible": score.complete and self.limit.allows(score.accuracy),
+            "fitness": self.limit.fitness(score.accuracy, fraction),
+            "seconds": round(time.perf_counter() - start, 3),
+        }  # fmt: skip
+        self._records.add(record)
+        return record
+
+    @contextmanager
+    def _borrow(self):
+        evaluator = self._free.get()
+        try:
+            yield evaluator
+        finally:
+            self._free.put(evaluator)

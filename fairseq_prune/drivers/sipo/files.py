@@ -1,0 +1,34 @@
+"""The checkpoints of a SiPO run."""
+
+import copy
+import os
+import shutil
+from collections import OrderedDict
+
+import torch
+
+from ...pruning.masks import store_masks
+
+
+def write_pruned(source, weights, masks, path):
+    """Write a pruned descendant of a checkpoint: an ordinary file of fairseq, without optimizer state.
+
+    Args:
+        source: the checkpoint's content; not modified.
+        weights: dict of parameter name -> tensor.
+        masks: dict of parameter name -> bool, True = keep.
+        path: of the new file, written under a temporary name first.
+    """
+    state = OrderedDict(source["model"])
+    state._metadata = copy.deepcopy(getattr(source["model"], "_metadata", OrderedDict()))
+    state.update({name: weight.detach().to(state[name]).clone() for name, weight in weights.items()})
+    store_masks(state._metadata, masks)
+    content = {**source, "model": state, "extra_state": {}, "last_optimizer_state": None}
+    torch.save(content, f"{path}.tmp")
+    os.replace(f"{path}.tmp", path)
+
+
+def copy_whole(source, path):
+    """Copy a file under a temporary name, then rename."""
+    shutil.copyfile(source, f"{path}.tmp")
+    os.replace(f"{path}.tmp", path)

@@ -1,0 +1,217 @@
+"""The rounds of a SiPO run: search, prune, retrain, test recovery."""
+
+import os
+from functools import partial
+
+import numpy as np
+
+from ...compat import load_checkpoint
+from ...pruning.search.objective import Limit
+from ...pruning.search.table import MagnitudeTable, reference_count, sound_count
+from ..evaluation.translation import translate
+from .candidates import Candidates
+from .files import copy_whole, write_pruned
+from .records import Records, read_json, write_json
+from .searches import SEARCHES
+from .training import train, write_recipe
+
+_ROUNDING = 1e-9
+
+
+class SipoRun:
+    """One run in a folder; started again, it goes on from what the folder holds.
+
+    Args:
+        bench: :class:`~..evaluation.load.Workbench`.
+        checkpoint: path of the original model.
+        groups: dict of group name -> list of parameter names.
+        settings: :class:`~.settings.Settings`.
+        folder: of all results.
+        data: the DATA argument, for retraining.
+        log: keyword arguments of fairseq's progress bar.
+        translates: True for an encoder-decoder.
+
+    Attributes:
+        limit: the accuracy limit, from the original model's validation accuracy.
+        targets: of the validation split (count).
+        base: what :meth:`measure` returns for the original model.
+
+    Raises:
+        ValueError: the folder holds another run.
+    """
+
+    def __init__(self, bench, checkpoint, groups, settings, folder, data, log, translates):
+        self._bench, self._groups, self._settings, self._log = bench, groups, settings, log
+        self._checkpoint, self._folder, self._data = checkpoint, folder, data
+        self._translates, self._dense = translates, None
+        self.base = self._once("base.json", lambda: self.measure(checkpoint))
+        self.limit = Limit(self._reference_accuracy(), settings.drop)
+        self.targets = self.base["valid"]["targets"]
+
+    def _reference_accuracy(self):
+        """Accuracy to compare with; the reference cuts a translation model's to a tenth of a point."""
+        accuracy, given, drop = self.base["valid"]["accuracy"], self._settings.accuracy, self._settings.drop
+        if given is not None:
+            if not Limit(given, drop).allows(accuracy):
+                raise ValueError(
+                    f"--accuracy {given}: the model itself has {accuracy:.4f}, a loss above --max-drop {drop}; "
+                    f"give e.g. --accuracy {accuracy:.4f}"
+                )
+            return given
+        return int(accuracy * 1000) / 1000 if self._settings.reference and self._translates else accuracy
+
+    def path(self, name):
+        """A file of the run."""
+        return os.path.join(self._folder, name)
+
+    def _once(self, name, compute):
+        """The content of a JSON file; computed and written if it is not there."""
+        content = read_json(self.path(name))
+        if content is None:
+            content = compute()
+            write_json(self.path(name), content)
+        return content
+
+    def measure(self, checkpoint, splits=("valid", "test")):
+        """Accuracy and perplexity of a checkpoint on the splits that there are, dict of split -> dict."""
+        model, results = self._bench.model(checkpoint), {}
+        for split in splits:
+            if split == "valid" or self._bench.has(split):
+                score = self._bench.evaluator(model, split).measure()
+                results[split] = score.plain()
+        if self._translates and "test" in results:
+            results["test"] |= translate(model, self._bench.task, "test", self._settings.reference)
+        return results
+
+    def run(self):
+        """All rounds.
+
+        Returns:
+            dict of plain values: ``rounds`` (list of dict), ``stop`` (why it ended: no_feasible, no_gain,
+            not_recovered, max_iter), and ``best`` (number of the best round or None).
+        """
+        rounds, best, start, rates = [], None, self._checkpoint, None
+        stop = "max_iter"
+        for number in range(max(self._settings.rounds, 1)):
+            found = self._once(f"search-{number}.json", partial(self._search, number, start, rates))
+            if found["rates"] is None:
+                stop = "no_feasible"
+                break
+            if rounds and found["removed"] <= rounds[-1]["search"]["removed"] + _ROUNDING:
+                stop = "no_gain"
+                break
+            rates = found["rates"]
+            entry = {"round": number, "search": found}
+            entry["pruned"] = self._once(
+                f"pruned-{number}.json", lambda n=number: self.measure(self.path(f"pruned-{n}.pt"))
+            )
+            rounds.append(entry)
+            if not self._settings.rounds:
+                best = number
+                break
+            entry["retrained"] = self._once(f"retrained-{number}.json", partial(self._retrain, number, found))
+            if not entry["retrained"]["recovered"]:
+                stop = "not_recovered"
+                break
+            best, start = number, self.path(f"retrained-{number}.pt")
+        return {"rounds": rounds, "stop": stop, "best": best}
+
+    def best_checkpoint(self, number):
+        """Path of a round's result."""
+        return self.path(f"retrained-{number}.pt" if self._settings.rounds else f"pruned-{number}.pt")
+
+    def _search(self, number, start, rates):
+        """Search from a checkpoint's weights, and write the pruned model."""
+        settings = self._settings
+        model = self._bench.model(start)
+        weights = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+        table = MagnitudeTable(weights, self._groups)
+        evaluator = self._bench.evaluator(model, "valid")
+        evaluator.measure()  # learns which words are predicted
+        evaluators = [evaluator, *(evaluator.copy() for _ in range(settings.workers - 1))]
+        records = Records(self.path(f"search-{number}.jsonl"), self._header(number, table))
+        candidates = Candidates(table, self._counting(table), evaluators, self.limit, self.targets, records)
+        first = np.full(len(self._groups), settings.start) if rates is None else np.asarray(rates)
+        found = SEARCHES[settings.search](candidates, settings, first, self._lowest(number, table), self._log)
+        if found is None:
+            return {"rates": None}
+        counts = candidates.counts(found)
+        removed = table.removed(counts)
+        table.write(counts, evaluator.parameters)
+        named = dict(evaluator.model.named_parameters(remove_duplicate=False))
+        write_pruned(load_checkpoint(start), named, table.masks(counts), self.path(f"pruned-{number}.pt"))
+        fractions = {name: removed[name] / group.size for name, group in table.groups.items()}
+        write_recipe(self.path(f"rates-{number}.yaml"), self._groups, fractions)
+        return {
+            "rates": [float(rate) for rate in found], "removed": table.fraction_removed(counts),
+            "pruned": sum(removed.values()), "total": table.size, "by_group": fractions,
+        }  # fmt: skip
+
+    def _lowest(self, number, table):
+        """Lowest rates: the given ones in the reference, else what is removed already."""
+        if self._settings.reference:
+            return np.full(len(self._groups), self._settings.low)
+        return np.array([group.zeros / group.size for group in table.groups.values()])
+
+    def _counting(self, table):
+        """The rule from a rate to a number of weights."""
+        if not self._settings.reference:
+            return lambda rate, name: sound_count(rate, table.groups[name].magnitudes)
+        if self._settings.search != "grid":
+            return lambda rate, name: reference_count(rate, table.groups[name].magnitudes)
+        if self._dense is None:  # the original's grid keeps the thresholds of the dense model
+            dense = self._bench.model(self._checkpoint)
+            self._dense = MagnitudeTable(dict(dense.named_parameters()), self._groups)
+        return lambda rate, name: reference_count(
+            rate, table.groups[name].magnitudes, self._dense.groups[name].magnitudes
+        )
+
+    def _header(self, number, table):
+        settings = self._settings
+        return {
+            "round": number, "search": settings.search, "seed": settings.seed, "reference": settings.reference,
+            "accuracy": self.limit.accuracy, "drop": settings.drop, "targets": self.targets,
+            "population": settings.population, "generations": settings.generations, "sigma": settings.sigma,
+            "start": settings.start, "low": settings.low, "high": settings.high,
+            "groups": {name: group.size for name, group in table.groups.items()},
+        }  # fmt: skip
+
+    def _retrain(self, number, found):
+        """Retrain a round's pruned model, and choose the epoch to go on from."""
+        settings, folder = self._settings, self.path(f"retrain-{number}")
+        train(
+            self._data, folder, self.path(f"pruned-{number}.pt"), settings.epochs, settings.train,
+            settings.seed, self.path(f"rates-{number}.yaml"),
+        )  # fmt: skip
+        epochs = [f"{folder}/checkpoint{epoch}.pt" for epoch in range(1, settings.epochs + 1)]
+        accuracies = [self.measure(path, ("valid",))["valid"]["accuracy"] for path in epochs]
+        recovered = max(accuracies) >= self.limit.accuracy - settings.slack - 1e-12
+        chosen = self._choose(accuracies)
+        copy_whole(epochs[chosen], self.path(f"retrained-{number}.pt"))
+        return {
+            "recovered": recovered, "epoch": chosen + 1, "accuracies": accuracies,
+            **self.measure(epochs[chosen]),
+        }  # fmt: skip
+
+    def _choose(self, accuracies):
+        """Index of the epoch to go on from: the best; the reference's grid the first recovered, else the last."""
+        if not self._settings.reference:
+            return int(np.argmax(accuracies))
+        recovered = [i for i, a in enumerate(accuracies) if a >= self.limit.accuracy]
+        return recovered[0] if recovered and self._settings.search == "grid" else len(accuracies) - 1
+
+    def dense_control(self, epochs):
+        """The original model trained without pruning for as many epochs, measured at its best epoch."""
+        settings, folder = self._settings, self.path("dense")
+
+        def control():
+            train(self._data, folder, self._checkpoint, epochs, settings.train, settings.seed)
+            paths = [f"{folder}/checkpoint{epoch}.pt" for epoch in range(1, epochs + 1)]
+            accuracies = [self.measure(path, ("valid",))["valid"]["accuracy"] for path in paths]
+            return {
+                "epochs": epochs,
+                "epoch": int(np.argmax(accuracies)) + 1,
+                **self.measure(paths[np.argmax(accuracies)]),
+            }
+
+        return self._once("dense.json", control)

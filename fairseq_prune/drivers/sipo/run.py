@@ -1,0 +1,74 @@
+"""A SiPO run from its inputs to its record."""
+
+import os
+
+from ...engine.recipe import read_stages
+from ...pruning.grouping import group_parameters
+from ...pruning.prunable import find_prunables
+from ...pruning.scope import stage_scope
+from ..evaluation.load import Workbench
+from .files import copy_whole
+from .records import write_json
+from .rounds import SipoRun
+from .searches import SEARCHES
+from .settings import with_presets
+from .text import render
+
+
+def run_sipo(checkpoint, data, folder, given, dense_control=False, log=None):
+    """Search, prune and retrain; write ``summary.json``, ``record.txt`` and ``best.pt``.
+
+    Args:
+        checkpoint: path of the trained model.
+        data: folder of the data.
+        folder: of all results; a run that was killed is resumed from it.
+        given: dict of fields of :class:`~.settings.Settings`; None where nothing was given.
+        dense_control: also train the unpruned model for as many epochs.
+        log: keyword arguments of fairseq's progress bar.
+
+    Returns:
+        The record, str.
+
+    Raises:
+        ValueError: bad settings, groups or data, or a failed training.
+    """
+    bench = Workbench(checkpoint, data, bool(given.get("reference")))
+    model = bench.model(checkpoint)
+    translates = hasattr(model, "encoder")
+    settings = with_presets(translates, **given)
+    groups, _ = find_groups(settings.group, model), SEARCHES[settings.search]
+    run = SipoRun(bench, checkpoint, groups, settings, folder, data, log or {}, translates)
+    result = run.run()
+    epochs = settings.epochs * sum("retrained" in entry for entry in result["rounds"])
+    dense = run.dense_control(epochs) if dense_control and epochs else None
+    if result["best"] is not None:
+        copy_whole(run.best_checkpoint(result["best"]), run.path("best.pt"))
+    write_json(run.path("summary.json"), {"original": run.base, **result, "dense": dense})
+    text = render(run.base, settings, result, dense)
+    with open(run.path("record.txt.tmp"), "w", encoding="utf-8") as file:
+        file.write(text)
+    os.replace(run.path("record.txt.tmp"), run.path("record.txt"))
+    return text
+
+
+def find_groups(group, model):
+    """Divide a model's parameters.
+
+    Args:
+        group: name of a grouping, or patterns like ``'ih=*_ih*;rest=*'``.
+        model: ``nn.Module``.
+
+    Returns:
+        dict of group name -> list of parameter names, each parameter in exactly one.
+
+    Raises:
+        ValueError: unknown grouping, a pattern that matches nothing, or a parameter in no group or in two.
+    """
+    prunables = [p for p in find_prunables(model, include=("*",)) if p.parameter.requires_grad]
+    if "=" not in group:
+        return group_parameters(group, [p.name for p in prunables])
+    try:
+        groups = stage_scope(prunables, read_stages(group))
+    except ValueError as error:
+        raise ValueError(str(error).replace("--prune-stages", "--group")) from None
+    return {name: [p.name for p in members] for name, members in groups.items()}

@@ -1,0 +1,76 @@
+"""The searches for rates, each a function of candidates and settings."""
+
+import numpy as np
+from fairseq.logging import progress_bar
+
+from ...pruning.registry import Registry
+from ...pruning.search import ncs
+from ...pruning.search.grid import search_grid
+
+SEARCHES = Registry("search")
+START = -1  # the generation of what a search starts from
+
+
+@SEARCHES.add("grid")
+def grid(candidates, settings, start, low, log):
+    """One rate for all groups, on a grid of 1 %.
+
+    Args:
+        candidates: :class:`~.candidates.Candidates`.
+        settings: :class:`~.settings.Settings`.
+        start: not used.
+        low: not used: what is removed stays removed at any rate.
+        log: keyword arguments of fairseq's progress bar.
+
+    Returns:
+        Rates [groups], or None if no rate is within the limit.
+    """
+    groups = len(candidates.table.groups)
+
+    def accuracy(step, rate):
+        return candidates.evaluate(step, 0, [rate] * groups)["accuracy"]
+
+    rate = search_grid(accuracy, candidates.limit)
+    return np.full(groups, rate) if rate else None
+
+
+@SEARCHES.add("ncs")
+def negatively_correlated(candidates, settings, start, low, log):
+    """All rates jointly, by Negatively Correlated Search.
+
+    Args:
+        candidates, settings, log: as :func:`grid`.
+        start: rates to start from [groups].
+        low: lowest rates [groups].
+
+    Returns:
+        As :func:`grid`.
+    """
+    first = _feasible_start(candidates, settings, np.maximum(start, low), low)
+    search = ncs.NegativelyCorrelatedSearch(
+        ncs.Settings(
+            tuple(first["rates"]), tuple(low), (settings.high,) * len(low), settings.population, settings.generations,
+            settings.sigma, reference=settings.reference,
+        ),
+        first["fitness"], first["removed"], settings.seed,
+    )  # fmt: skip
+    hits, generations = [first["hits"]] * settings.population, range(settings.generations)
+    with progress_bar.progress_bar(list(generations), prefix="search", **log) as bar:
+        for generation in bar:
+            trials = search.ask()
+            may_abandon = search.best_fitness < 0 and not settings.reference
+            found = candidates.evaluate_all(generation, trials, hits if may_abandon else None)
+            accepted = search.tell(trials, [record["fitness"] for record in found])
+            hits = [record["hits"] if taken else old for record, taken, old in zip(found, accepted, hits, strict=True)]
+            bar.log({"best": round(search.best_fitness, 4), "accepted": int(accepted.sum())}, step=generation)
+    return search.best if search.best_fitness < 0 else None
+
+
+def _feasible_start(candidates, settings, rates, low):
+    """The record to start from: halfway to the lowest rates until the limit holds; the reference stays put."""
+    for attempt in range(8):
+        record = candidates.evaluate(START, attempt, rates)
+        if settings.reference or record["feasible"]:
+            break
+        rates = low + (rates - low) / 2 if attempt < 6 else low
+    return record

@@ -1,0 +1,95 @@
+"""What a SiPO run is asked for, and SiPO's own numbers."""
+
+from dataclasses import dataclass, field, replace
+from typing import Optional
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A SiPO run.
+
+    Args:
+        group: grouping name, or groups by patterns.
+        search: ``"grid"`` or ``"ncs"``.
+        drop: tolerated loss of accuracy, as a fraction (0.01 is one point).
+        accuracy: that the loss counts from; None = that of the model that is given.
+        rounds: of pruning and retraining at most (count); 0 prunes once and does not retrain.
+        epochs: of retraining in a round (count).
+        seed: of the search.
+        reference: replay the original's quirks.
+        workers: candidates evaluated at a time (count).
+        population: individuals of the search (count).
+        generations: of the search (count).
+        start: first rate of all groups.
+        low: smallest rate; not used in later rounds, that start from what is removed.
+        high: largest rate.
+        sigma: first standard deviation of steps.
+        slack: accuracy that may be missing for a round to count as recovered.
+        train: options of fairseq-train, list of words.
+    """
+
+    group: str = "stage"
+    search: str = "ncs"
+    drop: float = 0.01
+    accuracy: Optional[float] = None
+    rounds: int = 0
+    epochs: int = 8
+    seed: int = 1
+    reference: bool = False
+    workers: int = 1
+    population: int = 6
+    generations: int = 100
+    start: float = 0.10
+    low: float = 0.10
+    high: float = 0.99999999
+    sigma: float = 0.05
+    slack: float = 0.0
+    train: tuple = field(default=())
+
+
+_PRESETS = {  # (translates, iterates) -> SiPO's numbers
+    (False, False): dict(population=6, start=0.10, low=0.1, high=0.99999999),
+    (False, True): dict(population=8, start=0.60, low=0.1, high=0.999, epochs=8),
+    (True, False): dict(population=4, start=0.10, low=0.0, high=0.95),
+    (True, True): dict(population=4, start=0.25, low=0.0, high=0.95, epochs=6),
+}
+
+
+def with_presets(translates, rounds, **given):
+    """SiPO's settings for a kind of model, with what the user gave.
+
+    Args:
+        translates: True for an encoder-decoder.
+        rounds: 0 for pruning without retraining.
+        **given: fields of :class:`Settings`; None where nothing was given.
+
+    Returns:
+        Checked :class:`Settings`.
+
+    Raises:
+        ValueError: a value out of its range.
+    """
+    typed = {name: value for name, value in given.items() if value is not None}
+    settings = replace(Settings(rounds=rounds, **_PRESETS[translates, rounds > 0]), **typed)
+    if "search" not in typed:
+        settings = replace(settings, search="grid" if settings.group in ("all", "simple", "layer") else "ncs")
+    _check(settings)
+    return settings
+
+
+_RANGES = {
+    "drop": (0, 1, 0.01), "accuracy": (0, 1, 0.235), "rounds": (0, 10_000, 20), "epochs": (1, 10_000, 8),
+    "workers": (1, 1024, 2),
+    "population": (1, 10_000, 8), "generations": (1, 1_000_000, 100), "start": (0, 1, 0.1), "low": (0, 1, 0.1),
+    "high": (0, 1, 0.999), "sigma": (1e-9, 1, 0.05), "slack": (0, 1, 0.001),
+}  # fmt: skip
+
+
+def _check(settings):
+    for name, (low, high, example) in _RANGES.items():
+        value = getattr(settings, name)
+        if value is not None and not low <= value <= high:
+            option = name if name != "drop" else "max-drop"
+            raise ValueError(f"--{option} {value}: give a value in [{low}, {high}], e.g. --{option} {example}")
+    if not settings.low <= settings.high:
+        raise ValueError(f"--low {settings.low}: is above --high {settings.high}; give e.g. --low 0.1 --high 0.999")

@@ -1,0 +1,63 @@
+"""A SiPO run as text, in the order in which the original's records list it."""
+
+
+def render(base, settings, result, dense=None):
+    """Describe a run.
+
+    Args:
+        base: measurements of the original model, dict of split -> dict.
+        settings: :class:`~.settings.Settings`.
+        result: what :meth:`~.rounds.SipoRun.run` returns.
+        dense: of the dense control; None without one.
+
+    Returns:
+        Lines of text, str.
+    """
+    lines = [
+        f"random seed: {settings.seed}",
+        f"grouping: {settings.group}, search: {settings.search}",
+        f"start accuracy: {_percent(base['valid'])}, tolerated drop: {100 * settings.drop:g} points",
+        f"original: {_splits(base)}",
+    ]
+    for entry in result["rounds"]:
+        lines += _round(entry, base)
+    if dense:
+        lines.append(f"dense control, {dense['epochs']} epochs (best {dense['epoch']}): {_splits(dense)}")
+    lines.append(f"stop: {result['stop']}" if settings.rounds else "no retraining")
+    best = "none" if result["best"] is None else f"round {result['best']}"
+    return "\n".join([*lines, f"best: {best}"]) + "\n"
+
+
+def _round(entry, base):
+    found, pruned = entry["search"], entry["pruned"]
+    rates = ", ".join(f"{name} {100 * fraction:.2f} %" for name, fraction in found["by_group"].items())
+    lines = [
+        f"round {entry['round']}",
+        f"  removed by group: {rates}",
+        f"  parameters: {found['total']}, pruned: {found['pruned']}, sparsity: {100 * found['removed']:.4f} %",
+        f"  valid: {_scores(base['valid'])} => {_scores(pruned['valid'])}",
+    ]
+    if "test" in pruned:
+        lines.append(f"  test: {_scores(base['test'])} => {_scores(pruned['test'])}")
+    retrained = entry.get("retrained")
+    if retrained:
+        epochs = ", ".join(f"{100 * accuracy:.3f}" for accuracy in retrained["accuracies"])
+        lines += [
+            f"  retraining, valid accuracy of each epoch: {epochs}",
+            f"  {'recovered' if retrained['recovered'] else 'not recovered'}, epoch {retrained['epoch']}: "
+            f"{_splits(retrained)}",
+        ]
+    return lines
+
+
+def _splits(measured):
+    return "; ".join(f"{split} {_scores(measured[split])}" for split in ("valid", "test") if split in measured)
+
+
+def _scores(score):
+    bleu = f", bleu {score['bleu']:.4f}, hyp_ppl {score['hyp_ppl']:.4f}" if "bleu" in score else ""
+    return f"acc {_percent(score)}, ppl {score['perplexity']:.4f}{bleu}"
+
+
+def _percent(score):
+    return f"{100 * score['accuracy']:.4f} %"

@@ -1,0 +1,1 @@
+"""Search for rates under an accuracy limit."""

@@ -1,0 +1,132 @@
+"""From rates to masks, for many candidates: every group is ranked once."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+
+def sound_count(rate, magnitudes):
+    """Weights to remove of a group: the whole part of ``rate * n``.
+
+    Args:
+        rate: fraction removed, in [0, 1].
+        magnitudes: ascending |w| of the group [n].
+
+    Returns:
+        count in 0..n. A product within 1e-9 of a whole number counts as that number, so 0.29 of 100 is 29.
+    """
+    return min(math.floor(rate * len(magnitudes) + 1e-9), len(magnitudes))
+
+
+def reference_threshold(rate, magnitudes):
+    """The original's threshold: the |w| at index trunc((1 - rate)(n - 1)) of the descending order.
+
+    Its quirks are kept: rate 0 removes the smallest weight, ties at the threshold all leave, and the
+    product may fall just below a whole number.
+    """
+    n = len(magnitudes)
+    return magnitudes[n - 1 - math.trunc((1 - rate) * (n - 1))]
+
+
+def reference_count(rate, magnitudes, thresholds_from=None):
+    """Weights that the original removes: all whose |w| is not above its threshold.
+
+    Args:
+        rate: fraction, in [0, 1].
+        magnitudes: ascending |w| of the group [n].
+        thresholds_from: ascending |w| [n] to take the threshold from; the original's grid driver
+            keeps using those of the dense model after retraining. None = ``magnitudes``.
+
+    Returns:
+        count in 1..n.
+    """
+    threshold = reference_threshold(rate, magnitudes if thresholds_from is None else thresholds_from)
+    return int(torch.searchsorted(magnitudes, threshold, right=True))
+
+
+@dataclass(frozen=True)
+class Group:
+    """The parameters of one group, ranked.
+
+    Args:
+        names: of its parameters.
+        ranks: one int32 tensor for each, of its shape: 0 = smallest |w| of the group; equal ones by
+            flat index in the order of the parameters.
+        magnitudes: ascending |w| [n].
+    """
+
+    names: tuple
+    ranks: tuple
+    magnitudes: torch.Tensor
+
+    @property
+    def size(self):
+        """Weights (count)."""
+        return len(self.magnitudes)
+
+    @property
+    def zeros(self):
+        """Weights that are zero already (count); they rank lowest."""
+        return int(torch.searchsorted(self.magnitudes, self.magnitudes.new_tensor(0.0), right=True))
+
+
+class MagnitudeTable:
+    """Weights ranked by magnitude within groups. Built once a round; a candidate costs one comparison a weight.
+
+    Args:
+        weights: dict of parameter name -> tensor; kept, not copied.
+        groups: dict of group name -> list of parameter names; each parameter in exactly one.
+
+    Attributes:
+        groups: dict of group name -> :class:`Group`.
+    """
+
+    def __init__(self, weights, groups):
+        self._weights = weights
+        self.groups = {name: _rank(members, weights) for name, members in groups.items()}
+
+    @property
+    def size(self):
+        """Weights in all groups (count)."""
+        return sum(group.size for group in self.groups.values())
+
+    def removed(self, counts):
+        """Weights that are zero with so many removed (dict of group -> count); what is zero stays so."""
+        return {name: max(counts[name], group.zeros) for name, group in self.groups.items()}
+
+    def fraction_removed(self, counts):
+        """Share of all weights that are zero with so many removed, in [0, 1]."""
+        return sum(self.removed(counts).values()) / self.size
+
+    def write(self, counts, parameters):
+        """Set parameters to the table's weights without the smallest.
+
+        Args:
+            counts: dict of group name -> weights to remove (count).
+            parameters: dict of parameter name -> tensor to overwrite.
+        """
+        with torch.no_grad():
+            for group, count in self._removals(counts):
+                for name, ranks in zip(group.names, group.ranks, strict=True):
+                    torch.mul(self._weights[name], ranks >= count, out=parameters[name])
+
+    def masks(self, counts):
+        """The masks of so many removals, dict of parameter name -> bool; whole tensors have none."""
+        masks = {}
+        for group, count in self._removals(counts):
+            masks.update({name: r >= count for name, r in zip(group.names, group.ranks, strict=True)})
+        return {name: keep for name, keep in masks.items() if not keep.all()}
+
+    def _removals(self, counts):
+        removed = self.removed(counts)
+        return [(group, removed[name]) for name, group in self.groups.items()]
+
+
+def _rank(names, weights):
+    flat = torch.cat([weights[name].detach().reshape(-1) for name in names]).abs()
+    magnitudes, order = flat.sort(stable=True)
+    ranks = torch.empty_like(order, dtype=torch.int32)
+    ranks[order] = torch.arange(len(order), dtype=torch.int32, device=order.device)
+    parts = ranks.split([weights[name].numel() for name in names])
+    return Group(tuple(names), tuple(p.view(weights[n].shape) for n, p in zip(names, parts, strict=True)), magnitudes)

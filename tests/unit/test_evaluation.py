@@ -1,0 +1,103 @@
+"""Evaluating candidates: scores, the output layer's screen, early abandoning."""
+
+import math
+import random
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from fairseq_prune.drivers.evaluation.abandon import is_hopeless
+from fairseq_prune.drivers.evaluation.output import OutputLayer
+from fairseq_prune.drivers.evaluation.score import Score
+from fairseq_prune.drivers.evaluation.translation import hypothesis_perplexity
+
+
+def decoder(rows, width=8, absent=0, seed=1):
+    """A decoder of nothing but a linear output layer; words before its first row are ``absent`` (count)."""
+    torch.manual_seed(seed)
+    return SimpleNamespace(dictionary=range(rows + absent), output_projection=torch.nn.Linear(width, rows))
+
+
+class TestOutputLayer:
+    @pytest.fixture
+    def data(self):
+        """700 features and targets over 900 words, a third of them what the layer predicts."""
+        layer, generator = decoder(900, absent=2), torch.Generator().manual_seed(2)
+        features = torch.randn(700, 8, generator=generator)
+        targets = torch.randint(900, (700,), generator=generator)
+        predicted = layer.output_projection(features).argmax(1)
+        targets[::3] = predicted[::3]
+        return layer, features, targets + 2, int((predicted == targets).sum())
+
+    def test_hits_with_and_without_a_screen(self, data):
+        layer, features, targets, hits = data
+        output = OutputLayer(layer)
+        assert output.count_hits(features, targets) == hits >= 234  # any words will do for a screen
+        assert output.count_predictions(features, targets) == hits
+        learnt = OutputLayer(layer, output.predicted)
+        assert learnt.count_hits(features, targets) == hits
+
+    def test_the_screen_drops_most_misses(self, data):
+        layer, features, targets, hits = data
+        output = OutputLayer(layer)
+        output.count_predictions(features, targets)
+        weight, bias = layer.output_projection.weight, layer.output_projection.bias
+        alive = OutputLayer(layer, output.predicted)._survivors(features, targets - 2, weight, bias)
+        assert hits <= int(alive.sum()) < 0.6 * len(features)
+
+    def test_likelihood(self, data):
+        layer, features, targets, _ = data
+        expected = torch.nn.functional.cross_entropy(layer.output_projection(features), targets - 2, reduction="sum")
+        assert OutputLayer(layer).nll(features, targets) == pytest.approx(float(expected), rel=1e-5)
+
+    def test_tied_output(self):
+        layer = torch.nn.Embedding(20, 8)
+        tied = SimpleNamespace(dictionary=range(20), share_input_output_embed=True, embed_tokens=layer)
+        features = layer.weight.detach() * 5
+        expected = int(((features @ layer.weight.t()).argmax(1) == torch.arange(20)).sum())
+        assert OutputLayer(tied).count_hits(features, torch.arange(20)) == expected > 0
+
+    def test_an_adaptive_softmax_is_refused(self):
+        adaptive = SimpleNamespace(dictionary=range(20), share_input_output_embed=True, adaptive_softmax=object())
+        with pytest.raises(ValueError, match="linear output layer"):
+            OutputLayer(adaptive)
+
+
+class TestScore:
+    def test_numbers(self):
+        score = Score((3, 4), 20, nll=20 * math.log(7))
+        assert (score.hits, score.accuracy) == (7, 0.35) and score.perplexity == pytest.approx(7)
+
+    def test_the_exponent_is_capped(self):
+        assert Score((0,), 1, nll=1e9).perplexity == pytest.approx(math.exp(100))
+
+    def test_the_reference_divides_by_a_row_more(self):
+        """Published: 17,341 hits of 73,760 where 73,750 were targets; perplexities are related by T / (T - 1)."""
+        assert Score((17_341,), 73_760).accuracy == pytest.approx(0.23510032537960953)
+        nll = math.log(120.408243) * 73_760
+        assert Score((0,), 73_750, nll).perplexity == pytest.approx(120.486, abs=1e-3)
+
+
+class TestAbandoning:
+    reference = tuple(100 + (i % 3) for i in range(20))
+
+    def hits(self, loss, blocks):
+        rng = random.Random(1)
+        return [hits - loss + rng.randint(-2, 2) for hits in self.reference[:blocks]]
+
+    def test_a_clear_loser_is_abandoned_soon(self):
+        required = sum(self.reference) - 40
+        assert is_hopeless(self.hits(10, 5), self.reference, required)
+
+    def test_an_equal_is_never_abandoned(self):
+        required = sum(self.reference) - 40
+        assert not any(is_hopeless(self.hits(0, n), self.reference, required) for n in range(1, 21))
+
+    def test_three_blocks_say_too_little_and_after_the_last_it_is_over(self):
+        assert not is_hopeless([0, 0, 0], self.reference, 10**6)
+        assert not is_hopeless([0] * 20, self.reference, 10**6)
+
+
+def test_the_perplexity_of_hypotheses():
+    assert hypothesis_perplexity(-30.0, 20) == pytest.approx(math.exp(1.5))
