@@ -7,6 +7,7 @@
 # all of them run and the table is printed. Every step is skipped once its result stands. All runs start from the
 # dense model of scripts/multi30k.sh (15 epochs) and train it for 5 epochs more:
 #   two_stage   shrink residual widths (1), shrink the rest (1), finetune (3)
+#   squared     the same with squared scores, which is not SRP's own choice
 #   single      shrink everything (2), finetune (3)
 #   one_shot    cut, finetune (5)
 #   narrow      no pruning: a uniformly narrower Transformer of the same size from scratch (15), then finetune (5)
@@ -19,7 +20,7 @@ text=${1:?usage: scripts/multi30k_srp.sh TEXT [RUN ...], e.g. scripts/multi30k_s
 shift
 all="two_stage-0.2-sa-1 one_shot-0.2-sa-1 narrow-0.2-sa-1 two_stage-0.2-sa-2 one_shot-0.2-sa-2 narrow-0.2-sa-2
     two_stage-0.2-sa-3 one_shot-0.2-sa-3 narrow-0.2-sa-3 single-0.2-sa-1 single-0.2-sg-1 two_stage-0.2-sg-1
-    two_stage-0.1-sa-1 one_shot-0.1-sa-1 two_stage-0.3-sa-1 one_shot-0.3-sa-1"
+    squared-0.2-sa-1 two_stage-0.1-sa-1 one_shot-0.1-sa-1 two_stage-0.3-sa-1 one_shot-0.3-sa-1"
 device=--cpu
 python3 -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' && device=
 
@@ -39,7 +40,8 @@ finetuning() { # finetuning EPOCHS: options; an epoch has 252 updates
 }
 execute() { # execute KIND: the runs of one kind, in RUNS
     case $1 in
-    two_stage)
+    two_stage | squared)
+        [ "$1" = two_stage ] || export SCORE=squared
         scripts/srp/prune_two_stage.sh
         scripts/srp/finetune.sh "$RUNS/stage2/checkpoint_last.pt" $(finetuning 3)
         ;;

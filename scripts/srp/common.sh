@@ -9,6 +9,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 : "${MODEL:=--share-decoder-input-output-embed --dropout 0.3}" # further options of the architecture
 : "${RATE:=0.2}"                                    # parameters that remain
 : "${DECREASING:=sa}"                               # sa, sg, ea, eg
+: "${SCORE:=signed}"                                # signed (the authors') or squared
 : "${PERIOD:=20}"                                   # epochs of shrinking in each stage
 : "${BASE_EPOCHS:=50}" "${FINETUNE_EPOCHS:=20}"
 : "${LR:=5e-4}" "${WARMUP:=4000}"                   # pruning and finetuning run at a constant LR, as the authors'

@@ -131,3 +131,12 @@ def test_leaves_no_trace(batches):
 def test_needs_a_batch():
     with pytest.raises(ValueError, match="--srp-score-batches: .* no batch .*--max-tokens"):
         connectivity_scores(small(), criterion(), [])
+
+
+def test_squared_scores_add_up_the_squares_of_batches():
+    model, batches = small(), [sample(1), sample(2, 4)]
+    singles = [connectivity_scores(model, criterion(), [batch]) for batch in batches]
+    found = connectivity_scores(model, criterion(), batches, "squared")
+    for name, score in found.items():
+        torch.testing.assert_close(score, singles[0][name].square() + singles[1][name].square())
+    assert any((score != (singles[0][n] + singles[1][n]).square()).any() for n, score in found.items())

@@ -43,9 +43,9 @@ def test_every_option_arrives():
     given = {
         "compression_rate": 0.34, "srp": True, "pruning_stage": 2, "pruning_iter": 3, "pruning_period": 7,
         "srp_pruning_updates": 90, "warming_up": 2, "decreasing": "sg", "srp_budget": "legacy",
-        "srp_score_batches": 5, "prune_seed": 9,
+        "srp_score": "squared", "srp_score_batches": 5, "prune_seed": 9,
     }  # fmt: skip
-    assert plan_of(**given) == SrpPlan(0.34, True, 2, 3, 7, 90, 2, "sg", "legacy", 5, 9)
+    assert plan_of(**given) == SrpPlan(0.34, True, 2, 3, 7, 90, 2, "sg", "legacy", "squared", 5, 9)
 
 
 def test_plain_values_tell_plans_apart():
@@ -53,7 +53,7 @@ def test_plain_values_tell_plans_apart():
     plan = SrpPlan(rate=0.2, shrinks=True, updates=3)
     others = {
         "rate": 0.3, "shrinks": False, "stage": 1, "rounds": 2, "period": 3, "updates": 4, "warming_up": 1,
-        "decreasing": "sg", "budget": "legacy", "score_batches": 2, "seed": 2,
+        "decreasing": "sg", "budget": "legacy", "score": "squared", "score_batches": 2, "seed": 2,
     }  # fmt: skip
     assert plan.plain().keys() == OPTIONS.keys() == others.keys()
     assert all(replace(plan, **{name: value}).plain() != plan.plain() for name, value in others.items())
@@ -73,6 +73,7 @@ def test_stages_part_the_units():
     ({"srp": True, "pruning_period": 0}, ["--pruning-period 0", "at least 1"]),
     ({"srp": True, "pruning_iter": 0}, ["--pruning-iter 0", "at least 1"]),
     ({"srp": True, "warming_up": -1}, ["--warming-up -1", "at least 0"]),
+    ({"srp": True, "srp_score": "fisher"}, ["--srp-score fisher", "signed, squared"]),
     ({"srp": True, "srp_score_batches": 0}, ["--srp-score-batches 0", "at least 1"]),
     ({"srp": True, "srp_pruning_updates": 0}, ["--srp-pruning-updates 0", "at least 1"]),
     ({"srp": True, "pruning_stage": 3}, ["--pruning-stage 3", "give 0", "1 (residual widths)", "2"]),

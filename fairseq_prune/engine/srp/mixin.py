@@ -137,7 +137,8 @@ class SrpMixin:
             epoch = batches.next_epoch_itr(shuffle=True)
             mine = itertools.islice(epoch, ranks.rank(), plan.score_batches, ranks.world_size())
             device = next(model.parameters()).device
-            return connectivity_scores(model, criterion, (utils.move_to_cuda(b, device) for b in mine))
+            batches = (utils.move_to_cuda(b, device) for b in mine)
+            return connectivity_scores(model, criterion, batches, plan.score)
 
     def get_checkpoint_dict(self):
         own = super().get_checkpoint_dict()

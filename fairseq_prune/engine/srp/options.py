@@ -33,6 +33,7 @@ class SrpOptions(FairseqDataclass):
     warming_up: int = _option(0, "epochs of plain training before the first scoring")
     pretrained_model: Optional[str] = _option(None, "checkpoint to start from, stock or SRP, of any widths")
     srp_score_batches: int = _option(16, "training batches that score the units")
+    srp_score: str = _option("signed", "of a unit: signed, the authors'; or squared, better near convergence")
     srp_budget: str = _option("exact", "exact, or legacy: the widths of the authors' formula")
     weighted_layernorm: bool = _option(False, "see the SRP architectures")
     srp_plain_layernorm: bool = _option(False, "see the SRP architectures")

@@ -7,6 +7,7 @@ from typing import Optional
 from fairseq.file_io import PathManager
 
 from ...pruning.budget.widths import BUDGETS
+from ...pruning.importance.connectivity import CONNECTIVITY_SCORES
 from ...pruning.shrink import SHRINKINGS
 
 OPTIONS = {
@@ -19,6 +20,7 @@ OPTIONS = {
     "warming_up": "--warming-up",
     "decreasing": "--decreasing",
     "budget": "--srp-budget",
+    "score": "--srp-score",
     "score_batches": "--srp-score-batches",
     "seed": "--seed",
 }
@@ -39,6 +41,7 @@ class SrpPlan:
         warming_up: epochs before the first round.
         decreasing: name in the table of shrinkings.
         budget: name in the table of budgets.
+        score: name in the table of connectivity scores.
         score_batches: that score the units (count, over all ranks).
         seed: of the choice of those batches.
     """
@@ -52,6 +55,7 @@ class SrpPlan:
     warming_up: int = 0
     decreasing: str = "sa"
     budget: str = "exact"
+    score: str = "signed"
     score_batches: int = 16
     seed: int = 1
 
@@ -118,6 +122,7 @@ def make_srp_plan(cfg):
     if cfg.srp_pruning_updates and shrinking.counts == "ep":
         raise ValueError(f"--decreasing {cfg.decreasing}: shrinks by epochs; with --srp-pruning-updates give e.g. sa")
     _named("--srp-budget", BUDGETS, cfg.srp_budget)
+    _named("--srp-score", CONNECTIVITY_SCORES, cfg.srp_score)
     plan = SrpPlan(
         rate=rate,
         shrinks=cfg.srp,
@@ -128,6 +133,7 @@ def make_srp_plan(cfg):
         warming_up=cfg.warming_up,
         decreasing=cfg.decreasing,
         budget=cfg.srp_budget,
+        score=cfg.srp_score,
         score_batches=cfg.srp_score_batches,
         seed=cfg.prune_seed,
     )

@@ -1,17 +1,17 @@
-"""What a unit is worth to SRP: minus the loss's derivative by its connectivity."""
+"""What a unit is worth to SRP, from the loss's derivative by its connectivity."""
 
 import contextlib
 
 import torch
 
+from ...pruning.importance.connectivity import CONNECTIVITY_SCORES
 from .. import ranks
 
 
-def connectivity_scores(model, criterion, batches):
-    r"""Score all units: :math:`-\sum \partial L / \partial c` over batches and ranks.
+def connectivity_scores(model, criterion, batches, score="signed"):
+    r"""Score all units by :math:`\partial L / \partial c`, added up over batches and ranks.
 
-    To first order that is how much the loss grows when the unit leaves (c from 1 to 0), so higher =
-    keep. Source: SRP. Differences: dropout is off, and the loss has no distillation term.
+    Source: SRP, whose score is signed. Differences: dropout is off, and the loss has no distillation term.
 
     Nothing but the time is spent: weights, gradients, the mode and random generators stay as they are.
 
@@ -19,21 +19,22 @@ def connectivity_scores(model, criterion, batches):
         model: an SRP Transformer.
         criterion: fairseq criterion that sums the loss over tokens.
         batches: iterable of collated samples; this rank's share.
+        score: name in :data:`~fairseq_prune.pruning.importance.connectivity.CONNECTIVITY_SCORES`.
 
     Returns:
-        dict of vector name -> float32 tensor [length].
+        dict of vector name -> float32 tensor [length], higher = keep.
 
     Raises:
         ValueError: no rank has a batch.
     """
     vectors = [c.vector for c in model.connectivity.values()]
     totals = [torch.zeros_like(v, dtype=torch.float32) for v in vectors]
-    count = torch.zeros((), device=vectors[0].device)
+    worth, count = CONNECTIVITY_SCORES[score], torch.zeros((), device=vectors[0].device)
     with _evaluating(model, criterion), _differentiable(vectors):
         for sample in batches:
             loss, _, _ = criterion(model, sample)
             for total, gradient in zip(totals, torch.autograd.grad(loss, vectors), strict=True):
-                total -= gradient.float()
+                total += worth(gradient.float())
             count += 1
     if not ranks.average(count):
         raise ValueError("--srp-score-batches: the training set has no batch to score with; see --max-tokens")
