@@ -2,13 +2,15 @@
 """Prints one table of translation quality, size and speed: a row for each NAME=LOG:CHECKPOINT.
 
 LOG is what `fairseq-generate --remove-bpe` printed (scripts/evaluate.sh keeps it), CHECKPOINT the file that
-translated. "removed" is the fraction of the prunable weights (two or more axes, embeddings included) that
+translated. Rows whose NAMEs differ in a number at the end, as run-1 and run-2, are seeds of one run: mean and
+standard deviation of their BLEU follow the table. "removed" is the fraction of the prunable weights (two or more axes, embeddings included) that
 are zero; "G MACs" are 10^9 multiply-accumulates of one sentence pair of --lengths; "sent./s" is
 fairseq-generate's own measure, where LOG has it.
 """
 
 import argparse
 import re
+import statistics
 
 HEADER = ("", "BLEU", "parameters", "non-zero", "removed", "G MACs", "sent./s", "file bytes")
 HYPOTHESIS, REFERENCE = re.compile(r"^D-(\d+)\t[^\t]*\t(.*)$"), re.compile(r"^T-(\d+)\t(.*)$")
@@ -94,6 +96,20 @@ def render(rows):
     return "\n".join(map("  ".join, cells))
 
 
+def spread(rows):
+    """Mean and standard deviation of the BLEU of rows that are seeds of one run (list of str)."""
+    scores = {}
+    for name, bleu, *_ in rows:
+        run = re.fullmatch(r"(.+)-\d+", name)
+        if run:
+            scores.setdefault(run[1], []).append(float(bleu))
+    return [
+        f"{run}: {statistics.mean(found):.2f} ± {statistics.stdev(found):.2f} BLEU over {len(found)} seeds"
+        for run, found in scores.items()
+        if len(found) > 1
+    ]
+
+
 def parse_run(text):
     """Splits NAME=LOG:CHECKPOINT (tuple of three str)."""
     name, _, rest = text.partition("=")
@@ -114,7 +130,8 @@ def main():
     args = parser.parse_args()
     try:
         lengths = parse_lengths(args.lengths)
-        print(render([describe(*parse_run(run), lengths) for run in args.runs]))
+        rows = [describe(*parse_run(run), lengths) for run in args.runs]
+        print("\n".join([render(rows), *spread(rows)]))
     except (ValueError, OSError) as error:
         raise SystemExit(str(error)) from error
 

@@ -4,7 +4,7 @@
 #   scripts/multi30k_srp.sh TEXT [RUN ...]
 #
 # TEXT holds train/valid/test2016.{de,en}. A RUN is KIND-RATE-DECREASING-SEED, e.g. two_stage-0.2-sa-1; without any,
-# all of them run and the table is printed. Every step is skipped once its result stands. All runs start from the
+# all of them run. Prints a table. Every step is skipped once its result stands. All runs start from the
 # dense model of scripts/multi30k.sh (15 epochs) and train it for 5 epochs more:
 #   two_stage   shrink residual widths (1), shrink the rest (1), finetune (3)
 #   squared     the same with squared scores, which is not SRP's own choice
@@ -77,4 +77,4 @@ for run in ${*:-$all}; do
     fi
     rows="$rows $run=$last.test.log:$last.pt"
 done
-[ $# -gt 0 ] || python3 scripts/compare.py $rows
+python3 scripts/compare.py $rows

@@ -201,3 +201,15 @@ def test_compare(saved, tmp_path):
         assert rows[i] == [f"run{i}", "100.00", "6", "5", "25.00%", "-", speed, size]
     assert rows[3][5] == f"{macs / 1e9:.4f}" and macs > 1e7
     assert max(map(len, done.splitlines())) <= 100
+    assert "seeds" not in done
+
+
+def test_compare_shows_the_spread_of_seeds(saved, tmp_path):
+    runs = []
+    for seed, words in ((1, "a b c d e"), (2, "a b c d x")):
+        log = tmp_path / f"{seed}.log"
+        log.write_text(f"T-0\ta b c d e\nD-0\t-0.1\t{words}\n")
+        runs.append(f"one-{seed}={log}:{saved}")
+    words = [sys.executable, ROOT / "scripts" / "compare.py", *runs, f"dense={log}:{saved}"]
+    last = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
+    assert last == "one: 83.44 ± 23.43 BLEU over 2 seeds"  # 100 and 66.87
