@@ -2,10 +2,10 @@
 """Prints one table of translation quality, size and speed: a row for each NAME=LOG:CHECKPOINT.
 
 LOG is what `fairseq-generate --remove-bpe` printed (scripts/evaluate.sh keeps it), CHECKPOINT the file that
-translated. Rows whose NAMEs differ in a number at the end, as run-1 and run-2, are seeds of one run: mean and
-standard deviation of their BLEU follow the table. "removed" is the fraction of the prunable weights (two or more axes, embeddings included) that
+translated. "removed" is the fraction of the prunable weights (two or more axes, embeddings included) that
 are zero; "G MACs" are 10^9 multiply-accumulates of one sentence pair of --lengths; "sent./s" is
-fairseq-generate's own measure, where LOG has it.
+fairseq-generate's own measure, where LOG has it. Rows whose NAMEs differ in a number at the end, as run-1 and
+run-2, are seeds of one run: mean and standard deviation of their BLEU follow the table.
 """
 
 import argparse

@@ -84,6 +84,19 @@ def monolingual(text, tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="session")
+def counting(tmp_path_factory):
+    """Binarised text that a language model can learn: lines that count on from where they begin."""
+    folder, rng = tmp_path_factory.mktemp("counting"), random.Random(1)
+    for split, lines in (("train", 150), ("valid", 30), ("test", 20)):
+        starts = [rng.randrange(20) for _ in range(lines)]
+        text = [" ".join(f"w{(start + i) % 20}" for i in range(rng.randint(4, 9))) for start in starts]
+        (folder / split).write_text("\n".join(text) + "\n")
+    splits = [word for split in ("train", "valid", "test") for word in (f"--{split}pref", folder / split)]
+    run_fairseq("preprocess", "--only-source", *splits, "--destdir", folder / "bin")
+    return folder / "bin"
+
+
 class Run:
     """A training run in a folder of its own."""
 

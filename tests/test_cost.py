@@ -47,6 +47,19 @@ def fconv_macs():
     return encoder, decoder + linear + attention
 
 
+RNN = {"encoder_embed_dim": 6, "decoder_embed_dim": 9, "hidden_size": 10, "layers": 2}
+RNN_LM = {"decoder_embed_dim": 8, "decoder_hidden_size": 10, "decoder_layers": 2}
+
+
+def rnn_macs(gates, directions, attention):
+    """RNN translation models of the widths above: stacked encoder of both directions, input feeding, attention."""
+    one = 10 // directions  # width of a direction
+    encoder = S * directions * gates * one * ((6 + one) + (10 + one))
+    decoder = T * gates * 10 * ((9 + 10 + 10) + (10 + 10))
+    both = T * (10 * 10 + 20 * 10) + 2 * S * T * 10  # of query and output; scores and context
+    return encoder + decoder + both + attention + T * 10 * WORDS
+
+
 def tokens(length):
     return torch.randint(4, WORDS, (1, length), generator=torch.Generator().manual_seed(0))
 
@@ -54,10 +67,11 @@ def tokens(length):
 def counted(model, target):
     """MACs that torch sees when a model reads a source of S tokens and a target, a token at a time with cache.
 
-    Its counter knows matrix products, not fused attention or conv_tbc.
+    Its counter knows matrix products, not fused attention, oneDNN's LSTM or conv_tbc.
     """
     source = tokens(S), torch.tensor([S])
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter, torch.no_grad():
+    products_apart = sdpa_kernel(SDPBackend.MATH), torch.backends.mkldnn.flags(enabled=False)
+    with products_apart[0], products_apart[1], FlopCounterMode(display=False) as counter, torch.no_grad():
         if not hasattr(model, "decoder"):
             model(source[0])
         else:
@@ -77,12 +91,16 @@ CASES = [  # arch, options, MACs by hand, those of them that torch's counter doe
     ("lstm", LSTM, sum(lstm_macs(1)), lstm_macs(1)[1]),
     ("lstm", LSTM | {"encoder_bidirectional": True}, sum(lstm_macs(2)), lstm_macs(2)[1]),
     ("lstm_lm", LSTM, T * (4 * 10 * (18 + 20) + 10 * 7 + 7 * WORDS), 0),
+    ("rnnsearch", RNN, rnn_macs(3, 2, S * 10 * 10), 0),  # GRU; keys of the source
+    ("luongnet", RNN, rnn_macs(4, 1, 0), 0),  # LSTM
+    # Two words are stored nowhere; computing gives them a score all the same, which torch sees.
+    ("rnn_lm", RNN_LM, T * (4 * 10 * (18 + 20) + 10 * (WORDS - 2)), -T * 10 * 2),
     ("fconv", FCONV, sum(fconv_macs()), fconv_macs()[0]),
     ("fconv_lm", FCONV_DECODER, T * (576 + 8 * 6 + 6 * 10 + 10 * 8 + 8 * WORDS), 0),
 ]
 
 
-@pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm` is deprecated")
+@pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm` is deprecated", "ignore:TF32 acceleration")
 @pytest.mark.parametrize("arch, options, macs, unseen", CASES)
 def test_macs_by_hand_and_by_torch(arch, options, macs, unseen):
     model = build_model(arch, **options)

@@ -10,7 +10,7 @@ stands after --train, e.g.
 
 The folder gets: search-N.jsonl (a record for each candidate), rates-N.yaml (recipe of --prune-method given),
 pruned-N.pt, retrain-N/, retrained-N.pt, best.pt, summary.json and record.txt. A run that was killed is started
-again with the same command.
+again with the same command; one that reached --rounds goes on with more of them. Other options need a new folder.
 """
 
 import argparse
@@ -33,7 +33,7 @@ def add_arguments(parser):
     )
     parser.add_argument("--accuracy", type=float, help="that the loss counts from (default: that of --checkpoint)")
     parser.add_argument("--rounds", type=int, default=0, help="rounds with retraining at most; 0 (default): prune once")
-    parser.add_argument("--epochs", type=int, help="of retraining in a round (default 8; translation 6)")
+    parser.add_argument("--epochs", type=int, help="of retraining in a round (default 8; grid and translation 6)")
     parser.add_argument("--slack", type=float, help="accuracy that may be missing to count as recovered (default 0)")
     parser.add_argument("--population", type=int, help="individuals of ncs (default 6, with rounds 8; translation 4)")
     parser.add_argument("--generations", type=int, help="of ncs (default 100)")
@@ -61,7 +61,7 @@ def run(args):
     from ..drivers.sipo.run import run_sipo
     from ..drivers.sipo.training import check_words
 
-    if args.rounds:
+    if args.rounds > 0:
         check_words(args.train)
     if not os.path.isdir(args.data):
         raise ValueError(f"DATA {args.data}: no such folder; make it with fairseq-preprocess, e.g. data-bin/words")

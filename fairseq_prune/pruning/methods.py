@@ -21,9 +21,9 @@ METHODS.add("random")(
 
 METHODS.add("given")(
     Method(
-        "remove the smallest weights of every group, each by its own fraction, as a recipe of fairseq-prune sipo says",
+        "remove the smallest weights of every tensor, or named group, each by its own fraction; what sipo's recipes do",
         source="Li et al., IEEE TNNLS 2022 (SiPO)",
         importance="magnitude",
-        scope="stage",
+        scope="layer",
     )
 )

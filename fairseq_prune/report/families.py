@@ -77,7 +77,7 @@ _CROSS_ATTENTION = (
     Product(r"decoder\.layers\.\d+\.encoder_attn\.[kv]_proj\.weight", "S"),
     Product(r"decoder\.layers\.\d+\.encoder_attn\.[qv]_proj\.weight", "ST", axis=0),
 )
-_LSTM_DECODER = (
+_CELL_DECODER = (
     *_embedding("decoder", "T"),
     Product(r"decoder\.layers\.\d+\.weight_[ih]h", "T"),
     Product(r"decoder\.additional_fc\.weight", "T"),
@@ -91,12 +91,28 @@ _LSTM_ENCODER = (
     Product(r"decoder\.attention\.input_proj\.weight", "ST", axis=0),  # scores
     Product(r"decoder\.attention\.input_proj\.weight", "ST", axis=0),  # context: as wide
 )
+_RNN_ENCODER = (
+    *_embedding("encoder", "S"),
+    Product(r"encoder\.rnn\.weight_[ih]h_l\d+(_reverse)?", "S"),
+    Product(r"decoder\.attention\.(query|output)_proj\.weight", "T"),
+)
+_MLP_ATTENTION = (
+    Product(r"decoder\.attention\.context_proj\.weight", "S"),
+    Product(r"decoder\.attention\.v\.weight", "ST"),  # scores
+    Product(r"decoder\.attention\.context_proj\.weight", "ST", axis=1),  # context
+)
+_GENERAL_ATTENTION = (
+    Product(r"decoder\.attention\.query_proj\.weight", "ST", axis=0),  # scores
+    Product(r"decoder\.attention\.query_proj\.weight", "ST", axis=0),  # context: as wide
+)
+_RNN_LM = (*_embedding("decoder", "T"), Product(r"decoder\.lstm\.weight_[ih]h_l\d+", "T"), *_TO_VOCABULARY)
 _FCONV_ATTENTION = (
     Product(r"decoder\.attention\.\d+\.(in|out)_projection\.weight", "T"),
     Product(r"decoder\.attention\.\d+\.in_projection\.weight", "ST", axis=0),
     Product(r"decoder\.attention\.\d+\.out_projection\.weight", "ST", axis=1),
 )
 
+_MLP_SCORE = r"decoder\.attention\.v\.weight"
 _DECODER_FFN, _DECODER_CELL = r"decoder\.layers\.\d+\.fc1\.weight", r"decoder\.layers\.\d+\.weight_hh"
 _DECODER_CONV, _DECODER_EMBEDDING = r"decoder\.convolutions\.\d+\.weight", "decoder.embed_tokens.weight"
 _SENTENCE_ENCODER = r"(encoder|decoder)\.sentence_encoder"  # "decoder" in files before fairseq 0.10
@@ -115,8 +131,11 @@ FAMILIES = (
         (rf"{_SENTENCE_ENCODER}\.layers\.\d+\.fc1\.weight", _MASKED_OUTPUT),
         (*_transformer(_SENTENCE_ENCODER, "S", "SS"), Product(_MASKED_OUTPUT, "S")),
     ),
-    Family("lstm_lm", (_DECODER_CELL,), _LSTM_DECODER, _DECODER_EMBEDDING),
-    Family("lstm", (r"encoder\.lstm\..+", _DECODER_CELL), _LSTM_ENCODER + _LSTM_DECODER, _DECODER_EMBEDDING),
+    Family("lstm_lm", (_DECODER_CELL,), _CELL_DECODER, _DECODER_EMBEDDING),
+    Family("lstm", (r"encoder\.lstm\..+", _DECODER_CELL), _LSTM_ENCODER + _CELL_DECODER, _DECODER_EMBEDDING),
+    Family("rnn_lm", (r"decoder\.lstm\..+", OUTPUT), _RNN_LM),
+    Family("rnnsearch", (r"encoder\.rnn\..+", _MLP_SCORE), _RNN_ENCODER + _MLP_ATTENTION + _CELL_DECODER),
+    Family("luongnet", (r"encoder\.rnn\..+", _DECODER_CELL), _RNN_ENCODER + _GENERAL_ATTENTION + _CELL_DECODER),
     Family("fconv_lm", (_DECODER_CONV, OUTPUT), _convolutions("decoder", "T") + _TO_VOCABULARY),
     Family(
         "fconv",

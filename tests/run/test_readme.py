@@ -94,6 +94,22 @@ def test_srp_commands(tmp_path, monkeypatch):
     assert parsed(options.get_generation_parser(), generate).common_eval.path == saved[-2]
 
 
+def test_sipo_commands(counting, tmp_path, monkeypatch, capsys):
+    """As printed, on toy data, with a toy model and fewer rounds."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data-bin").mkdir()
+    (tmp_path / "data-bin" / "ptb").symlink_to(counting)
+    train, sipo, inspect = commands("SiPO: recurrent models under an accuracy limit")
+    tiny = ["--arch", "rnn_lm_tiny", "--batch-size", "4", "--batch-size-valid", "2", "--max-epoch", "1", "--cpu"]
+    run_fairseq("train", *[USER_DIR if word == "fairseq_prune" else word for word in train[1:]], *tiny)
+    at = sipo.index("--train")
+    quick = ["--rounds", "1", "--epochs", "1", "--population", "2", "--generations", "2", "--slack", "1"]
+    main([*sipo[1:at], *quick, *sipo[at:], *tiny[:-3], "--cpu"])
+    assert "dense control, 1 epochs" in capsys.readouterr().out
+    main(inspect[1:])
+    assert "original" in capsys.readouterr().out
+
+
 def test_option_table_is_complete():
     rows = re.findall(r"^\| `--prune-(\w+)` \|", README, re.MULTILINE)
     assert rows == [*NAMES, "recipe"]

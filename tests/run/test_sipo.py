@@ -1,12 +1,11 @@
 """fairseq-prune sipo on a tiny language model: search, rounds, records, resume."""
 
 import json
-import random
 import shutil
 
 import pytest
 import torch
-from conftest import Run, masks_of, run_fairseq, words_of
+from conftest import Run, masks_of, words_of
 
 from fairseq_prune.cli.main import main
 from fairseq_prune.compat import load_checkpoint
@@ -16,19 +15,6 @@ TRAIN = words_of("""--task prune_stateful_language_modeling --arch rnn_lm_tiny -
     --lr 2 --clip-norm 0.25 --batch-size 4 --batch-size-valid 2 --tokens-per-sample 7 --cpu --num-workers 0
     --log-format simple --log-interval 1000""")
 QUICK = words_of("--population 3 --generations 6 --max-drop 0.02 --seed 3")
-
-
-@pytest.fixture(scope="module")
-def counting(tmp_path_factory):
-    """Binarised text that a language model can learn: lines that count on from where they begin."""
-    folder, rng = tmp_path_factory.mktemp("counting"), random.Random(1)
-    for split, lines in (("train", 150), ("valid", 30), ("test", 20)):
-        starts = [rng.randrange(20) for _ in range(lines)]
-        text = [" ".join(f"w{(start + i) % 20}" for i in range(rng.randint(4, 9))) for start in starts]
-        (folder / split).write_text("\n".join(text) + "\n")
-    splits = [word for split in ("train", "valid", "test") for word in (f"--{split}pref", folder / split)]
-    run_fairseq("preprocess", "--only-source", *splits, "--destdir", folder / "bin")
-    return folder / "bin"
 
 
 @pytest.fixture(scope="module")

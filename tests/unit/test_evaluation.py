@@ -10,7 +10,7 @@ import torch
 from fairseq_prune.drivers.evaluation.abandon import is_hopeless
 from fairseq_prune.drivers.evaluation.output import OutputLayer
 from fairseq_prune.drivers.evaluation.score import Score
-from fairseq_prune.drivers.evaluation.translation import hypothesis_perplexity
+from fairseq_prune.drivers.evaluation.translation import _text, hypothesis_perplexity, whitespace_bleu
 
 
 def decoder(rows, width=8, absent=0, seed=1):
@@ -38,13 +38,16 @@ class TestOutputLayer:
         learnt = OutputLayer(layer, output.predicted)
         assert learnt.count_hits(features, targets) == hits
 
-    def test_the_screen_drops_most_misses(self, data):
+    def test_the_screen_drops_most_misses(self, data, monkeypatch):
+        monkeypatch.setattr("fairseq_prune.drivers.evaluation.output._SCREEN", 64)
         layer, features, targets, hits = data
         output = OutputLayer(layer)
         output.count_predictions(features, targets)
         weight, bias = layer.output_projection.weight, layer.output_projection.bias
-        alive = OutputLayer(layer, output.predicted)._survivors(features, targets - 2, weight, bias)
-        assert hits <= int(alive.sum()) < 0.6 * len(features)
+        for learnt in (OutputLayer(layer, output.predicted), output):  # a worker's, and the one that learnt
+            alive = learnt._survivors(features, targets - 2, weight, bias)
+            assert hits <= int(alive.sum()) < 0.6 * len(features)
+            assert output.predicted[learnt._screen].sum() == output.predicted.topk(64).values.sum()
 
     def test_likelihood(self, data):
         layer, features, targets, _ = data
@@ -94,9 +97,27 @@ class TestAbandoning:
         required = sum(self.reference) - 40
         assert not any(is_hopeless(self.hits(0, n), self.reference, required) for n in range(1, 21))
 
+    def test_one_with_enough_hits_already_is_never_abandoned(self):
+        falling = (1000, 1000, 1000, 1000, 5, 5)  # the mean loss per block is more than a later block has
+        assert not is_hopeless([900, 901, 899, 900], falling, 3600)
+        assert is_hopeless([900, 901, 899, 900], falling, 3601)
+
     def test_three_blocks_say_too_little_and_after_the_last_it_is_over(self):
         assert not is_hopeless([0, 0, 0], self.reference, 10**6)
         assert not is_hopeless([0] * 20, self.reference, 10**6)
+
+
+def test_bleu_is_not_smoothed():
+    text = ["a b c d e", "f g h i"]
+    assert whitespace_bleu(text, text) == pytest.approx(100)
+    assert whitespace_bleu(["a b c x e"], ["a b c d e"]) == 0  # trigrams in common, but no 4-grams
+
+
+def test_an_unknown_word_of_a_reference_is_never_hit():
+    from fairseq.data import Dictionary
+
+    task, words = SimpleNamespace(target_dictionary=Dictionary()), torch.tensor([3, 2])
+    assert _text(task, words) == "<unk>" != _text(task, words, escape_unk=True)
 
 
 def test_the_perplexity_of_hypotheses():

@@ -83,6 +83,56 @@ def test_larger_counts_remove_a_superset():
     assert all(bool((more <= less).all()) for less, more in zip(masks, masks[1:], strict=False))
 
 
+def weights_of(**shapes):
+    generator = torch.Generator().manual_seed(1)
+    return {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+
+
+def test_one_group_is_global_magnitude_pruning():
+    weights = weights_of(a=(5, 7), b=(11,), c=(3, 4))
+    masks = MagnitudeTable(weights, {"all": list(weights)}).masks({"all": 29})
+    boundary = torch.cat([w.abs().flatten() for w in weights.values()]).sort().values[29]
+    assert all(torch.equal(masks[name], w.abs() >= boundary) for name, w in weights.items())
+
+
+def test_a_group_for_each_tensor_is_layerwise_magnitude_pruning_at_one_fraction():
+    weights = weights_of(a=(5, 7), b=(11,), c=(30, 4))
+    table = table_of(**weights)
+    counts = {name: sound_count(0.4, group.magnitudes) for name, group in table.groups.items()}
+    for name, keep in table.masks(counts).items():
+        removed = int(0.4 * weights[name].numel())
+        assert int((~keep).sum()) == removed
+        assert torch.equal(keep, weights[name].abs() >= weights[name].abs().flatten().sort().values[removed])
+
+
+def test_masking_twice_is_masking_once():
+    once = weights_of(a=(5, 7), b=(11,))
+    groups, counts = {"all": ["a", "b"]}, {"all": 20}
+    out = {name: torch.empty_like(w) for name, w in once.items()}
+    MagnitudeTable(once, groups).write(counts, out)
+    again = {name: torch.empty_like(w) for name, w in once.items()}
+    table = MagnitudeTable(out, groups)
+    table.write(counts, again)
+    assert all(torch.equal(out[name], again[name]) for name in out)
+    table.write({"all": 7}, again)  # a rate below what is zero already changes nothing
+    assert all(torch.equal(out[name], again[name]) for name in out)
+
+
+def test_the_removed_weights_of_the_groups_make_the_whole():
+    table = table_of(**weights_of(a=(5, 7), b=(11,)))
+    counts = {"a": 13, "b": 4}
+    assert table.fraction_removed(counts) * table.size == pytest.approx(17)
+    assert sum(int((~keep).sum()) for keep in table.masks(counts).values()) == 17
+
+
+@pytest.mark.parametrize(
+    ("pruned", "total", "percent"),
+    [(4_499_874, 4_653_200, 96.7049), (116_952_767, 137_804_724, 84.8685), (191_360_406, 221_124_004, 86.5399)],
+)
+def test_published_counts_give_the_published_percentages(pruned, total, percent):
+    assert 100 * pruned / total == pytest.approx(percent, abs=5e-5)
+
+
 def test_scale_and_sign_do_not_matter():
     w = torch.randn(30, generator=torch.Generator().manual_seed(1))
     masks = [table_of(w=v).masks({"w": 11})["w"] for v in (w, 3 * w, -w)]

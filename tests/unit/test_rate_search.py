@@ -23,6 +23,11 @@ class TestObjective:
         assert self.limit.fitness(0.215, 0.7) == pytest.approx(2.0)
         assert self.limit.fitness(0.22499, 0.7) > 1
 
+    def test_signs(self):
+        assert -1 <= self.limit.fitness(0.225, 1.0) < 0 < 1 < self.limit.fitness(0.2249, 1.0)
+        exact = Limit(accuracy=0.5, drop=0.0)
+        assert exact.allows(0.5) and exact.fitness(0.5 - 1e-6, 0.9) > 1
+
 
 class TestGrid:
     @staticmethod

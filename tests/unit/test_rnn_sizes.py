@@ -8,6 +8,8 @@ import pytest
 import torch
 from srp_models import build, dictionary
 
+from fairseq_prune.pruning.grouping import group_parameters
+
 GROUPS = {  # arch, preset -> group -> (pattern, size); the tables of Li et al.'s experiments
     ("rnnsearch", "stage"): {
         "encoder_embedding": (r"encoder\.embed_tokens\.", 31_001_240),
@@ -75,6 +77,13 @@ def test_published_groups(published, arch, preset):
         (group,) = [group for group, (pattern, _) in groups.items() if re.match(pattern, name)]
         found[group] += parameter.numel()
     assert found == {group: size for group, (_, size) in groups.items()}
+
+
+@pytest.mark.parametrize("arch, preset", GROUPS)
+def test_our_groups_are_the_published_ones(published, arch, preset):
+    sizes = {name: parameter.numel() for name, parameter in published[arch].named_parameters()}
+    found = {group: sum(map(sizes.get, names)) for group, names in group_parameters(preset, list(sizes)).items()}
+    assert found == {group: size for group, (_, size) in GROUPS[arch, preset].items()}
 
 
 @pytest.mark.parametrize("arch, size", [("rnnsearch_small", 4_501_300), ("luongnet_small", 4_907_764)])

@@ -10,7 +10,7 @@ def is_hopeless(hits, reference, required):
     """True if a candidate will almost surely miss the required hits.
 
     Its hits are paired with those of a similar model, block by block; the rest is predicted from the
-    mean difference, with 3.5 standard errors to spare.
+    mean difference, with 3.5 standard errors to spare. One that has the required hits already never misses them.
 
     Args:
         hits: of the candidate in the blocks so far (counts).
@@ -18,7 +18,7 @@ def is_hopeless(hits, reference, required):
         required: hits over all blocks (count).
     """
     done, left = len(hits), len(reference) - len(hits)
-    if done < _FEWEST_BLOCKS or not left:
+    if done < _FEWEST_BLOCKS or not left or sum(hits) >= required:
         return False
     gains = [mine - other for mine, other in zip(hits, reference, strict=False)]
     predicted = sum(hits) + sum(reference[done:]) + left * statistics.fmean(gains)

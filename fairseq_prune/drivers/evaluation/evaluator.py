@@ -34,7 +34,7 @@ class Evaluator:
 
     def copy(self):
         """An evaluator of a copy of the model, for another thread, that knows which words were predicted."""
-        return Evaluator(copy.deepcopy(self.model), self._blocks, self._denominator, self._output.predicted)
+        return Evaluator(copy.deepcopy(self.model), self._blocks, self._denominator, self._output.predicted.clone())
 
     @torch.no_grad()
     def hits(self, targets, hopeless=lambda hits: False):

@@ -27,6 +27,9 @@ class OutputLayer:
         weight, _ = self._linear()
         self._first = len(decoder.dictionary) - len(weight)  # words before the first row
         self.predicted = torch.zeros(len(weight), dtype=torch.int64) if predicted is None else predicted
+        self._choose_screen(weight)
+
+    def _choose_screen(self, weight):
         self._screen = self.predicted.topk(min(_SCREEN, len(weight))).indices.to(weight.device)
 
     def _linear(self):
@@ -39,7 +42,7 @@ class OutputLayer:
         raise ValueError("--criterion: the search needs a linear output layer, not an adaptive softmax")
 
     def count_predictions(self, features, targets):
-        """Count hits against all words, and how often each word is predicted.
+        """Count hits against all words, and learn for the screen how often each word is predicted.
 
         Args:
             features: float [n, width].
@@ -51,6 +54,7 @@ class OutputLayer:
         weight, bias = self._linear()
         rows = torch.cat([F.linear(x, weight, bias).max(1).indices for x in features.split(_PIECE)])
         self.predicted += torch.bincount(rows, minlength=len(weight)).to(self.predicted.device)
+        self._choose_screen(weight)
         return int((rows == targets - self._first).sum())
 
     def count_hits(self, features, targets):

@@ -23,7 +23,7 @@ def translate(model, task, split, reference=False):
 
     Returns:
         dict: ``bleu`` in [0, 100] over whitespace tokens, case-sensitive; ``sacrebleu``, the same with
-        sacreBLEU's 13a tokeniser; ``hyp_ppl``, exp(-total log-probability of the best hypotheses / tokens
+        sacreBLEU's 13a tokeniser and smoothing; ``hyp_ppl``, exp(-total log-probability of the best hypotheses / tokens
         of the references, ends included): no perplexity of the references.
     """
     from sacrebleu.metrics import BLEU
@@ -38,12 +38,19 @@ def translate(model, task, split, reference=False):
             logprob += float(best["positional_scores"].double().sum())
             tokens += len(words)
             hypotheses.append(_text(task, best["tokens"]))
-            references.append(_text(task, words))
+            references.append(_text(task, words, escape_unk=True))
     return {
-        "bleu": BLEU(tokenize="none").corpus_score(hypotheses, [references]).score,
+        "bleu": whitespace_bleu(hypotheses, references),
         "sacrebleu": BLEU().corpus_score(hypotheses, [references]).score,
         "hyp_ppl": hypothesis_perplexity(logprob, tokens),
     }
+
+
+def whitespace_bleu(hypotheses, references):
+    """Corpus BLEU-4 in [0, 100] over whitespace tokens (lists of str), case-sensitive, not smoothed."""
+    from sacrebleu.metrics import BLEU
+
+    return BLEU(tokenize="none", smooth_method="none").corpus_score(hypotheses, [references]).score
 
 
 def hypothesis_perplexity(logprob, tokens):
@@ -62,5 +69,6 @@ def _batches(model, task, split):
         ).next_epoch_itr(shuffle=False)
 
 
-def _text(task, tokens):
-    return task.target_dictionary.string(tokens, "subword_nmt", escape_unk=False)
+def _text(task, tokens, escape_unk=False):
+    """Words; an unknown word of a reference is written so that no hypothesis can match it."""
+    return task.target_dictionary.string(tokens, "subword_nmt", escape_unk=escape_unk)

@@ -51,9 +51,13 @@ class Candidates:
         ]
         if self._workers == 1:
             return [job() for job in jobs]
-        threads = max(1, torch.get_num_threads() // self._workers)
-        with ThreadPoolExecutor(self._workers, initializer=torch.set_num_threads, initargs=(threads,)) as pool:
-            return list(pool.map(lambda job: job(), jobs))
+        threads = torch.get_num_threads()
+        share = max(1, threads // self._workers)
+        try:
+            with ThreadPoolExecutor(self._workers, initializer=torch.set_num_threads, initargs=(share,)) as pool:
+                return list(pool.map(lambda job: job(), jobs))
+        finally:
+            torch.set_num_threads(threads)  # torch has one number for the process; workers set it, too
 
     def evaluate(self, generation, individual, rates, reference=None):
         """The record of one candidate, dict of plain values; arguments as :meth:`evaluate_all`."""

@@ -21,7 +21,8 @@ def write_pruned(source, weights, masks, path):
     """
     state = OrderedDict(source["model"])
     state._metadata = copy.deepcopy(getattr(source["model"], "_metadata", OrderedDict()))
-    state.update({name: weight.detach().to(state[name]).clone() for name, weight in weights.items()})
+    # Adding 0 copies, keeps every weight to the bit, and makes 0 of the -0 that masking leaves.
+    state.update({name: weight.detach().to(state[name]) + 0.0 for name, weight in weights.items()})
     store_masks(state._metadata, masks)
     content = {**source, "model": state, "extra_state": {}, "last_optimizer_state": None}
     torch.save(content, f"{path}.tmp")

@@ -1,6 +1,8 @@
 """The rounds of a SiPO run: search, prune, retrain, test recovery."""
 
+import math
 import os
+from dataclasses import asdict, replace
 from functools import partial
 
 import numpy as np
@@ -11,6 +13,7 @@ from ...pruning.search.table import MagnitudeTable, reference_count, sound_count
 from ..evaluation.translation import translate
 from .candidates import Candidates
 from .files import copy_whole, write_pruned
+from .identity import file_checksum, stay_the_same
 from .records import Records, read_json, write_json
 from .searches import SEARCHES
 from .training import train, write_recipe
@@ -44,9 +47,21 @@ class SipoRun:
         self._bench, self._groups, self._settings, self._log = bench, groups, settings, log
         self._checkpoint, self._folder, self._data = checkpoint, folder, data
         self._translates, self._dense = translates, None
+        inputs = {"checkpoint": file_checksum(checkpoint), "data": os.path.realpath(data)}
+        stay_the_same(self.path("inputs.json"), inputs | {"reference": settings.reference})
         self.base = self._once("base.json", lambda: self.measure(checkpoint))
         self.limit = Limit(self._reference_accuracy(), settings.drop)
         self.targets = self.base["valid"]["targets"]
+        stay_the_same(self.path("settings.json"), self._decisive())
+
+    def _decisive(self):
+        """The settings that decide results: all but how many work at it and where it ends."""
+        plain = {**asdict(self._settings), "train": list(self._settings.train), "groups": self._groups}
+        plain["rounds"] = self._settings.rounds > 0
+        if not plain["rounds"]:
+            del plain["train"], plain["epochs"], plain["slack"]
+        del plain["workers"]
+        return plain
 
     def _reference_accuracy(self):
         """Accuracy to compare with; the reference cuts a translation model's to a tenth of a point."""
@@ -58,7 +73,7 @@ class SipoRun:
                     f"give e.g. --accuracy {accuracy:.4f}"
                 )
             return given
-        return int(accuracy * 1000) / 1000 if self._settings.reference and self._translates else accuracy
+        return math.floor(accuracy * 1000 + 1e-9) / 1000 if self._settings.reference and self._translates else accuracy
 
     def path(self, name):
         """A file of the run."""
@@ -90,14 +105,15 @@ class SipoRun:
             dict of plain values: ``rounds`` (list of dict), ``stop`` (why it ended: no_feasible, no_gain,
             not_recovered, max_iter), and ``best`` (number of the best round or None).
         """
-        rounds, best, start, rates = [], None, self._checkpoint, None
+        rounds, best, start, rates, sigma = [], None, self._checkpoint, None, self._settings.sigma
         stop = "max_iter"
         for number in range(max(self._settings.rounds, 1)):
-            found = self._once(f"search-{number}.json", partial(self._search, number, start, rates))
+            found = self._once(f"search-{number}.json", partial(self._search, number, start, rates, sigma))
             if found["rates"] is None:
                 stop = "no_feasible"
                 break
-            if rounds and found["removed"] <= rounds[-1]["search"]["removed"] + _ROUNDING:
+            gain = found["removed"] - rounds[-1]["search"]["removed"] if rounds else 1.0
+            if gain <= _ROUNDING and not (self._searches_again and gain >= -_ROUNDING):
                 stop = "no_gain"
                 break
             rates = found["rates"]
@@ -106,6 +122,9 @@ class SipoRun:
                 f"pruned-{number}.json", lambda n=number: self.measure(self.path(f"pruned-{n}.pt"))
             )
             rounds.append(entry)
+            if gain <= _ROUNDING:
+                sigma = self._rescaled(sigma, entry["pruned"])
+                continue
             if not self._settings.rounds:
                 best = number
                 break
@@ -116,23 +135,35 @@ class SipoRun:
             best, start = number, self.path(f"retrained-{number}.pt")
         return {"rounds": rounds, "stop": stop, "best": best}
 
+    @property
+    def _searches_again(self):
+        """The reference's language model searches on with other steps where a search removes just as much."""
+        return self._settings.reference and self._settings.search == "ncs" and not self._translates
+
+    def _rescaled(self, sigma, pruned):
+        """A tenth of the steps where the (test) accuracy is below the original's on valid, else ten times them."""
+        accuracy = pruned.get("test", pruned["valid"])["accuracy"]
+        return sigma / 10 if accuracy < self.limit.accuracy else sigma * 10
+
     def best_checkpoint(self, number):
         """Path of a round's result."""
         return self.path(f"retrained-{number}.pt" if self._settings.rounds else f"pruned-{number}.pt")
 
-    def _search(self, number, start, rates):
+    def _search(self, number, start, rates, sigma):
         """Search from a checkpoint's weights, and write the pruned model."""
-        settings = self._settings
+        settings = replace(self._settings, sigma=sigma)
         model = self._bench.model(start)
         weights = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
         table = MagnitudeTable(weights, self._groups)
         evaluator = self._bench.evaluator(model, "valid")
         evaluator.measure()  # learns which words are predicted
         evaluators = [evaluator, *(evaluator.copy() for _ in range(settings.workers - 1))]
-        records = Records(self.path(f"search-{number}.jsonl"), self._header(number, table))
+        records = Records(self.path(f"search-{number}.jsonl"), self._header(settings, number, table))
         candidates = Candidates(table, self._counting(table), evaluators, self.limit, self.targets, records)
         first = np.full(len(self._groups), settings.start) if rates is None else np.asarray(rates)
-        found = SEARCHES[settings.search](candidates, settings, first, self._lowest(number, table), self._log)
+        found = SEARCHES[settings.search](
+            candidates, settings, first, self._lowest(number, table), self._logging(number)
+        )
         if found is None:
             return {"rates": None}
         counts = candidates.counts(found)
@@ -146,6 +177,11 @@ class SipoRun:
             "rates": [float(rate) for rate in found], "removed": table.fraction_removed(counts),
             "pruned": sum(removed.values()), "total": table.size, "by_group": fractions,
         }  # fmt: skip
+
+    def _logging(self, number):
+        """The progress bar's arguments; in TensorBoard each round is a run of its own."""
+        folder = self._log.get("tensorboard_logdir")
+        return {**self._log, "tensorboard_logdir": os.path.join(folder, f"round-{number}")} if folder else self._log
 
     def _lowest(self, number, table):
         """Lowest rates: the given ones in the reference, else what is removed already."""
@@ -161,13 +197,11 @@ class SipoRun:
             return lambda rate, name: reference_count(rate, table.groups[name].magnitudes)
         if self._dense is None:  # the original's grid keeps the thresholds of the dense model
             dense = self._bench.model(self._checkpoint)
-            self._dense = MagnitudeTable(dict(dense.named_parameters()), self._groups)
-        return lambda rate, name: reference_count(
-            rate, table.groups[name].magnitudes, self._dense.groups[name].magnitudes
-        )
+            ranked = MagnitudeTable(dict(dense.named_parameters()), self._groups).groups
+            self._dense = {name: group.magnitudes for name, group in ranked.items()}
+        return lambda rate, name: reference_count(rate, table.groups[name].magnitudes, self._dense[name])
 
-    def _header(self, number, table):
-        settings = self._settings
+    def _header(self, settings, number, table):
         return {
             "round": number, "search": settings.search, "seed": settings.seed, "reference": settings.reference,
             "accuracy": self.limit.accuracy, "drop": settings.drop, "targets": self.targets,
@@ -185,7 +219,7 @@ class SipoRun:
         )  # fmt: skip
         epochs = [f"{folder}/checkpoint{epoch}.pt" for epoch in range(1, settings.epochs + 1)]
         accuracies = [self.measure(path, ("valid",))["valid"]["accuracy"] for path in epochs]
-        recovered = max(accuracies) >= self.limit.accuracy - settings.slack - 1e-12
+        recovered = self._recovered(max(accuracies))
         chosen = self._choose(accuracies)
         copy_whole(epochs[chosen], self.path(f"retrained-{number}.pt"))
         return {
@@ -193,12 +227,19 @@ class SipoRun:
             **self.measure(epochs[chosen]),
         }  # fmt: skip
 
+    def _recovered(self, accuracy):
+        return accuracy >= self.limit.accuracy - self._settings.slack - 1e-12
+
     def _choose(self, accuracies):
-        """Index of the epoch to go on from: the best; the reference's grid the first recovered, else the last."""
+        """Index of the epoch to go on from: the best.
+
+        The reference's grid, and its translation, stop at the first that recovered; else it takes the last.
+        """
         if not self._settings.reference:
             return int(np.argmax(accuracies))
-        recovered = [i for i, a in enumerate(accuracies) if a >= self.limit.accuracy]
-        return recovered[0] if recovered and self._settings.search == "grid" else len(accuracies) - 1
+        recovered = [i for i, accuracy in enumerate(accuracies) if self._recovered(accuracy)]
+        stops = self._settings.search == "grid" or self._translates
+        return recovered[0] if recovered and stops else len(accuracies) - 1
 
     def dense_control(self, epochs):
         """The original model trained without pruning for as many epochs, measured at its best epoch."""
@@ -214,4 +255,4 @@ class SipoRun:
                 **self.measure(paths[np.argmax(accuracies)]),
             }
 
-        return self._once("dense.json", control)
+        return self._once(f"dense-{epochs}.json", control)

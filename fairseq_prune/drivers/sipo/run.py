@@ -33,10 +33,7 @@ def run_sipo(checkpoint, data, folder, given, dense_control=False, log=None):
         ValueError: bad settings, groups or data, or a failed training.
     """
     bench = Workbench(checkpoint, data, bool(given.get("reference")))
-    model = bench.model(checkpoint)
-    translates = hasattr(model, "encoder")
-    settings = with_presets(translates, **given)
-    groups, _ = find_groups(settings.group, model), SEARCHES[settings.search]
+    settings, groups, translates = _prepare(bench.model(checkpoint), given)
     run = SipoRun(bench, checkpoint, groups, settings, folder, data, log or {}, translates)
     result = run.run()
     epochs = settings.epochs * sum("retrained" in entry for entry in result["rounds"])
@@ -49,6 +46,14 @@ def run_sipo(checkpoint, data, folder, given, dense_control=False, log=None):
         file.write(text)
     os.replace(run.path("record.txt.tmp"), run.path("record.txt"))
     return text
+
+
+def _prepare(model, given):
+    """(settings, groups, True for an encoder-decoder), checked; the model is not kept."""
+    translates = hasattr(model, "encoder")
+    settings = with_presets(translates, **given)
+    SEARCHES[settings.search]
+    return settings, find_groups(settings.group, model), translates
 
 
 def find_groups(group, model):

@@ -44,9 +44,10 @@ def negatively_correlated(candidates, settings, start, low, log):
         low: lowest rates [groups].
 
     Returns:
-        As :func:`grid`.
+        As :func:`grid`; the reference takes the rates to start from where none is within the limit.
     """
-    first = _feasible_start(candidates, settings, np.maximum(start, low), low)
+    start = np.clip(start, low, np.maximum(low, settings.high))
+    first = _feasible_start(candidates, settings, start, low)
     search = ncs.NegativelyCorrelatedSearch(
         ncs.Settings(
             tuple(first["rates"]), tuple(low), (settings.high,) * len(low), settings.population, settings.generations,
@@ -63,7 +64,7 @@ def negatively_correlated(candidates, settings, start, low, log):
             accepted = search.tell(trials, [record["fitness"] for record in found])
             hits = [record["hits"] if taken else old for record, taken, old in zip(found, accepted, hits, strict=True)]
             bar.log({"best": round(search.best_fitness, 4), "accepted": int(accepted.sum())}, step=generation)
-    return search.best if search.best_fitness < 0 else None
+    return search.best if settings.reference or search.best_fitness < 0 else None
 
 
 def _feasible_start(candidates, settings, rates, low):

@@ -53,6 +53,7 @@ _PRESETS = {  # (translates, iterates) -> SiPO's numbers
     (True, False): dict(population=4, start=0.10, low=0.0, high=0.95),
     (True, True): dict(population=4, start=0.25, low=0.0, high=0.95, epochs=6),
 }
+_GRID_EPOCHS = 6
 
 
 def with_presets(translates, rounds, **given):
@@ -73,6 +74,8 @@ def with_presets(translates, rounds, **given):
     settings = replace(Settings(rounds=rounds, **_PRESETS[translates, rounds > 0]), **typed)
     if "search" not in typed:
         settings = replace(settings, search="grid" if settings.group in ("all", "simple", "layer") else "ncs")
+    if "epochs" not in typed and settings.search == "grid":
+        settings = replace(settings, epochs=_GRID_EPOCHS)
     _check(settings)
     return settings
 

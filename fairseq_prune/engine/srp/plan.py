@@ -98,11 +98,7 @@ def make_srp_plan(cfg):
     Raises:
         ValueError: naming the option, the value and a valid example.
     """
-    path = cfg.pretrained_model
-    if path and is_fresh(cfg) and not PathManager.isfile(path):
-        raise ValueError(f"--pretrained-model {path}: no such file; give e.g. checkpoints/base/checkpoint_best.pt")
-    if path and cfg.prune_finetune_from_model:
-        raise ValueError("--pretrained-model and --finetune-from-model: both name the weights to start from; give one")
+    _check_start(cfg)
     rate = 0.2 if cfg.srp and cfg.compression_rate is None else cfg.compression_rate
     if rate is None:
         return SrpPlan()
@@ -139,6 +135,14 @@ def make_srp_plan(cfg):
     )
     check_end(plan, cfg.prune_max_epoch, cfg.prune_max_update)
     return plan
+
+
+def _check_start(cfg):
+    path = cfg.pretrained_model
+    if path and is_fresh(cfg) and not PathManager.isfile(path):
+        raise ValueError(f"--pretrained-model {path}: no such file; give e.g. checkpoints/base/checkpoint_best.pt")
+    if path and cfg.prune_finetune_from_model:
+        raise ValueError("--pretrained-model and --finetune-from-model: both name the weights to start from; give one")
 
 
 def is_fresh(cfg):

@@ -124,7 +124,7 @@ class MagnitudeTable:
 
 
 def _rank(names, weights):
-    flat = torch.cat([weights[name].detach().reshape(-1) for name in names]).abs()
+    flat = torch.cat([weights[name].detach().reshape(-1) for name in names]).abs_()
     magnitudes, order = flat.sort(stable=True)
     ranks = torch.empty_like(order, dtype=torch.int32)
     ranks[order] = torch.arange(len(order), dtype=torch.int32, device=order.device)

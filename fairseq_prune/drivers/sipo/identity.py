@@ -1,0 +1,38 @@
+"""Whose results a folder holds: a run goes on only where it began."""
+
+import zlib
+
+from .records import read_json, write_json
+
+
+def stay_the_same(path, content):
+    """Write down what a folder's results come from, or compare with what stands there.
+
+    Args:
+        path: of the JSON file.
+        content: dict of plain values.
+
+    Raises:
+        ValueError: the folder holds results of something else.
+    """
+    before = read_json(path)
+    if before is None:
+        write_json(path, content)
+        return
+    changed = [name for name in content if before.get(name) != content[name]]
+    if changed:
+        name = changed[0]
+        old, new = (str(value)[:80] for value in (before.get(name), content[name]))
+        raise ValueError(
+            f"--save-dir: {path} is of a run with another {name} ({old}, now {new}); go on with the same options and "
+            "files, or give a new folder, e.g. --save-dir checkpoints/sipo2"
+        )
+
+
+def file_checksum(path, piece=1 << 24):
+    """CRC-32 of a file's bytes, read ``piece`` bytes at a time."""
+    crc = 0
+    with open(path, "rb") as file:
+        while block := file.read(piece):
+            crc = zlib.crc32(block, crc)
+    return crc
