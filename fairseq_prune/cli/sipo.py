@@ -27,7 +27,10 @@ def add_arguments(parser):
         default="stage",
         help="all, layer, stage (default), stage3, stage6, stage+layer, or patterns: 'ih=*_ih*;hh=*_hh*;rest=*embed*'",
     )
-    parser.add_argument("--search", help="grid (default of all and layer), ncs (default of the others)")
+    parser.add_argument(
+        "--search",
+        help="grid (default of all and layer), ncs (default of the others), or warm: ncs from a common threshold",
+    )
     parser.add_argument(
         "--max-drop", type=float, dest="drop", help="tolerated loss of accuracy (default 0.01: a point)"
     )

@@ -4,7 +4,7 @@
 #   scripts/sipo/lm.sh GROUP once|rounds
 #
 # GROUP is all, layer or stage. Trains the dense model first if it is not there. Environment variables:
-# scripts/sipo/common.sh; ROUNDS (20) and EPOCHS_RETRAIN (8) of retraining.
+# scripts/sipo/common.sh; NAME of the folder (GROUP-once or GROUP-rounds), ROUNDS (20) and EPOCHS_RETRAIN (8) of retraining.
 usage="usage: scripts/sipo/lm.sh GROUP once|rounds, e.g. scripts/sipo/lm.sh stage once"
 group=${1:?$usage} mode=${2:?$usage}
 source "$(dirname "$0")/common.sh"
@@ -14,5 +14,5 @@ rounds) rounds="--rounds ${ROUNDS:-20} --epochs ${EPOCHS_RETRAIN:-8} --dense-con
 *) echo "$mode: $usage" >&2; exit 2 ;;
 esac
 [ -e "$RUNS/dense-$SEED/checkpoint_best.pt" ] || scripts/sipo/train_lm.sh
-fairseq-prune sipo "$DATA" --checkpoint "$RUNS/dense-$SEED/checkpoint_best.pt" --save-dir "$RUNS/$group-$mode-$SEED" \
+fairseq-prune sipo "$DATA" --checkpoint "$RUNS/dense-$SEED/checkpoint_best.pt" --save-dir "$RUNS/${NAME:-$group-$mode}-$SEED" \
     --group "$group" --max-drop "$MAX_DROP" --seed "$SEED" $rounds $SEARCH --train $LM_TRAIN

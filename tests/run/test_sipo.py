@@ -102,6 +102,17 @@ def test_grid_writes_all_rates(counting, dense, tmp_path):
     assert len(set(rates)) == 1 and rates[0] == pytest.approx(min(violated) - 0.01)
 
 
+def test_warm_starts_from_the_best_common_threshold(counting, dense, tmp_path):
+    summary = sipo(counting, dense, tmp_path, "--group", "stage", "--search", "warm", *QUICK)
+    rest = records(tmp_path)[1:]
+    common = [r for r in rest if r["generation"] == -2]
+    (start,) = [r for r in rest if r["generation"] == -1]
+    assert len(common) == 7 and start["removed"] == max(r["removed"] for r in common if r["feasible"])
+    assert start["removed"] > 0.1 and any(not r["feasible"] for r in common)
+    assert len({round(rate, 6) for rate in start["rates"]}) == 4  # no common rate
+    assert summary["rounds"][0]["search"]["removed"] >= start["removed"]
+
+
 def test_rounds(counting, dense, tmp_path):
     """Prune, retrain, test recovery; what is kept, and that retraining keeps what is removed removed."""
     words = [*QUICK, "--group", "stage", "--rounds", 2, "--epochs", 2, "--slack", 0.5, "--dense-control"]

@@ -77,6 +77,12 @@ def test_ties_leave_by_index():
     assert table_of(w=torch.ones(5)).masks({"w": 2})["w"].tolist() == [False, False, True, True, True]
 
 
+def test_a_common_threshold_as_rates():
+    table = table_of(a=torch.tensor([0.1, 0.2, 0.3, 0.9]), b=torch.tensor([0.25, 2.0]))
+    assert table.quantile(0.5) == pytest.approx(0.3) and table.quantile(1.0) == 2.0
+    assert table.rates_below(0.3) == [0.75, 0.5]
+
+
 def test_larger_counts_remove_a_superset():
     table = table_of(w=torch.randn(50, generator=torch.Generator().manual_seed(1)))
     masks = [table.masks({"w": count})["w"] for count in range(1, 50)]

@@ -5,10 +5,12 @@ from fairseq.logging import progress_bar
 
 from ...pruning.registry import Registry
 from ...pruning.search import ncs
-from ...pruning.search.grid import search_grid
+from ...pruning.search.grid import STEPS, search_grid
 
 SEARCHES = Registry("search")
 START = -1  # the generation of what a search starts from
+COMMON = -2  # that of common thresholds
+_HALVINGS = 7
 
 
 @SEARCHES.add("grid")
@@ -30,7 +32,8 @@ def grid(candidates, settings, start, low, log):
     def accuracy(step, rate):
         return candidates.evaluate(step, 0, [rate] * groups)["accuracy"]
 
-    rate = search_grid(accuracy, candidates.limit)
+    with progress_bar.progress_bar(list(STEPS), prefix="search", **log) as bar:
+        rate = search_grid(accuracy, candidates.limit, bar)
     return np.full(groups, rate) if rate else None
 
 
@@ -65,6 +68,22 @@ def negatively_correlated(candidates, settings, start, low, log):
             hits = [record["hits"] if taken else old for record, taken, old in zip(found, accepted, hits, strict=True)]
             bar.log({"best": round(search.best_fitness, 4), "accepted": int(accepted.sum())}, step=generation)
     return search.best if settings.reference or search.best_fitness < 0 else None
+
+
+@SEARCHES.add("warm")
+def warm(candidates, settings, start, low, log):
+    """As ncs, from the highest common threshold of all groups within the limit, found by bisection.
+
+    Not SiPO's: one threshold for all is a vector of rates, too, and a better one to start from than equal
+    rates. Arguments and result as :func:`negatively_correlated`; ``start`` is not used.
+    """
+    table, best, reach = candidates.table, low, (0.0, 1.0)
+    for attempt in range(_HALVINGS):
+        middle = sum(reach) / 2
+        rates = np.clip(table.rates_below(table.quantile(middle)), low, np.maximum(low, settings.high))
+        allowed = candidates.evaluate(COMMON, attempt, rates)["feasible"]
+        best, reach = (rates, (middle, reach[1])) if allowed else (best, (reach[0], middle))
+    return negatively_correlated(candidates, settings, best, low, log)
 
 
 def _feasible_start(candidates, settings, rates, low):

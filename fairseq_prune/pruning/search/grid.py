@@ -1,5 +1,7 @@
 """A common rate for all groups, found on a grid."""
 
+import itertools
+
 STEPS = tuple(step / 100 for step in range(1, 100))
 
 
@@ -9,12 +11,12 @@ def search_grid(evaluate, limit, steps=STEPS):
     Args:
         evaluate: function of (step index, rate) -> accuracy.
         limit: the :class:`~.objective.Limit`.
-        steps: ascending rates.
+        steps: ascending rates, an iterable.
 
     Returns:
         The rate before the first that violates the limit; 0.0 if the first does (the original then
         takes a later one), the last if none does (the original fails).
     """
-    allowed = [limit.allows(evaluate(index, rate)) for index, rate in enumerate(steps)]
-    first = allowed.index(False) if False in allowed else len(steps)
-    return steps[first - 1] if first else 0.0
+    tried = [(rate, limit.allows(evaluate(index, rate))) for index, rate in enumerate(steps)]
+    within = list(itertools.takewhile(lambda step: step[1], tried))
+    return within[-1][0] if within else 0.0

@@ -83,7 +83,7 @@ class MagnitudeTable:
     """
 
     def __init__(self, weights, groups):
-        self._weights = weights
+        self._weights, self._merged = weights, None
         self.groups = {name: _rank(members, weights) for name, members in groups.items()}
 
     @property
@@ -98,6 +98,23 @@ class MagnitudeTable:
     def fraction_removed(self, counts):
         """Share of all weights that are zero with so many removed, in [0, 1]."""
         return sum(self.removed(counts).values()) / self.size
+
+    def rates_below(self, magnitude):
+        """Share of each group's weights whose |w| is at most ``magnitude`` (list of float, in the groups' order)."""
+        found = (
+            int(torch.searchsorted(g.magnitudes, g.magnitudes.new_tensor(magnitude), right=True)) for g in self._all
+        )
+        return [count / group.size for count, group in zip(found, self._all, strict=True)]
+
+    def quantile(self, fraction):
+        """The |w| that this share of all weights does not exceed (float), groups put together."""
+        if self._merged is None:
+            self._merged = torch.cat([group.magnitudes for group in self._all]).sort().values
+        return float(self._merged[min(int(fraction * self.size), self.size - 1)])
+
+    @property
+    def _all(self):
+        return list(self.groups.values())
 
     def write(self, counts, parameters):
         """Set parameters to the table's weights without the smallest.
