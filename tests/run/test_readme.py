@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def spoken(script):
     """The fairseq commands that a bash script would run, each as a list of words."""
     speak = """() { printf '%s\\n' "${FUNCNAME[0]}" "$@"; echo; }\n"""
     functions = "".join(f"fairseq-{name}{speak}" for name in ("train", "generate"))
-    command = ["/bin/bash", "-euc", functions + script]  # which finds nothing else to run
+    command = [shutil.which("bash"), "-euc", functions + script]  # which finds nothing else to run
     done = subprocess.run(command, env={"PATH": ""}, capture_output=True, text=True, check=True)
     return [command.splitlines() for command in done.stdout.split("\n\n") if command]
 

@@ -33,7 +33,7 @@ class Scripted(SipoRun):
     def measure(self, checkpoint, splits=("valid", "test")):
         return {"valid": {"accuracy": 0.5}, "test": {"accuracy": self._test_accuracy}}
 
-    def _retrain(self, number, found):
+    def _retrain(self, number):
         return {"recovered": number < self._fails}
 
 

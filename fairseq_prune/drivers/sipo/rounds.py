@@ -128,7 +128,7 @@ class SipoRun:
             if not self._settings.rounds:
                 best = number
                 break
-            entry["retrained"] = self._once(f"retrained-{number}.json", partial(self._retrain, number, found))
+            entry["retrained"] = self._once(f"retrained-{number}.json", partial(self._retrain, number))
             if not entry["retrained"]["recovered"]:
                 stop = "not_recovered"
                 break
@@ -161,9 +161,7 @@ class SipoRun:
         records = Records(self.path(f"search-{number}.jsonl"), self._header(settings, number, table))
         candidates = Candidates(table, self._counting(table), evaluators, self.limit, self.targets, records)
         first = np.full(len(self._groups), settings.start) if rates is None else np.asarray(rates)
-        found = SEARCHES[settings.search](
-            candidates, settings, first, self._lowest(number, table), self._logging(number)
-        )
+        found = SEARCHES[settings.search](candidates, settings, first, self._lowest(table), self._logging(number))
         if found is None:
             return {"rates": None}
         counts = candidates.counts(found)
@@ -183,7 +181,7 @@ class SipoRun:
         folder = self._log.get("tensorboard_logdir")
         return {**self._log, "tensorboard_logdir": os.path.join(folder, f"round-{number}")} if folder else self._log
 
-    def _lowest(self, number, table):
+    def _lowest(self, table):
         """Lowest rates: the given ones in the reference, else what is removed already."""
         if self._settings.reference:
             return np.full(len(self._groups), self._settings.low)
@@ -210,15 +208,14 @@ class SipoRun:
             "groups": {name: group.size for name, group in table.groups.items()},
         }  # fmt: skip
 
-    def _retrain(self, number, found):
+    def _retrain(self, number):
         """Retrain a round's pruned model, and choose the epoch to go on from."""
         settings, folder = self._settings, self.path(f"retrain-{number}")
         train(
             self._data, folder, self.path(f"pruned-{number}.pt"), settings.epochs, settings.train,
             settings.seed, self.path(f"rates-{number}.yaml"),
         )  # fmt: skip
-        epochs = [f"{folder}/checkpoint{epoch}.pt" for epoch in range(1, settings.epochs + 1)]
-        accuracies = [self.measure(path, ("valid",))["valid"]["accuracy"] for path in epochs]
+        epochs, accuracies = self._measure_epochs(folder, settings.epochs)
         recovered = self._recovered(max(accuracies))
         chosen = self._choose(accuracies)
         copy_whole(epochs[chosen], self.path(f"retrained-{number}.pt"))
@@ -226,6 +223,11 @@ class SipoRun:
             "recovered": recovered, "epoch": chosen + 1, "accuracies": accuracies,
             **self.measure(epochs[chosen]),
         }  # fmt: skip
+
+    def _measure_epochs(self, folder, count):
+        """Checkpoints of all epochs of a training, and their validation accuracies (two lists)."""
+        paths = [f"{folder}/checkpoint{epoch}.pt" for epoch in range(1, count + 1)]
+        return paths, [self.measure(path, ("valid",))["valid"]["accuracy"] for path in paths]
 
     def _recovered(self, accuracy):
         return accuracy >= self.limit.accuracy - self._settings.slack - 1e-12
@@ -247,12 +249,8 @@ class SipoRun:
 
         def control():
             train(self._data, folder, self._checkpoint, epochs, settings.train, settings.seed)
-            paths = [f"{folder}/checkpoint{epoch}.pt" for epoch in range(1, epochs + 1)]
-            accuracies = [self.measure(path, ("valid",))["valid"]["accuracy"] for path in paths]
-            return {
-                "epochs": epochs,
-                "epoch": int(np.argmax(accuracies)) + 1,
-                **self.measure(paths[np.argmax(accuracies)]),
-            }
+            paths, accuracies = self._measure_epochs(folder, epochs)
+            best = int(np.argmax(accuracies))
+            return {"epochs": epochs, "epoch": best + 1, **self.measure(paths[best])}
 
         return self._once(f"dense-{epochs}.json", control)

@@ -52,7 +52,7 @@ def _prepare(model, given):
     """(settings, groups, True for an encoder-decoder), checked; the model is not kept."""
     translates = hasattr(model, "encoder")
     settings = with_presets(translates, **given)
-    SEARCHES[settings.search]
+    SEARCHES[settings.search]  # refuses an unknown name
     return settings, find_groups(settings.group, model), translates
 
 

@@ -10,7 +10,7 @@ class Settings:
 
     Args:
         group: grouping name, or groups by patterns.
-        search: ``"grid"`` or ``"ncs"``.
+        search: name in the table of searches: grid, ncs, warm.
         drop: tolerated loss of accuracy, as a fraction (0.01 is one point).
         accuracy: that the loss counts from; None = that of the model that is given.
         rounds: of pruning and retraining at most (count); 0 prunes once and does not retrain.
@@ -21,7 +21,7 @@ class Settings:
         population: individuals of the search (count).
         generations: of the search (count).
         start: first rate of all groups.
-        low: smallest rate; not used in later rounds, that start from what is removed.
+        low: smallest rate of the reference; else that is what is removed already.
         high: largest rate.
         sigma: first standard deviation of steps.
         slack: accuracy that may be missing for a round to count as recovered.
