@@ -13,9 +13,11 @@ def register():
     from . import compat
 
     compat.install()
+    import vision_bridge
+
     from .criterions import srp  # noqa: F401
     from .models import rnn_lm, rnn_seq2seq, srp_transformer  # noqa: F401
-    from .optim import srp_adam  # noqa: F401
+    from .optim import phased, srp_adam  # noqa: F401
     from .tasks import (  # noqa: F401
         language_modeling,
         masked_lm,
@@ -23,6 +25,8 @@ def register():
         stateful_language_modeling,
         translation,
     )
+
+    vision_bridge.register()
 
 
 if "fairseq" in sys.modules:

@@ -114,9 +114,9 @@ def keeping_a_diary():
         diary.pages[-1].after = copies(dict(self.model.named_parameters()))
         diary.model = self.model
 
-    def cut(model, keep, optimizer, masked):
+    def cut(model, table, keep, optimizer, masked):
         before = copies(entries(model)), moments_of(model, optimizer)
-        cut_in_run(model, keep, optimizer, masked)
+        cut_in_run(model, table, keep, optimizer, masked)
         after = copies(entries(model)), moments_of(model, optimizer)
         both = zip(before, after, strict=True)
         (b, a), (mb, ma) = both
@@ -132,7 +132,7 @@ def keeping_a_diary():
 def owned(table, name, shape, selected):
     """The elements of one tensor that belong to selected units, straight from the table (bool tensor)."""
     where = torch.zeros(shape, dtype=torch.bool)
-    for axis, vector in table.get(name, ()):
+    for axis, vector, _ in table.get(name, ()):
         if vector in selected:
             where.movedim(axis, 0)[selected[vector]] = True
     return where

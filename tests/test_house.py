@@ -94,7 +94,7 @@ def configs_keep_their_types(path, source):
     """fairseq reads the annotations of its config classes at run time, so they may not be strings."""
     classes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ClassDef)]
     bases = [ast.unparse(base) for node in classes for base in node.bases]
-    if any(base.endswith(("FairseqDataclass", "Config")) for base in bases):
+    if any(base.endswith(("FairseqDataclass", "Config", "Options")) for base in bases):
         if "__future__.annotations" in imports(path, source):
             yield "postpones the annotations of a config class"
 

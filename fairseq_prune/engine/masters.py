@@ -65,6 +65,12 @@ def values_of(parameter, masters):
     return [home.view(home.key.data, parameter.shape), parameter.data]
 
 
+def master_gradient(parameter, masters):
+    """The gradient that the next step uses, shaped like the parameter; None where there is none."""
+    home = masters.get(parameter, Home(parameter))
+    return None if home.key.grad is None else home.view(home.key.grad, parameter.shape)
+
+
 def moments_of(parameter, masters, optimizer):
     """Views of the optimizer's running statistics, shaped like the parameter.
 

@@ -1,8 +1,12 @@
 """What a fairseq task needs to prune. All calls into the pruner are here."""
 
+from functools import partial
+
 from fairseq.logging import metrics
 
-from ..compat import load_on_every_rank, refuse_bf16, start_averages_from_weights
+from ..compat import hold_best, load_on_every_rank, refuse_bf16, start_averages_from_weights
+from ..pruning.budget import targets_for
+from ..pruning.surgery.families import structure_of
 from .checks import check_run, one_line_data_errors, one_line_errors
 from .options import given_options
 from .plan import Plan, check_reachable, make_plan
@@ -20,6 +24,7 @@ class PruneMixin:
     pruner = None
     only_evaluates = False
     _completed_epochs = 0
+    _ema_model = None
 
     @classmethod
     def add_args(cls, parser):
@@ -36,7 +41,7 @@ class PruneMixin:
         plan = Plan()
         if not from_checkpoint:
             with one_line_errors():
-                plan = make_plan(given_options(cfg), cfg.prune_seed)
+                plan = make_plan(cls.pruning_options(cfg), cfg.prune_seed)
                 check_run(cfg, plan)
             load_on_every_rank(cfg)
             if cfg.prune_store_ema:
@@ -46,16 +51,33 @@ class PruneMixin:
         task.plan, task.options, task.only_evaluates = plan, cfg, from_checkpoint
         return task
 
+    @classmethod
+    def pruning_options(cls, cfg):
+        """What :func:`~.plan.make_plan` reads; tasks with options of their own add to it."""
+        return given_options(cfg)
+
+    def find_structure(self, model):
+        """The model's coupled units, :class:`~fairseq_prune.pruning.surgery.structure.Structure`."""
+        return structure_of(model)
+
+    def find_targets(self, chooser, model):
+        """Fractions to remove, dict of a chooser's group -> fraction."""
+        return targets_for(chooser.groups, self.plan.target)
+
     def build_model(self, cfg, from_checkpoint=False):
         model = super().build_model(cfg, from_checkpoint)
         follow_widths(model)
         with one_line_errors():
             if not from_checkpoint:
                 load_before_wrapping(model, cfg, self.options)
-            pruner = Pruner(model, Plan() if from_checkpoint else self.plan)
+            pruner = self._new_pruner(model, Plan() if from_checkpoint else self.plan)
         if self.pruner is None or not from_checkpoint:  # a teacher is built from its checkpoint meanwhile
             self.pruner = pruner
         return model
+
+    def _new_pruner(self, model, plan):
+        structure, targets = partial(self.find_structure, model), partial(self.find_targets, model=model)
+        return Pruner(model, plan, structure, targets, bool(self.options.prune_store_ema))
 
     def load_dataset(self, split, *args, **kwargs):
         with one_line_data_errors(self.options.data):
@@ -65,10 +87,12 @@ class PruneMixin:
         """As fairseq's, which composes batches in the first epoch that a process sees, and keeps them.
 
         A resumed process would compose others, from another seed; here all have those of epoch 1. (Which
-        epoch it is in fairseq then restores from the checkpoint.)
+        epoch it is in fairseq then restores from the checkpoint.) A dataset that has other batches in
+        each epoch is given the true one.
         """
         trains = dataset is self.datasets.get(self.options.prune_train_subset)
-        recomposes = not trains or update_epoch_batch_itr or self.has_sharded_data("train")
+        keeps = dataset.can_reuse_epoch_itr_across_epochs and not self.has_sharded_data("train")
+        recomposes = not trains or update_epoch_batch_itr or not keeps
         kwargs.update(epoch=epoch if recomposes else 1, update_epoch_batch_itr=update_epoch_batch_itr)
         batches = super().get_batch_iterator(dataset, *args, **kwargs)
         if trains and self.plan.prunes:
@@ -95,7 +119,13 @@ class PruneMixin:
         with one_line_errors():
             self.pruner.check_start()
 
+    def begin_valid_epoch(self, epoch, model):
+        super().begin_valid_epoch(epoch, model)
+        if self.pruner.grows:
+            hold_best(self.options.prune_maximize_best)
+
     def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False, **ema):
+        self._ema_model = ema.get("ema_model")
         with one_line_errors():
             self.pruner.before_update(optimizer, self._completed_epochs, update_num, ema.get("ema_model"))
         ema = ema if getattr(super(), "uses_ema", False) else {}
@@ -106,8 +136,9 @@ class PruneMixin:
         return super().valid_step(sample, model, criterion, **ema)
 
     def optimizer_step(self, optimizer, model, update_num):
+        self.pruner.before_step(optimizer)
         super().optimizer_step(optimizer, model, update_num)
-        self.pruner.after_step(optimizer)
+        self.pruner.after_step(optimizer, update_num, self._ema_model)
 
     def get_checkpoint_dict(self):
         return {type(self).__name__: self.pruner.state()}
@@ -118,5 +149,7 @@ class PruneMixin:
 
     def reduce_metrics(self, logging_outputs, criterion):
         super().reduce_metrics(logging_outputs, criterion)
-        if self.pruner.masks:
+        if self.pruner.fraction_removed:
             metrics.log_scalar("removed", self.pruner.fraction_removed, weight=0, round=4, priority=250)
+        if self.plan.growth:
+            metrics.log_scalar("penalty", self.pruner.penalty, weight=0, round=6, priority=251)

@@ -8,10 +8,10 @@ group is ``Any``: as a bool, fairseq would take the text of the interpolation fo
 from dataclasses import dataclass, field
 from typing import Any, List, Optional
 
-from fairseq.dataclass import FairseqDataclass
 from fairseq.tasks import FairseqTask  # noqa: F401  (fairseq.dataclass is incomplete without it)
 from omegaconf import II
 
+from .growth_options import GrowthOptions, given_growth
 from .recipe import read_recipe
 
 _WHEN = "'4ep' after 4 epochs, '500up' after 500 updates"
@@ -22,14 +22,16 @@ def _option(text):
 
 
 @dataclass
-class PruneOptions(FairseqDataclass):
+class PruneOptions(GrowthOptions):
     """What every pruning task understands; None means not given."""
 
-    prune_method: Optional[str] = _option("none (default: keep what is removed), magnitude, random")
+    prune_method: Optional[str] = _option("none (default: keep what is removed), magnitude, random, l1, greg1, greg2")
     prune_target: Optional[str] = _option(
         "fraction of the prunable weights to remove by the end, in [0, 1); by group: 'ih=0.9,hh=0.5'"
     )
-    prune_units: Optional[str] = _option("what leaves together: weight (default), row, column, block[:4x4]")
+    prune_units: Optional[str] = _option(
+        "what leaves together: weight (default), row, column, block:4x4, filter, channel, neuron, head, hidden"
+    )
     prune_importance: Optional[str] = _option("what is kept: magnitude (L1), magnitude_l2, random")
     prune_scope: Optional[str] = _option("compared with whom: global (default), layer, stage")
     prune_stages: Optional[str] = _option("groups of --prune-scope stage: 'embed=*embed*;ffn=*fc1*,*fc2*'")
@@ -54,6 +56,7 @@ class PruneOptions(FairseqDataclass):
     prune_save_dir: str = II("checkpoint.save_dir")
     prune_skip_remainder: Any = II("optimization.skip_remainder_batch")
     prune_bf16: Any = II("common.bf16")
+    prune_maximize_best: Any = II("checkpoint.maximize_best_checkpoint_metric")
     prune_ddp_backend: str = II("distributed_training.ddp_backend")
 
 
@@ -67,11 +70,13 @@ def given_options(cfg):
         cfg: config with the fields of :class:`PruneOptions`.
 
     Returns:
-        dict of option name without ``prune_`` -> value.
+        dict of option name without ``prune_`` -> value; ``growth`` holds those of a penalty.
 
     Raises:
         ValueError: the recipe is unreadable or has an unknown key.
     """
     options = read_recipe(cfg.prune_recipe, NAMES) if cfg.prune_recipe else {}
+    growth = given_growth(cfg)
     typed = {name: getattr(cfg, f"prune_{name}") for name in NAMES}
-    return {**options, **{name: value for name, value in typed.items() if value is not None}}
+    options.update({name: value for name, value in typed.items() if value is not None})
+    return {**options, "growth": growth} if growth else options

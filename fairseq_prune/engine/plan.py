@@ -5,11 +5,13 @@ from functools import partial
 from typing import Optional
 
 from ..pruning.budget import parse_target
+from ..pruning.growing import Growth
 from ..pruning.importance import IMPORTANCES
 from ..pruning.methods import METHODS
 from ..pruning.schedule import SHAPES, Schedule, When
 from ..pruning.scope import SCOPES
 from ..pruning.units import parse_units
+from .growth_options import read_growth
 from .recipe import read_patterns, read_stages
 
 
@@ -22,12 +24,15 @@ class Plan:
         units: e.g. ``"weight"``.
         importance: name in the table of importances; None where nothing is removed.
         scope: name in the table of scopes.
-        target: dict of group pattern -> fraction removed, in [0, 1).
+        target: dict of group pattern -> fraction removed, in [0, 1); or of other options that say how much.
         stages: dict of stage name -> patterns.
         schedule: when; None where nothing is removed.
         include: patterns added to the prunable set.
         skip: patterns left dense.
         seed: of random choices.
+        rounding: from a fraction to a count, name in the table of roundings.
+        growth: of a penalty, :class:`~fairseq_prune.pruning.growing.Growth`; None for masks at once.
+        blocks_loss: the penalty replaces the gradient of the loss.
     """
 
     method: str = "none"
@@ -40,6 +45,9 @@ class Plan:
     include: tuple = ()
     skip: tuple = ()
     seed: int = 1
+    rounding: str = "nearest"
+    growth: Optional[Growth] = None
+    blocks_loss: bool = False
 
     @property
     def prunes(self):
@@ -58,6 +66,7 @@ class Plan:
             "schedule": self.schedule and str(self.schedule),
             "include": ",".join(self.include),
             "skip": ",".join(self.skip),
+            "growth": self.growth and str(self.growth),
         }
 
 
@@ -72,7 +81,8 @@ def make_plan(options, seed=1):
     """Fill a method's answers with the user's options.
 
     Args:
-        options: dict of option name without ``prune_`` -> value; only what was given.
+        options: dict of option name without ``prune_`` -> value; only what was given. ``growth`` holds those of a
+            penalty; ``budget`` others that say how much is to leave, in place of ``target``.
         seed: of random choices.
 
     Returns:
@@ -82,28 +92,36 @@ def make_plan(options, seed=1):
         ValueError: naming the option, the value and a valid example.
     """
     name = options.get("method", "none")
+    options = dict(options)
     method = _named("method", METHODS.__getitem__, name)
+    growth = options.pop("growth", {})
     if not method.prunes:
+        read_growth(name, None, growth, None, False)
         for option in sorted(set(options) - {"method"}):
             raise ValueError(
                 f"--prune-{option} {options[option]}: --prune-method {name} removes nothing; "
                 "add e.g. --prune-method magnitude"
             )
         return Plan(name, seed=seed)
-    if "target" not in options:
+    budget = options.pop("budget", None)
+    if "target" not in options and not budget:
         raise ValueError(f"--prune-method {name} needs --prune-target, e.g. --prune-target 0.8")
     answers = replace(method, **{k: options[k] for k in _METHOD_ANSWERS if k in options})
+    schedule = _schedule(answers.schedule, options)
     plan = Plan(
         method=name,
         units=answers.units,
         importance=answers.importance,
         scope=answers.scope,
-        target=parse_target(options["target"]),
+        target=budget or parse_target(options["target"]),
         stages=read_stages(options.get("stages", {})),
-        schedule=_schedule(answers.schedule, options),
+        schedule=schedule,
         include=read_patterns(options.get("include", ())),
         skip=read_patterns(options.get("skip", ())),
         seed=seed,
+        rounding=method.rounding,
+        growth=read_growth(name, method.growth, growth, schedule, answers.units == "weight"),
+        blocks_loss=bool(growth.get("block_loss_grad")),
     )
     _named("units", parse_units, plan.units)
     _named("importance", IMPORTANCES.__getitem__, plan.importance)
@@ -127,6 +145,32 @@ def _schedule(shape, options):
         option: _named(option, When.parse, options[option]) for option in ("start", "end", "every") if option in options
     }
     return Schedule(shape, times.get("start", When(0, "up")), times.get("end"), times.get("every"))
+
+
+def check_same_plan(plan, state):
+    """Refuse to resume a run with another plan.
+
+    Args:
+        plan: of the run that resumes.
+        state: of the interrupted run's pruner.
+
+    Raises:
+        ValueError: the plans differ, or none is given and the interrupted run was not through.
+    """
+    before = state["plan"]
+    if not plan.prunes:
+        if state["events_left"] or state.get("penalty"):
+            raise ValueError(
+                f"--prune-method {plan.method}: the interrupted run was not through pruning; "
+                f"resume with its options, e.g. --prune-method {before['method']}"
+            )
+        return
+    for name, value in plan.plain().items():
+        if before["schedule"] and before.get(name) != value:
+            raise ValueError(
+                f"--prune-{name} {value}: the interrupted run had {before.get(name)}; resume with the same "
+                "options, or prune further with --finetune-from-model and a new --save-dir"
+            )
 
 
 def check_reachable(

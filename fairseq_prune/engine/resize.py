@@ -14,7 +14,7 @@ def follow_widths(model):
     """Let a stock Transformer load weights whose feed-forward blocks were cut.
 
     Blocks become as wide as those that come, but never wider than the architecture's; what does not
-    fit together is left for torch to name. SRP models do all this themselves and are passed over.
+    fit together is left for torch to name. SRP and vision models do all this themselves and are passed over.
     Call it before the masks' own load hook is registered, since masks have the cut shapes.
 
     Args:
@@ -22,14 +22,14 @@ def follow_widths(model):
     """
     table = _feed_forward_table(model)
     widest = _widths(table, entries(model))
-    if hasattr(model, "connectivity") or not widest:
+    if takes_over_shapes(model) or not widest:
         return
 
     def take_over(module, state, prefix, *_):
         if prefix:
             return
         mine, arriving, values = entries(module), _widths(table, state), {}
-        for name, ((axis, vector),) in table.items():
+        for name, ((axis, vector, _),) in table.items():
             if vector in widest and arriving.get(vector, widest[vector] + 1) <= widest[vector]:
                 shape = list(mine[name].shape)
                 shape[axis] = arriving[vector]
@@ -57,11 +57,16 @@ def load_before_wrapping(model, model_cfg, task_cfg):
     if root is None or root.distributed_training.distributed_world_size == 1:
         return
     path = _starting_weights(root.checkpoint)
-    if path and (hasattr(model, "connectivity") or _feed_forward_table(model)):
+    if path and (takes_over_shapes(model) or _feed_forward_table(model)):
         try:
             model.load_state_dict(load_checkpoint(path)["model"], strict=True, model_cfg=model_cfg)
         except RuntimeError:
             return
+
+
+def takes_over_shapes(model):
+    """True for models that see to it themselves that they take over the shapes they load."""
+    return hasattr(model, "connectivity") or getattr(model, "takes_over_shapes", False)
 
 
 def _feed_forward_table(model):
@@ -71,7 +76,7 @@ def _feed_forward_table(model):
 def _widths(table, tensors):
     """Widths of the blocks whose tensors are all there and agree, dict of vector name -> count."""
     widths = {}
-    for name, ((axis, vector),) in table.items():
+    for name, ((axis, vector, _),) in table.items():
         widths.setdefault(vector, set()).add(tensors[name].shape[axis] if name in tensors else None)
     return {vector: width.pop() for vector, width in widths.items() if len(width) == 1 and None not in width}
 

@@ -48,7 +48,7 @@ def _check_fixed_axes(model, state):
     for name, owners in model.table.items():
         if name in state:
             theirs, ours = state[name].shape, mine[name].shape
-            fixed = set(range(len(ours))) - {axis for axis, _ in owners}
+            fixed = set(range(len(ours))) - {owner.axis for owner in owners}
             if len(theirs) != len(ours) or any(theirs[axis] != ours[axis] for axis in fixed):
                 raise ValueError(
                     f"{name} has shape {tuple(theirs)} in the checkpoint, {tuple(ours)} in this model; use the data "

@@ -5,7 +5,7 @@ import torch
 from .select import drop_lowest, drop_lowest_within
 
 
-def decide(prunables, fraction, units, score, masks):
+def decide(prunables, budget, units, score, masks):
     """Rank the units of a group and remove the lowest.
 
     What is removed stays removed: it ranks below everything else, and a budget below what is
@@ -13,16 +13,15 @@ def decide(prunables, fraction, units, score, masks):
 
     Args:
         prunables: the group, list of :class:`~fairseq_prune.pruning.prunable.Prunable`.
-        fraction: of the group's weights to have removed afterwards, in [0, 1).
+        budget: weights of the group to have removed afterwards (count).
         units: the :class:`~fairseq_prune.pruning.units.Units` that leave together.
         score: function of a prunable -> float scores [units], higher means keep.
         masks: dict of name -> bool, in force so far.
 
     Returns:
         dict of prunable name -> bool mask of its weight. For single weights exactly
-        ``round(fraction * size)`` are removed; larger units never remove more than that.
+        ``budget`` are removed; larger units never remove more than that.
     """
-    budget = round(fraction * sum(p.parameter.numel() for p in prunables))
     scores, costs = [], []
     for p in prunables:
         value, cost, before = score(p), units.sizes(p.parameter.shape), p.mask_in(masks)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Optional
 
+from .growing import Growth
+
 
 @dataclass(frozen=True)
 class Method:
@@ -18,6 +20,8 @@ class Method:
         importance: what a unit is worth; None where nothing is removed.
         scope: compared with whom.
         schedule: when, and how much by then.
+        rounding: from a fraction to a count.
+        growth: None: a mask, at once. Else a penalty that grows on what leaves, and then the mask.
     """
 
     summary: str
@@ -26,6 +30,8 @@ class Method:
     importance: Optional[str] = None
     scope: str = "global"
     schedule: str = "once"
+    rounding: str = "nearest"
+    growth: Optional[Growth] = None
 
     @property
     def prunes(self):

@@ -1,5 +1,6 @@
 """The table of methods. A new method is a row here."""
 
+from .growing import Growth
 from .method import Method
 from .registry import Registry
 
@@ -25,5 +26,44 @@ METHODS.add("given")(
         source="Li et al., IEEE TNNLS 2022 (SiPO)",
         importance="magnitude",
         scope="layer",
+    )
+)
+
+_GREG = "Wang et al., ICLR 2021 (arXiv:2012.09243)"
+
+METHODS.add("l1")(
+    Method(
+        "remove the smallest filters of every layer at once",
+        source=f"Li et al., ICLR 2017 (arXiv:1608.08710), as in {_GREG}",
+        units="filter",
+        importance="magnitude",
+        scope="layer",
+        rounding="up",
+    )
+)
+
+METHODS.add("greg1", "greg_1")(
+    Method(
+        "let a penalty grow on the smallest filters of every layer, then remove them",
+        source=f"{_GREG}, GReg-1",
+        units="filter",
+        importance="magnitude",
+        scope="layer",
+        schedule="growing",
+        rounding="up",
+        growth=Growth(),
+    )
+)
+
+METHODS.add("greg2", "greg_2")(
+    Method(
+        "let a penalty grow on all filters, pick the smallest, let it grow on those alone, then remove them",
+        source=f"{_GREG}, GReg-2",
+        units="filter",
+        importance="magnitude",
+        scope="layer",
+        schedule="growing",
+        rounding="up",
+        growth=Growth(picks=True, stop_scope="layer"),
     )
 )

@@ -45,6 +45,15 @@ def once(progress):
     return 1.0
 
 
+@SHAPES.add("growing")
+def growing(progress):
+    """The whole target, once a penalty has grown on what leaves; as :func:`once`."""
+    return 1.0
+
+
+_ONE_EVENT = ("once", "growing")
+
+
 @SHAPES.add("linear")
 def linear(progress):
     """Equal steps: ``progress`` in [0, 1] is the fraction of the target reached."""
@@ -74,7 +83,7 @@ class Schedule:
     Args:
         shape: name in :data:`SHAPES`.
         start: first event.
-        end: last event; None for a single event at ``start``.
+        end: last event; None for a single event at ``start``. Of ``growing``: the latest end of the growth.
         every: interval between events; None means one tenth of the way, at least 1.
 
     Raises:
@@ -88,16 +97,22 @@ class Schedule:
     every: Optional[When] = None
 
     def __post_init__(self):
-        if self.shape == "once":
-            for option, value in (("--prune-end", self.end), ("--prune-every", self.every)):
-                if value:
-                    raise ValueError(
-                        f"{option} {value}: --prune-schedule once has one event, at --prune-start; "
-                        "for gradual pruning give e.g. --prune-schedule cubic"
-                    )
-            return
-        if self.end is None:
+        unused = {
+            "once": {"--prune-end": self.end, "--prune-every": self.every},
+            "growing": {"--prune-every": self.every},
+        }
+        for option, value in unused.get(self.shape, {}).items():
+            if value:
+                raise ValueError(
+                    f"{option} {value}: --prune-schedule {self.shape} has one event, at --prune-start; "
+                    "for gradual pruning give e.g. --prune-schedule cubic"
+                )
+        if self.end:
+            self._check_positions()
+        elif self.shape not in _ONE_EVENT:
             raise ValueError(f"--prune-schedule {self.shape} needs --prune-end, e.g. --prune-end 2000up")
+
+    def _check_positions(self):
         if len(self._used_units) > 1:
             raise ValueError(
                 f"--prune-start {self.start}, --prune-end {self.end}, --prune-every {self.every}: "
@@ -112,8 +127,8 @@ class Schedule:
             raise ValueError(f"--prune-every {self.every}: give at least 1, e.g. 100up")
 
     def __str__(self):
-        if self.end is None:
-            return f"{self.shape} at {self.start}"
+        if self.shape in _ONE_EVENT:
+            return f"{self.shape} at {self.start}" + (f" until {self.end}" if self.end else "")
         return f"{self.shape} from {self.start} to {self.end} every {self._step}{self.unit}"
 
     @property
@@ -127,7 +142,7 @@ class Schedule:
 
     @property
     def last(self):
-        """Position of the last event (count of :attr:`unit`)."""
+        """Position of the last event, or the end of a growth (count of :attr:`unit`)."""
         return self.end.count if self.end else self.start.count
 
     @property
@@ -138,6 +153,8 @@ class Schedule:
     @property
     def num_events(self):
         """How many events there are."""
+        if self.shape in _ONE_EVENT:
+            return 1
         return 1 + math.ceil((self.last - self.start.count) / self._step)
 
     def events_by(self, position):
@@ -146,7 +163,7 @@ class Schedule:
             return 0
         if position >= self.last:
             return self.num_events
-        return 1 + (position - self.start.count) // self._step
+        return 1 if self.shape in _ONE_EVENT else 1 + (position - self.start.count) // self._step
 
     def fraction_at(self, event):
         """Fraction of the target to be reached at an event, 1-based.

@@ -31,7 +31,8 @@ def prunables_of(*shapes, values="different", dtype=torch.float32, seed=1):
 def prune(prunables, fraction, units="weight", masks=None):
     units = parse_units(units)
     score = lambda p: IMPORTANCES["magnitude"](p.weight(), units)  # noqa: E731
-    return decide(prunables, fraction, units, score, masks or {})
+    budget = round(fraction * sum(p.parameter.numel() for p in prunables))
+    return decide(prunables, budget, units, score, masks or {})
 
 
 def removed(keeps):

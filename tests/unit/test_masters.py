@@ -101,7 +101,7 @@ def train(net, optimizer, pruner, updates):
     for update in updates:
         pruner.before_update(optimizer, 0, update)
         step(net, optimizer)
-        pruner.after_step(optimizer)
+        pruner.after_step(optimizer, 0)
 
 
 def tensors_of(net, optimizer, name):

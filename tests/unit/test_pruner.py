@@ -146,5 +146,5 @@ def test_masks_are_used_where_the_weights_are():
     pruner = Pruner(net)
     pruner.masked.adopt({"weight": torch.ones(3, 4, dtype=torch.bool).tril()})
     assert pruner.fraction_removed == 0.5
-    pruner.after_step(optimizer())
+    pruner.after_step(optimizer(), 0)
     assert pruner.masks["weight"].device == net.weight.device

@@ -5,7 +5,7 @@ import torch
 from srp_models import WORDS, batch, busy, choose_units, logits, srp, switch_off
 
 from fairseq_prune.pruning.surgery.cut import cut_state, cut_statistics, cut_tensor, entries, replace_values
-from fairseq_prune.pruning.surgery.table import build_table, entries_of, lengths_of, owned_elements, unit_norms
+from fairseq_prune.pruning.surgery.table import Owner, build_table, entries_of, lengths_of, owned_elements, unit_norms
 
 ONE = {"encoder_layers": 1, "decoder_layers": 1, "encoder_embed_dim": 8, "encoder_ffn_embed_dim": 6}
 ONE |= {"decoder_embed_dim": 8, "decoder_ffn_embed_dim": 4, "decoder_attention_heads": 2}
@@ -51,7 +51,7 @@ def test_table_is_the_one_written_by_hand(sharing):
     assert {v.name: set(entries_of(model.table, v.name)) for v in model.vectors} == {
         vector: set(by_hand(vector)) for vector in BY_HAND
     }
-    owned = {name: {axis for axis, _ in owners} for name, owners in model.table.items()}
+    owned = {name: {owner.axis for owner in owners} for name, owners in model.table.items()}
     words = {f"{side}.embed_tokens.weight" for side in ("encoder", "decoder")} | {"decoder.output_projection.weight"}
     for name, parameter in model.named_parameters(remove_duplicate=False):
         assert owned[name] == ({1} if name in words else set(range(parameter.dim())))
@@ -116,7 +116,7 @@ def test_every_unit_owns_what_is_listed(weighted):
     assert (logits(model) - alive).abs().max() < 1e-12
 
 
-TABLE = {"a": ((0, "v"), (1, "w")), "b": ((0, "w"),)}
+TABLE = {"a": (Owner(0, "v"), Owner(1, "w")), "b": (Owner(0, "w"),)}
 
 
 def test_lengths_come_from_shapes():
@@ -130,8 +130,8 @@ def test_a_row_names_whole_entries():
     from fairseq_prune.pruning.surgery.table import Row
 
     rows = [Row(r"\1.c", r"(\w+)\.weight", 1), Row("d", r"x\.weight", 0)]
-    assert build_table(rows, ["x.weight", "x.weight_g", "a.x.weight"]) == {"x.weight": ((1, "x.c"), (0, "d"))}
-    assert build_table(rows, ["y.weight"], {"y.c": "z"}) == {"y.weight": ((1, "z"),)}
+    assert build_table(rows, ["x.weight", "x.weight_g", "a.x.weight"]) == {"x.weight": (Owner(1, "x.c"), Owner(0, "d"))}
+    assert build_table(rows, ["y.weight"], {"y.c": "z"}) == {"y.weight": (Owner(1, "z"),)}
 
 
 def test_owned_elements_and_norms_by_brute_force():
@@ -162,8 +162,8 @@ def test_owned_elements_and_norms_by_brute_force():
 def test_cut_tensor_leaves_whole_ones_alone():
     tensor = torch.arange(6.0).view(2, 3)
     keep = torch.tensor([True, False, True])
-    assert cut_tensor(tensor, ((0, "v"), (1, "w")), {"w": keep}).tolist() == [[0, 2], [3, 5]]
-    assert cut_tensor(tensor, ((1, "w"),), {"w": torch.ones(3, dtype=torch.bool), "v": keep}) is tensor
+    assert cut_tensor(tensor, (Owner(0, "v"), Owner(1, "w")), {"w": keep}).tolist() == [[0, 2], [3, 5]]
+    assert cut_tensor(tensor, (Owner(1, "w"),), {"w": torch.ones(3, dtype=torch.bool), "v": keep}) is tensor
     assert cut_tensor(tensor, (), {"w": keep}) is tensor
 
 

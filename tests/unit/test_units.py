@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from fairseq_prune.pruning.units import UNITS, Block, Column, Row, Weight, parse_units
+from fairseq_prune.pruning.units import UNITS, Block, Column, Row, Weight, is_coupled, parse_units
 
 
 def unit_of(units, index, shape):
@@ -104,7 +104,9 @@ def test_vectors_have_only_weights(name):
 
 
 def test_parsing():
-    assert set(UNITS) == {"weight", "row", "column", "block"}
+    coupled = {name for name in UNITS if is_coupled(parse_units(name))}
+    assert set(UNITS) - coupled == {"weight", "row", "column", "block"}
+    assert coupled == {"filter", "channel", "neuron", "head", "hidden"}
     assert {name: type(parse_units(name)) for name in ("weight", "row", "column")} == {
         "weight": Weight, "row": Row, "column": Column,
     }  # fmt: skip

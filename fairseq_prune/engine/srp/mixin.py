@@ -85,7 +85,7 @@ class SrpMixin:
     def begin_valid_epoch(self, epoch, model):
         super().begin_valid_epoch(epoch, model)
         if self.shrinker.pending:
-            hold_best(self.options.srp_maximize_best)
+            hold_best(self.options.prune_maximize_best)
 
     def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False, **ema):
         if self._at is None:

@@ -4,7 +4,7 @@ See :mod:`fairseq_prune.engine.options` for what fairseq demands of such a datac
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Optional
+from typing import Optional
 
 from fairseq.dataclass import FairseqDataclass
 from fairseq.tasks import FairseqTask  # noqa: F401  (fairseq.dataclass is incomplete without it)
@@ -43,4 +43,3 @@ class SrpOptions(FairseqDataclass):
     srp_batch_size: Optional[int] = II("dataset.batch_size")
     srp_batch_multiple: int = II("dataset.required_batch_size_multiple")
     srp_continue_once: Optional[str] = II("checkpoint.continue_once")
-    srp_maximize_best: Any = II("checkpoint.maximize_best_checkpoint_metric")

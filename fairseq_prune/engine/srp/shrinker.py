@@ -13,8 +13,8 @@ from ...pruning.shrink import SHRINKINGS
 from ...pruning.surgery.choose import choose
 from ...pruning.surgery.table import owned_elements, unit_norms
 from .. import ranks
+from ..cut import cut_in_run, may_cut
 from ..masters import homes, values_of
-from .cut import cut_in_run
 from .plan import OPTIONS, STAGES
 
 logger = logging.getLogger(__name__)
@@ -238,8 +238,9 @@ class Shrinker:
         self._window = None
         self.rounds_done += 1
         keep = {name: c.vector != 0 for name, c in self.model.connectivity.items()}
-        if ranks.world_size() == 1 and not homes(optimizer) and not self._averaged:
-            cut_in_run(self.model, keep, optimizer, self._masked)
+        if may_cut(optimizer, self._averaged):
+            cut_in_run(self.model, self.model.table, keep, optimizer, self._masked)
+            self.model.refresh()
             self.count_parameters()
             done = "cut"
         else:

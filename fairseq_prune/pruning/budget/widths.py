@@ -115,7 +115,7 @@ def _terms(shapes, owners):
     """The parameter count as a polynomial in the vectors' lengths: dict of factors -> coefficient."""
     terms = Counter()
     for name, shape in shapes.items():
-        owned = dict(owners.get(name, ()))
+        owned = {axis: vector for axis, vector, *_ in owners.get(name, ())}
         terms[tuple(owned.values())] += math.prod(size for axis, size in enumerate(shape) if axis not in owned)
     return terms
 

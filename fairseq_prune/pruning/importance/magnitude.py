@@ -22,6 +22,12 @@ def magnitude_l1(weight, units, generator=None):
     return units.pool(weight.float().abs())
 
 
+@IMPORTANCES.add("smallness")
+def smallness(weight, units, generator=None):
+    """The opposite order: what is largest leaves first, a control. Arguments as :func:`magnitude_l1`."""
+    return -magnitude_l1(weight, units)
+
+
 @IMPORTANCES.add("magnitude_l2")
 def magnitude_l2(weight, units, generator=None):
     """Root of the mean squared weight of each unit; arguments as :func:`magnitude_l1`."""

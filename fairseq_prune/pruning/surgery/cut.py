@@ -6,6 +6,8 @@ optimizer's references live on.
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd as _Conv
 
 
 def cut_tensor(tensor, owners, keep):
@@ -13,17 +15,25 @@ def cut_tensor(tensor, owners, keep):
 
     Args:
         tensor: any tensor.
-        owners: its (axis, vector name) pairs.
+        owners: its :class:`~.table.Owner` s.
         keep: dict of vector name -> bool tensor [length], True = keep; vectors not in it stay whole.
 
     Returns:
         A new contiguous tensor, or ``tensor`` itself if nothing of it leaves.
     """
-    for axis, vector in owners:
-        if vector in keep and not keep[vector].all():
-            indices = keep[vector].nonzero().view(-1).to(tensor.device)
-            tensor = tensor.index_select(axis, indices)
+    for axis, kept in _kept_by_axis(owners, keep).items():
+        tensor = tensor.index_select(axis, kept.nonzero().view(-1).to(tensor.device))
     return tensor
+
+
+def _kept_by_axis(owners, keep):
+    """What stays along each axis that loses something, dict of axis -> bool tensor [its length]."""
+    kept = {}
+    for owner in owners:
+        if owner.vector in keep and not keep[owner.vector].all():
+            along = owner.along(keep[owner.vector], otherwise=True)
+            kept[owner.axis] = kept[owner.axis] & along if owner.axis in kept else along
+    return kept
 
 
 def cut_state(state, table, keep):
@@ -49,10 +59,10 @@ def cut_statistics(state, shape, owners, keep):
     Args:
         state: the torch optimizer's state of that parameter.
         shape: of the parameter before the cut.
-        owners: its (axis, vector name) pairs.
+        owners: its :class:`~.table.Owner` s.
         keep: as in :func:`cut_tensor`.
     """
-    if all(vector not in keep or keep[vector].all() for _, vector in owners):
+    if not _kept_by_axis(owners, keep):
         return
     tensors = {key: value for key, value in state.items() if torch.is_tensor(value) and value.dim()}
     if any(value.shape != shape for value in tensors.values()):
@@ -85,10 +95,23 @@ def replace_values(module, values):
             _forget_gradients(mine[name])
             mine[name].data = value
     for layer in module.modules():
-        if isinstance(layer, nn.Linear):
-            layer.out_features, layer.in_features = layer.weight.shape
-        elif isinstance(layer, nn.Embedding):
-            layer.embedding_dim = layer.weight.shape[1]
+        _follow_shapes(layer)
+
+
+def _follow_shapes(layer):
+    """Set what a module remembers of the shapes of its tensors."""
+    if isinstance(layer, nn.Linear):
+        layer.out_features, layer.in_features = layer.weight.shape
+    elif isinstance(layer, nn.Embedding):
+        layer.embedding_dim = layer.weight.shape[1]
+    elif isinstance(layer, _Conv):
+        outputs, inputs = layer.weight.shape[:2]
+        if 1 < layer.groups == layer.in_channels:  # depthwise
+            layer.groups = outputs * layer.groups // layer.out_channels
+        layer.out_channels, layer.in_channels = outputs, inputs * layer.groups
+    elif isinstance(layer, _BatchNorm):
+        tensors = (layer.weight, layer.running_mean)
+        layer.num_features = next((len(t) for t in tensors if t is not None), layer.num_features)
 
 
 def _forget_gradients(tensor):

@@ -5,8 +5,31 @@ Freezing, cutting weights, cutting moments and checking shapes all read the same
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple, Optional
 
 import torch
+
+
+class Owner(NamedTuple):
+    """The vector of units that one axis of a tensor belongs to, in whole or in part.
+
+    Args:
+        axis: of the tensor.
+        vector: name of the vector.
+        elements: int64 tensor [length of the axis], the unit that each element belongs to, -1 for none; None:
+            element i belongs to unit i. (Packed gates, flattened feature maps, concatenated channels.)
+    """
+
+    axis: int
+    vector: str
+    elements: Optional[torch.Tensor] = None
+
+    def along(self, units, otherwise):
+        """Spread a choice of units, bool [units], over the axis; what belongs to none gets ``otherwise``."""
+        if self.elements is None:
+            return units
+        elements = self.elements.to(units.device)
+        return torch.where(elements < 0, otherwise, units[elements.clamp(min=0)])
 
 
 @dataclass(frozen=True)
@@ -33,7 +56,7 @@ def build_table(rows, names, aliases=None):
         aliases: dict of vector name -> vector that stands for it, where two are one.
 
     Returns:
-        dict of entry name -> tuple of (axis, vector name). An axis of an entry has one owner.
+        dict of entry name -> tuple of :class:`Owner`. An axis of an entry has one owner.
     """
     aliases = aliases or {}
     table = {}
@@ -43,7 +66,7 @@ def build_table(rows, names, aliases=None):
             match = re.fullmatch(row.entries, name)
             if match:
                 vector = match.expand(row.vector)
-                owners.append((row.axis, aliases.get(vector, vector)))
+                owners.append(Owner(row.axis, aliases.get(vector, vector)))
         if owners:
             table[name] = tuple(owners)
     return table
@@ -51,7 +74,7 @@ def build_table(rows, names, aliases=None):
 
 def entries_of(table, vector):
     """All (entry name, axis) that a vector owns, in the table's order."""
-    return [(name, axis) for name, owners in table.items() for axis, owner in owners if owner == vector]
+    return [(name, owner.axis) for name, owners in table.items() for owner in owners if owner.vector == vector]
 
 
 def lengths_of(table, shapes):
@@ -69,7 +92,7 @@ def lengths_of(table, shapes):
     """
     lengths, witness = {}, {}
     for name, owners in table.items():
-        for axis, vector in owners if name in shapes else ():
+        for axis, vector, _ in owners if name in shapes else ():
             length = shapes[name][axis]
             if lengths.setdefault(vector, length) != length:
                 raise ValueError(
@@ -85,17 +108,17 @@ def owned_elements(shape, owners, units):
 
     Args:
         shape: of the tensor.
-        owners: its (axis, vector name) pairs.
+        owners: its :class:`Owner` s.
         units: dict of vector name -> bool tensor [length], True = the units meant.
 
     Returns:
         bool tensor of ``shape``, or None if none of its vectors is among them.
     """
     owned = None
-    for axis, vector in owners:
-        if vector in units:
-            view = [-1 if a == axis else 1 for a in range(len(shape))]
-            along = units[vector].view(view).expand(shape)
+    for owner in owners:
+        if owner.vector in units:
+            view = [-1 if a == owner.axis else 1 for a in range(len(shape))]
+            along = owner.along(units[owner.vector], otherwise=False).view(view).expand(shape)
             owned = along if owned is None else owned | along
     return owned
 

@@ -6,7 +6,8 @@ To add one: a module here with a class that has the four methods of
 
 from .base import UNITS, Units, parse_units
 from .block import Block
+from .coupled import is_coupled
 from .slice import Column, Row
 from .weight import Weight
 
-__all__ = ["UNITS", "Block", "Column", "Row", "Units", "Weight", "parse_units"]
+__all__ = ["UNITS", "Block", "Column", "Row", "Units", "Weight", "is_coupled", "parse_units"]

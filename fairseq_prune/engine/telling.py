@@ -1,0 +1,28 @@
+"""What the log says of a removal."""
+
+from ..pruning.choosing import count_removed
+from ..pruning.masks import checksum
+
+
+def tell_removed(prunables, masks, fraction, whole):
+    """How much is gone, where least and where most, and a checksum to compare ranks and runs by.
+
+    Args:
+        prunables: list of :class:`~fairseq_prune.pruning.prunable.Prunable`.
+        masks: in force, dict of parameter name -> bool.
+        fraction: removed of all, by masks and cuts.
+        whole: weights before any were cut (count).
+
+    Returns:
+        str, one line.
+    """
+    counts = ((p.name, count_removed([p], masks)) for p in prunables)
+    parts = [(removed / total, name) for name, (removed, total) in counts]
+    (low, least), (high, most) = min(parts), max(parts)
+    now = sum(p.parameter.numel() for p in prunables)
+    if now < whole:
+        return f"{fraction:.4f} of {whole:,} weights removed, {now:,} are left after a cut"
+    return (
+        f"{fraction:.4f} of {whole:,} weights removed "
+        f"(least {low:.2f} {least}, most {high:.2f} {most}; masks {checksum(masks):08x})"
+    )

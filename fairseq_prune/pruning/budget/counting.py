@@ -1,0 +1,33 @@
+"""From a fraction of a group to a count of what leaves."""
+
+import math
+from fractions import Fraction
+
+from ..registry import Registry
+
+ROUNDINGS = Registry("rounding")
+
+
+@ROUNDINGS.add("nearest")
+def nearest(fraction, size):
+    """``round(fraction * size)``.
+
+    Args:
+        fraction: to remove, in [0, 1).
+        size: of the group (count).
+    """
+    return round(fraction * size)
+
+
+@ROUNDINGS.add("up")
+def up(fraction, size):
+    """At least the fraction, but one always stays.
+
+    Source: GReg. There the product is a float, so that 0.14 of 100 becomes 15; here the fraction is the decimal
+    number that was written. Arguments as :func:`nearest`.
+
+    Example:
+        >>> up(0.14, 100), up(0.32, 64), up(0.95, 16)
+        (14, 21, 15)
+    """
+    return min(math.ceil(Fraction(repr(fraction)) * size), size - 1) if fraction else 0

@@ -1,0 +1,122 @@
+"""Choosing coupled units, which own slices of several tensors."""
+
+import fnmatch
+
+import torch
+
+from ..budget.counting import ROUNDINGS
+from ..importance import IMPORTANCES
+from ..registry import nearest
+from ..select import drop_lowest
+from ..surgery.structure import masks_without, unit_rows
+from ..units import Row
+from .choice import Choice
+
+
+class CoupledChooser:
+    """Chooses coupled units. Groups are single vectors (scope layer) or all of them (scope global).
+
+    Arguments as :class:`TensorChooser`, and:
+
+    Args:
+        structure: :class:`~.surgery.structure.Structure`.
+        parameters: dict of name -> parameter.
+
+    Raises:
+        ValueError: there are no such units, or a pattern matches none.
+    """
+
+    def __init__(self, plan, structure, units, average, parameters):
+        self._side, self._rounding, self._average = units.side, ROUNDINGS[plan.rounding], average
+        self._importance, self._parameters, self._structure = IMPORTANCES[plan.importance], parameters, structure
+        kinds = [v for v in structure.vectors.values() if v.kind in units.kinds]
+        if not kinds:
+            known = ", ".join(sorted({v.kind for v in structure.vectors.values()})) or "none at all"
+            raise ValueError(f"--prune-units {plan.units}: the model has no such coupled units; it has {known}")
+        members = [v for v in kinds if not any(_matches(v, pattern) for pattern in plan.skip)]
+        _check_skips(plan.skip, kinds, members)
+        if plan.include:
+            raise ValueError(f"--prune-include {','.join(plan.include)}: coupled units take along all they own")
+        if plan.scope not in ("global", "layer"):
+            raise ValueError(
+                f"--prune-scope {plan.scope}: coupled units know global and layer, e.g. --prune-scope layer"
+            )
+        self.groups = {"all": members} if plan.scope == "global" else {v.name: [v] for v in members}
+
+    def count(self, group, masks):
+        """(removed, total) of a group (counts of units)."""
+        members = self.groups[group]
+        return sum(int((~self._alive(v, masks)).sum()) for v in members), sum(v.length for v in members)
+
+    def budget(self, group, fraction):
+        """What a fraction of a group comes to (count of units)."""
+        return self._rounding(fraction, sum(v.length for v in self.groups[group]))
+
+    def choose(self, fractions, masks, generator):
+        """As :meth:`TensorChooser.choose`. One unit of every vector stays."""
+        keep = {}
+        for group, members in self.groups.items():
+            scores = [self._guarded(v, masks, generator) for v in members]
+            budget = min(self.budget(group, fractions[group]), sum(len(s) - 1 for s in scores))
+            kept = drop_lowest(torch.cat(scores), budget).split([len(s) for s in scores])
+            keep.update(zip((v.name for v in members), kept, strict=True))
+        shapes = {name: p.shape for name, p in self._parameters.items()}
+        return Choice(masks_without(self._structure, shapes, keep), keep)
+
+    def _guarded(self, vector, masks, generator):
+        """Scores that rank removed units below everything, and the best unit above everything."""
+        scores = self._average(self._importance(self._rows(vector.name), Row(), generator))
+        scores = scores.masked_fill(~self._alive(vector, masks), -torch.inf)
+        scores[scores.argmax()] = torch.inf
+        return scores
+
+    def _rows(self, layer):
+        return unit_rows(self._structure, layer, self._side, lambda name: self._parameters[name].detach())
+
+    @property
+    def layers(self):
+        """As :attr:`TensorChooser.layers`; a layer is a vector."""
+        return {group: [v.name for v in members] for group, members in self.groups.items()}
+
+    def magnitudes(self, layer):
+        """As :meth:`TensorChooser.magnitudes`."""
+        return self._average(self._rows(layer).float().abs().mean(1))
+
+    def leaving(self, layer, choice):
+        """As :meth:`TensorChooser.leaving`."""
+        return ~choice.keep[layer]
+
+    def spread(self, layer, values):
+        """As :meth:`TensorChooser.spread`; along the other axes, the tensors have one element."""
+        spread = {}
+        for entry, owner in self._structure.slices(layer, self._side):
+            view = [-1 if axis == owner.axis else 1 for axis in range(self._parameters[entry].dim())]
+            part = owner.along(values, otherwise=0.0).view(view)
+            spread[entry] = spread[entry] + part if entry in spread else part
+        return spread
+
+    def _alive(self, vector, masks):
+        if not any(entry in masks for entry in vector.writers):
+            return torch.ones(vector.length, dtype=torch.bool, device=self._parameters[vector.writers[0]].device)
+        whole = {name: torch.ones_like(self._parameters[name], dtype=torch.bool) for name in vector.writers}
+        return unit_rows(self._structure, vector.name, "writers", {**whole, **masks}.get).any(1)
+
+    @property
+    def owned(self):
+        """Names of all parameters it decides about."""
+        return {entry for entry in self._structure.table if entry in self._parameters}
+
+
+def _matches(vector, pattern):
+    return any(fnmatch.fnmatchcase(name, pattern) for name in (vector.name, *vector.writers, *vector.readers))
+
+
+def _check_skips(patterns, vectors, left):
+    for pattern in patterns:
+        if not any(_matches(v, pattern) for v in vectors):
+            hint = nearest(pattern, [v.name for v in vectors])
+            raise ValueError(
+                f"--prune-skip {pattern}: matches no layer with such units{hint}; e.g. {vectors[0].name!r}"
+            )
+    if not left:
+        raise ValueError(f"--prune-skip '{','.join(patterns)}' leaves nothing to prune")

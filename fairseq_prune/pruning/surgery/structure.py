@@ -1,0 +1,98 @@
+"""Coupled units: what of a model leaves together, whichever family it is of."""
+
+from dataclasses import dataclass
+
+import torch
+
+from .table import owned_elements
+
+AXES = {"writers": 0, "readers": 1}  # of the weights, along which a unit has its slices
+
+
+@dataclass(frozen=True)
+class Coupled:
+    """A vector of units, each of which owns slices of several tensors.
+
+    Args:
+        name: of the layer that writes it first.
+        kind: ``"channel"``, ``"neuron"``, ``"head"`` or ``"hidden"``.
+        length: units (count).
+        writers: names of the weights whose slices produce the units, in the model's order.
+        readers: names of the weights whose slices take them in.
+        cuts: False if units can only be masked.
+    """
+
+    name: str
+    kind: str
+    length: int
+    writers: tuple
+    readers: tuple
+    cuts: bool = True
+
+
+@dataclass(frozen=True)
+class Structure:
+    """All coupled units of a model.
+
+    Args:
+        table: dict of entry name -> tuple of :class:`~.table.Owner`; everything that leaves with a unit.
+        vectors: dict of vector name -> :class:`Coupled`.
+    """
+
+    table: dict
+    vectors: dict
+
+    def slices(self, vector, side):
+        """What the units of a vector write or read.
+
+        Args:
+            vector: its name.
+            side: ``"writers"`` or ``"readers"``.
+
+        Returns:
+            list of (weight name, :class:`~.table.Owner`).
+        """
+        found = ((entry, owner) for entry in getattr(self.vectors[vector], side) for owner in self.table[entry])
+        return [(entry, owner) for entry, owner in found if owner.vector == vector and owner.axis == AXES[side]]
+
+
+def unit_rows(structure, vector, side, values):
+    """The slices of all units as rows of a matrix.
+
+    Args:
+        structure: :class:`Structure`.
+        vector: its name.
+        side: ``"writers"`` or ``"readers"``.
+        values: function of a weight's name -> tensor of the shape of that weight.
+
+    Returns:
+        [units, elements of the slices of each]; a copy.
+    """
+    slices = []
+    for entry, owner in structure.slices(vector, side):
+        value = values(entry).movedim(owner.axis, 0)
+        if owner.elements is not None:
+            order = owner.elements.to(value.device).argsort(stable=True)
+            value = value[order[int((owner.elements < 0).sum()) :]]
+        slices.append(value.reshape(structure.vectors[vector].length, -1))
+    return torch.cat(slices, 1)
+
+
+def masks_without(structure, shapes, keep):
+    """Masks that zero all that the leaving units own.
+
+    Args:
+        structure: :class:`Structure`.
+        shapes: dict of parameter name -> shape; entries of the table that are not in it are buffers.
+        keep: dict of vector name -> bool tensor [length], True = keep.
+
+    Returns:
+        dict of parameter name -> bool mask; parameters that lose nothing are not in it.
+    """
+    leaves = {vector: ~units for vector, units in keep.items() if not units.all()}
+    masks = {}
+    for name, owners in structure.table.items():
+        owned = owned_elements(shapes[name], owners, leaves) if name in shapes else None
+        if owned is not None:
+            masks[name] = ~owned
+    return masks

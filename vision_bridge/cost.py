@@ -1,0 +1,97 @@
+"""Multiply-accumulates and parameters of a vision model, layer by layer."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """What one layer costs for one image.
+
+    Args:
+        name: of the module.
+        kind: ``"conv"``, ``"linear"`` or ``"attention"``.
+        weights: elements of its weight (count).
+        nonzero: those that are not zero (count).
+        biases: elements of its bias (count).
+        positions: how often each weight is multiplied (count).
+        products: further multiply-accumulates of activations with each other (count).
+    """
+
+    name: str
+    kind: str
+    weights: int
+    nonzero: int
+    biases: int
+    positions: int
+    products: int = 0
+
+    @property
+    def macs(self):
+        """Multiply-accumulates, zeros included."""
+        return self.weights * self.positions + self.products
+
+    @property
+    def nonzero_macs(self):
+        """Those with weights that are not zero."""
+        return self.nonzero * self.positions + self.products
+
+
+@torch.no_grad()
+def layer_costs(net, example):
+    """Cost of every convolution, linear layer and attention block that one image passes through in eval mode.
+
+    Biases, norms, activations and pooling are not counted. Unlike GReg's, the count of grouped convolutions is right,
+    and a linear layer counts for every position that it is applied to.
+
+    Args:
+        net: ``nn.Module``; its mode is put back.
+        example: images [batch, C, H, W].
+
+    Returns:
+        list of :class:`LayerCost`, in the order of computation; a layer that is used twice comes twice.
+    """
+    found, hooks, training = [], [], net.training
+    for name, module in net.named_modules():
+        if isinstance(module, (_ConvNd, nn.Linear, nn.MultiheadAttention)):
+            hooks.append(module.register_forward_hook(_recorder(found, name, len(example))))
+    try:
+        net.eval()(example)
+    finally:
+        net.train(training)
+        for hook in hooks:
+            hook.remove()
+    return found
+
+
+def _recorder(found, name, batch):
+    def record(module, inputs, output):
+        if isinstance(module, nn.MultiheadAttention):
+            found.append(_attention(module, name, inputs))
+            return
+        kind = "conv" if isinstance(module, _ConvNd) else "linear"
+        grid = inputs[0] if isinstance(module, _ConvTransposeNd) else output
+        channels = grid.shape[1] if kind == "conv" else grid.shape[-1]
+        biases = 0 if module.bias is None else module.bias.numel()
+        weight = module.weight
+        positions = grid.numel() // channels // batch
+        found.append(LayerCost(name, kind, weight.numel(), int(weight.count_nonzero()), biases, positions))
+
+    return record
+
+
+def _attention(module, name, inputs):
+    queries, keys = (tensor.shape[1 if module.batch_first else 0] for tensor in inputs[:2])
+    weights = [p for n, p in module.named_parameters() if n.endswith("weight")]
+    biases = sum(p.numel() for n, p in module.named_parameters() if n.endswith("bias"))
+    nonzero = sum(int(p.count_nonzero()) for p in weights)
+    pairs = 2 * queries * keys * module.embed_dim
+    return LayerCost(name, "attention", sum(p.numel() for p in weights), nonzero, biases, queries, pairs)
+
+
+def count_parameters(net):
+    """All parameters, those of norms included (count)."""
+    return sum(p.numel() for p in net.parameters())

@@ -1,0 +1,109 @@
+"""Random changes of a batch of images, different for each image, all at once.
+
+Each takes a tensor [B, channels, height, width], uint8 or float, on the CPU, draws from a generator of
+its own and returns a new tensor of the same shape.
+"""
+
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+
+def random_crop(images, padding, generator):
+    """Shift each image by up to ``padding`` pixels along both axes, with zeros where nothing was.
+
+    All ``(2 * padding + 1) ** 2`` shifts are equally likely, as in torchvision's
+    ``RandomCrop(size, padding)``.
+
+    Args:
+        images: [B, channels, height, width].
+        padding: pixels, at least 0.
+        generator: of :mod:`torch`.
+
+    Returns:
+        Tensor of the same shape and dtype.
+    """
+    count, _, height, width = images.shape
+    down, right = torch.randint(0, 2 * padding + 1, (2, count), generator=generator).numpy()
+    padded = F.pad(images, [padding] * 4).numpy()
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (height, width), (2, 3))  # [B, C, shifts, shifts, H, W]
+    return torch.from_numpy(windows[np.arange(count), :, down, right])  # numpy copies rows, torch single pixels
+
+
+def random_flip(images, probability, generator):
+    """Mirror each image left to right with a probability.
+
+    Args:
+        images: [B, channels, height, width].
+        probability: in [0, 1].
+        generator: of :mod:`torch`.
+
+    Returns:
+        Tensor of the same shape and dtype.
+    """
+    mirrored = (torch.rand(len(images), generator=generator) < probability).numpy()
+    changed = images.numpy().copy()
+    changed[mirrored] = changed[mirrored][..., ::-1]
+    return torch.from_numpy(changed)
+
+
+def random_affine(images, degrees, generator):
+    """Rotate each image about its centre, bilinearly, with zeros where nothing was.
+
+    Args:
+        images: [B, channels, height, width].
+        degrees: largest angle; it is uniform in [-degrees, degrees].
+        generator: of :mod:`torch`.
+
+    Returns:
+        Float tensor of the same shape, pixels of the same range.
+    """
+    angles = (2 * torch.rand(len(images), generator=generator) - 1) * math.radians(degrees)
+    return rotate(images, angles)
+
+
+def rotate(images, angles):
+    """Rotate each image counter-clockwise by its angle.
+
+    Args:
+        images: [B, channels, height, width].
+        angles: [B], in radians.
+
+    Returns:
+        Float tensor of the same shape.
+    """
+    height, width = images.shape[2:]
+    cos, sin, zero = angles.cos(), angles.sin(), torch.zeros_like(angles)
+    rows = [[cos, -sin * height / width, zero], [sin * width / height, cos, zero]]  # axes run from -1 to 1
+    theta = torch.stack([torch.stack(row, dim=1) for row in rows], dim=1)
+    grid = F.affine_grid(theta, images.shape, align_corners=False)
+    return F.grid_sample(images.float(), grid, align_corners=False)
+
+
+def random_part(height, width, generator):
+    """Draw the part of an image that torchvision's ``RandomResizedCrop`` would keep.
+
+    Its area is uniform in 8 to 100 % of the image's, the logarithm of its aspect ratio uniform between
+    those of 3:4 and 4:3; after ten draws that do not fit, the centre with the nearest possible ratio.
+
+    Args:
+        height, width: of the image, in pixels.
+        generator: of :mod:`torch`.
+
+    Returns:
+        ``(top, left, height, width)`` in pixels.
+    """
+    low, high = 3 / 4, 4 / 3
+    for _ in range(10):
+        area, ratio = torch.rand(2, generator=generator).tolist()
+        area = height * width * (0.08 + area * 0.92)
+        ratio = low * (high / low) ** ratio
+        h, w = round(math.sqrt(area / ratio)), round(math.sqrt(area * ratio))
+        if 0 < h <= height and 0 < w <= width:
+            top = int(torch.randint(0, height - h + 1, (), generator=generator))
+            left = int(torch.randint(0, width - w + 1, (), generator=generator))
+            return top, left, h, w
+    h, w = min(height, round(width / low)), min(width, round(height * high))
+    return (height - h) // 2, (width - w) // 2, h, w

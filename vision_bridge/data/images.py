@@ -1,0 +1,96 @@
+"""Images with their classes, in memory or as files, and what is checked before they are used."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+_CHUNK = 4096  # images resized at a time, to bound the memory of their float copies
+
+
+@dataclass(frozen=True)
+class Images:
+    """One split.
+
+    Attributes:
+        images: uint8 tensor [N, channels, height, width], or a list of N paths.
+        targets: int64 tensor [N], classes from 0.
+    """
+
+    images: torch.Tensor | list
+    targets: torch.Tensor
+
+    def __len__(self):
+        return len(self.targets)
+
+    def take(self, indices):
+        """Those at an int64 array of indices, in that order."""
+        indices = torch.as_tensor(indices, dtype=torch.int64)
+        if torch.is_tensor(self.images):
+            return Images(self.images[indices], self.targets[indices])
+        return Images([self.images[index] for index in indices.tolist()], self.targets[indices])
+
+
+def resize(images, size):
+    """Resize bilinearly, with antialiasing.
+
+    Args:
+        images: uint8 tensor [N, channels, height, width].
+        size: the new height and width in pixels.
+
+    Returns:
+        uint8 tensor [N, channels, size, size]; the same tensor if it has that size.
+    """
+    if images.shape[2:] == (size, size):
+        return images
+    parts = images.split(_CHUNK)
+    resized = (F.interpolate(part.float(), (size, size), mode="bilinear", antialias=True) for part in parts)
+    return torch.cat([part.round_().clamp_(0, 255).to(torch.uint8) for part in resized])
+
+
+def check_labels(data, parts, classes):
+    """Refuse an empty split, and classes that the model has no output for.
+
+    Args:
+        data: what the DATA argument says.
+        parts: dict of split -> :class:`Images`.
+        classes: count.
+
+    Raises:
+        ValueError: naming the split.
+    """
+    for split, part in parts.items():
+        if not len(part):
+            raise ValueError(f"DATA {data}: no images for {split}; give e.g. digits")
+        low, high = int(part.targets.min()), int(part.targets.max())
+        if low < 0 or high >= classes:
+            raise ValueError(
+                f"DATA {data}: labels {low} to {high} in {split}, not in 0 to {classes - 1}; "
+                "give the --image-set that the data are of, e.g. --image-set cifar100"
+            )
+
+
+def check_shape(data, parts, row):
+    """Refuse images in memory that are not as their set says.
+
+    Args:
+        data: what the DATA argument says.
+        parts: dict of split -> :class:`Images`, tensors.
+        row: :class:`~.table.ImageSet`, with None for what may be anything.
+
+    Returns:
+        (channels, height, width) of all.
+
+    Raises:
+        ValueError: naming both shapes.
+    """
+    shapes = {split: tuple(part.images.shape[1:]) for split, part in parts.items()}
+    first = shapes["train"]
+    for split, shape in shapes.items():
+        wanted = tuple(w or s for w, s in zip((row.channels, row.size, row.size), first, strict=True))
+        if shape != wanted:
+            raise ValueError(
+                f"DATA {data}: images of {'x'.join(map(str, shape))} in {split}, not of {'x'.join(map(str, wanted))} "
+                "(channels, height, width); give the --image-set that the data are of, or --image-size, e.g. 32"
+            )
+    return first

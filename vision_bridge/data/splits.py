@@ -1,0 +1,51 @@
+"""Which images are for training, for validation and for testing; the same ones whatever a run's seed."""
+
+import numpy as np
+
+_HOLDOUT, _SHUFFLE = 20210, 20211  # seeds
+
+
+def stratified_draw(targets, fraction, seed):
+    """Draw a fraction of the images, of each class alike.
+
+    Args:
+        targets: int array [N] of classes.
+        fraction: in [0, 1].
+        seed: of the draw.
+
+    Returns:
+        Boolean array [N], True for ``round(fraction * N)`` images, of each class its share to within one.
+    """
+    targets = np.asarray(targets)
+    order = np.random.default_rng(seed).permutation(len(targets))
+    order = order[np.argsort(targets[order], kind="stable")]  # class by class, shuffled within
+    _, starts, counts = np.unique(targets[order], return_index=True, return_counts=True)
+    place = (np.arange(len(order)) - np.repeat(starts, counts) + 0.5) / np.repeat(counts, counts)  # within the class
+    drawn = np.zeros(len(targets), dtype=bool)
+    drawn[order[np.argsort(place, kind="stable")[: round(fraction * len(targets))]]] = True
+    return drawn
+
+
+def split(parts, name, holdout, max_train_images=None):
+    """The images of a split.
+
+    Args:
+        parts: dict of "train" and "test" -> :class:`~.images.Images`.
+        name: train, valid or test.
+        holdout: fraction of the training images that is "valid"; with 0 it is the test set.
+        max_train_images: how many of the others "train" has at most (count), or None.
+
+    Raises:
+        ValueError: no such split, or an empty one.
+    """
+    if name not in ("train", "valid", "test"):
+        raise ValueError(f"split {name!r}: there are train, valid and test; give e.g. --valid-subset valid")
+    if name == "test" or (name == "valid" and not holdout):
+        return parts["test"]
+    held = stratified_draw(parts["train"].targets, holdout, _HOLDOUT)
+    indices = np.flatnonzero(held if name == "valid" else ~held)
+    if name == "train" and max_train_images is not None:
+        indices = np.random.default_rng(_SHUFFLE).permutation(indices)[:max_train_images]
+    if not len(indices):
+        raise ValueError(f"--holdout {holdout}: leaves {name} without images; give e.g. --holdout 0.1")
+    return parts["train"].take(indices)

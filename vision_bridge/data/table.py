@@ -1,0 +1,84 @@
+"""What is known of each set of images: sizes, normalisation, augmentation."""
+
+from dataclasses import dataclass
+
+from fairseq_prune.pruning.registry import Registry
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What a training image goes through, in this order.
+
+    Attributes:
+        resized_crop: a random part of 8 to 100 % of the area, resized; images in folders only.
+        degrees: largest angle of a random rotation, either way.
+        padding: pixels of zeros at each side, of which a random crop of the old size is taken.
+        flip: probability of a horizontal flip.
+    """
+
+    resized_crop: bool = False
+    degrees: float = 0.0
+    padding: int = 0
+    flip: float = 0.0
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """A row of :data:`DATASETS`; None where it is for the data to say.
+
+    Attributes:
+        classes, channels, size: counts, and the height and width in pixels.
+        mean, std: of pixels in [0, 1], per channel, or one value for all.
+        augmentation: of training images.
+        border: images in folders are evaluated as the centre of ``size`` pixels of an image whose
+            shorter side has ``border * size``.
+    """
+
+    classes: int | None
+    channels: int | None
+    size: int | None
+    mean: tuple = (0.5,)
+    std: tuple = (0.5,)
+    augmentation: Augmentation = Augmentation()
+    border: float = 256 / 224
+
+
+AUGMENTATIONS = Registry("augmentation")
+AUGMENTATIONS.update(
+    none=Augmentation(),
+    flip=Augmentation(flip=0.5),
+    crop_flip=Augmentation(padding=4, flip=0.5),
+    snipit=Augmentation(flip=0.2),  # SNIP-it on CIFAR-10
+    snipit_rotate=Augmentation(flip=0.2, degrees=5),  # SNIP-it on CIFAR-100
+)
+
+_CROP_FLIP = AUGMENTATIONS["crop_flip"]
+_RESIZED = Augmentation(resized_crop=True, flip=0.5)
+_IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+OTHER = ImageSet(None, None, None)
+DATASETS = Registry("image set")
+DATASETS.update(
+    digits=ImageSet(10, 1, 8, (0.3053,), (0.3761,)),
+    synthetic=ImageSet(10, 3, 16),
+    mnist=ImageSet(10, 1, 28, (0.1307,), (0.3081,)),
+    svhn=ImageSet(10, 3, 32),
+    cifar10=ImageSet(10, 3, 32, (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010), _CROP_FLIP),
+    cifar100=ImageSet(100, 3, 32, (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761), _CROP_FLIP),
+    tinyimagenet=ImageSet(200, 3, 64, *_IMAGENET, Augmentation(padding=8, flip=0.5), border=1),
+    imagenette=ImageSet(10, 3, 128, *_IMAGENET, _RESIZED),
+    imagewoof=ImageSet(10, 3, 128, *_IMAGENET, _RESIZED),
+    imagenet=ImageSet(1000, 3, 224, *_IMAGENET, _RESIZED),
+)
+
+
+def look_up(option, table, name):
+    """The entry of a table that an option names.
+
+    Raises:
+        ValueError: there is none.
+    """
+    try:
+        return table[name]
+    except ValueError as error:
+        raise ValueError(f"{option} {name}: {error}; give e.g. {option} {min(table)}") from None

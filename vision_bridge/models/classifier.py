@@ -1,0 +1,98 @@
+"""The fairseq model around any net: ``--arch`` names an entry of NETS, or ``torchvision``."""
+
+import torch
+from fairseq.models import BaseFairseqModel, register_model, register_model_architecture
+
+from fairseq_prune.engine.checks import one_line_errors
+
+from .nets import NETS, NetSpec
+from .torchvision_nets import build_torchvision
+
+TORCHVISION = "torchvision"
+DEFAULTS = {"torchvision_model": None, "torchvision_weights": None, "no_batch_norm": False, "net_dropout": None}
+
+
+@register_model("image_classifier")
+class ImageClassifier(BaseFairseqModel):
+    """Images to logits.
+
+    Args:
+        net: the module that does it.
+        image_shape: ``(channels, height, width)`` of an image.
+        classes: how many logits (count).
+
+    Attributes:
+        net, image_shape, classes: as given.
+    """
+
+    def __init__(self, net, image_shape, classes):
+        super().__init__()
+        self.net = net
+        self.image_shape = tuple(image_shape)
+        self.classes = classes
+
+    @staticmethod
+    def add_args(parser):
+        parser.add_argument(
+            "--torchvision-model",
+            metavar="NAME",
+            help="with --arch torchvision: which of torchvision's classification models, e.g. resnet50",
+        )
+        parser.add_argument(
+            "--torchvision-weights",
+            metavar="FILE",
+            help="with --arch torchvision: a state dict to start from, or 'default' to download torchvision's own",
+        )
+        parser.add_argument("--no-batch-norm", action="store_true", help="leave the net's batch norms out")
+        parser.add_argument("--net-dropout", type=float, metavar="P", help="instead of the net's own dropout")
+
+    @classmethod
+    def build_model(cls, args, task):
+        with one_line_errors():
+            return cls(_build_net(args, task), task.image_shape, task.classes)
+
+    def forward(self, image):
+        """Classify.
+
+        Args:
+            image: float [batch, channels, height, width].
+
+        Returns:
+            Logits [batch, classes]; a tuple of these and auxiliary ones while a net that has such trains.
+        """
+        output = self.net(image)
+        return output if torch.is_tensor(output) else tuple(output)
+
+    def example(self):
+        """Zeros [2, channels, height, width], of the parameters' type and on their device."""
+        return next(self.parameters()).new_zeros(2, *self.image_shape)
+
+    def get_normalized_probs(self, net_output, log_probs, sample=None):
+        """Float32 probabilities [batch, classes] of what :meth:`forward` gave, or their logarithms."""
+        logits = net_output if torch.is_tensor(net_output) else net_output[0]
+        return (torch.log_softmax if log_probs else torch.softmax)(logits, dim=-1, dtype=torch.float32)
+
+
+def _build_net(args, task):
+    channels, size, _ = task.image_shape
+    spec = NetSpec(task.classes, channels, size, not args.no_batch_norm, args.net_dropout)
+    if args.net != TORCHVISION:
+        for option in ("torchvision_model", "torchvision_weights"):
+            if value := getattr(args, option):
+                raise ValueError(f"--{option.replace('_', '-')} {value}: needs --arch torchvision, not {args.net}")
+        return NETS[args.net](spec)
+    weights = None if getattr(task, "only_evaluates", False) else args.torchvision_weights
+    return build_torchvision(args.torchvision_model, weights, spec)
+
+
+def _architecture(name):
+    def complete(args):
+        args.net = name
+        for option, default in DEFAULTS.items():
+            setattr(args, option, getattr(args, option, default))
+
+    return complete
+
+
+for _name in (*NETS, TORCHVISION):
+    register_model_architecture("image_classifier", _name)(_architecture(_name))

@@ -1,0 +1,16 @@
+"""A linear net of seven layers: GReg's ``mlp_7_linear`` (Wang et al. 2021)."""
+
+from itertools import pairwise
+
+from torch import nn
+
+from .nets import add_net
+
+
+def mlp7_linear(spec):
+    """Six layers of 100 and the output, with nothing between them."""
+    widths = [spec.channels * spec.size**2, *[100] * 6, spec.classes]
+    return nn.Sequential(nn.Flatten(), *(nn.Linear(*pair) for pair in pairwise(widths)))
+
+
+add_net("mlp7_linear", mlp7_linear)

@@ -1,0 +1,65 @@
+"""The table of nets, and what a net is built for."""
+
+from dataclasses import dataclass
+from typing import Optional
+
+from fairseq_prune.pruning.registry import Registry
+
+NETS = Registry("net")
+FLAGS = {"batch_norm": "--no-batch-norm", "dropout": "--net-dropout"}
+
+
+@dataclass(frozen=True)
+class NetSpec:
+    """What a net is built for.
+
+    Attributes:
+        classes: how many logits (count).
+        channels: of an image (count).
+        size: height and width of an image (pixels).
+        batch_norm: False: leave the batch norms out and give their convolutions a bias.
+        dropout: probability, in [0, 1); None: the net's own.
+    """
+
+    classes: int
+    channels: int
+    size: int
+    batch_norm: bool = True
+    dropout: Optional[float] = None
+
+
+def add_net(name, build, smallest=1, optional=()):
+    """Put a net into :data:`NETS`.
+
+    Args:
+        name: the entry's, which is also the ``--arch``.
+        build: function of a :class:`NetSpec` that gives a module: images float
+            [batch, channels, size, size] to logits [batch, classes].
+        smallest: size that the images need at least (pixels).
+        optional: those of ``"batch_norm"`` and ``"dropout"`` that the net leaves open.
+
+    Raises:
+        ValueError: the name is taken. The entry itself raises it for a spec that does not fit.
+    """
+
+    def checked(spec):
+        if spec.size < smallest:
+            small = f"images of {spec.size} x {spec.size} px are too small"
+            raise ValueError(f"--arch {name}: {small}; give e.g. --image-size {smallest}")
+        refuse_flags(spec, name, optional)
+        return build(spec)
+
+    NETS.add(name)(checked)
+
+
+def refuse_flags(spec, name, optional=()):
+    """Refuse a choice that a net does not leave, and an impossible dropout; arguments as of :func:`add_net`.
+
+    Raises:
+        ValueError: naming the option, the value and a valid example.
+    """
+    for field in FLAGS.keys() - set(optional):
+        if getattr(spec, field) != getattr(NetSpec, field):
+            raise ValueError(f"{FLAGS[field]}: --arch {name} leaves no choice; give e.g. --arch vgg16_fc3")
+    if spec.dropout is not None and not 0 <= spec.dropout < 1:
+        raise ValueError(f"--net-dropout {spec.dropout}: give a probability in [0, 1), e.g. --net-dropout 0.3")

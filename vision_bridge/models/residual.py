@@ -1,0 +1,138 @@
+"""What ResNets share: blocks, and the net around their stages."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+class ZeroPad(nn.Module):
+    """He et al.'s option A, a shortcut without parameters: every stride-th pixel, zeros for missing channels.
+
+    Half of the zeros come before the input's channels and half after. How many is read from the
+    tensors, so the module survives surgery on what it reads or on the branch.
+    """
+
+    def __init__(self, stride):
+        super().__init__()
+        self.stride = stride
+
+    def forward(self, x, branch):
+        """Make x [batch, in, height, width] fit the branch [batch, out, height / stride, width / stride]."""
+        missing = branch.shape[1] - x.shape[1]
+        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, missing // 2, missing - missing // 2))
+
+
+def projection(inputs, outputs, stride):
+    """A 1x1 convolution and its batch norm, for a shortcut between different shapes."""
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions beside a shortcut.
+
+    Args:
+        inputs: channels (count).
+        outputs: channels (count).
+        stride: of the first convolution and the shortcut (pixels).
+        pads: a shortcut between different shapes is a :class:`ZeroPad`, not a :func:`projection`.
+        bias: of the 3x3 convolutions.
+        act: the activation, a function.
+    """
+
+    def __init__(self, inputs, outputs, stride, pads=False, bias=False, act=F.relu):
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=bias)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=bias)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        changes = stride > 1 or inputs != outputs
+        self.pad = ZeroPad(stride) if changes and pads else None
+        self.downsample = projection(inputs, outputs, stride) if changes and not pads else None
+        self.act = act
+
+    def forward(self, x):
+        branch = self.bn2(self.conv2(self.act(self.bn1(self.conv1(x)))))
+        if self.pad is not None:
+            x = self.pad(x, branch)
+        elif self.downsample is not None:
+            x = self.downsample(x)
+        return self.act(branch + x)
+
+
+class Bottleneck(nn.Module):
+    """Convolutions 1x1, 3x3 and 1x1 beside a shortcut, the first two a quarter as wide as the last."""
+
+    def __init__(self, inputs, outputs, stride):
+        super().__init__()
+        inner = outputs // 4
+        self.conv1 = nn.Conv2d(inputs, inner, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(inner)
+        self.conv2 = nn.Conv2d(inner, inner, 3, stride, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(inner)
+        self.conv3 = nn.Conv2d(inner, outputs, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(outputs)
+        self.downsample = projection(inputs, outputs, stride) if stride > 1 or inputs != outputs else None
+
+    def forward(self, x):
+        branch = F.relu(self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x))))))
+        branch = self.bn3(self.conv3(branch))
+        return F.relu(branch + (x if self.downsample is None else self.downsample(x)))
+
+
+def stages(block, inputs, widths, counts):
+    """Build the stages of a residual net; all but the first halve height and width.
+
+    Args:
+        block: function of (inputs, outputs, stride) that gives a module.
+        inputs: channels that the first stage reads (count).
+        widths: channels that each stage gives.
+        counts: how many blocks each has.
+
+    Returns:
+        List of ``nn.Sequential``.
+    """
+    built = []
+    for width, count in zip(widths, counts, strict=True):
+        first = block(inputs, width, 2 if built else 1)
+        built.append(nn.Sequential(first, *(block(width, width, 1) for _ in range(count - 1))))
+        inputs = width
+    return built
+
+
+class ResNet(nn.Module):
+    """Stem, stages ``layer1``, ``layer2``, ..., average pooling and head ``fc``; names as torchvision's.
+
+    Args:
+        conv1: the stem's convolution.
+        layers: the stages.
+        fc: the head.
+        maxpool: after the stem, or None.
+        act: the stem's activation, a function.
+        cells: height and width that the last stage's output is pooled to (count).
+    """
+
+    def __init__(self, conv1, layers, fc, maxpool=None, act=F.relu, cells=1):
+        super().__init__()
+        self.conv1 = conv1
+        self.bn1 = nn.BatchNorm2d(conv1.out_channels)
+        self.maxpool = maxpool or nn.Identity()
+        self.stages = [f"layer{number}" for number in range(1, len(layers) + 1)]
+        for name, layer in zip(self.stages, layers, strict=True):
+            self.add_module(name, layer)
+        self.avgpool = nn.AdaptiveAvgPool2d(cells)
+        self.fc = fc
+        self.act = act
+
+    def forward(self, image):
+        x = self.maxpool(self.act(self.bn1(self.conv1(image))))
+        for name in self.stages:
+            x = getattr(self, name)(x)
+        return self.fc(torch.flatten(self.avgpool(x), 1))
+
+
+def kaiming(net):
+    """Draw all weights of convolutions and linear layers from He et al. 2015's normal; returns the net."""
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+    return net

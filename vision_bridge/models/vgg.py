@@ -1,0 +1,59 @@
+"""VGGs for small images: 3x3 convolutions, global average pooling and one linear layer.
+
+``vgg11`` and the like are GReg's (Wang et al. 2021): convolutions without bias, a pooling after each
+stage but the last. Those with a ``_bias``, and ``vgg8``, have a bias beside the batch norm and pool
+fewer times: three, or four where images have 64 px.
+"""
+
+from functools import partial
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from .nets import add_net
+from .residual import kaiming
+
+WIDTHS = 64, 128, 256, 512, 512
+DEPTHS = {8: (1, 1, 1, 1, 1), 11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
+
+
+class Vgg(nn.Module):
+    """Convolutions, batch norms, ReLUs and poolings in ``features``, and the head ``fc``.
+
+    Args:
+        spec: :class:`~vision_bridge.models.nets.NetSpec`.
+        depths: convolutions of each stage.
+        bias: of the convolutions; without batch norm they always have one.
+        pools: how many stages end with a max pooling.
+    """
+
+    def __init__(self, spec, depths, bias, pools):
+        super().__init__()
+        inputs, layers = spec.channels, []
+        for stage, (width, depth) in enumerate(zip(WIDTHS, depths, strict=True)):
+            for _ in range(depth):
+                layers.append(nn.Conv2d(inputs, width, 3, padding=1, bias=bias or not spec.batch_norm))
+                layers += [nn.BatchNorm2d(width), nn.ReLU()] if spec.batch_norm else [nn.ReLU()]
+                inputs = width
+            if stage < pools:
+                layers.append(nn.MaxPool2d(2))
+        self.features = nn.Sequential(*layers)
+        self.fc = nn.Linear(inputs, spec.classes)
+
+    def forward(self, image):
+        return self.fc(torch.flatten(F.adaptive_avg_pool2d(self.features(image), 1), 1))
+
+
+def vgg(spec, depths):
+    return kaiming(Vgg(spec, depths, bias=False, pools=4))
+
+
+def vgg_bias(spec, depths):
+    return kaiming(Vgg(spec, depths, bias=True, pools=4 if spec.size == 64 else 3))
+
+
+for _depth in (11, 13, 16, 19):
+    add_net(f"vgg{_depth}", partial(vgg, depths=DEPTHS[_depth]), smallest=16, optional=["batch_norm"])
+for _depth, _name in ((8, "vgg8"), (11, "vgg11_bias"), (13, "vgg13_bias"), (16, "vgg16_bias")):
+    add_net(_name, partial(vgg_bias, depths=DEPTHS[_depth]), smallest=8, optional=["batch_norm"])

@@ -1,0 +1,54 @@
+"""What the vision task adds to pruning: its structure by tracing, its fractions by GReg's grammar or by cost."""
+
+from dataclasses import replace
+
+from fairseq_prune.pruning.units import is_coupled, parse_units
+
+from .cost import layer_costs
+from .pruning_options import add_vision_options
+from .ratios.affordable import affordable_fraction
+from .ratios.layers import PREFIX, find_layers
+from .ratios.stage_pr import layer_ratios
+from .ratios.targets import targets_of_vectors, targets_of_weights
+from .surgery.trace import trace
+
+
+class VisionPruning:
+    """Put before :class:`~fairseq_prune.engine.mixin.PruneMixin`."""
+
+    _structure = None
+
+    @classmethod
+    def pruning_options(cls, cfg):
+        return add_vision_options(cfg, super().pruning_options(cfg))
+
+    def find_structure(self, model):
+        """The channels that depend on each other."""
+        self._structure = trace(model.net, model.example(), PREFIX)
+        return self._structure
+
+    def find_targets(self, chooser, model):
+        """Fractions by ``--stage-pr``, by a cost that may be left, or by ``--prune-target``."""
+        options, groups = self.options, list(chooser.groups)
+        if options.stage_pr is not None:
+            ratios = layer_ratios(find_layers(model.net), options.stage_pr, options.skip_layers, self.plan.units)
+            if not is_coupled(parse_units(self.plan.units)):
+                return targets_of_weights(groups, ratios)
+            return targets_of_vectors(self._structure, groups, ratios, parse_units(self.plan.units).side)
+        left = options.prune_macs_left or options.prune_params_left
+        if left is None:
+            return super().find_targets(chooser, model)
+        return dict.fromkeys(groups, self._affordable(model, groups, left))
+
+    def _affordable(self, model, groups, left):
+        if self._structure is None:
+            raise ValueError("--prune-macs-left and --prune-params-left count whole units, e.g. --prune-units filter")
+        chosen = {name: vector for name, vector in self._structure.vectors.items() if name in groups}
+        structure = replace(self._structure, vectors=chosen)
+        shapes = {name: p.shape for name, p in model.named_parameters()}
+        if self.options.prune_macs_left:
+            costs = layer_costs(model.net, model.example())
+            positions = {f"{PREFIX}{c.name}.weight": c.positions for c in costs if c.kind != "attention"}
+        else:
+            positions = dict.fromkeys(shapes, 1)
+        return affordable_fraction(structure, shapes, positions, left, self.plan.rounding)

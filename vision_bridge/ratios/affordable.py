@@ -1,0 +1,52 @@
+"""The fraction of all layers that leaves a model of a given cost."""
+
+import math
+
+from fairseq_prune.pruning.budget.counting import ROUNDINGS
+
+STEPS = 40  # of bisection
+
+
+def affordable_fraction(structure, shapes, positions, left, rounding):
+    """The smallest uniform fraction of units after whose removal a model costs at most so much.
+
+    Args:
+        structure: :class:`~fairseq_prune.pruning.surgery.structure.Structure`, of the vectors that lose units.
+        shapes: dict of parameter name -> shape, of all that counts.
+        positions: dict of parameter name -> how often each element counts.
+        left: fraction of the cost that may be left, in (0, 1).
+        rounding: from a fraction to a count of units, name in the table of roundings.
+
+    Returns:
+        A fraction in [0, 1).
+
+    Raises:
+        ValueError: even with one unit in each vector it would cost more.
+    """
+    total = _cost(structure, shapes, positions, {})
+
+    def fits(fraction):
+        removed = {name: ROUNDINGS[rounding](fraction, v.length) for name, v in structure.vectors.items()}
+        removed = {name: min(count, structure.vectors[name].length - 1) for name, count in removed.items()}
+        return _cost(structure, shapes, positions, removed) <= left * total
+
+    low, high = 0.0, 1 - 2.0**-STEPS
+    if not fits(high):
+        raise ValueError(f"{left}: even with one unit in each layer that can lose some, more is left")
+    for _ in range(STEPS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if fits(middle) else (middle, high)
+    return high
+
+
+def _cost(structure, shapes, positions, removed):
+    """Cost of all parameters, once so many units of each vector (dict of name -> count) are gone."""
+    cost = 0
+    for name, times in positions.items():
+        shape = list(shapes[name])
+        for owner in structure.table.get(name, ()):
+            if owner.vector in removed:
+                owned = shapes[name][owner.axis] if owner.elements is None else int((owner.elements >= 0).sum())
+                shape[owner.axis] -= owned * removed[owner.vector] // structure.vectors[owner.vector].length
+        cost += math.prod(shape) * times
+    return cost

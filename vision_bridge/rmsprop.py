@@ -1,0 +1,45 @@
+"""torch's RMSprop for fairseq."""
+
+from dataclasses import dataclass, field
+from typing import List
+
+import torch
+from fairseq.dataclass import FairseqDataclass
+from fairseq.optim import FairseqOptimizer, register_optimizer
+from omegaconf import II
+
+
+@dataclass
+class RMSpropConfig(FairseqDataclass):
+    """Options of RMSprop; those of torch."""
+
+    rmsprop_alpha: float = field(default=0.99, metadata={"help": "share of the old mean of squared gradients"})
+    rmsprop_eps: float = field(default=1e-8, metadata={"help": "added to the root of that mean"})
+    momentum: float = field(default=0.0, metadata={"help": "share of the old step"})
+    weight_decay: float = field(default=0.0, metadata={"help": "share of the weights added to their gradients"})
+    lr: List[float] = II("optimization.lr")
+
+
+@register_optimizer("rmsprop", dataclass=RMSpropConfig)
+class RMSprop(FairseqOptimizer):
+    """Divides each gradient by the root of a running mean of its squares."""
+
+    def __init__(self, cfg, params):
+        super().__init__(cfg)
+        self._optimizer = torch.optim.RMSprop(params, **self.optimizer_config)
+
+    @property
+    def optimizer_config(self):
+        """Arguments of torch's optimizer; they override those in a checkpoint."""
+        return {
+            "lr": self.cfg.lr[0],
+            "alpha": self.cfg.rmsprop_alpha,
+            "eps": self.cfg.rmsprop_eps,
+            "momentum": self.cfg.momentum,
+            "weight_decay": self.cfg.weight_decay,
+        }
+
+    @property
+    def supports_flat_params(self):
+        """Each weight is updated alone."""
+        return True

@@ -1,0 +1,1 @@
+"""Structural removal in vision models."""

@@ -1,0 +1,116 @@
+"""Image classification, with pruning."""
+
+import logging
+from dataclasses import dataclass
+
+from fairseq.tasks import FairseqTask, register_task
+
+from fairseq_prune.engine.checks import one_line_errors
+from fairseq_prune.engine.mixin import PruneMixin
+from fairseq_prune.engine.options import PruneOptions
+
+from .data.options import ImageOptions
+from .data.source import open_source
+from .pruning import VisionPruning
+from .pruning_options import VisionPruningOptions
+from .surgery.resize import follow_widths
+
+FAIRSEQ_DEFAULTS = {
+    "batch_size": 0,  # fairseq asserts that it is there; we explain
+    "ignore_unused_valid_subsets": True,  # fairseq would look for them in a folder called DATA
+}
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class ImageClassificationConfig(ImageOptions):
+    """Options of images; fairseq's ``--batch-size`` is the exact number of them in a batch."""
+
+
+class ImageClassificationTask(FairseqTask):
+    """Batches of images and their classes.
+
+    Attributes:
+        source: :class:`~.data.source.Source`.
+        image_shape: (channels, height, width).
+        classes: count.
+        mean, std: of the normalisation, for pixels in [0, 1].
+    """
+
+    source_dictionary = target_dictionary = None
+    only_evaluates = False
+
+    def __init__(self, cfg, source):
+        super().__init__(cfg)
+        self.source, self.image_shape, self.classes = source, source.shape, source.classes
+        self.mean, self.std = source.mean, source.std
+
+    @classmethod
+    def add_args(cls, parser):
+        super().add_args(parser)
+        for option, default in FAIRSEQ_DEFAULTS.items():
+            if f"--{option.replace('_', '-')}" in parser._option_string_actions:
+                parser.set_defaults(**{option: default})
+
+    @classmethod
+    def setup_task(cls, cfg, **kwargs):
+        """Find the images.
+
+        Raises:
+            SystemExit: as :func:`~.data.source.open_source`.
+        """
+        with one_line_errors():
+            return cls(cfg, open_source(cfg.data, cfg))
+
+    def build_model(self, cfg, from_checkpoint=False):
+        """A classifier that takes over the widths of weights that were cut."""
+        model = super().build_model(cfg, from_checkpoint)
+        follow_widths(model)
+        return model
+
+    def has_sharded_data(self, split):
+        """Several paths in DATA are parts of one set, not one set for each epoch."""
+        return False
+
+    def load_dataset(self, split, combine=False, task_cfg=None, **kwargs):
+        """Make the dataset of train, valid or test; ``train`` is shuffled and augmented where it trains."""
+        trains = split == "train" and not self.only_evaluates
+        with one_line_errors():
+            self.datasets[split] = dataset = self.source.dataset(split, trains)
+        shape = "x".join(map(str, self.image_shape))
+        logger.info(
+            f"{split}: {len(dataset):,} images of {shape} in {self.classes} classes, mean {self.mean}, std {self.std}, "
+            f"{dataset.augmentation or 'not augmented'}"
+        )
+
+    def can_reuse_epoch_itr(self, dataset):
+        """True, for the iterator is given the batches of each epoch: so worker processes live on.
+
+        An iterator that Python collects waits 5 s for each of its workers (they wait for a queue that
+        was collected first), which would be in every epoch.
+        """
+        return True
+
+    def get_batch_iterator(self, dataset, max_tokens=None, max_sentences=None, **kwargs):
+        """As fairseq's; the dataset alone decides on the batches of each epoch and their order."""
+        if max_tokens:
+            raise SystemExit(f"--max-tokens {max_tokens}: images have no tokens; give e.g. --batch-size 128")
+        if not max_sentences:
+            raise SystemExit("--batch-size: images in a batch, none given; give e.g. --batch-size 128")
+        batches = super().get_batch_iterator(dataset, max_sentences=max_sentences, **kwargs)
+        batches.batch_sampler = lambda dataset, epoch: dataset.batches(epoch, max_sentences)
+        batches.disable_shuffling, batches.shuffle = True, False
+        return batches
+
+    def max_positions(self):
+        """None: there are no positions."""
+
+
+@dataclass
+class PruneImageClassificationConfig(VisionPruningOptions, PruneOptions, ImageClassificationConfig):
+    """Options of images and of pruning."""
+
+
+@register_task("prune_image_classification", dataclass=PruneImageClassificationConfig)
+class PruneImageClassificationTask(VisionPruning, PruneMixin, ImageClassificationTask):
+    """Image classification with pruning."""
