@@ -88,7 +88,7 @@ def traced():
 
 @pytest.mark.parametrize(
     "stage_pr, message",
-    [("[0.5,0,0,0,0]", "conv1, .* lose the same channels"), ("[0,0,0,0,0.5]", "fc cannot lose filters")],
+    [("[0.5,0,0,0,0]", "conv1"), ("[0,0,0,0,0.5]", "fc cannot lose filters")],
     ids=["stem", "classifier"],
 )
 def test_what_cannot_be_cut_is_refused(traced, stage_pr, message):

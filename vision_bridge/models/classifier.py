@@ -48,6 +48,8 @@ class ImageClassifier(BaseFairseqModel):
 
     @classmethod
     def build_model(cls, args, task):
+        """Build the net for a task's images, whose shape and classes are noted in ``args``, so in checkpoints."""
+        args.image_shape, args.classes = list(task.image_shape), task.classes
         with one_line_errors():
             return cls(_build_net(args, task), task.image_shape, task.classes)
 
