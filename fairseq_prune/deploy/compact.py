@@ -1,4 +1,4 @@
-"""Cutting out of a checkpoint's Transformer what computes nothing."""
+"""Cutting out of a checkpoint's Transformer what computes nothing, and what all kinds of models share in that."""
 
 import copy
 from collections import Counter, OrderedDict
@@ -50,9 +50,30 @@ def compact(checkpoint):
         srp = True
     if not srp:
         config.become_pruning()
+    return {**with_model(checkpoint, state), **config.stored}, dict(removed)
+
+
+def with_model(checkpoint, state):
+    """A checkpoint with other weights, and without what a run of the old ones would go on from."""
     extra = {key: value for key, value in checkpoint.get("extra_state", {}).items() if key in _KEPT}
-    new = {"model": state, "extra_state": extra, "last_optimizer_state": None}
-    return {**checkpoint, **config.stored, **new}, dict(removed)
+    return {**checkpoint, "model": state, "extra_state": extra, "last_optimizer_state": None}
+
+
+def state_like(original, tensors, masks):
+    """A state dict of other tensors and masks with the metadata of a state dict.
+
+    Args:
+        original: state dict; not modified.
+        tensors: dict of entry name -> tensor.
+        masks: dict of parameter name -> bool; those that keep everything are left out.
+
+    Returns:
+        ``OrderedDict``.
+    """
+    state = OrderedDict(tensors)
+    state._metadata = copy.deepcopy(getattr(original, "_metadata", OrderedDict()))
+    store_masks(state._metadata, masks)
+    return state
 
 
 def _why_nothing(table, arch):
@@ -78,8 +99,8 @@ def remove_dead_units(state, table, heads, activation):
         tied; masks are cut along, and removed weights that got the constant of a unit are no longer
         masked.
     """
-    metadata = copy.deepcopy(getattr(state, "_metadata", OrderedDict()))
-    state, masks, removed = OrderedDict(state), stored_masks(state), Counter()
+    original, masks, removed = state, stored_masks(state), Counter()
+    state = OrderedDict(original)
     for kinds in STAGES:
         keep = {}
         for vector, length in lengths_of(table, {name: value.shape for name, value in state.items()}).items():
@@ -91,9 +112,7 @@ def remove_dead_units(state, table, heads, activation):
                 removed[kind] += int(leaving.sum())
                 _hand_over(state, masks, dead, leaving)
         state, masks = _cut_tied(state, table, keep), cut_state(masks, table, keep)
-    state._metadata = metadata
-    store_masks(metadata, masks)
-    return state, removed
+    return state_like(original, state, masks), removed
 
 
 def _hand_over(state, masks, dead, leaving):

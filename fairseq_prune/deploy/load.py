@@ -3,6 +3,7 @@
 import os
 
 from fairseq import checkpoint_utils, tasks, utils
+from fairseq.tasks import TASK_REGISTRY
 
 from .. import register
 
@@ -12,18 +13,19 @@ def load_task(path, data=None):
 
     Args:
         path: checkpoint.
-        data: folder of the data; None: that of the checkpoint.
+        data: the DATA argument, most often a folder; None: that of the checkpoint.
 
     Returns:
         (task, config of the checkpoint).
 
     Raises:
-        ValueError: there is no such folder.
+        ValueError: there is no such folder. Tasks that know data by name look for them by themselves.
     """
     register()
     config = checkpoint_utils.load_checkpoint_to_cpu(path, {"data": data} if data else None)["cfg"]
     folder = utils.split_paths(config.task.data)[0]
-    if not os.path.isdir(folder):
+    knows_names = getattr(TASK_REGISTRY.get(config.task._name), "knows_data_by_name", False)
+    if not knows_names and not os.path.isdir(folder):
         raise ValueError(f"--data {folder}: no such folder; give the data of the training, e.g. --data data-bin/demo")
     return tasks.setup_task(config.task, from_checkpoint=True), config
 

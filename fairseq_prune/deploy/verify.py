@@ -8,7 +8,7 @@ from fairseq import utils
 from .load import load_model, load_task
 
 LIMIT = 1e-6
-_SENTENCES = 4  # a batch; logits of a whole vocabulary in float64 are large
+_ROWS = 4  # sentences or images in a batch; logits of a whole vocabulary in float64 are large
 
 
 def require_same(original, cut, batches, data=None):
@@ -20,8 +20,8 @@ def require_same(original, cut, batches, data=None):
     Args:
         original: path of a checkpoint.
         cut: path of the one made of it.
-        batches: of four sentences to compare (count).
-        data: folder of the data; None: that of the checkpoint.
+        batches: of four sentences or images to compare (count).
+        data: the DATA argument; None: that of the checkpoint.
 
     Returns:
         (largest difference of outputs, as a fraction of the largest output, batches compared).
@@ -34,7 +34,7 @@ def require_same(original, cut, batches, data=None):
     models = [load_model(path, task).eval().double() for path in (original, cut)]
     samples = _samples(task, split, models[0], batches)
     if not samples:
-        raise ValueError(f"the data have no sentences in split {split!r} to compare on; give e.g. --data data-bin/demo")
+        raise ValueError(f"the data have nothing in split {split!r} to compare on; give e.g. --data data-bin/demo")
     difference = float(torch.tensor([largest_difference(*models, sample) for sample in samples]).max())
     if not difference <= LIMIT:  # so for NaN, too
         raise ValueError(
@@ -49,22 +49,28 @@ def largest_difference(one, other, sample):
     """Largest difference between two models' outputs, as a fraction of the first's largest output.
 
     Args:
-        one: fairseq model.
+        one: fairseq model in float64.
         other: another one.
         sample: batch of a fairseq dataset.
 
     Returns:
         float; NaN if an output is not finite.
     """
-    a, b = (model(**sample["net_input"])[0] for model in (one, other))
+    inputs = utils.apply_to_sample(lambda value: value.double() if value.is_floating_point() else value, sample)
+    a, b = (_scores(model(**inputs["net_input"])) for model in (one, other))
     return float((a - b).abs().max() / a.abs().max())
+
+
+def _scores(output):
+    """What a model's output says of words or classes; sequence models add what else they know in a tuple."""
+    return output if torch.is_tensor(output) else output[0]
 
 
 def _samples(task, split, model, count):
     task.load_dataset(split)
     batches = task.get_batch_iterator(
         task.dataset(split),
-        max_sentences=_SENTENCES,
+        max_sentences=_ROWS,
         max_positions=utils.resolve_max_positions(task.max_positions(), model.max_positions()),
         ignore_invalid_inputs=True,
     ).next_epoch_itr(shuffle=True)

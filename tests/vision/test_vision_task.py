@@ -117,7 +117,7 @@ def test_two_ranks_measure_each_image_once(tmp_path):
         "--save-dir",
         tmp_path,
     ]
-    train_on_two(["fairseq-train", "digits", "--user-dir", USER_DIR, *words])
+    train_on_two([sys.executable, "-m", "fairseq_cli.train", "digits", "--user-dir", USER_DIR, *words])
     state = load_checkpoint(tmp_path / "checkpoint_last.pt")["extra_state"]
     assert state["val_loss"] == pytest.approx(measure(*load(tmp_path / "checkpoint_last.pt"), "valid")[0], abs=6e-4)
     assert state["val_loss"] > 30

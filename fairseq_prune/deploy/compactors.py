@@ -1,0 +1,44 @@
+"""Which models can be cut after training, and how."""
+
+from dataclasses import dataclass
+from typing import Callable
+
+from fairseq.models import ARCH_MODEL_NAME_REGISTRY
+
+from .. import register
+from ..pruning.registry import Registry
+from .compact import compact
+from .config import Config
+
+COMPACTORS = Registry("family of models")
+DEFAULT = "transformer"
+
+
+@dataclass(frozen=True)
+class Compactor:
+    """How the models of one family are cut.
+
+    Args:
+        compact: function of a checkpoint -> (checkpoint, dict of kind of unit -> units removed), as
+            :func:`~.compact.compact`; raises ValueError where there is nothing to cut.
+        kinds: dict of kind of unit -> what a report calls several of them.
+    """
+
+    compact: Callable
+    kinds: dict
+
+
+COMPACTORS.add(DEFAULT)(
+    Compactor(compact, {"residual": "residual width", "qk": "query/key dims", "vo": "value dims", "ffn": "neurons"})
+)
+
+
+def compactor_of(checkpoint):
+    """The :class:`Compactor` of a checkpoint, by fairseq's name of the model that its architecture is of.
+
+    Raises:
+        ValueError: it has no config.
+    """
+    register()
+    family = ARCH_MODEL_NAME_REGISTRY.get(Config(checkpoint).arch)
+    return COMPACTORS[family if family in COMPACTORS else DEFAULT]
