@@ -5,10 +5,9 @@
 # killed demo goes on where it stopped. Logs lie in checkpoints/demo. Needs .venv/bin on PATH.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000 # keep freed buffers: 1.2x faster on CPU
-export OMP_WAIT_POLICY=PASSIVE # idle threads sleep: little is lost on a busy machine
+. scripts/steps.sh
 
-steps=10 number=0
+steps=10
 text=data-bin/demo-text data=data-bin/demo
 runs=checkpoints/demo
 dense=$runs/dense pruned=$runs/pruned srp=$runs/srp
@@ -16,25 +15,6 @@ model="--arch transformer --share-all-embeddings --dropout 0
     --encoder-layers 2 --encoder-embed-dim 128 --encoder-ffn-embed-dim 256 --encoder-attention-heads 4
     --decoder-layers 2 --decoder-embed-dim 128 --decoder-ffn-embed-dim 256 --decoder-attention-heads 4"
 common="$model --max-tokens 1000 --seed 1 --cpu --num-workers 0 --log-interval 50"
-
-step() { # step TEXT RESULT COMMAND...: runs the command unless its result stands; a plain folder gets a mark
-    local text=$1 result=$2 log began=$SECONDS
-    shift 2
-    number=$((number + 1))
-    log=$runs/step$number.log
-    if [ -e "$result" ]; then
-        echo "[$number/$steps] $text: done before"
-        return
-    fi
-    echo "[$number/$steps] $text"
-    "$@" >>"$log" 2>&1 || {
-        tail -n 3 "$log" >&2
-        echo "demo.sh: step $number failed, see $log" >&2
-        exit 1
-    }
-    [ -e "$result" ] || touch "$result"
-    echo "      $((SECONDS - began)) s"
-}
 
 train_dense() {
     fairseq-train $data --user-dir fairseq_prune --task prune_translation $common --save-dir $dense \

@@ -3,7 +3,8 @@
 
 def register():
     """Register what fairseq finds by name; idempotent."""
-    from . import criterion, rmsprop, task  # noqa: F401
+    from . import compact, criterion, describe, rmsprop, task  # noqa: F401
+    from .attack import evaluate  # noqa: F401
     from .models import classifier  # noqa: F401
 
 

@@ -6,6 +6,8 @@ import torch
 from torch import nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
+LAYERS = (_ConvNd, nn.Linear, nn.MultiheadAttention)
+
 
 @dataclass(frozen=True)
 class LayerCost:
@@ -56,7 +58,7 @@ def layer_costs(net, example):
     """
     found, hooks, training = [], [], net.training
     for name, module in net.named_modules():
-        if isinstance(module, (_ConvNd, nn.Linear, nn.MultiheadAttention)):
+        if isinstance(module, LAYERS):
             hooks.append(module.register_forward_hook(_recorder(found, name, len(example))))
     try:
         net.eval()(example)
@@ -95,3 +97,9 @@ def _attention(module, name, inputs):
 def count_parameters(net):
     """All parameters, those of norms included (count)."""
     return sum(p.numel() for p in net.parameters())
+
+
+def count_without_norms(net):
+    """Parameters of convolutions, linear layers and attention blocks, biases included (count); GReg's measure."""
+    layers = (module for module in net.modules() if isinstance(module, LAYERS))
+    return sum({p: p.numel() for layer in layers for p in layer.parameters(recurse=False)}.values())

@@ -35,8 +35,10 @@ class ImageClassificationTask(FairseqTask):
         image_shape: (channels, height, width).
         classes: count.
         mean, std: of the normalisation, for pixels in [0, 1].
+        knows_data_by_name: DATA need not be a folder.
     """
 
+    knows_data_by_name = True
     source_dictionary = target_dictionary = None
     only_evaluates = False
 

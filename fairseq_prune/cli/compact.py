@@ -1,34 +1,38 @@
-"""Cut out of a Transformer what computes nothing, and check that it computes the same.
+"""Cut out of a model what computes nothing, and check that it computes the same.
 
-Units leave whose connectivity is 0 (SRP architectures), and feed-forward neurons, value and query/key
-dimensions whose weights are zeros; constants that they hand on go to the next bias. Attention
-dimensions leave in equal numbers from every head, and make a stock encoder-decoder Transformer one of
-the architecture srp_transformer. One unit stays where all are dead; masks and zeros that are not whole
-units stay as they are.
+Of a Transformer, units leave whose connectivity is 0 (SRP architectures), and feed-forward neurons,
+value and query/key dimensions whose weights are zeros; constants that they hand on go to the next bias.
+Attention dimensions leave in equal numbers from every head, and make a stock encoder-decoder
+Transformer one of the architecture srp_transformer. Of an image classifier, channels leave whose
+filters, biases, norm scales and shifts are all zeros, or that no layer reads. One unit stays where all
+are dead; masks and zeros that are not whole units stay as they are.
 
-OUT holds no optimizer state: use it with fairseq-generate, or train on with --finetune-from-model and
-the options of the architecture; both need --user-dir and a pruning task, e.g. --task prune_translation.
-Promised is the same output in eval mode: both models run over batches of the validation split in
-float64, and OUT is written only if no output differs by more than 1e-6 of the largest.
+OUT holds no optimizer state: use it with fairseq-generate or fairseq-validate, or train on with
+--finetune-from-model and the options of the architecture; both need --user-dir and a pruning task, e.g.
+--task prune_translation. Promised is the same output in eval mode: both models run over batches of the
+validation split in float64, and OUT is written only if no output differs by more than 1e-6 of the
+largest.
 """
 
-import contextlib
 import json
-import logging
 import os
-import warnings
+
+from ._quiet import quietly
 
 LENGTHS = 25, 25  # source and target tokens of the sentence whose MACs are counted, as in inspect
-KINDS = {"residual": "residual width", "qk": "query/key dims", "vo": "value dims", "ffn": "neurons"}
 
 
 def add_arguments(parser):
     """Add the options of ``fairseq-prune compact``."""
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a file that fairseq-train saved")
     parser.add_argument("out", metavar="OUT", help="the file to write")
-    parser.add_argument("--data", metavar="DIR", help="binarised data to compare outputs on; default: the training's")
+    parser.add_argument("--data", metavar="DATA", help="data to compare outputs on; default: the training's")
     parser.add_argument(
-        "--batches", type=int, default=4, metavar="N", help="batches of 4 sentences to compare (default: %(default)s)"
+        "--batches",
+        type=int,
+        default=4,
+        metavar="N",
+        help="batches of 4 sentences or images to compare (default: %(default)s)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
@@ -42,45 +46,35 @@ def run(args):
             on, or the outputs differ.
     """
     _check(args)
-    with _quietly():
-        report = _compact(args)
-    print(json.dumps(report) if args.json else _render(report))
+    with quietly():
+        report, kinds = _compact(args)
+    print(json.dumps(report) if args.json else _render(report, kinds))
 
 
 def _compact(args):
     from ..compat import load_checkpoint
-    from ..deploy.compact import compact
+    from ..deploy.compactors import compactor_of
     from ..deploy.config import Config
     from ..deploy.verify import require_same
     from ..deploy.write import write_checked
 
     original = load_checkpoint(args.checkpoint)
-    cut, removed = compact(original)
+    compactor = compactor_of(original)
+    cut, removed = compactor.compact(original)
     config = Config(cut)
     difference, batches = write_checked(
         cut, args.out, lambda path: require_same(args.checkpoint, path, args.batches, args.data)
     )
-    return {
-        "before": _size(original["model"], args.checkpoint),
-        "after": _size(cut["model"], args.out),
-        "removed": {kind: removed.get(kind, 0) for kind in KINDS},
+    report = {
+        "before": _size(original, args.checkpoint),
+        "after": _size(cut, args.out),
+        "removed": {kind: removed.get(kind, 0) for kind in compactor.kinds},
         "arch": config.arch,
         "task": config.task,
         "difference": difference,
         "batches": batches,
     }
-
-
-@contextlib.contextmanager
-def _quietly():
-    """fairseq tells of every file it reads, and warns of its own use of torch."""
-    logging.disable(logging.INFO)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(logging.NOTSET)
+    return report, compactor.kinds
 
 
 def _check(args):
@@ -92,21 +86,21 @@ def _check(args):
         raise ValueError(f"OUT {args.out}: exists; give another name or --overwrite")
 
 
-def _size(state, path):
-    from ..report.cost import count_macs
-    from ..report.tensors import tensor_rows
+def _size(checkpoint, path):
+    from ..deploy.describers import describe_model
+    from ..report.inspect import inspect_checkpoint
 
-    params = sum(row.params for row in tensor_rows(state))
-    return {"params": params, "macs": count_macs(state, *LENGTHS)[1], "bytes": os.path.getsize(path)}
+    total = inspect_checkpoint(checkpoint, path, LENGTHS)["total"] | describe_model(checkpoint).get("total", {})
+    return {key: total[key] for key in ("params", "macs", "bytes")}
 
 
-def _render(report):
+def _render(report, kinds):
     lines = [f"{'':<12}{'before':>16}{'after':>16}{'ratio':>8}"]
     for key, label in (("params", "parameters"), ("macs", "MACs"), ("bytes", "file bytes")):
         before, after = report["before"][key], report["after"][key]
         if before is not None:
             lines.append(f"{label:<12}{before:>16,}{after:>16,}{after / before:>8.3f}")
-    lines.append("removed     " + ", ".join(f"{count:,} {KINDS[kind]}" for kind, count in report["removed"].items()))
+    lines.append("removed     " + ", ".join(f"{count:,} {kinds[kind]}" for kind, count in report["removed"].items()))
     lines.append(f"architecture {report['arch']}, task {report['task']}; no optimizer state")
     lines.append(f"outputs of {report['batches']} batches differ by at most {report['difference']:.1e} of the largest")
     return "\n".join(lines)

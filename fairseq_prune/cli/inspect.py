@@ -1,20 +1,27 @@
 """Show the parameters, zeros, masks, cost and size of a checkpoint.
 
-Reads the file alone: any architecture, any --user-dir, old and new fairseq checkpoints.
+Reads the file alone: any architecture, any --user-dir, old and new fairseq checkpoints. Image classifiers
+of prune_image_classification are built beside it, and shown layer by layer.
 
 Fractions of --json, each in [0, 1]:
   total.fraction_removed           of ALL parameters, those exactly zero
   total.prunable_fraction_removed  the same of the prunable set: parameters of two or more axes,
                                    embeddings included; of weight-normalised pairs the direction
-MACs are exact products of one sentence, decoded with cached keys and values; --legacy-flops adds the formula
-of the original SRP, for comparison with its numbers, at the source length of --lengths.
-Weights that surgery cut away are not stored: they show in smaller params and macs.
+  total.conv_fraction_removed      image classifiers: of the weights of convolutions
+  total.overall_fraction_removed   image classifiers: of all parameters but biases
+MACs are exact products of one sentence, decoded with cached keys and values, or of one image of the trained
+size; --legacy-flops adds the formula of the original SRP, for comparison with its numbers, at the source
+length of --lengths. Weights that surgery cut away are not stored: they show in smaller params and macs.
 
---data evaluates the model: parameters, zeros, accuracy and perplexity of teacher-forced predictions on valid
-and test, and for translation BLEU; --original adds a second checkpoint beside it.
+--original puts a second checkpoint beside it: speedup (ratio of MACs), compression (of parameters), and how
+much of the original is zero or gone. --data evaluates instead: parameters, zeros, and on valid and test
+accuracy and perplexity of teacher-forced predictions, for translation BLEU, of images what the training's
+criterion shows (loss in bits, top1 and top5 in %).
 """
 
 import json
+
+from ._quiet import quietly
 
 
 def add_arguments(parser):
@@ -29,8 +36,8 @@ def add_arguments(parser):
     parser.add_argument(
         "--legacy-flops", action="store_true", help="add FLOPs by SRP's own formula, S tokens on both sides"
     )
-    parser.add_argument("--data", help="evaluate on this folder of fairseq-preprocess")
-    parser.add_argument("--original", metavar="CHECKPOINT", help="with --data: evaluate this one too, side by side")
+    parser.add_argument("--data", help="evaluate on this folder of fairseq-preprocess, or these images")
+    parser.add_argument("--original", metavar="CHECKPOINT", help="show this one too, side by side")
     parser.add_argument("--reference", action="store_true", help="with --data: normalise as SiPO's original did")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
 
@@ -42,19 +49,36 @@ def run(args):
         ValueError: malformed ``--lengths``, a file that is no fairseq checkpoint, or ``--legacy-flops``
             for a model that is no encoder-decoder Transformer, or data that do not fit the checkpoint.
     """
-    if args.data:
-        _evaluate(args)
-        return
-    if args.original or args.reference:
-        raise ValueError("--original and --reference need --data, e.g. --data data-bin/ptb")
-    from ..compat import load_checkpoint
-    from ..report.cost import parse_lengths
-    from ..report.inspect import inspect_checkpoint
+    with quietly():
+        report, show = _evaluate(args) if args.data else _describe(args)
+    print(json.dumps(report) if args.json else show(report))
+
+
+def _describe(args):
+    if args.reference:
+        raise ValueError("--reference needs --data, e.g. --data data-bin/ptb")
+    from ..report.compare import compare, render_comparison
+    from ..report.layers import render_layers
     from ..report.table import render
 
-    lengths = parse_lengths(args.lengths)
-    report = inspect_checkpoint(load_checkpoint(args.checkpoint), args.checkpoint, lengths, args.legacy_flops)
-    print(json.dumps(report) if args.json else render(report))
+    report, show = _report(args, args.checkpoint), render
+    if args.original:
+        report, show = compare(_report(args, args.original), report), render_comparison
+    elif "layers" in report:
+        show = render_layers
+    return report, show
+
+
+def _report(args, path):
+    from ..compat import load_checkpoint
+    from ..deploy.describers import describe_model
+    from ..report.cost import parse_lengths
+    from ..report.inspect import inspect_checkpoint
+    from ..report.layers import describe_layers
+
+    lengths, checkpoint = parse_lengths(args.lengths), load_checkpoint(path)
+    report = inspect_checkpoint(checkpoint, path, lengths, args.legacy_flops)
+    return describe_layers(report, describe_model(checkpoint))
 
 
 def _evaluate(args):
@@ -65,4 +89,4 @@ def _evaluate(args):
     columns = {
         name: inspect_quality(path, load_checkpoint(path), args.data, args.reference) for name, path in paths.items()
     }
-    print(json.dumps(columns) if args.json else render_quality(columns))
+    return columns, render_quality

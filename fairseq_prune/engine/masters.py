@@ -89,3 +89,22 @@ def moments_of(parameter, masters, optimizer):
         for value in state.values()
         if torch.is_tensor(value) and value.shape == home.key.shape
     ]
+
+
+def add_to_gradient(parameter, masters, optimizer, term, weight):
+    """Add to the gradient of the next step, as weight decay does; without a gradient there is nothing to add to.
+
+    Args:
+        parameter: a model parameter.
+        masters: from :func:`homes`.
+        optimizer: the fairseq optimizer; with fp16 its gradients may wait for a factor.
+        term: what is added, shaped like the parameter.
+        weight: factor of it, a float or a tensor that broadcasts.
+    """
+    gradient = master_gradient(parameter, masters)
+    if gradient is not None:
+        unscaled = float(getattr(optimizer, "_multiply_factor", 1.0))
+        if torch.is_tensor(weight):
+            gradient.addcmul_(weight.to(gradient.dtype), term, value=1 / unscaled)
+        else:
+            gradient.add_(term, alpha=weight / unscaled)

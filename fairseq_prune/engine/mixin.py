@@ -5,7 +5,6 @@ from functools import partial
 from fairseq.logging import metrics
 
 from ..compat import hold_best, load_on_every_rank, refuse_bf16, start_averages_from_weights
-from ..pruning.budget import targets_for
 from ..pruning.surgery.families import structure_of
 from .checks import check_run, one_line_data_errors, one_line_errors
 from .options import given_options
@@ -62,7 +61,7 @@ class PruneMixin:
 
     def find_targets(self, chooser, model):
         """Fractions to remove, dict of a chooser's group -> fraction."""
-        return targets_for(chooser.groups, self.plan.target)
+        return chooser.targets(self.plan.target)
 
     def build_model(self, cfg, from_checkpoint=False):
         model = super().build_model(cfg, from_checkpoint)
@@ -121,7 +120,8 @@ class PruneMixin:
 
     def begin_valid_epoch(self, epoch, model):
         super().begin_valid_epoch(epoch, model)
-        if self.pruner.grows:
+        self.pruner.before_validation()
+        if self.pruner.pending:
             hold_best(self.options.prune_maximize_best)
 
     def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False, **ema):
@@ -129,11 +129,13 @@ class PruneMixin:
         with one_line_errors():
             self.pruner.before_update(optimizer, self._completed_epochs, update_num, ema.get("ema_model"))
         ema = ema if getattr(super(), "uses_ema", False) else {}
-        return super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad, **ema)
+        with self.pruner.in_training():
+            return super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad, **ema)
 
     def valid_step(self, sample, model, criterion, **ema):
         ema = ema if getattr(super(), "uses_ema", False) else {}
-        return super().valid_step(sample, model, criterion, **ema)
+        with self.pruner.in_validation():
+            return super().valid_step(sample, model, criterion, **ema)
 
     def optimizer_step(self, optimizer, model, update_num):
         self.pruner.before_step(optimizer)
@@ -151,5 +153,5 @@ class PruneMixin:
         super().reduce_metrics(logging_outputs, criterion)
         if self.pruner.fraction_removed:
             metrics.log_scalar("removed", self.pruner.fraction_removed, weight=0, round=4, priority=250)
-        if self.plan.growth:
-            metrics.log_scalar("penalty", self.pruner.penalty, weight=0, round=6, priority=251)
+        for name, value in self.pruner.metrics.items():
+            metrics.log_scalar(name, value, weight=0, round=6, priority=251)

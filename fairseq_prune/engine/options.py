@@ -11,7 +11,7 @@ from typing import Any, List, Optional
 from fairseq.tasks import FairseqTask  # noqa: F401  (fairseq.dataclass is incomplete without it)
 from omegaconf import II
 
-from .growth_options import GrowthOptions, given_growth
+from .approach_options import ApproachOptions, given_approach
 from .recipe import read_recipe
 
 _WHEN = "'4ep' after 4 epochs, '500up' after 500 updates"
@@ -22,27 +22,35 @@ def _option(text):
 
 
 @dataclass
-class PruneOptions(GrowthOptions):
+class PruneOptions(ApproachOptions):
     """What every pruning task understands; None means not given."""
 
-    prune_method: Optional[str] = _option("none (default: keep what is removed), magnitude, random, l1, greg1, greg2")
+    prune_method: Optional[str] = _option(
+        "none (default: keep what is removed), magnitude, random, irregular, filter, stripe, patdnn, n:m, l1, greg1, "
+        "greg2, admm, movement, sr_ste"
+    )
     prune_target: Optional[str] = _option(
-        "fraction of the prunable weights to remove by the end, in [0, 1); by group: 'ih=0.9,hh=0.5'"
+        "fraction of the prunable weights to remove by the end, in [0, 1), or 2:4; by group: 'ih=0.9,hh=0.5'"
     )
     prune_units: Optional[str] = _option(
-        "what leaves together: weight (default), row, column, block:4x4, filter, channel, neuron, head, hidden"
+        "what leaves together: weight (default), row, column, block:4x4, stripe, kernel, pattern, 2:4, n:m; "
+        "filter, channel, neuron, head, hidden"
     )
     prune_importance: Optional[str] = _option("what is kept: magnitude (L1), magnitude_l2, random")
     prune_scope: Optional[str] = _option("compared with whom: global (default), layer, stage")
     prune_stages: Optional[str] = _option("groups of --prune-scope stage: 'embed=*embed*;ffn=*fc1*,*fc2*'")
     prune_schedule: Optional[str] = _option(
-        "once (default, at --prune-start), or linear or cubic from --prune-start to --prune-end"
+        "once (default, at --prune-start), or linear, cubic, exponential or halving from --prune-start to --prune-end; "
+        "reselect: all of the target at every event, but nothing for good until --prune-freeze"
     )
     prune_start: Optional[str] = _option(f"first pruning event, default 0up: {_WHEN}")
-    prune_end: Optional[str] = _option(f"last pruning event of linear and cubic: {_WHEN}")
+    prune_end: Optional[str] = _option(f"last pruning event of gradual schedules: {_WHEN}")
+    prune_freeze: Optional[str] = _option(f"selects anew until then, and keeps that selection: {_WHEN}")
     prune_every: Optional[str] = _option("interval between events, default a tenth of the way, e.g. 100up")
     prune_include: Optional[str] = _option("comma-separated name patterns to prune as well, e.g. '*.bias'")
     prune_skip: Optional[str] = _option("comma-separated name patterns left dense, e.g. '*embed*'")
+    prune_only: Optional[str] = _option("comma-separated name patterns to prune and nothing else, e.g. '*conv*'")
+    prune_rounding: Optional[str] = _option("from a fraction to a count: nearest, up, or reference (one unit fewer stays)")
     prune_recipe: Optional[str] = _option("YAML file of these options; the command line wins")
 
     prune_seed: int = II("common.seed")
@@ -60,7 +68,7 @@ class PruneOptions(GrowthOptions):
     prune_ddp_backend: str = II("distributed_training.ddp_backend")
 
 
-NAMES = "method target units importance scope stages schedule start end every include skip".split()
+NAMES = "method target units importance scope stages schedule start end every freeze include skip only rounding".split()
 
 
 def given_options(cfg):
@@ -70,13 +78,13 @@ def given_options(cfg):
         cfg: config with the fields of :class:`PruneOptions`.
 
     Returns:
-        dict of option name without ``prune_`` -> value; ``growth`` holds those of a penalty.
+        dict of option name without ``prune_`` -> value; ``approach`` holds those of an approach.
 
     Raises:
         ValueError: the recipe is unreadable or has an unknown key.
     """
     options = read_recipe(cfg.prune_recipe, NAMES) if cfg.prune_recipe else {}
-    growth = given_growth(cfg)
+    approach = given_approach(cfg)
     typed = {name: getattr(cfg, f"prune_{name}") for name in NAMES}
     options.update({name: value for name, value in typed.items() if value is not None})
-    return {**options, "growth": growth} if growth else options
+    return {**options, "approach": approach} if approach else options

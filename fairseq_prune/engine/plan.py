@@ -2,16 +2,17 @@
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Optional
+from typing import Any, Optional
 
 from ..pruning.budget import parse_target
-from ..pruning.growing import Growth
+from ..pruning.budget.counting import ROUNDINGS
+from ..pruning.approach import Projection
 from ..pruning.importance import IMPORTANCES
 from ..pruning.methods import METHODS
 from ..pruning.schedule import SHAPES, Schedule, When
 from ..pruning.scope import SCOPES
 from ..pruning.units import parse_units
-from .growth_options import read_growth
+from .approach_options import read_approach
 from .recipe import read_patterns, read_stages
 
 
@@ -29,10 +30,11 @@ class Plan:
         schedule: when; None where nothing is removed.
         include: patterns added to the prunable set.
         skip: patterns left dense.
+        only: patterns of all that is not left dense; none: no such limit.
         seed: of random choices.
         rounding: from a fraction to a count, name in the table of roundings.
-        growth: of a penalty, :class:`~fairseq_prune.pruning.growing.Growth`; None for masks at once.
-        blocks_loss: the penalty replaces the gradient of the loss.
+        approach: between the first selection and the removal, data of :mod:`~fairseq_prune.pruning.approach` or
+            :class:`~fairseq_prune.pruning.growing.Growth`; None for masks at once.
     """
 
     method: str = "none"
@@ -44,10 +46,10 @@ class Plan:
     schedule: Optional[Schedule] = None
     include: tuple = ()
     skip: tuple = ()
+    only: tuple = ()
     seed: int = 1
     rounding: str = "nearest"
-    growth: Optional[Growth] = None
-    blocks_loss: bool = False
+    approach: Any = None
 
     @property
     def prunes(self):
@@ -66,7 +68,9 @@ class Plan:
             "schedule": self.schedule and str(self.schedule),
             "include": ",".join(self.include),
             "skip": ",".join(self.skip),
-            "growth": self.growth and str(self.growth),
+            "only": ",".join(self.only),
+            "rounding": self.rounding,
+            "approach": self.approach and str(self.approach),
         }
 
 
@@ -74,15 +78,15 @@ def _joined(mapping):
     return ";".join(f"{key}={value}" for key, value in (mapping or {}).items())
 
 
-_METHOD_ANSWERS = ("units", "importance", "scope", "schedule")
+_METHOD_ANSWERS = ("units", "importance", "scope", "schedule", "rounding")
 
 
 def make_plan(options, seed=1):
     """Fill a method's answers with the user's options.
 
     Args:
-        options: dict of option name without ``prune_`` -> value; only what was given. ``growth`` holds those of a
-            penalty; ``budget`` others that say how much is to leave, in place of ``target``.
+        options: dict of option name without ``prune_`` -> value; only what was given. ``approach`` holds those of
+            one; ``budget`` others that say how much is to leave, in place of ``target``.
         seed: of random choices.
 
     Returns:
@@ -94,41 +98,68 @@ def make_plan(options, seed=1):
     name = options.get("method", "none")
     options = dict(options)
     method = _named("method", METHODS.__getitem__, name)
-    growth = options.pop("growth", {})
+    approach = options.pop("approach", {})
     if not method.prunes:
-        read_growth(name, None, growth, None, False)
+        read_approach(name, None, approach, None, False)
         for option in sorted(set(options) - {"method"}):
             raise ValueError(
                 f"--prune-{option} {options[option]}: --prune-method {name} removes nothing; "
                 "add e.g. --prune-method magnitude"
             )
         return Plan(name, seed=seed)
-    budget = options.pop("budget", None)
-    if "target" not in options and not budget:
-        raise ValueError(f"--prune-method {name} needs --prune-target, e.g. --prune-target 0.8")
     answers = replace(method, **{k: options[k] for k in _METHOD_ANSWERS if k in options})
-    schedule = _schedule(answers.schedule, options)
+    if options.get("freeze"):
+        answers = replace(answers, schedule="reselect")
+    schedule = _schedule(answers, options)
     plan = Plan(
         method=name,
-        units=answers.units,
+        units=_units(answers.units),
         importance=answers.importance,
         scope=answers.scope,
-        target=budget or parse_target(options["target"]),
+        target=_target(name, answers.units, options),
         stages=read_stages(options.get("stages", {})),
         schedule=schedule,
         include=read_patterns(options.get("include", ())),
         skip=read_patterns(options.get("skip", ())),
+        only=read_patterns(options.get("only", ())),
         seed=seed,
-        rounding=method.rounding,
-        growth=read_growth(name, method.growth, growth, schedule, answers.units == "weight"),
-        blocks_loss=bool(growth.get("block_loss_grad")),
+        rounding=answers.rounding,
+        approach=read_approach(name, _approach(answers), approach, schedule, answers.units == "weight"),
     )
     _named("units", parse_units, plan.units)
     _named("importance", IMPORTANCES.__getitem__, plan.importance)
     _named("scope", SCOPES.__getitem__, plan.scope)
+    _named("rounding", ROUNDINGS.__getitem__, plan.rounding)
     if plan.stages and plan.scope != "stage":
         raise ValueError(f"--prune-scope {plan.scope}: --prune-stages needs e.g. --prune-scope stage")
     return plan
+
+
+def _approach(method):
+    """Selections that are made anew act on the weights, unless the method knows better."""
+    return method.approach or (Projection() if method.schedule == "reselect" else None)
+
+
+def _units(text):
+    """``2:4`` says both that the units are n:m and how many."""
+    return "n:m" if _is_n_of_m(text) else text
+
+
+def _is_n_of_m(text):
+    return text.replace(":", "").isdigit() and ":" in text
+
+
+def _target(method, units, options):
+    if "budget" in options:
+        return options["budget"]
+    if _is_n_of_m(units):
+        if "target" in options:
+            raise ValueError(f"--prune-target {options['target']}: --prune-units {units} says it already; leave it out")
+        return _named("units", parse_target, units)
+    if "target" not in options:
+        example = "2:4" if units == "n:m" else "0.8"
+        raise ValueError(f"--prune-method {method} needs --prune-target, e.g. --prune-target {example}")
+    return parse_target(options["target"])
 
 
 def _named(option, read, value):
@@ -139,12 +170,22 @@ def _named(option, read, value):
         raise ValueError(f"--prune-{option} {value}: {error}") from None
 
 
-def _schedule(shape, options):
-    _named("schedule", SHAPES.__getitem__, shape)
+def _schedule(method, options):
+    _named("schedule", SHAPES.__getitem__, method.schedule)
     times = {
-        option: _named(option, When.parse, options[option]) for option in ("start", "end", "every") if option in options
+        option: _named(option, When.parse, options[option])
+        for option in ("start", "end", "every", "freeze")
+        if option in options
     }
-    return Schedule(shape, times.get("start", When(0, "up")), times.get("end"), times.get("every"))
+    if "freeze" in times:
+        if "end" in times or options.get("schedule", "reselect") != "reselect":
+            other = "end" if "end" in times else "schedule"
+            raise ValueError(f"--prune-freeze {times['freeze']}: does not go with --prune-{other} {options[other]}")
+        times["end"] = times.pop("freeze")
+    end = times.get("end")
+    if method.every and end and "every" not in times:
+        times["every"] = When(method.every, end.unit)
+    return Schedule(method.schedule, times.get("start", When(0, "up")), end, times.get("every"))
 
 
 def check_same_plan(plan, state):
@@ -159,7 +200,7 @@ def check_same_plan(plan, state):
     """
     before = state["plan"]
     if not plan.prunes:
-        if state["events_left"] or state.get("penalty"):
+        if state["events_left"] or state.get("approach") is not None:
             raise ValueError(
                 f"--prune-method {plan.method}: the interrupted run was not through pruning; "
                 f"resume with its options, e.g. --prune-method {before['method']}"

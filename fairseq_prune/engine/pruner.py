@@ -1,22 +1,19 @@
 """The pruner: one model's plan and its position in the schedule."""
 
+import contextlib
 import logging
-from functools import partial
-
-import torch
 
 from ..compat import forget_best
-from ..pruning.budget import targets_for
-from ..pruning.choosing import CoupledChooser, TensorChooser, count_removed
+from ..pruning.choosing import count_removed
 from ..pruning.masks import checksum
-from ..pruning.prunable import find_prunables
-from ..pruning.units import is_coupled, parse_units
 from . import ranks
+from .approach import approach_for
 from .cut import cut_in_run, may_cut
 from .masked_model import MaskedModel
 from .masters import homes, values_of
-from .penalty import GrowingPenalty
 from .plan import Plan, check_same_plan
+from .selection import Selection
+from .stand_in import stand_in
 from .telling import tell_removed
 
 logger = logging.getLogger(__name__)
@@ -28,9 +25,8 @@ class Pruner:
     Args:
         model: the ``nn.Module`` to prune. Weights loaded into it later bring their masks along.
         plan: what to remove and when; the default removes nothing and keeps what is removed.
-        find_structure: function -> :class:`~fairseq_prune.pruning.surgery.structure.Structure` of the model as it
-            is; only called for coupled units.
-        find_targets: function of a chooser -> dict of group name -> fraction; None: those of the plan.
+        find_structure: as :class:`~.selection.Selection`.
+        find_targets: as :class:`~.selection.Selection`.
         averaged: the run keeps moving averages (--store-ema), whose shapes cannot follow a cut.
 
     Attributes:
@@ -39,7 +35,7 @@ class Pruner:
         removed_in_epoch: number of the epoch in which the last removal fell; None before.
 
     Raises:
-        ValueError: a pattern matches nothing, a tensor has no such units, or a target no group.
+        ValueError: as :class:`~.selection.Selection`.
     """
 
     def __init__(self, model, plan=None, find_structure=None, find_targets=None, averaged=False):
@@ -47,37 +43,15 @@ class Pruner:
         self.events_done = 0
         self.removed_in_epoch = None
         self._model, self._averaged = model, averaged
-        self._find_structure = find_structure
-        self._find_targets = find_targets or (lambda chooser: targets_for(chooser.groups, self.plan.target))
-        self._seed = self.plan.seed
-        self._initial = {}
         self._started = False
         self.masked = MaskedModel(model)
         self._counted = self._fraction = None
-        self._prunables = find_prunables(model, *self._patterns())
-        self._whole = count_removed(self._prunables, {})[1]
-        self._chooser = self._targets = self._structure = self._penalty = None
-        if self.plan.prunes:
-            self._look()
+        self._selection = Selection(model, self.plan, find_structure, find_targets)
+        self._whole = self._selection.total
+        self._approach, self._validated = self._new_approach(), {}
 
-    def _patterns(self):
-        """Patterns of tensors to count and prune; of coupled units they go by vectors instead."""
-        coupled = self.plan.prunes and is_coupled(parse_units(self.plan.units))
-        return ((), ()) if coupled else (self.plan.include, self.plan.skip)
-
-    def _look(self):
-        """Find what there is to choose from, in the shapes that the model has now."""
-        units = parse_units(self.plan.units)
-        if is_coupled(units):
-            self._structure = self._find_structure()
-            parameters = dict(self._model.named_parameters())
-            self._chooser = CoupledChooser(self.plan, self._structure, units, ranks.average, parameters)
-        else:
-            self._chooser = TensorChooser(self.plan, self._prunables, units, ranks.average)
-        self._targets = self._find_targets(self._chooser)
-        if self.plan.growth:
-            parameters = dict(self._model.named_parameters())
-            self._penalty = GrowingPenalty(self.plan.growth, self._chooser, parameters, self.plan.blocks_loss)
+    def _new_approach(self):
+        return approach_for(self.plan.approach, self._selection.chooser, self.masked.parameters)
 
     @property
     def masks(self):
@@ -88,23 +62,23 @@ class Pruner:
     def pending(self):
         """True as long as something is to be removed."""
         through = self.events_done == (self.plan.schedule.num_events if self.plan.prunes else 0)
-        return not through or self.grows
+        return not through or self.approaching
 
     @property
-    def grows(self):
-        """True while a penalty grows or stabilises."""
-        return self._penalty is not None and self._penalty.active
+    def approaching(self):
+        """True from the first selection to the removal, where these are not the same."""
+        return self._approach is not None and self._approach.active
 
     @property
-    def penalty(self):
-        """The largest factor of a growing penalty (float)."""
-        return self._penalty.largest if self.grows else 0.0
+    def metrics(self):
+        """What to log beside the fraction removed, dict of name -> float."""
+        return self._approach.metrics if self.approaching else {}
 
     @property
     def fraction_removed(self):
         """Fraction of the prunable set that masks and cuts have removed (float in [0, 1))."""
         if self._counted is not self.masks:  # asked for at every update, counted after every change
-            removed, total = count_removed(self._prunables, self.masks)
+            removed, total = count_removed(self._selection.prunables, self.masks)
             self._counted, self._fraction = self.masks, 1 - (total - removed) / self._whole
         return self._fraction
 
@@ -125,19 +99,11 @@ class Pruner:
         if not self.plan.prunes:
             self.masked.warn_of_lost_masks()
         elif not self.events_done:
-            whole, self._whole = self._whole, count_removed(self._prunables, {})[1]
+            whole, self._whole = self._whole, self._selection.total
             if whole != self._whole:  # weights of a cut model came in
-                self._look()
-            self._check_targets()
-
-    def _check_targets(self):
-        for group in self._chooser.groups:
-            removed, total = self._chooser.count(group, self.masked.local_masks())
-            if removed > self._chooser.budget(group, self._targets[group]):
-                raise ValueError(
-                    f"--prune-target {self._targets[group]}: {removed / total:.4f} of {group!r} is removed already; "
-                    f"give at least that, or keep it with --prune-method none"
-                )
+                self._selection.look()
+                self._approach = self._new_approach()
+            self._selection.check(self.masked.local_masks())
 
     def before_update(self, optimizer, epochs, updates, ema_model=None):
         """Prune if an event is due. Called before the first forward pass of an update.
@@ -151,32 +117,39 @@ class Pruner:
         Raises:
             ValueError: the run begins after the end of its schedule.
         """
+        self._validated = {}
         if self.plan.prunes:
             position = {"ep": epochs, "up": updates}[self.plan.schedule.unit]
             event = self.plan.schedule.events_by(position)
             if event > self.events_done:
                 if self.events_done == 0:
                     self._begin(event, position)
-                self._prune(event, optimizer, ema_model, updates)
-                self.events_done = event
+                first, self.events_done = self.events_done == 0, event
+                self._prune(first, optimizer, ema_model, updates)
                 name = f"pruning event {event}/{self.plan.schedule.num_events}"
-                logger.info(f"{name} after {epochs} epochs, {updates} updates: {self._told()}")
-            if self.grows:
-                self._grow(optimizer, position, updates, ema_model)
+                told = "selected, nothing is removed yet" if self.approaching else self._told()
+                logger.info(f"{name} after {epochs} epochs, {updates} updates: {told}")
+            if self.approaching:
+                if self.plan.schedule.is_past(position):
+                    self._end_approach(optimizer, ema_model)
+                else:
+                    self._approach.before_update(updates, self._choose)
         if not self.pending:
             self._tell_scheduler(optimizer, epochs)
 
-    def _grow(self, optimizer, position, updates, ema_model):
-        if self.plan.schedule.end and position >= self.plan.schedule.last:
-            self._end_growth(optimizer, ema_model)
-        else:
-            self._penalty.before_update(updates, partial(self._choose, 1.0))
+    def _prune(self, first, optimizer, ema_model, updates):
+        if not self._approach:
+            self._remove(self._choose(), optimizer, ema_model)
+        elif first:
+            self._approach.begin(updates, self._selection.layers, self._choose, optimizer)
+        elif not self.plan.schedule.is_last(self.events_done):
+            self._approach.select(self._choose, optimizer)
 
-    def _end_growth(self, optimizer, ema_model=None):
-        choice = self._penalty.choice or self._choose(1.0)
-        self._penalty.end()
+    def _end_approach(self, optimizer, ema_model=None):
+        choice = self._approach.last_choice(self._choose)
+        self._approach.end()
         self._remove(choice, optimizer, ema_model)
-        logger.info(f"removed what the penalty acted on: {self._told()}")
+        logger.info(f"removed what was selected: {self._told()}")
 
     def _tell_scheduler(self, optimizer, epochs):
         """Let the scheduler ``phased`` know, which leaves this function with its optimizer."""
@@ -186,37 +159,51 @@ class Pruner:
         if begin:
             begin(self.removed_in_epoch)
 
+    def in_training(self):
+        """Context in which the loss is that of the model as the approach lets it see it."""
+        values = self._approach.trained_values() if self.approaching else {}
+        return stand_in(self.masked.parameters, values) if values else contextlib.nullcontext()
+
+    def before_validation(self):
+        """Select what validation is to see of a model that is not sparse yet."""
+        self._validated = self._approach.validated_masks(self._choose) if self.approaching else {}
+
+    def in_validation(self):
+        """Context in which the model is as sparse as it is to become."""
+        parameters = self.masked.parameters
+        values = {name: parameters[name].detach() * keep for name, keep in self._validated.items()}
+        return stand_in(parameters, values)
+
     def before_step(self, optimizer):
-        """Let a growing penalty into the gradients."""
-        if self.grows:
-            self._penalty.before_step(optimizer)
+        """Let an approach into the gradients."""
+        if self.approaching:
+            self._approach.before_step(optimizer)
 
     def after_step(self, optimizer, updates, ema_model=None):
-        """Put the removed weights back to zero, in the fp32 masters and the model; end a growth that is over.
+        """Put the removed weights back to zero, in the fp32 masters and the model; end an approach that is over.
 
         Args:
             optimizer: the fairseq optimizer.
             updates: completed before this step (count).
             ema_model: as in :meth:`before_update`.
         """
-        if self.grows:
-            self._penalty.after_step(optimizer)
+        if self.approaching:
+            self._approach.after_step(optimizer)
         if self.masks:
             self.masked.mask_values(optimizer)
-        if self.grows and self._penalty.is_over(updates):
-            self._end_growth(optimizer, ema_model)
+        if self.approaching and self._approach.is_over(updates):
+            self._end_approach(optimizer, ema_model)
 
     def state(self):
         """The position in the schedule, as plain values. Masks travel with the weights."""
         return {
             "events_done": self.events_done,
             "events_left": self.plan.schedule.num_events - self.events_done if self.plan.prunes else 0,
-            "initial": dict(self._initial),
-            "seed": self._seed,
             "plan": self.plan.plain(),
             "whole": self._whole,
             "removed_in_epoch": self.removed_in_epoch,
-            "penalty": self._penalty and self._penalty.state(),
+            "approach": self._approach and self._approach.state(),
+            **self._selection.state(),
         }
 
     def load_state(self, state):
@@ -227,14 +214,14 @@ class Pruner:
         """
         check_same_plan(self.plan, state)
         if self.plan.prunes and state["events_done"]:
-            self.events_done, self._initial, self._seed = state["events_done"], state["initial"], state["seed"]
+            self.events_done = state["events_done"]
+            self._selection.load_state(state)
             self._whole = state.get("whole", self._whole)  # files of earlier versions have no cuts
             self.removed_in_epoch = state.get("removed_in_epoch")
-            if state.get("penalty"):
-                self._penalty.load_state(state["penalty"])
+            if state.get("approach") is not None:
+                self._approach.load_state(state["approach"])
 
     def _begin(self, event, position):
-        """Before the first event: the way to the target starts from what is removed by then."""
         schedule = self.plan.schedule
         if 1 < event == schedule.num_events:
             now = f"{position}{schedule.unit}"
@@ -242,28 +229,16 @@ class Pruner:
                 f"--prune-end {schedule.end}: the run begins at {now}, past its schedule; "
                 f"times count from update 0 of the first run, e.g. --prune-start {now}"
             )
-        for group in self._chooser.groups:
-            removed, total = self._chooser.count(group, self.masked.local_masks())
-            self._initial[group] = removed / total
+        self._selection.begin(self.masked.local_masks())
 
-    def _prune(self, event, optimizer, ema_model, updates):
-        if not self._penalty:
-            self._remove(self._choose(self.plan.schedule.fraction_at(event)), optimizer, ema_model, event)
-            return
-        layers = [
-            layer
-            for group, members in self._chooser.layers.items()
-            for layer in members
-            if self._chooser.budget(group, self._targets[group])
-        ]
-        self._penalty.begin(updates, layers, None if self.plan.growth.picks else self._choose(1.0))
-        self._penalty.warn_of_little(optimizer)
+    def _choose(self, evidence=None):
+        return self._selection.choose(self.events_done, self.masked.local_masks(), evidence)
 
-    def _remove(self, choice, optimizer, ema_model, event=None):
-        masks = {name: keep for name, keep in self.masked.local_masks().items() if name not in self._chooser.owned}
+    def _remove(self, choice, optimizer, ema_model):
+        owned = self._selection.chooser.owned
+        masks = {name: keep for name, keep in self.masked.local_masks().items() if name not in owned}
         masks.update(choice.masks)
-        ranks.require_equal(checksum(masks), "pruning masks", self._prunables[0].parameter.device)
-        last = event in (None, self.plan.schedule.num_events)
+        ranks.require_equal(checksum(masks), "pruning masks", next(iter(self.masked.parameters.values())).device)
         if checksum(masks) == checksum(self.masks):
             return
         self._rescale_norms(masks, optimizer)
@@ -272,28 +247,23 @@ class Pruner:
         self.masked.mask_moments(optimizer)
         if ema_model is not None:
             self.masked.mask_averages(ema_model)
-        keep = {vector: units for vector, units in choice.keep.items() if self._structure.vectors[vector].cuts}
-        if last and keep and may_cut(optimizer, self._averaged):
-            cut_in_run(self._model, self._structure.table, keep, optimizer, self.masked)
+        self._cut(choice, optimizer)
         forget_best()
 
-    def _choose(self, progress):
-        """What leaves on a stretch of the way from what was removed at the start to the target."""
-        fractions = {
-            group: (1 - progress) * self._initial[group] + progress * self._targets[group]
-            for group in self._chooser.groups
-        }
-        generator = torch.Generator().manual_seed(self._seed)
-        return self._chooser.choose(fractions, self.masked.local_masks(), generator)
+    def _cut(self, choice, optimizer):
+        structure = self._selection.structure
+        keep = {vector: units for vector, units in choice.keep.items() if structure.vectors[vector].cuts}
+        if keep and self.plan.schedule.is_last(self.events_done) and may_cut(optimizer, self._averaged):
+            cut_in_run(self._model, structure.table, keep, optimizer, self.masked)
 
     def _rescale_norms(self, masks, optimizer):
         """Keep the surviving weights of weight-normalised layers as they are."""
         masters = homes(optimizer)
-        for p in self._prunables:
+        for p in self._selection.prunables:
             if p.scale and p.name in masks:
                 shrinkage = p.scale.shrinkage(values_of(p.parameter, masters)[0], masks[p.name])
                 for value in values_of(p.scale.parameter, masters):
                     value.mul_(shrinkage)
 
     def _told(self):
-        return tell_removed(self._prunables, self.masks, self.fraction_removed, self._whole)
+        return tell_removed(self._selection.prunables, self.masks, self.fraction_removed, self._whole)

@@ -24,7 +24,7 @@ def decide(prunables, budget, units, score, masks):
     """
     scores, costs = [], []
     for p in prunables:
-        value, cost, before = score(p), units.sizes(p.parameter.shape), p.mask_in(masks)
+        value, cost, before = score(p), units.sizes(p.shape), p.mask_in(masks)
         if before is not None:
             left = units.pool(before.float())  # share of each unit
             value = value.masked_fill(left == 0, -torch.inf)
@@ -37,7 +37,7 @@ def decide(prunables, budget, units, score, masks):
     counts = [len(s) for s in scores]
     parts = _drop(torch.cat(scores), costs, counts, max(budget, 0)).split(counts)
     return {
-        p.name: _combine(p, units.spread(part, p.parameter.shape), masks)
+        p.name: _combine(p, units.spread(part, p.shape), masks)
         for p, part in zip(prunables, parts, strict=True)
     }
 

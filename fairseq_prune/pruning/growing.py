@@ -29,6 +29,7 @@ class Growth:
         ratio_limit: a layer is also through when the units that stay are so many times larger, on average,
             than those that leave; infinite for single weights.
         stop_scope: ``"global"``: only when all layers are; ``"layer"``: each by itself.
+        blocks_loss: the penalty replaces the gradient of the loss (an ablation).
     """
 
     interval: int = 5
@@ -41,6 +42,7 @@ class Growth:
     recover: float = -1e-4
     ratio_limit: float = 1000.0
     stop_scope: str = "global"
+    blocks_loss: bool = False
 
 
 @dataclass(frozen=True)

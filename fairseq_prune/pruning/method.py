@@ -1,9 +1,7 @@
 """What a method is: its answers to the questions of the vocabulary."""
 
 from dataclasses import dataclass
-from typing import Optional
-
-from .growing import Growth
+from typing import Any, Optional
 
 
 @dataclass(frozen=True)
@@ -21,7 +19,9 @@ class Method:
         scope: compared with whom.
         schedule: when, and how much by then.
         rounding: from a fraction to a count.
-        growth: None: a mask, at once. Else a penalty that grows on what leaves, and then the mask.
+        approach: what happens between the first selection and the removal, data of :mod:`~.approach` or
+            :class:`~.growing.Growth`; None: every selection removes.
+        every: interval between events in the schedule's unit (count); None: a tenth of the way.
     """
 
     summary: str
@@ -31,7 +31,8 @@ class Method:
     scope: str = "global"
     schedule: str = "once"
     rounding: str = "nearest"
-    growth: Optional[Growth] = None
+    approach: Any = None
+    every: Optional[int] = None
 
     @property
     def prunes(self):

@@ -1,5 +1,6 @@
 """The table of methods. A new method is a row here."""
 
+from .approach import Lagrangian, StraightThrough
 from .growing import Growth
 from .method import Method
 from .registry import Registry
@@ -51,7 +52,7 @@ METHODS.add("greg1", "greg_1")(
         scope="layer",
         schedule="growing",
         rounding="up",
-        growth=Growth(),
+        approach=Growth(),
     )
 )
 
@@ -64,6 +65,64 @@ METHODS.add("greg2", "greg_2")(
         scope="layer",
         schedule="growing",
         rounding="up",
-        growth=Growth(picks=True, stop_scope="layer"),
+        approach=Growth(picks=True, stop_scope="layer"),
+    )
+)
+
+
+def _one_of_five(name, original, units, summary, source):
+    """Methods of one original; its schedule is --prune-every 5ep --prune-freeze 50ep, ours prunes once."""
+    METHODS.add(name, original)(Method(summary, source, units=units, importance="magnitude", scope="layer"))
+
+
+_one_of_five(
+    "irregular", "irre_prune", "weight", "remove the smallest weights of every layer", "Han et al. 2015 (arXiv:1506.02626)"
+)
+_one_of_five(
+    "filter", "filter_prune", "filter", "remove the smallest filters of every layer", "Li et al. 2017 (arXiv:1608.08710)"
+)
+_one_of_five(
+    "stripe", "stripe_prune", "stripe", "remove the smallest stripes of every layer", "Meng et al. 2020 (arXiv:2009.14410)"
+)
+_one_of_five(
+    "patdnn", "pat_prune", "pattern", "give every 3x3 kernel a pattern, remove kernels", "Niu et al. 2020 (arXiv:2001.00138)"
+)
+_one_of_five(
+    "n:m", "mn_prune", "n:m", "keep N of every M consecutive inputs", "Mishra et al. 2021 (arXiv:2104.08378)"
+)
+
+METHODS.add("admm")(
+    Method(
+        "draw the weights to the nearest ones that are sparse, then remove the rest; any units",
+        source="Zhang et al., ECCV 2018 (arXiv:1804.03294)",
+        importance="magnitude_l2",
+        scope="layer",
+        schedule="reselect",
+        approach=Lagrangian(),
+    )
+)
+
+METHODS.add("movement")(
+    Method(
+        "remove the weights of every layer that training moves towards zero",
+        source="Sanh et al., NeurIPS 2020 (arXiv:2005.07683), hard movement pruning",
+        importance="score",
+        scope="layer",
+        schedule="cubic",
+        approach=StraightThrough(scored=True),
+        every=1,
+    )
+)
+
+METHODS.add("sr_ste", "sr-ste")(
+    Method(
+        "train N:M sparse weights from the start, selected anew at every update",
+        source="Zhou et al., ICLR 2021 (arXiv:2102.04010)",
+        units="n:m",
+        importance="magnitude",
+        scope="layer",
+        schedule="reselect",
+        approach=StraightThrough(decay=2e-4),
+        every=1,
     )
 )

@@ -6,6 +6,7 @@ from typing import Optional
 
 import torch
 
+from .layout import output_input_axes, undo
 from .registry import nearest
 from .weight_norm import WeightNormScale, find_scales
 
@@ -19,29 +20,45 @@ class Prunable:
         aliases: all its names; more than one when modules share it.
         parameter: the parameter itself.
         scale: the scale that multiplies it, where it is weight-normalised.
+        axes: of the parameter, in the order (outputs, inputs, taps...); None: they are in that order. What follows
+            speaks of tensors in this order.
     """
 
     name: str
     aliases: tuple
     parameter: torch.nn.Parameter
     scale: Optional[WeightNormScale] = None
+    axes: Optional[tuple] = None
+
+    @property
+    def shape(self):
+        """Of the weight, outputs and inputs first."""
+        return self.arrange(self.parameter).shape
+
+    def arrange(self, stored):
+        """A tensor shaped like the parameter, outputs and inputs first."""
+        return stored.permute(self.axes) if self.axes else stored
+
+    def store(self, arranged):
+        """Undo :meth:`arrange`."""
+        return arranged.permute(undo(self.axes)).contiguous() if self.axes else arranged
 
     def matches(self, pattern):
         """True if the shell pattern matches any of the names."""
         return any(fnmatch.fnmatchcase(alias, pattern) for alias in self.aliases)
 
     def weight(self):
-        """The weight that the layer multiplies with, detached (shape of the parameter)."""
+        """The weight that the layer multiplies with, detached."""
         value = self.parameter.detach()
-        return self.scale.effective(value) if self.scale else value
+        return self.arrange(self.scale.effective(value) if self.scale else value)
 
     def mask_in(self, masks):
         """The mask of :meth:`weight` that a dict of masks amounts to; None where nothing is removed."""
         keep = masks.get(self.name)
         if self.scale and self.scale.name in masks:
             alive = masks[self.scale.name].expand_as(self.parameter)
-            return alive if keep is None else keep & alive
-        return keep
+            keep = alive if keep is None else keep & alive
+        return None if keep is None else self.arrange(keep)
 
     @property
     def mask_names(self):
@@ -53,11 +70,12 @@ class Prunable:
 
         Tensors of which nothing is removed need none and get none.
         """
+        keep = self.store(keep)
         stored = self.scale.split_mask(keep) if self.scale else (keep,)
         return {name: mask for name, mask in zip(self.mask_names, stored, strict=True) if not mask.all()}
 
 
-def find_prunables(model, include=(), skip=()):
+def find_prunables(model, include=(), skip=(), only=()):
     """List the prunable set of a model.
 
     By default all parameters of two or more dimensions, embeddings included; a weight-normalised
@@ -66,7 +84,8 @@ def find_prunables(model, include=(), skip=()):
     Args:
         model: ``nn.Module``.
         include: shell patterns of parameters to add, e.g. biases.
-        skip: shell patterns of parameters to leave dense; wins over ``include``.
+        skip: shell patterns of parameters to leave dense; wins over the others.
+        only: shell patterns of parameters; no others are listed.
 
     Returns:
         list of :class:`Prunable`, in the order of ``model.named_parameters()``.
@@ -74,24 +93,34 @@ def find_prunables(model, include=(), skip=()):
     Raises:
         ValueError: a pattern matches no parameter, or nothing is left to prune.
     """
-    scales = find_scales(model)
-    scale_names = {scale.name for scale in scales.values()}
-    everything = [
-        Prunable(aliases[0], tuple(aliases), parameter, scales.get(aliases[0]))
-        for parameter, aliases in _names_by_parameter(model)
-        if aliases[0] not in scale_names
-    ]
-    for option, patterns in (("--prune-include", include), ("--prune-skip", skip)):
+    everything = _all_prunables(model)
+    for option, patterns in (("--prune-include", include), ("--prune-skip", skip), ("--prune-only", only)):
         for pattern in patterns:
             _check_pattern(option, pattern, everything)
-    chosen = [
-        p
-        for p in everything
-        if (p.parameter.dim() >= 2 or any(map(p.matches, include))) and not any(map(p.matches, skip))
-    ]
+    wanted = [p for p in everything if any(map(p.matches, only))] if only else [
+        p for p in everything if p.parameter.dim() >= 2 or any(map(p.matches, include))
+    ]  # fmt: skip
+    chosen = [p for p in wanted if not any(map(p.matches, skip))]
     if not chosen:
         raise ValueError(f"--prune-skip '{','.join(skip)}' leaves nothing to prune; see --prune-include")
     return chosen
+
+
+def _all_prunables(model):
+    scales = find_scales(model)
+    scale_names = {scale.name for scale in scales.values()}
+    modules = dict(model.named_modules())
+    return [
+        Prunable(
+            aliases[0],
+            tuple(aliases),
+            parameter,
+            scales.get(aliases[0]),
+            output_input_axes(modules[aliases[0].rpartition(".")[0]], parameter.dim()),
+        )
+        for parameter, aliases in _names_by_parameter(model)
+        if aliases[0] not in scale_names
+    ]
 
 
 def _names_by_parameter(model):

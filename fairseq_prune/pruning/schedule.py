@@ -39,39 +39,77 @@ class When:
         return f"{self.count}{self.unit}"
 
 
-@SHAPES.add("once")
-def once(progress):
-    """The whole target at once, whatever the progress in [0, 1]."""
-    return 1.0
+@dataclass(frozen=True)
+class Step:
+    """Where in a schedule an event is.
+
+    Args:
+        index: of the event, from 0.
+        events: how many there are (count).
+        progress: part of the way from the first event to the last, in [0, 1].
+    """
+
+    index: int
+    events: int
+    progress: float
 
 
-@SHAPES.add("growing")
-def growing(progress):
-    """The whole target, once a penalty has grown on what leaves; as :func:`once`."""
-    return 1.0
+@SHAPES.add("once", "growing", "reselect")
+def at_once(step, initial, target):
+    """The whole target at every event: ``once`` has one, ``growing`` one and a penalty, ``reselect`` many.
+
+    Args:
+        step: :class:`Step`.
+        initial: fraction removed before the first event.
+        target: fraction removed after the last one.
+
+    Returns:
+        Fraction removed after the step.
+    """
+    return target
 
 
 _ONE_EVENT = ("once", "growing")
 
 
 @SHAPES.add("linear")
-def linear(progress):
-    """Equal steps: ``progress`` in [0, 1] is the fraction of the target reached."""
-    return progress
+def linear(step, initial, target):
+    """Equal steps; arguments as :func:`at_once`."""
+    return (1 - step.progress) * initial + step.progress * target
 
 
 @SHAPES.add("cubic")
-def cubic(progress):
-    """Fast at first, then levelling off.
+def cubic(step, initial, target):
+    """Fast at first, then levelling off; arguments as :func:`at_once`.
 
-    Source: Zhu & Gupta 2017 (arXiv:1710.01878), eq. 1 with initial sparsity 0:
-    :math:`1 - (1 - p)^3`.
+    Source: Zhu & Gupta 2017 (arXiv:1710.01878), eq. 1.
 
     Example:
-        >>> [cubic(p) for p in (0.0, 0.5, 1.0)]
-        [0.0, 0.875, 1.0]
+        >>> [cubic(Step(i, 3, i / 2), 0.0, 0.8) for i in range(3)]
+        [0.0, 0.7, 0.8]
     """
-    return 1 - (1 - progress) ** 3
+    return target + (initial - target) * (1 - step.progress) ** 3
+
+
+@SHAPES.add("exponential")
+def exponential(step, initial, target):
+    """The same share of what is left at every step; arguments as :func:`at_once`.
+
+    With n steps this is iterative pruning in n rounds, of which each keeps the n-th root of what is kept in the end.
+    Source: Frankle & Carbin, ICLR 2019 (arXiv:1803.03635).
+    """
+    return 1 - (1 - initial) ** (1 - step.progress) * (1 - target) ** step.progress
+
+
+@SHAPES.add("halving")
+def halving(step, initial, target):
+    """Half of the gap to the target at every event, and the rest at the last; arguments as :func:`at_once`.
+
+    Source: Verdenius et al. 2020 (arXiv:2006.00896), SNIP-it. Theirs begins at 0.5 whatever the target, and has two
+    events more than its number of steps; ours begins at half of the way, at most at 0.5.
+    """
+    first = max(initial, min(0.5, (initial + target) / 2))
+    return target - (target - first) / 2**step.index
 
 
 @dataclass(frozen=True)
@@ -110,7 +148,8 @@ class Schedule:
         if self.end:
             self._check_positions()
         elif self.shape not in _ONE_EVENT:
-            raise ValueError(f"--prune-schedule {self.shape} needs --prune-end, e.g. --prune-end 2000up")
+            option = "--prune-freeze" if self.shape == "reselect" else "--prune-end"
+            raise ValueError(f"--prune-schedule {self.shape} needs {option}, e.g. {option} 2000up")
 
     def _check_positions(self):
         if len(self._used_units) > 1:
@@ -157,6 +196,14 @@ class Schedule:
             return 1
         return 1 + math.ceil((self.last - self.start.count) / self._step)
 
+    def is_last(self, event):
+        """True for the last event, 1-based, and after it."""
+        return event >= self.num_events
+
+    def is_past(self, position):
+        """True if a position is at the end or after it; a growth without an end has none."""
+        return self.end is not None and position >= self.last
+
     def events_by(self, position):
         """Events at or before ``position`` (count of :attr:`unit`)."""
         if position < self.start.count:
@@ -165,12 +212,18 @@ class Schedule:
             return self.num_events
         return 1 if self.shape in _ONE_EVENT else 1 + (position - self.start.count) // self._step
 
-    def fraction_at(self, event):
-        """Fraction of the target to be reached at an event, 1-based.
+    def fraction_at(self, event, initial=0.0, target=1.0):
+        """Fraction removed after an event, 1-based.
+
+        Args:
+            event: its number.
+            initial: fraction removed before the first one.
+            target: fraction removed after the last one.
 
         Returns:
-            A float in [0, 1]; exactly 1.0 at the last event.
+            A float; exactly the target at the last event.
         """
-        if event >= self.num_events:
-            return 1.0
-        return SHAPES[self.shape]((event - 1) * self._step / (self.last - self.start.count))
+        if self.is_last(event):
+            return target
+        progress = (event - 1) * self._step / (self.last - self.start.count)
+        return SHAPES[self.shape](Step(event - 1, self.num_events, progress), initial, target)

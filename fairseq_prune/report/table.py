@@ -8,7 +8,7 @@ set" over the tensors marked * (two or more axes; of weight-normalised pairs the
 counted once, with their other names below. An embedding's padding row may be zero in a dense model too."""
 
 
-def _shorten(name):
+def shorten(name):
     """Cut the middle out of names that are too long for their column."""
     half = NAME_WIDTH // 2
     return name if len(name) <= NAME_WIDTH else name[: half - 1] + ".." + name[1 - half :]
@@ -18,13 +18,20 @@ def _cells(row, label=None, prefix="", mark=" "):
     """One line of the table from a tensor's dict, or under ``label`` from the totals."""
     params, nonzero, removed = (row[prefix + key] for key in ("params", "nonzero", "fraction_removed"))
     shape = "x".join(map(str, row.get("shape", ())))
-    return (_shorten(label or row["name"]), shape, f"{params:,}", f"{nonzero:,}", f"{removed:.4f}{mark}")
+    return (shorten(label or row["name"]), shape, f"{params:,}", f"{nonzero:,}", f"{removed:.4f}{mark}")
 
 
-def _align(lines):
-    """Pad cells to columns: names to the left, the rest to the right; lone strings are left alone."""
+def align(lines):
+    """Pad cells to columns.
+
+    Args:
+        lines: list of tuples of str, all of one length, or lone strings, which are left alone.
+
+    Returns:
+        Iterator over str: first cells to the left, the rest to the right.
+    """
     rows = [line for line in lines if not isinstance(line, str)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for line in lines:
         if isinstance(line, str):
             yield line
@@ -60,4 +67,4 @@ def render(report):
         lines.append(_cells(row, mark="*" if row["name"] in prunable else " "))
         lines.extend(f"  = {alias}" for alias in total["tied"].get(row["name"], ()))
     lines += ["", _cells(total, "prunable set", "prunable_"), _cells(total, "all parameters")]
-    return "\n".join((*_align(lines), *_summary(total), "", FOOTER))
+    return "\n".join((*align(lines), *_summary(total), "", FOOTER))

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from validation import validated_loss
 from fairseq_prune.cli.main import main
 from fairseq_prune.compat import load_checkpoint
 from fairseq_prune.deploy.compact import compact as cut_checkpoint
+from fairseq_prune.deploy.compactors import COMPACTORS
 
 LM = """--arch transformer_lm --decoder-layers 1 --decoder-embed-dim 16 --decoder-ffn-embed-dim 32
     --decoder-attention-heads 2 --tokens-per-sample 32"""
@@ -253,16 +255,14 @@ def test_connectivity(trained, capsys, tmp_path, new_run, share):
 @pytest.mark.parametrize("error", [1e-3, float("nan")])
 def test_a_wrong_cut_is_refused_and_leaves_no_file(rows, tmp_path, monkeypatch, error):
     """The negative control of the comparison: one weight of the cut model is a little off."""
-    import fairseq_prune.deploy.compact as module
-
-    right = module.compact
+    right = COMPACTORS["transformer"]
 
     def wrong(checkpoint):
-        cut, removed = right(checkpoint)
+        cut, removed = right.compact(checkpoint)
         cut["model"]["encoder.layers.0.fc2.weight"][0, 0] += error
         return cut, removed
 
-    monkeypatch.setattr(module, "compact", wrong)
+    monkeypatch.setitem(COMPACTORS, "transformer", replace(right, compact=wrong))
     with pytest.raises(SystemExit, match=r"differ by (\d\.\d+e-\d+|nan) of the largest one, more than 1e-06; nothing"):
         main(["compact", str(rows.folder / "checkpoint_last.pt"), str(tmp_path / "compact.pt")])
     assert not list(tmp_path.iterdir())

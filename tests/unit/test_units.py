@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from fairseq_prune.pruning.units import UNITS, Block, Column, Row, Weight, is_coupled, parse_units
+from fairseq_prune.pruning.units import UNITS, Block, Column, Row, Support, Weight, is_coupled, parse_units
 
 
 def unit_of(units, index, shape):
@@ -105,7 +105,9 @@ def test_vectors_have_only_weights(name):
 
 def test_parsing():
     coupled = {name for name in UNITS if is_coupled(parse_units(name))}
-    assert set(UNITS) - coupled == {"weight", "row", "column", "block"}
+    supports = {name for name in UNITS if isinstance(parse_units(name), Support)}
+    assert set(UNITS) - coupled - supports == {"weight", "row", "column", "block", "stripe", "kernel"}
+    assert supports == {"pattern", "n:m"}
     assert coupled == {"filter", "channel", "neuron", "head", "hidden"}
     assert {name: type(parse_units(name)) for name in ("weight", "row", "column")} == {
         "weight": Weight, "row": Row, "column": Column,

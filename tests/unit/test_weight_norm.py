@@ -164,4 +164,4 @@ def test_a_stock_convolutional_model():
     assert not [name for name in found if name.endswith("weight_g")]
     for name in directions:
         layer = model.get_submodule(name.rpartition(".")[0])
-        assert torch.allclose(found[name].weight(), layer.weight, atol=1e-6)
+        assert torch.allclose(found[name].store(found[name].weight()), layer.weight, atol=1e-6)

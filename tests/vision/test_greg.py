@@ -131,7 +131,7 @@ def test_the_same_filters_as_at_once(new_image_run):
         ("--prune-method l1 --prune-macs-left 1.5", "--prune-macs-left 1.5"),
         ("--prune-method l1", "needs --prune-target"),
         ("--prune-method l1 --prune-target 0.5 --pick-pruned med", "--pick-pruned med"),
-        ("--prune-method l1 --prune-target 0.5 --reg-upper-limit 2", "has no penalty"),
+        ("--prune-method l1 --prune-target 0.5 --reg-upper-limit 2", "is not for --prune-method l1"),
         ("--prune-method greg1 --prune-target 0.5 --reg-upper-limit -1", "--reg-upper-limit -1"),
         ("--prune-method greg1 --prune-target 0.5 --reg-fit", "needs --prune-end in updates"),
         ("--lr-ft 0-0.1", "--lr-ft 0-0.1"),
@@ -142,5 +142,5 @@ def test_bad_input(new_image_run, words, message):
         new_image_run().train(*words.split())
 
 
-def test_every_coupled_method_is_here():
-    assert set(OPTIONS) == {name for name, method in METHODS.items() if method.units == "filter"} - {"greg_1", "greg_2"}
+def test_every_method_of_greg_is_here():
+    assert set(OPTIONS) == {name for name, method in METHODS.items() if method.rounding == "up"} - {"greg_1", "greg_2"}

@@ -39,7 +39,7 @@ def trace(net, example, prefix=""):
     names = {module: name for name, module in net.named_modules()}
     owners, vectors, seen = {}, {}, set()
     for module, name in names.items():
-        if isinstance(module, (_ConvNd, nn.Linear)) and module in graph.module2node and module not in seen:
+        if _mixes(module) and module in graph.module2node and module not in seen:
             found = _group(graph, module, names)
             if found is None:
                 continue
@@ -50,6 +50,11 @@ def trace(net, example, prefix=""):
                 for entry, owner in rows:
                     owners.setdefault(entry, []).append(owner)
     return Structure({entry: tuple(of) for entry, of in owners.items()}, vectors)
+
+
+def _mixes(module):
+    """True for layers that make new channels; a depthwise convolution has those of the layer that it reads."""
+    return isinstance(module, nn.Linear) or (isinstance(module, _ConvNd) and module.groups == 1)
 
 
 def _dependencies(net, example):

@@ -6,6 +6,7 @@ from fairseq import utils
 from ...deploy.load import load_model, load_task
 from ...engine.columns import lay_out
 from .blocks import batch_blocks, column_blocks
+from .by_criterion import measure
 from .evaluator import Evaluator
 
 _SENTENCES = 64  # a batch
@@ -59,6 +60,12 @@ class Workbench:
         blocks, denominator = self._blocks[split]
         return Evaluator(model, blocks, denominator)
 
+    def by_criterion(self, model, split):
+        """What the criterion of the training says of a model without a decoder, as :func:`~.by_criterion.measure`."""
+        self._load(split)
+        criterion = self.task.build_criterion(self._config.criterion).to(self._device).eval()
+        return measure(model, criterion, self._samples(model, self.task.dataset(split)))
+
     def _load(self, split):
         if split not in self.task.datasets:
             self.task.load_dataset(split)
@@ -70,14 +77,16 @@ class Workbench:
             count = options.batch_size_valid or options.batch_size
             columns = lay_out(dataset.tokens, count, pad, self._reference).to(self._device)
             return column_blocks(columns, pad), columns.numel() if self._reference else None
+        return batch_blocks(list(self._samples(model, dataset)), pad), None
+
+    def _samples(self, model, dataset):
         batches = self.task.get_batch_iterator(
             dataset,
             max_sentences=_SENTENCES,
             max_positions=utils.resolve_max_positions(self.task.max_positions(), model.max_positions()),
             ignore_invalid_inputs=True,
         )
-        samples = [self._moved(sample) for sample in batches.next_epoch_itr(shuffle=False)]
-        return batch_blocks(samples, pad), None
+        return (self._moved(sample) for sample in batches.next_epoch_itr(shuffle=False))
 
     def _moved(self, sample):
         return utils.apply_to_sample(lambda tensor: tensor.to(self._device), sample)

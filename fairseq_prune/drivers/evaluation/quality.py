@@ -1,5 +1,6 @@
 """What a checkpoint is worth on data: the fields of SiPO's inspections."""
 
+from ...deploy.describers import describe_model
 from ...report.tensors import tensor_rows
 from .load import Workbench
 from .translation import translate
@@ -17,7 +18,9 @@ def inspect_quality(checkpoint, state, data, reference=False):
     Returns:
         dict of field -> number: ``params``, ``pruned`` (zeros, count), ``sparsity`` (%), then of each split that
         the data have ``valid_accuracy`` (%), ``valid_perplexity``, ``test_accuracy``, ``test_perplexity``; for
-        translation ``test_bleu``, ``test_sacrebleu`` and ``test_hyp_ppl``.
+        translation ``test_bleu``, ``test_sacrebleu`` and ``test_hyp_ppl``. Models without a decoder get what the
+        criterion of their training logs, e.g. ``valid_loss``, ``valid_top1``; image classifiers ``macs`` and
+        ``nonzero_macs``, too.
 
     Raises:
         ValueError: data and checkpoint do not fit, or the split is empty.
@@ -28,13 +31,22 @@ def inspect_quality(checkpoint, state, data, reference=False):
     params = sum(row.params for row in rows)
     pruned = params - sum(row.nonzero for row in rows)
     fields = {"params": params, "pruned": pruned, "sparsity": 100 * pruned / params}
+    total = describe_model(state).get("total", {})
+    fields |= {key: total[key] for key in ("macs", "nonzero_macs") if key in total}
     for split in ("valid", "test"):
         if split == "valid" or bench.has(split):
-            score = bench.evaluator(model, split).measure()
-            fields |= {f"{split}_accuracy": 100 * score.accuracy, f"{split}_perplexity": score.perplexity}
+            measured = _measure(bench, model, split)
+            fields |= {f"{split}_{name}": value for name, value in measured.items()}
     if hasattr(model, "encoder") and bench.has("test"):
         fields |= {f"test_{name}": value for name, value in translate(model, bench.task, "test", reference).items()}
     return fields
+
+
+def _measure(bench, model, split):
+    if not hasattr(model, "decoder"):
+        return bench.by_criterion(model, split)
+    score = bench.evaluator(model, split).measure()
+    return {"accuracy": 100 * score.accuracy, "perplexity": score.perplexity}
 
 
 _LABELS = {
@@ -42,6 +54,9 @@ _LABELS = {
     "valid_accuracy": "valid accuracy (%)", "valid_perplexity": "valid perplexity",
     "test_accuracy": "test accuracy (%)", "test_perplexity": "test perplexity", "test_bleu": "test BLEU (whitespace)",
     "test_sacrebleu": "test sacreBLEU", "test_hyp_ppl": "test perplexity of hypotheses",
+    "macs": "MACs", "nonzero_macs": "non-zero MACs",
+    **{f"{split}_loss": f"{split} loss (bits)" for split in ("valid", "test")},
+    **{f"{split}_{top}": f"{split} {top} (%)" for split in ("valid", "test") for top in ("top1", "top5")},
 }  # fmt: skip
 
 
@@ -58,7 +73,7 @@ def render_quality(columns):
     lines = [f"{'':<32}" + "".join(f"{name:>18}" for name in columns)]
     for name in names:
         cells = (_cell(fields.get(name)) for fields in columns.values())
-        lines.append(f"{_LABELS[name]:<32}" + "".join(f"{cell:>18}" for cell in cells))
+        lines.append(f"{_LABELS.get(name, name.replace('_', ' ')):<32}" + "".join(f"{cell:>18}" for cell in cells))
     return "\n".join(lines)
 
 

@@ -31,3 +31,17 @@ def up(fraction, size):
         (14, 21, 15)
     """
     return min(math.ceil(Fraction(repr(fraction)) * size), size - 1) if fraction else 0
+
+
+@ROUNDINGS.add("reference")
+def reference(fraction, size):
+    """What a strict comparison with the last score to be kept leaves: one unit fewer than asked.
+
+    Source: the original code of the filter, stripe, pattern and irregular methods, for comparison with its numbers.
+    Arguments as :func:`nearest`.
+
+    Example:
+        >>> [reference(fraction, 64) for fraction in (0.0, 0.2, 0.3)]
+        [1, 14, 21]
+    """
+    return min(size - int(size * (1 - fraction)) + 1, size)

@@ -3,16 +3,17 @@
 import fnmatch
 
 from ..registry import nearest
+from ..units.support import NofM
 
 
 def parse_target(given):
     """Read a target.
 
     Args:
-        given: ``0.8``, ``"0.8"``, ``"ih=0.9,hh=0.5"``, or a dict of pattern -> fraction.
+        given: ``0.8``, ``"0.8"``, ``"ih=0.9,hh=0.5"``, or a dict of pattern -> fraction; also ``2:4`` or ``m4n2``.
 
     Returns:
-        dict of group pattern -> fraction removed, in [0, 1).
+        dict of group pattern -> fraction removed, in [0, 1), or :class:`~..units.NofM`.
 
     Raises:
         ValueError: not a number, or outside [0, 1).
@@ -29,10 +30,10 @@ def parse_target(given):
 
 
 def targets_for(groups, target):
-    """Give every group its fraction; the first pattern that matches its name counts.
+    """Give every group its fraction; the first pattern that matches one of its names counts.
 
     Args:
-        groups: group names.
+        groups: group names, or a dict of them -> further names.
         target: dict of pattern -> fraction, from :func:`parse_target`.
 
     Returns:
@@ -42,13 +43,14 @@ def targets_for(groups, target):
         ValueError: a group without a fraction, or a pattern that matches no group.
     """
     targets = {}
+    names = {group: (group, *(groups[group] if isinstance(groups, dict) else ())) for group in groups}
     for group in groups:
-        matching = [pattern for pattern in target if fnmatch.fnmatchcase(group, pattern)]
+        matching = [pattern for pattern in target if any(fnmatch.fnmatchcase(name, pattern) for name in names[group])]
         if not matching:
             raise ValueError(f"--prune-target gives no fraction for {group!r}; add e.g. '*=0.8' at the end")
         targets[group] = target[matching[0]]
     for pattern in target:
-        if not any(fnmatch.fnmatchcase(group, pattern) for group in groups):
+        if not any(fnmatch.fnmatchcase(name, pattern) for group in groups for name in names[group]):
             raise ValueError(
                 f"--prune-target: {pattern!r} matches no group{nearest(pattern, groups)}; groups: {', '.join(groups)}"
             )
@@ -56,6 +58,11 @@ def targets_for(groups, target):
 
 
 def _fraction(value):
+    if any(letter in str(value) for letter in ":m"):
+        try:
+            return NofM.parse(value)
+        except ValueError as error:
+            raise ValueError(f"--prune-target {error}") from None
     try:
         fraction = float(value)
     except (TypeError, ValueError):

@@ -1,7 +1,17 @@
 """Choosing what leaves: from fractions of groups to masks."""
 
+from ..units import NM, Pattern
 from .choice import Choice, count_removed
 from .coupled import CoupledChooser
+from .supports import NMChooser, PatternChooser
 from .tensors import TensorChooser
 
-__all__ = ["Choice", "CoupledChooser", "TensorChooser", "count_removed"]
+_OWN = {NM: NMChooser, Pattern: PatternChooser}
+
+
+def chooser_of(units):
+    """The class that chooses units of which each tensor has its own."""
+    return _OWN.get(type(units), TensorChooser)
+
+
+__all__ = ["Choice", "CoupledChooser", "chooser_of", "count_removed"]

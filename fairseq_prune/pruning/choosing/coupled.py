@@ -4,6 +4,7 @@ import fnmatch
 
 import torch
 
+from ..budget import targets_for
 from ..budget.counting import ROUNDINGS
 from ..importance import IMPORTANCES
 from ..registry import nearest
@@ -33,8 +34,12 @@ class CoupledChooser:
         if not kinds:
             known = ", ".join(sorted({v.kind for v in structure.vectors.values()})) or "none at all"
             raise ValueError(f"--prune-units {plan.units}: the model has no such coupled units; it has {known}")
-        members = [v for v in kinds if not any(_matches(v, pattern) for pattern in plan.skip)]
-        _check_skips(plan.skip, kinds, members)
+        for option, patterns in (("--prune-skip", plan.skip), ("--prune-only", plan.only)):
+            _check_patterns(option, patterns, kinds)
+        members = [v for v in kinds if not plan.only or any(_matches(v, pattern) for pattern in plan.only)]
+        members = [v for v in members if not any(_matches(v, pattern) for pattern in plan.skip)]
+        if not members:
+            raise ValueError(f"--prune-skip '{','.join(plan.skip)}' leaves nothing to prune")
         if plan.include:
             raise ValueError(f"--prune-include {','.join(plan.include)}: coupled units take along all they own")
         if plan.scope not in ("global", "layer"):
@@ -48,30 +53,43 @@ class CoupledChooser:
         members = self.groups[group]
         return sum(int((~self._alive(v, masks)).sum()) for v in members), sum(v.length for v in members)
 
+    def targets(self, target):
+        """As :meth:`TensorChooser.targets`; a vector also goes by the names of the tensors on its side."""
+        names = {name: getattr(v, self._side) for name, (v, *more) in self.groups.items() if not more}
+        return targets_for(names if len(names) == len(self.groups) else self.groups.keys(), target)
+
     def budget(self, group, fraction):
         """What a fraction of a group comes to (count of units)."""
         return self._rounding(fraction, sum(v.length for v in self.groups[group]))
 
-    def choose(self, fractions, masks, generator):
+    def choose(self, fractions, masks, generator, evidence=None):
         """As :meth:`TensorChooser.choose`. One unit of every vector stays."""
         keep = {}
         for group, members in self.groups.items():
-            scores = [self._guarded(v, masks, generator) for v in members]
+            scores = [self._guarded(v, masks, generator, evidence) for v in members]
             budget = min(self.budget(group, fractions[group]), sum(len(s) - 1 for s in scores))
             kept = drop_lowest(torch.cat(scores), budget).split([len(s) for s in scores])
             keep.update(zip((v.name for v in members), kept, strict=True))
         shapes = {name: p.shape for name, p in self._parameters.items()}
         return Choice(masks_without(self._structure, shapes, keep), keep)
 
-    def _guarded(self, vector, masks, generator):
+    def _guarded(self, vector, masks, generator, evidence):
         """Scores that rank removed units below everything, and the best unit above everything."""
-        scores = self._average(self._importance(self._rows(vector.name), Row(), generator))
+        scores = self._average(self._importance(self._rows(vector.name, evidence), Row(), generator))
         scores = scores.masked_fill(~self._alive(vector, masks), -torch.inf)
         scores[scores.argmax()] = torch.inf
         return scores
 
-    def _rows(self, layer):
-        return unit_rows(self._structure, layer, self._side, lambda name: self._parameters[name].detach())
+    def _rows(self, layer, evidence=None):
+        values = evidence or {name: parameter.detach() for name, parameter in self._parameters.items()}
+        return unit_rows(self._structure, layer, self._side, values.get)
+
+    def state(self):
+        """As :meth:`TensorChooser.state`."""
+        return {}
+
+    def load_state(self, state):
+        """As :meth:`TensorChooser.load_state`."""
 
     @property
     def layers(self):
@@ -111,12 +129,10 @@ def _matches(vector, pattern):
     return any(fnmatch.fnmatchcase(name, pattern) for name in (vector.name, *vector.writers, *vector.readers))
 
 
-def _check_skips(patterns, vectors, left):
+def _check_patterns(option, patterns, vectors):
     for pattern in patterns:
         if not any(_matches(v, pattern) for v in vectors):
             hint = nearest(pattern, [v.name for v in vectors])
             raise ValueError(
-                f"--prune-skip {pattern}: matches no layer with such units{hint}; e.g. {vectors[0].name!r}"
+                f"{option} {pattern}: matches no layer with such units{hint}; e.g. {vectors[0].name!r}"
             )
-    if not left:
-        raise ValueError(f"--prune-skip '{','.join(patterns)}' leaves nothing to prune")

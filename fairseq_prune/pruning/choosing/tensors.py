@@ -2,6 +2,7 @@
 
 import torch
 
+from ..budget import targets_for
 from ..budget.counting import ROUNDINGS
 from ..decide import decide
 from ..importance import IMPORTANCES
@@ -26,7 +27,8 @@ class TensorChooser:
     """
 
     def __init__(self, plan, prunables, units, average):
-        self._units, self._rounding, self._average = units, ROUNDINGS[plan.rounding], average
+        self._units, self._average = units, average
+        self._rounding, self._own_rankings = ROUNDINGS[plan.rounding], plan.scope == "layer"
         self._importance = IMPORTANCES[plan.importance]
         self.prunables, self._by_name = prunables, {p.name: p for p in prunables}
         self.groups = SCOPES[plan.scope](prunables, plan.stages)
@@ -37,17 +39,32 @@ class TensorChooser:
         """(removed, total) of a group (counts of weights)."""
         return count_removed(self.groups[group], masks)
 
-    def budget(self, group, fraction):
-        """What a fraction of a group comes to (count of weights)."""
-        return self._rounding(fraction, self.count(group, {})[1])
+    def targets(self, target):
+        """The fraction of each group by patterns of :func:`~..budget.parse_target`, dict of group name -> fraction."""
+        if self._own_rankings:
+            return targets_for({p.name: p.aliases for p in self.prunables}, target)
+        return targets_for(self.groups.keys(), target)
 
-    def choose(self, fractions, masks, generator):
+    def budget(self, group, fraction):
+        """What a fraction of a group comes to (count of weights); counted in units where all are of one size.
+
+        In a ranking of its own a tensor keeps one unit at least.
+        """
+        members = self.groups[group]
+        sizes = {self._units.sizes(p.shape) for p in members}
+        size = sizes.pop() if all(isinstance(s, int) for s in sizes) and len(sizes) == 1 else 1
+        units = self.count(group, {})[1] // size
+        left = 1 if self._own_rankings and fraction < 1 else 0
+        return min(self._rounding(fraction, units), units - left) * size
+
+    def choose(self, fractions, masks, generator, evidence=None):
         """Choose.
 
         Args:
             fractions: dict of group name -> fraction removed afterwards.
             masks: in force so far; what is removed stays so.
             generator: for random scores.
+            evidence: dict of parameter name -> tensor to be scored instead of the parameter.
 
         Returns:
             :class:`Choice`.
@@ -55,13 +72,17 @@ class TensorChooser:
         chosen = {}
         for group, members in self.groups.items():
             budget = self.budget(group, fractions[group])
-            keeps = decide(members, budget, self._units, lambda p: self._score(p, generator), masks)
+            score = lambda p: self._score(p, generator, evidence)  # noqa: E731
+            keeps = decide(members, budget, self._units, score, masks)
             for p in members:
                 chosen.update(p.masks_for(keeps[p.name]))
         return Choice(chosen)
 
-    def _score(self, prunable, generator):
-        return self._average(self._importance(prunable.weight(), self._units, generator))
+    def _score(self, prunable, generator, evidence):
+        return self._average(self._importance(self._evidence(prunable, evidence), self._units, generator))
+
+    def _evidence(self, prunable, evidence):
+        return prunable.arrange(evidence[prunable.name]) if evidence else prunable.weight()
 
     @property
     def layers(self):
@@ -76,12 +97,20 @@ class TensorChooser:
         """Units of a layer that a choice removes, bool [units]."""
         p = self._by_name[layer]
         keep = p.mask_in(choice.masks)
-        kept = torch.ones_like(p.parameter) if keep is None else keep.float()
-        return self._units.pool(kept.detach()) == 0
+        kept = torch.ones(p.shape, device=p.parameter.device) if keep is None else keep.float()
+        return self._units.pool(kept) == 0
 
     def spread(self, layer, values):
         """Values of a layer's units, float [units], over what is scored: dict of parameter name -> tensor."""
-        return {layer: self._units.spread(values, self._by_name[layer].parameter.shape)}
+        p = self._by_name[layer]
+        return {layer: p.store(self._units.spread(values, p.shape))}
+
+    def state(self):
+        """What selections to come depend on besides weights, as plain values."""
+        return {}
+
+    def load_state(self, state):
+        """Undo :meth:`state`."""
 
     @property
     def owned(self):
@@ -91,7 +120,7 @@ class TensorChooser:
 
 def _check_units(units, name, prunable):
     try:
-        units.check(prunable.parameter.shape)
+        units.check(prunable.shape)
     except ValueError as error:
         raise ValueError(
             f"--prune-units {name}: {prunable.name}: {error}; leave it out, e.g. --prune-skip '{prunable.name}'"

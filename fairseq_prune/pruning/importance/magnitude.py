@@ -32,3 +32,9 @@ def smallness(weight, units, generator=None):
 def magnitude_l2(weight, units, generator=None):
     """Root of the mean squared weight of each unit; arguments as :func:`magnitude_l1`."""
     return units.pool(weight.float().square()).sqrt()
+
+
+@IMPORTANCES.add("score")
+def score(weight, units, generator=None):
+    """Mean of what an approach scores instead of the weight, signed; arguments as :func:`magnitude_l1`."""
+    return units.pool(weight.float())

@@ -1,13 +1,31 @@
 """What leaves together. A unit kind partitions a tensor; every element is in exactly one unit.
 
-To add one: a module here with a class that has the four methods of
+Supports (N:M, patterns) are rules for small groups of weights instead. To add a partition: a module here with a class that has the four methods of
 :class:`~fairseq_prune.pruning.units.base.Units`, registered in :data:`UNITS`, and an import below.
 """
 
 from .base import UNITS, Units, parse_units
 from .block import Block
 from .coupled import is_coupled
+from .pattern import Pattern
 from .slice import Column, Row
+from .support import NM, NofM, Support
+from .taps import Kernel, Stripe
 from .weight import Weight
 
-__all__ = ["UNITS", "Block", "Column", "Row", "Units", "Weight", "is_coupled", "parse_units"]
+__all__ = [
+    "NM",
+    "UNITS",
+    "Block",
+    "Column",
+    "Kernel",
+    "NofM",
+    "Pattern",
+    "Row",
+    "Stripe",
+    "Support",
+    "Units",
+    "Weight",
+    "is_coupled",
+    "parse_units",
+]

@@ -42,10 +42,10 @@ def parse_units(text):
     """Read ``row`` or ``block:4x4``.
 
     Returns:
-        A :class:`Units`.
+        A :class:`Units`, coupled units or a :class:`~.support.Support`.
 
     Raises:
         ValueError: unknown kind or argument.
     """
-    name, _, argument = text.partition(":")
+    name, _, argument = (text, "", "") if text in UNITS else text.partition(":")
     return UNITS[name].parse(argument)

@@ -1,4 +1,4 @@
-"""The options of growing penalties, in the spelling of GReg's original."""
+"""The options of approaches; those of growing penalties in the spelling of GReg's original."""
 
 from dataclasses import dataclass, field, replace
 from typing import Optional
@@ -6,7 +6,8 @@ from typing import Optional
 from fairseq.dataclass import FairseqDataclass
 from fairseq.tasks import FairseqTask  # noqa: F401  (fairseq.dataclass is incomplete without it)
 
-from ..pruning.growing import fit
+from ..pruning.approach import Lagrangian, StraightThrough
+from ..pruning.growing import Growth, fit
 
 
 def _option(text, default=None):
@@ -14,8 +15,8 @@ def _option(text, default=None):
 
 
 @dataclass
-class GrowthOptions(FairseqDataclass):
-    """How a penalty grows (--prune-method greg1, greg2); None means the method's own value."""
+class ApproachOptions(FairseqDataclass):
+    """How weights leave that do not leave at once; None means the method's own value."""
 
     update_reg_interval: Optional[int] = _option("updates between two changes of the penalty (default 5)")
     stabilize_reg_interval: Optional[int] = _option("updates with the full penalty before the removal (default 40000)")
@@ -27,58 +28,69 @@ class GrowthOptions(FairseqDataclass):
     mag_ratio_limit: Optional[float] = _option("a layer is through when kept units are so much larger (default 1000)")
     reg_stop_scope: Optional[str] = _option("that ratio is asked of all layers (global) or of each by itself (layer)")
     reg_fit: bool = _option("scale the penalty to end at --prune-end, which must be in updates", False)
+    prune_rho: Optional[float] = _option("admm: weight of the penalty (default 1e-3)")
+    prune_mask_decay: Optional[float] = _option("sr_ste: decay of what is not selected (default 2e-4)")
     block_loss_grad: bool = _option("the penalty replaces the gradient of penalised weights (an ablation)", False)
 
 
 _FIELDS = {
-    "update_reg_interval": "interval",
-    "stabilize_reg_interval": "stabilise",
-    "reg_upper_limit": "limit",
-    "reg_upper_limit_pick": "pick_limit",
-    "reg_granularity_prune": "step",
-    "reg_granularity_pick": "pick_step",
-    "reg_granularity_recover": "recover",
-    "mag_ratio_limit": "ratio_limit",
-    "reg_stop_scope": "stop_scope",
+    "update_reg_interval": (Growth, "interval"),
+    "stabilize_reg_interval": (Growth, "stabilise"),
+    "reg_upper_limit": (Growth, "limit"),
+    "reg_upper_limit_pick": (Growth, "pick_limit"),
+    "reg_granularity_prune": (Growth, "step"),
+    "reg_granularity_pick": (Growth, "pick_step"),
+    "reg_granularity_recover": (Growth, "recover"),
+    "mag_ratio_limit": (Growth, "ratio_limit"),
+    "reg_stop_scope": (Growth, "stop_scope"),
+    "reg_fit": (Growth, None),
+    "block_loss_grad": (Growth, "blocks_loss"),
+    "prune_rho": (Lagrangian, "rho"),
+    "prune_mask_decay": (StraightThrough, "decay"),
 }
-_POSITIVE = {"interval", "limit", "pick_limit", "step", "pick_step", "ratio_limit"}
-NAMES = [*_FIELDS, "reg_fit", "block_loss_grad"]
+_POSITIVE = {"interval", "limit", "pick_limit", "step", "pick_step", "ratio_limit", "rho"}
+_EXAMPLES = {Growth: "greg1", Lagrangian: "admm", StraightThrough: "sr_ste"}
 
 
-def given_growth(cfg):
-    """Options of growth that a run was given, dict of name -> value."""
-    return {name: getattr(cfg, name) for name in NAMES if getattr(cfg, name, None) not in (None, False)}
+def given_approach(cfg):
+    """Options of approaches that a run was given, dict of name -> value."""
+    return {name: getattr(cfg, name) for name in _FIELDS if getattr(cfg, name, None) not in (None, False)}
 
 
-def read_growth(method, growth, options, schedule, single_weights):
-    """A method's growth with the user's options.
+def read_approach(method, approach, options, schedule, single_weights):
+    """A method's approach with the user's options.
 
     Args:
         method: its name.
-        growth: :class:`~fairseq_prune.pruning.growing.Growth`, or None for methods without a penalty.
-        options: from :func:`given_growth`.
+        approach: data of :mod:`~fairseq_prune.pruning.approach` or
+            :class:`~fairseq_prune.pruning.growing.Growth`; None for methods without.
+        options: from :func:`given_approach`.
         schedule: of the run.
         single_weights: True if units are single weights, which have no magnitude ratio.
 
     Returns:
-        :class:`~fairseq_prune.pruning.growing.Growth`, or None.
+        The same kind of data, or None.
 
     Raises:
         ValueError: naming the option, the value and a valid example.
     """
-    if growth is None:
-        for name, value in options.items():
-            raise ValueError(
-                f"{_spelt(name)} {value}: --prune-method {method} has no penalty; e.g. --prune-method greg1"
-            )
-        return None
-    given = {field: options[name] for name, field in _FIELDS.items() if name in options}
     for name, value in options.items():
-        if _FIELDS.get(name) in _POSITIVE and not value > 0:
-            raise ValueError(f"{_spelt(name)} {value}: must be above 0, e.g. {getattr(growth, _FIELDS[name])}")
-    if given.get("stop_scope", "global") not in ("global", "layer"):
-        raise ValueError(f"--reg-stop-scope {given['stop_scope']}: give global or layer")
-    growth = replace(growth, **given)
+        kind, field = _FIELDS[name]
+        if not isinstance(approach, kind):
+            raise ValueError(
+                f"{_spelt(name)} {value}: is not for --prune-method {method}; e.g. --prune-method {_EXAMPLES[kind]}"
+            )
+        if field in _POSITIVE and not value > 0:
+            raise ValueError(f"{_spelt(name)} {value}: must be above 0, e.g. {getattr(approach, field)}")
+    given = {field: options[name] for name, (_, field) in _FIELDS.items() if field and name in options}
+    if approach is not None:
+        approach = replace(approach, **given)
+    return _grown(approach, options, schedule, single_weights) if isinstance(approach, Growth) else approach
+
+
+def _grown(growth, options, schedule, single_weights):
+    if growth.stop_scope not in ("global", "layer"):
+        raise ValueError(f"--reg-stop-scope {growth.stop_scope}: give global or layer")
     if growth.stabilise < 0:
         raise ValueError(f"--stabilize-reg-interval {growth.stabilise}: must not be below 0, e.g. 10000")
     if growth.picks and growth.pick_limit >= growth.limit:

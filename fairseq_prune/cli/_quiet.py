@@ -1,0 +1,17 @@
+"""Commands print their report and nothing else."""
+
+import contextlib
+import logging
+import warnings
+
+
+@contextlib.contextmanager
+def quietly():
+    """fairseq tells of every file it reads, and warns of its own use of torch."""
+    logging.disable(logging.INFO)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)

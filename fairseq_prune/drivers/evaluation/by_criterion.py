@@ -1,0 +1,27 @@
+"""What a model's own criterion says of data, as fairseq-validate shows it."""
+
+import torch
+from fairseq.logging import metrics
+
+
+@torch.no_grad()
+def measure(model, criterion, samples):
+    """Evaluate a model.
+
+    Args:
+        model: fairseq model in eval mode.
+        criterion: fairseq criterion.
+        samples: iterable of batches, where the model is.
+
+    Returns:
+        dict of name -> float, of what the criterion logs as means, e.g. ``loss``, ``top1``.
+
+    Raises:
+        ValueError: there are no samples.
+    """
+    logs = [criterion(model, sample)[2] for sample in samples]
+    if not logs:
+        raise ValueError("the split is empty; give data with a split valid of one sample or more")
+    with metrics.aggregate(new_root=True) as meters:
+        criterion.reduce_metrics(logs)
+    return {name: float(meter.avg) for name, meter in meters.items() if hasattr(meter, "avg")}

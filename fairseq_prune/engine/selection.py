@@ -1,0 +1,118 @@
+"""What a run selects from, and how much by when."""
+
+import torch
+
+from ..pruning.choosing import CoupledChooser, chooser_of, count_removed
+from ..pruning.prunable import find_prunables
+from ..pruning.units import is_coupled, parse_units
+from . import ranks
+
+
+class Selection:
+    """The units of a model and the plan's targets for them.
+
+    Args:
+        model: ``nn.Module``.
+        plan: :class:`~.plan.Plan`.
+        find_structure: function -> :class:`~fairseq_prune.pruning.surgery.structure.Structure` of the model as it
+            is; only called for coupled units.
+        find_targets: function of a chooser -> dict of group name -> fraction; None: those of the plan.
+
+    Attributes:
+        prunables: tensors of which fractions are told, list of :class:`~fairseq_prune.pruning.prunable.Prunable`.
+        chooser: :mod:`~fairseq_prune.pruning.choosing`; None if the plan removes nothing.
+        structure: of coupled units; None for others.
+        initial: dict of group name -> fraction that was removed before the first event.
+        seed: of random choices.
+
+    Raises:
+        ValueError: a pattern matches nothing, a tensor has no such units, or a target no group.
+    """
+
+    def __init__(self, model, plan, find_structure=None, find_targets=None):
+        self.plan, self.seed, self.initial = plan, plan.seed, {}
+        self._model, self._find_structure = model, find_structure
+        self._find_targets = find_targets or (lambda chooser: chooser.targets(plan.target))
+        self.prunables = find_prunables(model, *self._patterns())
+        self.chooser = self.structure = self._targets = None
+        if plan.prunes:
+            self.look()
+
+    def _patterns(self):
+        """Patterns of tensors to count and prune; of coupled units they go by vectors instead."""
+        plan = self.plan
+        coupled = plan.prunes and is_coupled(parse_units(plan.units))
+        return ((), (), ()) if coupled else (plan.include, plan.skip, plan.only)
+
+    def look(self):
+        """Find what there is to choose from, in the shapes that the model has now."""
+        units = parse_units(self.plan.units)
+        if is_coupled(units):
+            self.structure = self._find_structure()
+            parameters = dict(self._model.named_parameters())
+            self.chooser = CoupledChooser(self.plan, self.structure, units, ranks.average, parameters)
+        else:
+            self.chooser = chooser_of(units)(self.plan, self.prunables, units, ranks.average)
+        self._targets = self._find_targets(self.chooser)
+
+    @property
+    def total(self):
+        """Weights of all prunable tensors as they are (count)."""
+        return count_removed(self.prunables, {})[1]
+
+    def begin(self, masks):
+        """Before the first event: the way to the target starts from what is removed by then."""
+        for group in self.chooser.groups:
+            removed, total = self.chooser.count(group, masks)
+            self.initial[group] = removed / total
+
+    def check(self, masks):
+        """Refuse targets below what is removed already.
+
+        Raises:
+            ValueError: there is one; removed weights are never revived.
+        """
+        for group in self.chooser.groups:
+            removed, total = self.chooser.count(group, masks)
+            if removed > self.chooser.budget(group, self._targets[group]):
+                raise ValueError(
+                    f"--prune-target {self._targets[group]}: {removed / total:.4f} of {group!r} is removed already; "
+                    f"give at least that, or keep it with --prune-method none"
+                )
+
+    def choose(self, event, masks, evidence=None):
+        """What leaves at an event.
+
+        Args:
+            event: its number, from 1.
+            masks: in force, dict of parameter name -> bool; what is removed stays so.
+            evidence: dict of parameter name -> tensor to be scored instead of the parameter.
+
+        Returns:
+            :class:`~fairseq_prune.pruning.choosing.Choice`.
+        """
+        fractions = {
+            group: self.plan.schedule.fraction_at(event, self.initial[group], self._targets[group])
+            for group in self.chooser.groups
+        }
+        generator = torch.Generator().manual_seed(self.seed)
+        return self.chooser.choose(fractions, masks, generator, evidence)
+
+    @property
+    def layers(self):
+        """Names of the layers that are to lose units."""
+        return [
+            layer
+            for group, members in self.chooser.layers.items()
+            for layer in members
+            if self.chooser.budget(group, self._targets[group])
+        ]
+
+    def state(self):
+        """Plain values."""
+        return {"initial": dict(self.initial), "seed": self.seed, **(self.chooser.state() if self.chooser else {})}
+
+    def load_state(self, state):
+        """Take up the position of an interrupted run."""
+        self.initial, self.seed = state["initial"], state["seed"]
+        self.chooser.load_state(state)

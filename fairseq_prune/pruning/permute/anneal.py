@@ -1,0 +1,70 @@
+"""Annealed reassignment: every group gives one column away and gets the one that suits it, all of them at once."""
+
+import numpy as np
+
+from .matching import best_matching
+
+NOISE = 0.35  # of the first round, in standard deviations of what a column's place is worth
+TOGETHER = 128  # groups that exchange columns
+WORK = 4e9  # elements to compare
+
+
+def rounds_for(groups, rows):
+    """How many rounds are worth their time (count): 60 for each group, 50..1000 as the work allows."""
+    round_work = groups * min(groups, TOGETHER) * (rows + 512)  # the matching costs as much as 512 rows
+    return min(60 * groups, int(np.clip(WORK // round_work, 50, 1000)))
+
+
+def anneal(columns, groups, n, rounds, generator):
+    """Reassign columns in rounds, with noise that falls to zero over nine tenths of them.
+
+    In each round a random column leaves every group, and a matching returns the columns so that the groups keep
+    most; what they keep is at first known with noise, so that the search leaves local optima.
+
+    Args:
+        columns: float32 [columns, rows], magnitudes.
+        groups: int64 [groups, m], members of the groups; reordered in place.
+        n: weights kept of each group (count), below m.
+        rounds: count.
+        generator: of numpy.
+    """
+    for step in range(rounds):
+        noise = NOISE * max(0.0, 1 - step / (0.9 * rounds))
+        groups[:] = np.take_along_axis(groups, generator.random(groups.shape).argsort(1), 1)
+        order = generator.permutation(len(groups))
+        for some in np.array_split(order, -(-len(groups) // TOGETHER)):
+            worth = _worth(columns, groups[some], n)
+            worth += generator.standard_normal(worth.shape) * (noise * _spread(worth))
+            groups[some, -1] = groups[some, -1][best_matching(worth)]
+
+
+def _worth(columns, groups, n):
+    """What each group keeps with each last column in place of its own, float64 [groups, groups].
+
+    A group keeps the n - 1 largest of its other columns and the larger of their n-th and the newcomer; the former
+    do not depend on who comes and are left out.
+    """
+    others = [columns[member] for member in groups[:, :-1].T]
+    level, newcomers = nth_largest(others, n), columns[groups[:, -1]]
+    larger, ones = np.empty_like(newcomers), np.ones(newcomers.shape[1], newcomers.dtype)
+    worth = np.empty((len(groups), len(groups)))
+    for group, values in enumerate(level):
+        np.maximum(values, newcomers, out=larger)
+        worth[group] = larger @ ones
+    return worth
+
+
+def nth_largest(arrays, n):
+    """Elementwise n-th largest of a list of n or more arrays of one shape."""
+    arrays = list(arrays)
+    for _ in range(n):  # bubble the largest to the end
+        for i in range(len(arrays) - 1):
+            arrays[i], arrays[i + 1] = np.minimum(arrays[i], arrays[i + 1]), np.maximum(arrays[i], arrays[i + 1])
+        largest = arrays.pop()
+    return largest
+
+
+def _spread(worth):
+    """Standard deviation of what belongs to neither a row nor a column alone."""
+    alone = worth.mean(0) + worth.mean(1, keepdims=True) - worth.mean()
+    return (worth - alone).std()

@@ -1,0 +1,95 @@
+"""Permuting the coupled units of a model: another order of channels, the same function."""
+
+import torch
+
+from ..surgery.cut import entries
+from .search import find_permutation
+from .stack import places_of, stack
+
+
+def permute_tensor(tensor, owners, permutations):
+    """Reorder the units along all axes of one tensor.
+
+    Args:
+        tensor: any tensor: a weight, its mask, its moments.
+        owners: its :class:`~..surgery.table.Owner` s.
+        permutations: dict of vector name -> int64 [units], the old unit in each new place.
+
+    Returns:
+        A new contiguous tensor, or ``tensor`` itself if none of its vectors is among them.
+    """
+    for owner in (owner for owner in owners if owner.vector in permutations):
+        order, source = permutations[owner.vector], torch.arange(tensor.shape[owner.axis])
+        places = places_of(owner, len(source), len(order))
+        source[places] = places[order]
+        tensor = tensor.index_select(owner.axis, source.to(tensor.device))
+    return tensor
+
+
+def permute_state(state, structure, permutations):
+    """Reorder the units of a state dict, or of masks.
+
+    Args:
+        state: dict of entry name -> tensor.
+        structure: :class:`~..surgery.structure.Structure` whose vectors know all that reads their units.
+        permutations: as in :func:`permute_tensor`.
+
+    Returns:
+        dict with the same names; entries without owners are the same objects.
+
+    Raises:
+        ValueError: not a permutation of the vector's units.
+    """
+    for name, order in permutations.items():
+        length = structure.vectors[name].length
+        if not torch.equal(order.sort().values, torch.arange(length)):
+            raise ValueError(f"not a permutation of the {length} units of {name}")
+    return {name: permute_tensor(value, structure.table.get(name, ()), permutations) for name, value in state.items()}
+
+
+def permuted(model, structure, n, m, generator, sparse=None):
+    """Search an order of the units of every vector in which N:M sparsity of their readers keeps more.
+
+    The groups are of m consecutive elements along the input axis, whose length is a multiple of m. A vector stays as
+    it is if a group of some sparse reader holds other units besides its own, or if a tensor of it is shared with a
+    layer that the structure does not know. A reader whose groups hold one unit each (a flattened map) has no say.
+
+    Source: Pool & Yu, "Channel Permutations for N:M Sparsity", NeurIPS 2021.
+
+    Args:
+        model: ``nn.Module``; not modified.
+        structure: :class:`~..surgery.structure.Structure` of what may be permuted, from
+            :func:`.structure.permutable` or by tracing. Hidden units of :func:`~..surgery.families.structure_of` are
+            passed over, as it does not say who reads the last layer.
+        n: weights kept of each group (count).
+        m: weights of a group (count).
+        generator: CPU ``torch.Generator``; drawn from once for each vector searched.
+        sparse: names of the readers that will be sparse; None: all.
+
+    Returns:
+        dict of vector name -> int64 [units], the old unit in each new place; only of vectors that gain.
+    """
+    values, found = entries(model), {}
+    fixed = _fixed(structure, values)
+    for name, vector in structure.vectors.items():
+        if vector.kind == "hidden" or name in fixed:
+            continue
+        matrix = stack(structure, name, values, m, sparse)
+        if matrix is not None:
+            order = find_permutation(matrix, n, m, generator)
+            if not torch.equal(order, torch.arange(len(order))):
+                found[name] = order
+    return found
+
+
+def _fixed(structure, values):
+    """Vectors that own units in unequal numbers of places, or tensors with other owners by another name (set)."""
+    owned = {entry: {owner[:2] for owner in structure.table.get(entry, ())} for entry in values}
+    by_tensor = {id(value): owned[entry] for entry, value in values.items()}
+    fixed = {name for entry, value in values.items() for _, name in by_tensor[id(value)] ^ owned[entry]}
+    for entry, owners in structure.table.items():
+        for owner in owners:
+            units = structure.vectors[owner.vector].length
+            if entry in values and places_of(owner, values[entry].shape[owner.axis], units) is None:
+                fixed.add(owner.vector)
+    return fixed

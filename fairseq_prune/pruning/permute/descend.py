@@ -1,0 +1,46 @@
+"""Best moves first, until none gains."""
+
+import numpy as np
+
+
+def settled(moves, least):
+    """Whether no move of two groups gains more than ``least``; ``moves`` as in :mod:`.moves`."""
+    count = len(moves.groups)
+    return not any((moves.gains(a, np.arange(a + 1, count))[0] > least).any() for a in range(count - 1))
+
+
+def descend(moves, least):
+    """Make the best moves until none gains more than ``least``.
+
+    In each pass the best move of all is made, then the best of those between untouched groups, and so on; then only
+    pairs with a touched group are looked at anew.
+
+    Args:
+        moves: as in :mod:`.moves`; its groups are changed in place.
+        least: smallest gain that counts.
+    """
+    count = len(moves.groups)
+    gain, code = np.full((count, count), -np.inf), np.zeros((count, count), np.int64)
+    touched = list(range(count))
+    while touched:
+        moves.refresh(touched)
+        current = np.zeros(count, bool)
+        for a in touched:
+            current[a] = True
+            others = np.flatnonzero(~current)
+            if len(others):
+                gain[others, a] = -np.inf
+                gain[a, others], code[a, others] = moves.gains(a, others)
+        touched = _pass(moves, gain, code, least)
+
+
+def _pass(moves, gain, code, least):
+    """Make the best moves between pairs of groups without a common group; the groups touched (list)."""
+    first, second = np.nonzero(gain > least)
+    best_first = (-gain[first, second]).argsort(kind="stable")
+    touched = {}
+    for a, b in zip(first[best_first].tolist(), second[best_first].tolist(), strict=True):
+        if a not in touched and b not in touched:
+            moves.apply(a, b, code[a, b])
+            touched.update({a: True, b: True})
+    return list(touched)

@@ -1,0 +1,124 @@
+"""Moves between two groups of columns, and what each gains.
+
+A kind of moves has ``groups`` (int64 [groups, m], members), ``gains(a, others)`` -> (gain of the best move of group a
+with each of the others, float; its code, int), ``apply(a, b, code)`` and ``refresh(groups)``, called for groups that
+have changed.
+"""
+
+import itertools
+import math
+
+import numpy as np
+
+BLOCK = 16384  # elements of the arrays that all splits of some pairs are tried on; their tables stay in the cache
+
+
+def count_splits(m):
+    """Ways to split 2 m columns into two groups of m."""
+    return math.comb(2 * m - 1, m - 1)
+
+
+class Splits:
+    """All ways to split the columns of two groups.
+
+    Args:
+        columns: float32 [columns, rows], magnitudes.
+        groups: int64 [groups, m]; changed in place.
+        n: weights kept of each group (count).
+    """
+
+    def __init__(self, columns, groups, n):
+        self.columns, self.groups, self.n = columns, groups, n
+        width = 2 * groups.shape[1]
+        firsts = ((0, *rest) for rest in itertools.combinations(range(1, width), width // 2 - 1))
+        self.splits = [(first, tuple(sorted({*range(width)} - {*first}))) for first in firsts]
+
+    def gains(self, a, others):
+        step = max(1, BLOCK // self.columns.shape[1])
+        kept = np.concatenate([self._kept(a, others[i : i + step]) for i in range(0, len(others), step)], 1)
+        best = kept.argmax(0)
+        return kept[best, np.arange(len(others))] - kept[0], best
+
+    def _kept(self, a, others):
+        """What is kept after each split, [splits, others]; the first changes nothing."""
+        own = [self.columns[member][None] for member in self.groups[a]]
+        sums = _TopSums([*own, *(self.columns[members] for members in self.groups[others].T)], self.n)
+        return np.stack([(sums.largest(first) + sums.largest(second)).sum(1) for first, second in self.splits])
+
+    def apply(self, a, b, code):
+        both = np.concatenate([self.groups[a], self.groups[b]])
+        self.groups[a], self.groups[b] = (both[list(part)] for part in self.splits[code])
+
+    def refresh(self, groups):
+        pass
+
+
+class _TopSums:
+    """Sums of the largest elements of any subset of arrays, from those of its halves.
+
+    Args:
+        arrays: list of arrays that broadcast.
+        n: count.
+    """
+
+    def __init__(self, arrays, n):
+        self.n, self.known = n, {(i,): [0, array] for i, array in enumerate(arrays)}
+
+    def largest(self, subset):
+        """Sum of the n largest of the arrays with these numbers, an ascending tuple."""
+        middle = (len(subset) + 1) // 2
+        return self._merge(self._sums(subset[:middle]), self._sums(subset[middle:]), self.n)
+
+    def _sums(self, subset):
+        """Sums of the 0, 1, .. n largest (list; fewer for a smaller subset)."""
+        if subset not in self.known:
+            middle = (len(subset) + 1) // 2
+            halves = self._sums(subset[:middle]), self._sums(subset[middle:])
+            counts = range(1, min(self.n, len(subset)) + 1)
+            self.known[subset] = [0, *(self._merge(*halves, count) for count in counts)]
+        return self.known[subset]
+
+    @staticmethod
+    def _merge(left, right, count):
+        """The sum of the ``count`` largest of two subsets: the best division of them among the two."""
+        fewest, most = max(0, count - len(right) + 1), min(count, len(left) - 1)
+        best = left[fewest] + right[count - fewest]
+        for taken in range(fewest + 1, most + 1):
+            best = np.maximum(best, left[taken] + right[count - taken])
+        return best
+
+
+class Swaps:
+    """All swaps of a column of one group for a column of another; arguments as for :class:`Splits`, n below m."""
+
+    def __init__(self, columns, groups, n):
+        self.columns, self.groups, self.n = columns, groups, n
+        self.level = np.empty((*groups.shape, columns.shape[1]), columns.dtype)
+        self.lost = np.empty(groups.shape)
+        self.refresh(range(len(groups)))
+
+    def refresh(self, groups):
+        """``level``: n-th largest of the others of a group; ``lost``: what of the sum kept goes with a member."""
+        for group in groups:
+            values = self.columns[self.groups[group]]
+            ordered = np.sort(values, 0)[::-1]
+            last, first_out = ordered[self.n - 1], ordered[self.n]
+            self.level[group] = np.where(values >= last, first_out, last)
+            self.lost[group] = np.maximum(values, last).sum(1)
+
+    def gains(self, a, others):
+        m, own = self.groups.shape[1], self.columns[self.groups[a]]
+        gain = np.empty((len(others), m, m))  # other, member of a, member of the other
+        for j in range(m):
+            theirs = self.columns[self.groups[others, j]]
+            for i in range(m):
+                gain[:, i, j] = np.maximum(self.level[a, i], theirs).sum(1)
+                gain[:, i, j] += np.maximum(self.level[others, j], own[i]).sum(1)
+        gain -= self.lost[a][None, :, None] + self.lost[others][:, None]
+        gain = gain.reshape(len(others), -1)
+        best = gain.argmax(1)
+        return gain[np.arange(len(others)), best], best
+
+    def apply(self, a, b, code):
+        i, j = divmod(int(code), self.groups.shape[1])
+        self.groups[a, i], self.groups[b, j] = self.groups[b, j], self.groups[a, i]

@@ -1,0 +1,117 @@
+"""Supports: rules of which weights of a small group may stay together."""
+
+import re
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+
+from .base import UNITS
+
+_WIDE = 16  # group sizes up to which comparing all pairs beats a sort
+
+
+class Support(ABC):
+    """A rule that the survivors of every small group obey, as 2 of any 4."""
+
+    @classmethod
+    @abstractmethod
+    def parse(cls, argument):
+        """As :meth:`~.base.Units.parse`."""
+
+    @abstractmethod
+    def check(self, shape):
+        """Raise ValueError if tensors [outputs, inputs, taps...] cannot obey."""
+
+
+@dataclass(frozen=True)
+class NofM(float):
+    """A fraction removed, 1 - n/m, that says how: of m consecutive inputs, n stay."""
+
+    n: int
+    m: int
+
+    def __new__(cls, n, m):
+        return super().__new__(cls, 1 - n / m)
+
+    @classmethod
+    def parse(cls, text):
+        """Read ``2:4``, or ``m4n2`` as the seed writes it.
+
+        Raises:
+            ValueError: neither, or not 1 <= n <= m.
+        """
+        text = str(text).strip()
+        found = re.fullmatch(r"(?P<n>\d+):(?P<m>\d+)|m(?P<mm>\d+)n(?P<nn>\d+)", text)
+        n, m = (int(found["n"] or found["nn"]), int(found["m"] or found["mm"])) if found else (0, 0)
+        if not 1 <= n <= m:
+            raise ValueError(f"{text!r}: write 2:4 or m4n2 to keep 2 of every 4")
+        return cls(n, m)
+
+    def __str__(self):
+        return f"{self.n}:{self.m}"
+
+    __repr__ = __str__
+
+
+@UNITS.add("n:m")
+class NM(Support):
+    """Of every M consecutive inputs, at each output and tap, N stay; each tensor's target says which.
+
+    Source: Mishra et al. 2021 (arXiv:2104.08378); the seed calls 2:4 m4n2.
+    """
+
+    @classmethod
+    def parse(cls, argument):
+        if argument:
+            raise ValueError(f"units n:m take no argument, got {argument!r}; write e.g. --prune-units 2:4")
+        return cls()
+
+    def check(self, shape):
+        if len(shape) < 2:
+            raise ValueError(f"a tensor of shape {list(shape)} has no inputs")
+
+    def check_period(self, shape, period):
+        """Raise ValueError if the inputs are not whole groups."""
+        if shape[1] % period:
+            raise ValueError(f"its {shape[1]} inputs are not divisible by {period}")
+
+    def keep(self, scores, n, m):
+        """The n largest of every m consecutive inputs; of equal ones, those at higher indices.
+
+        Args:
+            scores: float [outputs, inputs, taps...], inputs divisible by m.
+            n: how many stay (count).
+            m: size of a group (count).
+
+        Returns:
+            Bool, shape of the scores; True = keep.
+        """
+        grouped = scores.reshape(scores.shape[0], -1, m, scores.shape[2:].numel())
+        return largest(grouped, n, 2).view(scores.shape)
+
+
+def largest(values, n, dim):
+    """Where the n largest along an axis are; of equal ones, those at higher indices.
+
+    Args:
+        values: float tensor.
+        n: how many (count).
+        dim: axis.
+
+    Returns:
+        Bool, shape of the values.
+    """
+    size = values.shape[dim]
+    if size > _WIDE:
+        order = values.argsort(dim, stable=True, descending=False)
+        keep = torch.zeros_like(values, dtype=torch.bool)
+        return keep.scatter_(dim, order.narrow(dim, size - n, n), True)
+    columns = [column.contiguous() for column in values.unbind(dim)]
+    above = [torch.full_like(column, i, dtype=torch.uint8) for i, column in enumerate(columns)]
+    for i in range(size):
+        for j in range(i + 1, size):
+            wins = (columns[j] >= columns[i]).view(torch.uint8)
+            above[i] += wins
+            above[j] -= wins
+    return torch.stack([count < n for count in above], dim)

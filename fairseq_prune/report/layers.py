@@ -1,0 +1,58 @@
+"""The report of ``fairseq-prune inspect`` on a model of which the cost of every layer is known."""
+
+from .table import align, shorten
+
+HEADER = ("layer", "shape", "weights", "non-zero", "removed", "MACs", "non-zero MACs")
+FOOTER = """\
+removed: fraction of the weights that are exactly zero; overall: of all parameters but biases. Non-zero MACs leave
+out the products with these. Biases, norms, activations and pooling have no MACs here."""
+
+
+def describe_layers(report, description):
+    """Add to a report what only the built model says.
+
+    Args:
+        report: from :func:`~.inspect.inspect_checkpoint`; not modified.
+        description: ``{"total": {...}, "layers": [...]}``, or {}.
+
+    Returns:
+        The report with more, or other, totals and with ``"layers"``.
+    """
+    if not description:
+        return report
+    return {**report, "total": report["total"] | description["total"], "layers": description["layers"]}
+
+
+def render_layers(report):
+    """Lay out a report for a terminal.
+
+    Args:
+        report: from :func:`describe_layers`, with layers.
+
+    Returns:
+        Text of several lines, without a newline at the end.
+    """
+    total, layers = report["total"], report["layers"]
+    lines = [HEADER, *(_cells(layer) for layer in layers)]
+    sums = {key: sum(layer[key] for layer in layers) for key in ("params", "nonzero")}
+    removed = 1 - sums["nonzero"] / sums["params"] if sums["params"] else 0.0
+    everything = {**sums, "macs": total["macs"], "nonzero_macs": total["nonzero_macs"], "fraction_removed": removed}
+    lines += ["", _cells({"name": "all layers", "shape": (), **everything})]
+    return "\n".join((*align(lines), "", *_summary(total), "", FOOTER))
+
+
+def _cells(layer):
+    counts = [f"{layer[key]:,}" for key in ("params", "nonzero", "macs", "nonzero_macs")]
+    counts.insert(2, f"{layer['fraction_removed']:.4f}")
+    return (shorten(layer["name"]), "x".join(map(str, layer["shape"])), *counts)
+
+
+def _summary(total):
+    """Yield lines of what is not a sum over layers."""
+    without = f"{total['params_without_norms']:,} without norms"
+    yield f"parameters          {total['params']:,}  ({without}; {total['nonzero']:,} non-zero)"
+    kinds = {"": "of all parameters", "overall_": "overall", "conv_": "of convolutions alone"}
+    removed = ", ".join(f"{total[f'{kind}fraction_removed']:.4f} {label}" for kind, label in kinds.items())
+    yield f"removed             {removed}; by masks {total['masked']:,}"
+    yield f"image               {'x'.join(map(str, total['image']))}, {total['classes']} classes"
+    yield f"file                {total['bytes']:,} bytes  (architecture {total['arch'] or '-'})"

@@ -1,0 +1,108 @@
+#!/usr/bin/env python3
+"""Prints one table of accuracy and size of image classifiers: a row for each NAME=LOG:CHECKPOINT.
+
+LOG is what `fairseq-validate --log-format json` printed. Parameters are all that train, norms included; "M MACs" are
+10^6 multiply-accumulates of one image. --speed adds the ms that an image takes in a batch of 64 on one CPU thread, without
+loading it: medians of passes that the models make in turns. Rows whose NAMEs differ in a number at the end, as run-1 and run-2, are seeds
+of one run: means and standard deviations of their accuracy follow the table.
+"""
+
+import argparse
+import json
+import re
+import statistics
+import time
+
+HEADER, SPEED = ("", "top-1 %", "parameters", "M MACs"), "ms"
+BATCH, ROUNDS, WARM_UP = 64, 50, 3
+
+
+def read_accuracy(path):
+    """Top-1 in percent (float) of a log of ``fairseq-validate``.
+
+    Raises:
+        ValueError: the log does not say.
+    """
+    with open(path, encoding="utf-8") as file:
+        found = re.findall(r"\{.*\}", file.read())
+    scores = [float(value) for key, value in json.loads(found[-1]).items() if key.endswith("_top1")] if found else []
+    if len(scores) != 1:
+        raise ValueError(f"{path}: no top1; give the output of fairseq-validate --log-format json")
+    return scores[0]
+
+
+def load(checkpoint):
+    """The model of a checkpoint."""
+    from fairseq_prune.deploy.load import load_model, load_task
+
+    task, _ = load_task(checkpoint)
+    return load_model(checkpoint, task)
+
+
+def describe(name, log, model):
+    """Measures one run: one cell for each column of HEADER."""
+    from vision_bridge.cost import count_parameters, layer_costs
+
+    macs = sum(cost.macs for cost in layer_costs(model.net, model.example()))
+    return [name, f"{read_accuracy(log):.2f}", f"{count_parameters(model):,}", f"{macs / 1e6:.3f}"]
+
+
+def speeds(models):
+    """Median milliseconds that an image takes each model, in eval mode (list of float)."""
+    import torch
+
+    torch.set_num_threads(1)
+    times = [[] for _ in models]
+    with torch.no_grad():
+        for step in range(ROUNDS + WARM_UP):
+            for model, mine in zip(models, times, strict=True):
+                images = model.example()[:1].expand(BATCH, -1, -1, -1).contiguous()
+                start = time.thread_time()
+                model.eval()(images)
+                if step >= WARM_UP:
+                    mine.append(1e3 * (time.thread_time() - start) / BATCH)
+    return [statistics.median(mine) for mine in times]
+
+
+def render(lines):
+    """Aligns the cells of lines, the first of which is the header: names to the left, numbers to the right (str)."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    cells = ([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])] for line in lines)
+    return "\n".join(map("  ".join, cells))
+
+
+def spread(rows):
+    """Mean and standard deviation of the accuracy of rows that are seeds of one run (list of str)."""
+    scores = {}
+    for name, accuracy, *_ in rows:
+        run = re.fullmatch(r"(.+)-\d+", name)
+        if run:
+            scores.setdefault(run[1], []).append(float(accuracy))
+    return [
+        f"{run}: {statistics.mean(found):.2f} ± {statistics.stdev(found):.2f} % over {len(found)} seeds"
+        for run, found in scores.items()
+        if len(found) > 1
+    ]
+
+
+def main():
+    """Reads the command line and prints the table; a bad argument ends it in one line."""
+    layout = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
+    parser.add_argument("runs", nargs="+", metavar="NAME=LOG:CHECKPOINT")
+    parser.add_argument("--speed", action="store_true", help="measure the time of an image, too")
+    args = parser.parse_args()
+    try:
+        runs = [re.fullmatch(r"([^=]+)=(.+):([^:]+)", run).groups() for run in args.runs]
+        models = [load(checkpoint) for *_, checkpoint in runs]
+        rows = [[*HEADER], *(describe(name, log, model) for (name, log, _), model in zip(runs, models, strict=True))]
+        if args.speed:
+            for row, cell in zip(rows, [SPEED, *(f"{ms:.3f}" for ms in speeds(models))], strict=True):
+                row.append(cell)
+        print("\n".join([render(rows), *spread(rows[1:])]))
+    except (ValueError, OSError, AttributeError) as error:
+        raise SystemExit(f"{error}; a run reads NAME=LOG:CHECKPOINT") from error
+
+
+if __name__ == "__main__":
+    main()

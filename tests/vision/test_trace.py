@@ -1,0 +1,211 @@
+"""Coupled channels: a net without some of them is the net in which all that they own is zero."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from fairseq_prune.pruning.surgery.cut import cut_state, cut_tensor, entries, replace_values
+from fairseq_prune.pruning.surgery.structure import masks_without
+from vision_bridge.models.nets import NETS, NetSpec
+from vision_bridge.surgery.trace import trace
+
+VECTORS = {  # net: size of images, vectors of channels that can leave
+    "resnet8": (8, 3),  # option A: one in each block, the residual width stays
+    "resnet20": (8, 9),
+    "resnet8b": (8, 6),  # with convolutions as shortcuts three residual widths, too
+    "vgg11": (16, 8),
+    "mobilenetv2": (8, 25),  # depthwise convolutions have no channels of their own
+    "wrn16_1": (8, 9),
+    "conv6": (8, 8),
+    "lenet300": (8, 2),
+    "lenet5": (32, 4),
+    "densenet": (32, None),
+    "squeezenet1_1": (32, None),
+    "googlenet": (64, None),
+    "mobilenet_v3_small": (32, None),
+}
+
+
+def build(name):
+    """A net without randomness in its forward pass, in float64, whose norms move all channels off zero."""
+    torch.manual_seed(1)
+    if name in NETS:
+        net = NETS[name](NetSpec(10, 3, VECTORS[name][0]))
+    else:
+        from torchvision import models
+
+        small = {"growth_rate": 4, "block_config": (2, 3), "num_init_features": 8, "num_classes": 10}
+        options = {"num_classes": 10, **({"init_weights": False} if name == "googlenet" else {})}
+        net = models.DenseNet(**small) if name == "densenet" else models.get_model(name, **options)
+    return settled(net)
+
+
+def settled(net):
+    for module in net.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        if isinstance(module, nn.BatchNorm2d):
+            for value, low, high in ((module.weight, 0.5, 1.5), (module.bias, 0.2, 0.8), (module.running_mean, -1, 1)):
+                value.data.uniform_(low, high)
+            module.running_var.uniform_(0.5, 2)
+            module.eps = 1e-3  # keeps channels of few, nearly equal values from growing rounding errors
+    return net.double()
+
+
+def images(size, count=4):
+    return torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+
+
+def choose(structure, seed=3):
+    """About half of every vector stays, and at least one channel."""
+    generator, keep = torch.Generator().manual_seed(seed), {}
+    for name, vector in structure.vectors.items():
+        keep[name] = torch.rand(vector.length, generator=generator) < 0.5
+        keep[name][int(torch.randint(vector.length, (), generator=generator))] = True
+    return keep
+
+
+def masked(net, structure, keep, only=""):
+    """A copy in which all that the leaving channels own is zero; ``only``: in these entries."""
+    net = copy.deepcopy(net)
+    parameters = dict(net.named_parameters())
+    masks = masks_without(structure, {name: p.shape for name, p in parameters.items()}, keep)
+    for name, mask in masks.items():
+        if name.startswith(only):
+            parameters[name].data[~mask] = 0
+    return net
+
+
+def cut(net, structure, keep):
+    net = copy.deepcopy(net)
+    replace_values(net, cut_state(entries(net), structure.table, keep))
+    return net
+
+
+def outputs(net, image):
+    """Logits, those of auxiliary classifiers appended."""
+    found = net(image)
+    return found if torch.is_tensor(found) else torch.cat([part for part in found if part is not None])
+
+
+def difference(one, other):
+    """As a fraction of the largest value of the first."""
+    return float((one - other).abs().max() / one.abs().max().clamp(min=1e-300))
+
+
+def check_owners(structure):
+    """No element of an axis belongs to channels of two vectors."""
+    for owners in structure.table.values():
+        for axis in {owner.axis for owner in owners}:
+            mine = [owner for owner in owners if owner.axis == axis]
+            assert len(mine) == 1 or sum((owner.elements >= 0).int() for owner in mine).max() == 1
+
+
+@pytest.mark.parametrize("name", VECTORS)
+def test_masked_is_cut(name):
+    """Outputs in eval mode and in training, gradients of what stays, and the norms' running statistics."""
+    net, (size, vectors) = build(name), VECTORS[name]
+    structure = trace(net, torch.zeros(2, 3, size, size))
+    assert len(structure.vectors) == vectors or (vectors is None and len(structure.vectors) > 5)
+    keep, image = choose(structure), images(size)
+    assert not any(units.all() for units in keep.values() if len(units) > 8)
+    zeros, small = masked(net, structure, keep), cut(net, structure, keep)
+    check_owners(structure)
+    assert sum(p.numel() for p in small.parameters()) < 0.6 * sum(p.numel() for p in net.parameters())
+    with torch.no_grad():
+        assert difference(outputs(zeros.eval(), image), outputs(small.eval(), image)) <= 1e-10
+        assert difference(outputs(net.eval(), image), outputs(small, image)) > 1e-3  # control: something left
+    losses = []
+    for each in (zeros.train(), small.train()):
+        losses.append(outputs(each, image))
+        F.cross_entropy(losses[-1], torch.arange(len(losses[-1])) % 10).backward()
+    assert difference(*(loss.detach() for loss in losses)) <= 1e-10
+    whole, left = dict(zeros.named_parameters()), dict(small.named_parameters())
+    for entry, parameter in left.items():
+        if (mine := parameter.grad) is not None:
+            theirs = cut_tensor(whole[entry].grad, structure.table.get(entry, ()), keep)
+            assert mine.shape == theirs.shape and (mine - theirs).abs().max() <= 1e-10 * max(1, theirs.abs().max())
+    buffers = cut_state(dict(zeros.named_buffers()), structure.table, keep)
+    assert all(torch.allclose(value, buffers[entry], rtol=1e-10) for entry, value in small.named_buffers())
+
+
+@pytest.mark.parametrize("name", ["resnet8", "vgg11", "densenet"])
+def test_control_a_shift_of_the_norm_is_no_zero(name):
+    """Filters alone: the norm's shift still reaches the next layer, so cutting them is another function."""
+    net, (size, _) = build(name), VECTORS[name]
+    structure = trace(net, torch.zeros(2, 3, size, size))
+    keep, image = choose(structure), images(size)
+    filters, small = copy.deepcopy(net), cut(net, structure, keep)
+    for vector, units in keep.items():
+        for entry, owner in structure.slices(vector, "writers"):
+            entries(filters)[entry].data.movedim(owner.axis, 0)[~owner.along(units, otherwise=True)] = 0
+    with torch.no_grad():
+        for mode in (True, False):
+            assert difference(outputs(filters.train(mode), image), outputs(small.train(mode), image)) > 1e-3
+
+
+ACTIVATIONS = [(F.relu, True), (F.hardswish, True), (torch.tanh, True), (torch.sigmoid, False)]
+
+
+@pytest.mark.parametrize("act, same", ACTIVATIONS, ids=["relu", "hardswish", "tanh", "sigmoid"])
+def test_activations_that_make_something_of_nothing(act, same):
+    """All that writes a channel is zero, but sigmoid(0) is 0.5: that is for the comparison of outputs to catch."""
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one, self.norm, self.two = nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.Conv2d(6, 4, 3)
+            self.fc = nn.Linear(4, 10)
+
+        def forward(self, x):
+            return self.fc(self.two(act(self.norm(self.one(x)))).mean((2, 3)))
+
+    torch.manual_seed(1)
+    net = settled(Net()).eval()
+    structure = trace(net, torch.zeros(2, 3, 8, 8))
+    keep, image = {"one": torch.arange(6) % 2 > 0}, images(8)
+    silent, small = masked(net, structure, keep, only=("one", "norm")), cut(net, structure, keep)
+    found = difference(outputs(silent, image), outputs(small, image))
+    assert found <= 1e-10 if same else found > 1e-3
+
+
+def test_what_has_to_stay():
+    """The outputs, what a group norm mixes, and convolutions in groups; what follows them can leave."""
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.mixed, self.norm = nn.Conv2d(3, 8, 1), nn.GroupNorm(2, 8)
+            self.free, self.grouped, self.fc = nn.Conv2d(8, 6, 1), nn.Conv2d(6, 6, 3, groups=2), nn.Linear(6, 10)
+
+        def forward(self, x):
+            return self.fc(self.grouped(self.free(self.norm(self.mixed(x)))).mean((2, 3)))
+
+    assert not trace(Net(), torch.zeros(2, 3, 8, 8)).vectors
+    net = Net()
+    net.norm, net.grouped = nn.Identity(), nn.Conv2d(6, 6, 3, groups=6)  # control: both can leave
+    structure = trace(net, torch.zeros(2, 3, 8, 8), "net.")
+    assert {name: vector.length for name, vector in structure.vectors.items()} == {"net.mixed": 8, "net.free": 6}
+    owned = {entry for entry, owners in structure.table.items() if any(o.vector == "net.free" for o in owners)}
+    assert owned == {f"net.{e}" for e in ("free.weight", "free.bias", "grouped.weight", "grouped.bias", "fc.weight")}
+
+
+@pytest.mark.parametrize("where", ["ours", "torchvision"])
+def test_shufflenet_is_refused(where):
+    from torchvision import models
+
+    net = NETS["shufflenetv2"](NetSpec(10, 3, 16)) if where == "ours" else models.shufflenet_v2_x0_5(num_classes=10)
+    with pytest.raises(ValueError, match=r"^ShuffleNet(V2)? cannot be traced: \S") as error:
+        trace(net, torch.zeros(2, 3, 32, 32))
+    assert "\n" not in str(error.value)
+
+
+def test_tracing_leaves_the_net_alone():
+    net = build("resnet8").eval()
+    before = {name: (id(value), value.clone()) for name, value in entries(net).items()}
+    trace(net, torch.zeros(2, 3, 8, 8))
+    assert not net.training and not any(m._forward_hooks for m in net.modules())
+    assert all(id(v) == before[n][0] and torch.equal(v, before[n][1]) for n, v in entries(net).items())

@@ -1,0 +1,1 @@
+"""Adversarial evaluation of image classifiers, by the attacks of Foolbox."""

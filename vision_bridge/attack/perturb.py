@@ -1,0 +1,46 @@
+"""Running one attack on one batch, and judging what it found."""
+
+import torch
+
+from .table import NORMS, load_foolbox
+
+
+def perturb(attack, net, pixels, targets, epsilon, seed):
+    """Look for images that mislead; the global generators stay as they are.
+
+    Args:
+        attack: :class:`~.table.Attack`.
+        net: ``nn.Module`` of pixels in evaluation mode.
+        pixels: float [B, channels, height, width] in [0, 1].
+        targets: int64 [B].
+        epsilon: largest norm of the change; None for an attack that looks for the smallest.
+        seed: of the attack's random numbers.
+
+    Returns:
+        The changed pixels, in [0, 1]; whether they mislead is not said.
+    """
+    foolbox = load_foolbox()
+    wrapped = foolbox.PyTorchModel(net, bounds=(0, 1), device=pixels.device)
+    criterion = foolbox.Misclassification(targets)
+    with torch.random.fork_rng([pixels.device] if pixels.is_cuda else []):
+        torch.manual_seed(seed)
+        _, clipped, _ = attack.build(foolbox.attacks, attack.steps)(wrapped, pixels, criterion, epsilons=[epsilon])
+    return clipped[0].clamp(0, 1)
+
+
+@torch.no_grad()
+def is_right(net, pixels, targets):
+    """Bool [B]: which images the model classifies correctly."""
+    return net(pixels).argmax(1) == targets
+
+
+def smallest_norms(attack, net, pixels, changed, targets):
+    """Norms of the changes that mislead.
+
+    Returns:
+        float [B]: 0 where no change is needed, infinite where this one does not mislead.
+    """
+    norms = torch.linalg.vector_norm((changed - pixels).flatten(1), NORMS[attack.norm], dim=1)
+    failed = is_right(net, changed, targets) | norms.isnan()  # a net without gradients may be given NaN
+    norms = norms.masked_fill(failed, float("inf"))
+    return norms.masked_fill(~is_right(net, pixels, targets), 0.0)

@@ -1,0 +1,58 @@
+"""Images as pixels in [0, 1], and a model of them."""
+
+import contextlib
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..data.seeds import seed_of
+
+_DRAW = 4  # what a seed is for
+
+
+class PixelModel(nn.Module):
+    """Normalises pixels and classifies them.
+
+    Args:
+        model: ``nn.Module`` of normalised images.
+        mean, std: of pixels in [0, 1], one value per channel or one for all.
+    """
+
+    def __init__(self, model, mean, std):
+        super().__init__()
+        self.model = model
+        for name, values in (("mean", mean), ("std", std)):
+            self.register_buffer(name, torch.tensor(values, dtype=torch.float32)[:, None, None])
+
+    def forward(self, pixels):
+        """Logits [batch, classes] of pixels [batch, channels, height, width]."""
+        return self.model((pixels - self.mean) / self.std)
+
+    def pixels(self, images):
+        """Undo the normalisation of images; exact, since they have 256 levels."""
+        return ((images * self.std + self.mean) * 255).round().clamp(0, 255) / 255
+
+
+@contextlib.contextmanager
+def held_still(model):
+    """Evaluation mode and no gradients of parameters, for a while."""
+    modes = [(module, module.training) for module in model.modules()]
+    learned = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    try:
+        yield model.eval().requires_grad_(False)
+    finally:
+        for module, training in modes:
+            module.training = training
+        for parameter, requires_grad in learned:
+            parameter.requires_grad_(requires_grad)
+
+
+def draw(dataset, batches, batch_size, seed):
+    """Draw images without replacement.
+
+    Returns:
+        List of at most ``batches`` int arrays of indices.
+    """
+    order = np.random.default_rng(seed_of(_DRAW, seed)).permutation(len(dataset))[: batches * batch_size]
+    return [order[at : at + batch_size] for at in range(0, len(order), batch_size)]

@@ -1,0 +1,73 @@
+"""The report as text and as a figure."""
+
+from pathlib import Path
+
+from fairseq_prune.report.table import align
+
+NAMES = {"linf": "Linf", "l2": "L2", "l1": "L1"}
+FOOTER = (
+    "accuracy in % under changes of at most that norm, pixels in [0, 1]; median: of the smallest norms that mislead, "
+    "0 where\nnone is needed"
+)
+
+
+def by_norm(report):
+    """dict of norm -> the report's attacks of that norm, in the order of the report."""
+    found = {}
+    for attack in report["attacks"]:
+        found.setdefault(attack["norm"], []).append(attack)
+    return found
+
+
+def render(report):
+    """A table for each norm."""
+    lines = [
+        f"{report['checkpoint']}: {report['images']:,} images of {report['data']}, {report['split']}, "
+        f"seed {report['seed']}; clean accuracy {100 * report['clean_accuracy']:.2f} %"
+    ]
+    for norm, attacks in by_norm(report).items():
+        rows = [(NAMES[norm], *attacks[0]["labels"], "median")]
+        for attack in attacks:
+            rows.append(
+                (attack["name"], *(f"{100 * share:.2f}" for share in attack["robust_accuracy"]), _median(attack))
+            )
+        lines += ["", *align(rows)]
+    return "\n".join([*lines, "", FOOTER])
+
+
+def _median(attack):
+    if attack["kind"] == "fixed":
+        return "-"
+    return "inf" if attack["median_norm"] is None else f"{attack['median_norm']:.4f}"
+
+
+def check_figure(path):
+    """Refuse a figure that could not be written.
+
+    Raises:
+        ValueError: no PNG, no such folder, or Matplotlib is missing.
+    """
+    if Path(path).suffix != ".png":
+        raise ValueError(f"--plot {path}: a PNG is written; give e.g. --plot curve.png")
+    if not Path(path).parent.is_dir():
+        raise ValueError(f"--plot {path}: no such folder; give e.g. --plot curve.png")
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise ValueError(f"--plot needs Matplotlib ({error}): pip install 'fairseq-prune[plots]'") from None
+
+
+def draw_figure(report, path):
+    """Draw accuracy against epsilon, a panel for each norm, into a PNG."""
+    from matplotlib.figure import Figure
+
+    groups = by_norm(report)
+    figure = Figure(figsize=(4.5 * len(groups), 3.5), layout="constrained")
+    for axes, (norm, attacks) in zip(figure.subplots(1, len(groups), squeeze=False)[0], groups.items(), strict=True):
+        for attack in attacks:
+            shares = [report["clean_accuracy"], *attack["robust_accuracy"]]
+            axes.plot([0, *attack["epsilons"]], [100 * share for share in shares], marker="o", label=attack["name"])
+        axes.set(xlabel=f"{NAMES[norm]} norm of the change, pixels in [0, 1]", ylabel="accuracy in %", ylim=(0, 100))
+        axes.legend()
+    figure.suptitle(Path(report["checkpoint"]).name)
+    figure.savefig(path, dpi=150)

@@ -1,0 +1,64 @@
+"""What ``fairseq-prune inspect`` says of an image classifier beside what its file says."""
+
+from torch.nn.modules.conv import _ConvNd
+
+from fairseq_prune.deploy.describers import DESCRIBERS
+from fairseq_prune.report.tensors import fraction, tensor_rows
+
+from .cost import count_without_norms, layer_costs
+from .ratios.layers import PREFIX
+from .rebuild import rebuild
+
+
+@DESCRIBERS.add("prune_image_classification")
+def describe(checkpoint):
+    """Cost of one image of the size that the model was trained on.
+
+    Args:
+        checkpoint: what a file of fairseq-train holds.
+
+    Returns:
+        ``{"total": {...}, "layers": [...]}``, plain values. Fractions in [0, 1]: ``conv_fraction_removed`` is the
+        share of zeros in the weights of convolutions, ``overall_fraction_removed`` that in all parameters but
+        biases, those of norms included.
+
+    Raises:
+        ValueError: as :func:`~.rebuild.rebuild`.
+    """
+    model = rebuild(checkpoint)
+    costs = layer_costs(model.net, model.example())
+    rows = tensor_rows(checkpoint["model"])
+    convs = {f"{PREFIX}{name}.weight" for name, module in model.net.named_modules() if isinstance(module, _ConvNd)}
+    total = {
+        "image": list(model.image_shape),
+        "classes": model.classes,
+        "macs": sum(cost.macs for cost in costs),
+        "nonzero_macs": sum(cost.nonzero_macs for cost in costs),
+        "params_without_norms": count_without_norms(model.net),
+        **_zeros("conv", [row for row in rows if row.name in convs]),
+        **_zeros("overall", [row for row in rows if "bias" not in row.name]),
+    }
+    return {"total": total, "layers": [_layer(model.net, cost) for cost in costs]}
+
+
+def _zeros(kind, rows):
+    params, nonzero = sum(row.params for row in rows), sum(row.nonzero for row in rows)
+    return {
+        f"{kind}_params": params,
+        f"{kind}_nonzero": nonzero,
+        f"{kind}_fraction_removed": fraction(params - nonzero, params),
+    }
+
+
+def _layer(net, cost):
+    weight = getattr(net.get_submodule(cost.name), "weight", None)
+    return {
+        "name": PREFIX + cost.name,
+        "kind": cost.kind,
+        "shape": [] if weight is None else list(weight.shape),
+        "params": cost.weights,
+        "nonzero": cost.nonzero,
+        "fraction_removed": fraction(cost.weights - cost.nonzero, cost.weights),
+        "macs": cost.macs,
+        "nonzero_macs": cost.nonzero_macs,
+    }

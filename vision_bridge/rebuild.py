@@ -1,0 +1,35 @@
+"""The model of a checkpoint, from the file alone."""
+
+from types import SimpleNamespace
+
+from fairseq_prune.deploy.config import Config
+
+from .models.classifier import ImageClassifier
+from .surgery.resize import follow_widths
+
+
+def rebuild(checkpoint):
+    """Build the model that a checkpoint's config describes, with its weights and at its widths; needs no images.
+
+    Args:
+        checkpoint: what a file of fairseq-train holds; not modified.
+
+    Returns:
+        :class:`~.models.classifier.ImageClassifier` in eval mode, float32, on the CPU, without masks.
+
+    Raises:
+        ValueError: it has no config, or the weights do not fit it.
+    """
+    options = Config(checkpoint).model
+    try:
+        task = SimpleNamespace(image_shape=options["image_shape"], classes=options["classes"], only_evaluates=True)
+    except KeyError:
+        raise ValueError("the checkpoint does not say the shape of its images; train it with this suite") from None
+    model = ImageClassifier.build_model(SimpleNamespace(**options), task)
+    follow_widths(model)
+    try:
+        model.load_state_dict(checkpoint["model"])
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"the weights do not fit architecture {options.get('arch')}: {reason[:250]}") from None
+    return model.eval()

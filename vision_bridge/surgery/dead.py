@@ -1,0 +1,49 @@
+"""Channels that can leave without changing what a net computes, in eval mode and in training."""
+
+import torch
+
+from fairseq_prune.pruning.surgery.structure import AXES
+
+
+def keep_living(structure, parameters):
+    """Find what stays once all channels are gone that are nothing, or that nobody reads.
+
+    A channel is nothing if all that writes it is exactly zero: its filters, their biases, its norms' scales and
+    shifts. Whoever reads it may lose inputs thereby, so that more channels are nothing or unread; they leave, too.
+    (An activation that does not map 0 to 0 makes something of nothing; that is for the caller to try.)
+
+    Args:
+        structure: :class:`~fairseq_prune.pruning.surgery.structure.Structure`.
+        parameters: dict of parameter name -> tensor; entries of the table that are not in it are buffers.
+
+    Returns:
+        dict of vector name -> bool tensor [length], True = stays; only of vectors that lose some. At least one
+        channel of each stays.
+    """
+    filled = {entry: parameters[entry].cpu() != 0 for entry in structure.table if entry in parameters}
+    slices = {name: [] for name in structure.vectors}
+    for entry in filled:
+        for owner in structure.table[entry]:
+            slices[owner.vector].append((filled[entry], owner))
+    keep = {name: torch.ones(vector.length, dtype=torch.bool) for name, vector in structure.vectors.items()}
+    while any([_drop(units, slices[name]) for name, units in keep.items()]):
+        pass
+    return {name: units for name, units in keep.items() if not units.all()}
+
+
+def _drop(keep, slices):
+    """Take the dead out of what stays of one vector, and of what is filled; True if there were any."""
+    used = {0: torch.zeros_like(keep), 1: torch.zeros_like(keep)}
+    for filled, owner in slices:
+        along = filled.movedim(owner.axis, 0).reshape(filled.shape[owner.axis], -1).any(1)
+        elements = torch.arange(len(along)) if owner.elements is None else owner.elements
+        used[owner.axis][elements[along & (elements >= 0)]] = True
+    living = keep & used[AXES["writers"]] & used[AXES["readers"]]
+    if not living.any():
+        living[keep.nonzero()[0]] = True
+    if torch.equal(living, keep):
+        return False
+    keep.copy_(living)
+    for filled, owner in slices:
+        filled.index_fill_(owner.axis, (~owner.along(keep, otherwise=True)).nonzero().view(-1), False)
+    return True
