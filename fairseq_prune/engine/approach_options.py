@@ -6,7 +6,7 @@ from typing import Optional
 from fairseq.dataclass import FairseqDataclass
 from fairseq.tasks import FairseqTask  # noqa: F401  (fairseq.dataclass is incomplete without it)
 
-from ..pruning.approach import Lagrangian, StraightThrough
+from ..pruning.approach import Gates, Lagrangian, StraightThrough
 from ..pruning.growing import Growth, fit
 
 
@@ -30,6 +30,8 @@ class ApproachOptions(FairseqDataclass):
     reg_fit: bool = _option("scale the penalty to end at --prune-end, which must be in updates", False)
     prune_rho: Optional[float] = _option("admm: weight of the penalty (default 1e-3)")
     prune_mask_decay: Optional[float] = _option("sr_ste: decay of what is not selected (default 2e-4)")
+    prune_gate_l1: Optional[float] = _option("skeleton: penalty of the gates (default 1e-5)")
+    prune_gate_threshold: Optional[float] = _option("skeleton: size at which a gate closes (default 0.01)")
     block_loss_grad: bool = _option("the penalty replaces the gradient of penalised weights (an ablation)", False)
 
 
@@ -47,9 +49,11 @@ _FIELDS = {
     "block_loss_grad": (Growth, "blocks_loss"),
     "prune_rho": (Lagrangian, "rho"),
     "prune_mask_decay": (StraightThrough, "decay"),
+    "prune_gate_l1": (Gates, "l1"),
+    "prune_gate_threshold": (Gates, "threshold"),
 }
 _POSITIVE = {"interval", "limit", "pick_limit", "step", "pick_step", "ratio_limit", "rho"}
-_EXAMPLES = {Growth: "greg1", Lagrangian: "admm", StraightThrough: "sr_ste"}
+_EXAMPLES = {Growth: "greg1", Lagrangian: "admm", StraightThrough: "sr_ste", Gates: "skeleton"}
 
 
 def given_approach(cfg):

@@ -1,6 +1,5 @@
 """The pruner: one model's plan and its position in the schedule."""
 
-import contextlib
 import logging
 
 from ..compat import forget_best
@@ -147,7 +146,7 @@ class Pruner:
 
     def _end_approach(self, optimizer, ema_model=None):
         choice = self._approach.last_choice(self._choose)
-        self._approach.end()
+        self._approach.end(optimizer)
         self._remove(choice, optimizer, ema_model)
         logger.info(f"removed what was selected: {self._told()}")
 
@@ -161,18 +160,15 @@ class Pruner:
 
     def in_training(self):
         """Context in which the loss is that of the model as the approach lets it see it."""
-        values = self._approach.trained_values() if self.approaching else {}
-        return stand_in(self.masked.parameters, values) if values else contextlib.nullcontext()
+        return stand_in(self.masked.parameters, self._approach.trained_values() if self.approaching else {})
 
     def before_validation(self):
         """Select what validation is to see of a model that is not sparse yet."""
-        self._validated = self._approach.validated_masks(self._choose) if self.approaching else {}
+        self._validated = self._approach.validated_values(self._choose) if self.approaching else {}
 
     def in_validation(self):
         """Context in which the model is as sparse as it is to become."""
-        parameters = self.masked.parameters
-        values = {name: parameters[name].detach() * keep for name, keep in self._validated.items()}
-        return stand_in(parameters, values)
+        return stand_in(self.masked.parameters, self._validated)
 
     def before_step(self, optimizer):
         """Let an approach into the gradients."""

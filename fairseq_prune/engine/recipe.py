@@ -1,5 +1,7 @@
 """Recipes: the ``--prune-*`` options as a YAML file."""
 
+import re
+
 import yaml
 
 from ..pruning.registry import nearest
@@ -9,7 +11,7 @@ def read_recipe(path, known):
     """Read a recipe.
 
     Args:
-        path: a flat YAML file; keys are option names (``prune-target`` or ``prune_target``).
+        path: a flat YAML file; keys are option names (``prune-target`` or ``prune_target``), or ``prune_ratio``.
         known: option names without ``prune_``.
 
     Returns:
@@ -27,7 +29,7 @@ def read_recipe(path, known):
         raise ValueError(f"--prune-recipe {path}: not YAML, {str(error).splitlines()[0]}") from None
     if not isinstance(content, dict):
         raise ValueError(f"--prune-recipe {path}: write one 'prune-target: 0.8' a line")
-    options = {}
+    options = _by_layer(path, content.pop("prune_ratio")) if "prune_ratio" in content else {}
     for key, value in content.items():
         name = str(key).replace("-", "_").removeprefix("prune_")
         if name not in known:
@@ -38,7 +40,20 @@ def read_recipe(path, known):
     return options
 
 
-_LISTS, _MAPPINGS = ("include", "skip"), ("target", "stages")
+_LISTS, _MAPPINGS = ("include", "skip", "only"), ("target", "stages")
+_WRAPPERS = re.compile(r"^(module\.|_orig_mod\.)+")  # of DistributedDataParallel and torch.compile
+_HEADS = {"last_linear": "fc"}  # what the original calls the heads of torchvision's models
+
+
+def _by_layer(path, ratios):
+    """The seed's map of parameter names to fractions or ``m4n2``: what it names is pruned and nothing else."""
+    if not isinstance(ratios, dict) or not ratios:
+        raise ValueError(f"--prune-recipe {path}: prune_ratio has no layers; write one 'layer1.0.conv1.weight: 0.5' a line")
+    target = {}
+    for name, ratio in ratios.items():
+        stem, _, leaf = _WRAPPERS.sub("", str(name)).rpartition(".")
+        target[f"*{_HEADS.get(stem, stem)}.{leaf}"] = ratio
+    return {"target": target, "only": list(target)}
 
 
 def _checked(path, key, name, value):

@@ -2,9 +2,10 @@
 
 import torch
 
+from ..pruning.budget import Deviation
 from ..pruning.choosing import CoupledChooser, chooser_of, count_removed
 from ..pruning.prunable import find_prunables
-from ..pruning.units import is_coupled, parse_units
+from ..pruning.units import Weight, is_coupled, parse_units
 from . import ranks
 
 
@@ -54,6 +55,9 @@ class Selection:
         else:
             self.chooser = chooser_of(units)(self.plan, self.prunables, units, ranks.average)
         self._targets = self._find_targets(self.chooser)
+        for target in self._targets.values():
+            if isinstance(target, Deviation) and not isinstance(units, Weight):
+                raise ValueError(f"--prune-target {target}: is for single weights; give e.g. --prune-target 0.5")
 
     @property
     def total(self):
@@ -74,7 +78,7 @@ class Selection:
         """
         for group in self.chooser.groups:
             removed, total = self.chooser.count(group, masks)
-            if removed > self.chooser.budget(group, self._targets[group]):
+            if removed > self.chooser.budget(group, self._fraction(group, masks)):
                 raise ValueError(
                     f"--prune-target {self._targets[group]}: {removed / total:.4f} of {group!r} is removed already; "
                     f"give at least that, or keep it with --prune-method none"
@@ -92,11 +96,15 @@ class Selection:
             :class:`~fairseq_prune.pruning.choosing.Choice`.
         """
         fractions = {
-            group: self.plan.schedule.fraction_at(event, self.initial[group], self._targets[group])
+            group: self.plan.schedule.fraction_at(event, self.initial[group], self._fraction(group, masks))
             for group in self.chooser.groups
         }
         generator = torch.Generator().manual_seed(self.seed)
         return self.chooser.choose(fractions, masks, generator, evidence)
+
+    def _fraction(self, group, masks):
+        target = self._targets[group]
+        return self.chooser.share_below(group, target, masks) if isinstance(target, Deviation) else target
 
     @property
     def layers(self):
@@ -105,7 +113,7 @@ class Selection:
             layer
             for group, members in self.chooser.layers.items()
             for layer in members
-            if self.chooser.budget(group, self._targets[group])
+            if self.chooser.budget(group, self._fraction(group, {}))
         ]
 
     def state(self):

@@ -38,3 +38,22 @@ class StraightThrough:
 
     decay: float = 0.0
     scored: bool = False
+
+
+@dataclass(frozen=True)
+class Gates:
+    """Every unit is multiplied by a gate that learns with it; units leave by the size of their gates.
+
+    Gates start at 1, follow momentum 0.9 at the run's learning rate, without weight decay. Once a gate is at or below
+    the threshold it is 0 for good. In the end the gates are multiplied into the weights.
+    Source: Meng et al., NeurIPS 2020 (arXiv:2009.14410), eqs. 4 to 6, for stripes: the filter skeleton. The paper
+    removes what is below the threshold; here the run's target says how many leave, those at 0 first. Others at 0
+    begin anew from there.
+
+    Args:
+        l1: of the gates' absolute values in the loss.
+        threshold: at which a gate closes.
+    """
+
+    l1: float = 1e-5
+    threshold: float = 0.01

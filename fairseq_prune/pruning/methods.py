@@ -1,6 +1,6 @@
 """The table of methods. A new method is a row here."""
 
-from .approach import Lagrangian, StraightThrough
+from .approach import Gates, Lagrangian, StraightThrough
 from .growing import Growth
 from .method import Method
 from .registry import Registry
@@ -124,5 +124,16 @@ METHODS.add("sr_ste", "sr-ste")(
         schedule="reselect",
         approach=StraightThrough(decay=2e-4),
         every=1,
+    )
+)
+
+METHODS.add("skeleton")(
+    Method(
+        "multiply every stripe by a gate that learns, remove those of the smallest gates",
+        source="Meng et al., NeurIPS 2020 (arXiv:2009.14410)",
+        units="stripe",
+        importance="score",
+        schedule="growing",
+        approach=Gates(),
     )
 )

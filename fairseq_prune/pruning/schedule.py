@@ -85,8 +85,8 @@ def cubic(step, initial, target):
     Source: Zhu & Gupta 2017 (arXiv:1710.01878), eq. 1.
 
     Example:
-        >>> [cubic(Step(i, 3, i / 2), 0.0, 0.8) for i in range(3)]
-        [0.0, 0.7, 0.8]
+        >>> [cubic(Step(i, 3, i / 2), 0.0, 1.0) for i in range(3)]
+        [0.0, 0.875, 1.0]
     """
     return target + (initial - target) * (1 - step.progress) ** 3
 

@@ -2,9 +2,9 @@
 """Prints one table of accuracy and size of image classifiers: a row for each NAME=LOG:CHECKPOINT.
 
 LOG is what `fairseq-validate --log-format json` printed. Parameters are all that train, norms included; "M MACs" are
-10^6 multiply-accumulates of one image. --speed adds the ms that an image takes in a batch of 64 on one CPU thread, without
-loading it: medians of passes that the models make in turns. Rows whose NAMEs differ in a number at the end, as run-1 and run-2, are seeds
-of one run: means and standard deviations of their accuracy follow the table.
+10^6 multiply-accumulates of one image. Rows whose NAMEs differ in a number at the end, as run-1 and run-2, are seeds
+of one run: means and standard deviations of their accuracy follow the table. --speed adds "ms": the processor time of
+an image in a batch of 64, on one CPU thread, medians of passes that the models make in turns.
 """
 
 import argparse
@@ -90,7 +90,7 @@ def main():
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
     parser.add_argument("runs", nargs="+", metavar="NAME=LOG:CHECKPOINT")
-    parser.add_argument("--speed", action="store_true", help="measure the time of an image, too")
+    parser.add_argument("--speed", action="store_true", help="time an image, too")
     args = parser.parse_args()
     try:
         runs = [re.fullmatch(r"([^=]+)=(.+):([^:]+)", run).groups() for run in args.runs]

@@ -18,7 +18,7 @@ LM = """--arch transformer_lm --decoder-layers 1 --decoder-embed-dim 16 --decode
     --decoder-attention-heads 2 --tokens-per-sample 32"""
 ROBERTA = """--arch roberta_base --encoder-layers 1 --encoder-embed-dim 16 --encoder-ffn-embed-dim 32
     --encoder-attention-heads 2 --tokens-per-sample 32 --mask-prob 0.5"""
-LAYERWISE = "--prune-method magnitude --prune-scope layer --prune-target 0.3"
+LAYERWISE = "--prune-method magnitude --prune-scope layer --prune-target 0.28"
 ROWS = f"{LAYERWISE} --prune-units row --prune-skip *embed*,*attn*,*fc2*"
 COLUMNS = f"{LAYERWISE} --prune-units column --prune-skip *embed*,*attn*,*fc1*,*proj*"
 SHARED, TIED = "--share-all-embeddings", "--share-decoder-input-output-embed"

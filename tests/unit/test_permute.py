@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from small_models import DECODER, ENCODER, VOCABULARY, build_model
-from srp_models import busy, srp
+from srp_models import WORDS, busy, srp
 from torch import nn
 
 from fairseq_prune.pruning.permute.apply import permute_state, permute_tensor, permuted
@@ -80,7 +80,7 @@ def test_the_seed_matters():
 def test_published_size():
     """Pool & Yu's search over pairs of groups regains about 35.5 % of one uniform matrix of this size."""
     found = []
-    for seed in range(3):
+    for seed in range(2):
         matrix = uniform(128, 64, seed)
         groups = np.arange(64).reshape(-1, 4)
         descend(Splits(matrix.T.float().contiguous().numpy(), groups, 2), 1e-3)
@@ -148,9 +148,9 @@ def swapped(groups, a, i, b, j):
 # Models
 
 
-def logits(model):
-    """In float64 and eval mode; padded batches."""
-    tokens = torch.randint(4, VOCABULARY, (3, 7), generator=torch.Generator().manual_seed(3))
+def logits(model, words=VOCABULARY):
+    """Outputs for a fixed batch, [batch, length, words]."""
+    tokens = torch.randint(4, words, (3, 7), generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
         if hasattr(model, "encoder"):
             out = model(tokens, torch.tensor([7, 7, 7]), tokens[:, :5])
@@ -173,7 +173,7 @@ MODELS = {  # architecture, options, kinds and numbers of the vectors that move
         "decoder_embed_dim": 16, "decoder_out_embed_dim": 16, "share_decoder_input_output_embed": True,
     }, {"state": 1}),
     "lstm": ("lstm", SEQ2SEQ, {"state": 2}),
-    "lstm, no attention": ("lstm", SEQ2SEQ | {"decoder_attention": "0"}, {"state": 2}),
+    "lstm, no attention": ("lstm", SEQ2SEQ | {"decoder_attention": "0"}, {"state": 1}),
     "lstm, both ways": ("lstm", SEQ2SEQ | BOTH_WAYS, {"state": 4}),
     "lstm, bridged": ("lstm", SEQ2SEQ | {"encoder_bidirectional": True}, {}),
     "rnnsearch": ("rnnsearch", RECURRENT, {"state": 4}),
@@ -186,14 +186,14 @@ def case(request):
     arch, options, moving = MODELS[request.param]
     model = busy(build_model(arch, **options)).eval()
     structure = permutable(model)
-    return model, structure, permuted(model, structure, 2, 4, torch.Generator().manual_seed(1)), moving
+    return model, structure, permuted(model, structure, 2, 4, torch.Generator().manual_seed(1), rounds=5), moving
 
 
-def moved(model, structure, orders):
+def moved(model, structure, orders, words=VOCABULARY):
     """The model's output after its units have changed places; the model keeps its state."""
     state = {name: value.clone() for name, value in model.state_dict().items()}
     model.load_state_dict(permute_state(state, structure, orders))
-    out = logits(model)
+    out = logits(model, words)
     model.load_state_dict(state)
     return out
 
@@ -213,10 +213,8 @@ def test_readers_keep_more(case):
     for name in orders:
         before_after = [stack(structure, name, values, 4) for values in (entries(model), after)]
         assert kept(before_after[1], 2, 4) > kept(before_after[0], 2, 4)
-        assert torch.equal(before_after[1], before_after[0][:, orders[name]])
-    for entry, value in entries(model).items():
-        if value.dim() == 2 and value.shape[1] % 4 == 0:
-            assert kept(after[entry], 2, 4) > 0.5 * kept(value, 2, 4)
+        first, second = (matrix.sort(0).values for matrix in before_after)  # rows may have moved too
+        assert torch.equal(second, first[:, orders[name]])
 
 
 def test_only_the_readers_moved(case):
@@ -232,7 +230,7 @@ def test_only_the_readers_moved(case):
 def test_the_second_time_nothing_moves(case):
     model, structure, orders, _ = case
     state = {name: value.clone() for name, value in model.state_dict().items()}
-    again = permuted(model, structure, 2, 4, torch.Generator().manual_seed(1))
+    again = permuted(model, structure, 2, 4, torch.Generator().manual_seed(1), rounds=5)
     assert again.keys() == orders.keys() and all(torch.equal(again[name], orders[name]) for name in orders)
     model.load_state_dict(permute_state(state, structure, orders))
     assert permuted(model, structure, 2, 4, torch.Generator().manual_seed(2)) == {}
@@ -241,12 +239,18 @@ def test_the_second_time_nothing_moves(case):
 
 def test_connectivity_of_srp_moves_along():
     model = busy(srp(encoder_layers=1, decoder_layers=1, decoder_attention_heads=2)).eval()
+    for connectivity in model.connectivity.values():
+        connectivity.vector.uniform_(0.5, 1.5)
+    model.refresh()
     structure = permutable(model)
-    orders = permuted(model, structure, 2, 4, torch.Generator().manual_seed(1))
+    orders = permuted(model, structure, 2, 4, torch.Generator().manual_seed(1), rounds=5)
     kinds = [structure.vectors[name].kind for name in orders]
     assert (kinds.count("neuron"), kinds.count("value")) == (2, 6)
-    assert {"encoder.layers.0.self_attn_vo_c", "encoder.layers.0.fc_c"} <= structure.table.keys()
-    assert (moved(model, structure, orders) - logits(model)).abs().max() < 1e-9
+    assert (moved(model, structure, orders, WORDS) - logits(model, WORDS)).abs().max() < 1e-9
+    scales = {entry: owners for entry, owners in structure.table.items() if entry.endswith("_c")}
+    assert len(scales) == 5
+    still = Structure({entry: of for entry, of in structure.table.items() if entry not in scales}, structure.vectors)
+    assert (moved(model, still, orders, WORDS) - logits(model, WORDS)).abs().max() > 1e-4  # control
 
 
 @pytest.mark.parametrize("options", [{}, {"bias": False}, {"kdim": 8, "vdim": 8}, {"add_bias_kv": True}])
@@ -309,8 +313,6 @@ GROUPS = {  # elements of a reader's axis under 2:4 -> whether eight units may b
 @pytest.mark.parametrize("name", GROUPS)
 def test_groups(name):
     of_each, rows = GROUPS[name]
-    if name == "two of some":
-        pass
     size = 8 if of_each is None else len(of_each)
     model = nn.Module()
     model.weight = nn.Parameter(uniform(6, size))

@@ -41,7 +41,7 @@ for row in (
     Attack("pgd", "linf", FIXED, 40, _pgd),
     Attack("deepfool", "l2", MINIMAL, 50, lambda attacks, n: attacks.L2DeepFoolAttack(steps=n)),
     Attack("cw", "l2", MINIMAL, 10000, lambda attacks, n: attacks.L2CarliniWagnerAttack(steps=n)),
-    Attack("ddn", "l2", MINIMAL, 10, lambda attacks, n: attacks.DDNAttack(steps=n)),
+    Attack("ddn", "l2", MINIMAL, 100, lambda attacks, n: attacks.DDNAttack(steps=n)),
     Attack("salt_pepper", "l2", MINIMAL, 1000, lambda attacks, n: attacks.SaltAndPepperNoiseAttack(steps=n)),
     Attack(
         "gaussian_noise", "l2", FIXED, 100, lambda attacks, n: attacks.L2RepeatedAdditiveGaussianNoiseAttack(repeats=n)

@@ -2,7 +2,8 @@
 
 ``vgg11`` and the like are GReg's (Wang et al. 2021): convolutions without bias, a pooling after each
 stage but the last. Those with a ``_bias``, and ``vgg8``, have a bias beside the batch norm and pool
-fewer times: three, or four where images have 64 px.
+fewer times: three, or four where images have 64 px. Their layers have the names that recipes and
+checkpoints of the filter, stripe, pattern, N:M and irregular methods' original use.
 """
 
 from functools import partial
@@ -23,20 +24,18 @@ class Vgg(nn.Module):
 
     Args:
         spec: :class:`~vision_bridge.models.nets.NetSpec`.
-        depths: convolutions of each stage.
-        bias: of the convolutions; without batch norm they always have one.
-        pools: how many stages end with a max pooling.
+        depths: convolutions of each stage; without batch norm they have a bias.
     """
 
-    def __init__(self, spec, depths, bias, pools):
+    def __init__(self, spec, depths):
         super().__init__()
         inputs, layers = spec.channels, []
         for stage, (width, depth) in enumerate(zip(WIDTHS, depths, strict=True)):
             for _ in range(depth):
-                layers.append(nn.Conv2d(inputs, width, 3, padding=1, bias=bias or not spec.batch_norm))
+                layers.append(nn.Conv2d(inputs, width, 3, padding=1, bias=not spec.batch_norm))
                 layers += [nn.BatchNorm2d(width), nn.ReLU()] if spec.batch_norm else [nn.ReLU()]
                 inputs = width
-            if stage < pools:
+            if stage < len(WIDTHS) - 1:
                 layers.append(nn.MaxPool2d(2))
         self.features = nn.Sequential(*layers)
         self.fc = nn.Linear(inputs, spec.classes)
@@ -45,12 +44,39 @@ class Vgg(nn.Module):
         return self.fc(torch.flatten(F.adaptive_avg_pool2d(self.features(image), 1), 1))
 
 
+class BlockVgg(nn.Module):
+    """The same in ``block0`` to ``block4``, which end before their last ReLU, and the head ``classifier``.
+
+    Args:
+        spec: :class:`~vision_bridge.models.nets.NetSpec`.
+        depths: convolutions of each stage; they have a bias.
+    """
+
+    def __init__(self, spec, depths):
+        super().__init__()
+        inputs, self.pools = spec.channels, 4 if spec.size == 64 else 3
+        for stage, (width, depth) in enumerate(zip(WIDTHS, depths, strict=True)):
+            layers = []
+            for _ in range(depth):
+                layers.append(nn.Conv2d(inputs, width, 3, padding=1))
+                layers += [nn.BatchNorm2d(width), nn.ReLU()] if spec.batch_norm else [nn.ReLU()]
+                inputs = width
+            self.add_module(f"block{stage}", nn.Sequential(*layers[:-1]))
+        self.classifier = nn.Linear(inputs, spec.classes)
+
+    def forward(self, image):
+        for stage in range(len(WIDTHS)):
+            image = F.relu(self.get_submodule(f"block{stage}")(image))
+            image = F.max_pool2d(image, 2) if stage < self.pools else image
+        return self.classifier(torch.flatten(F.adaptive_avg_pool2d(image, 1), 1))
+
+
 def vgg(spec, depths):
-    return kaiming(Vgg(spec, depths, bias=False, pools=4))
+    return kaiming(Vgg(spec, depths))
 
 
 def vgg_bias(spec, depths):
-    return kaiming(Vgg(spec, depths, bias=True, pools=4 if spec.size == 64 else 3))
+    return kaiming(BlockVgg(spec, depths))
 
 
 for _depth in (11, 13, 16, 19):

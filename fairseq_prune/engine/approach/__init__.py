@@ -6,6 +6,7 @@ To add one: a dataclass in :mod:`fairseq_prune.pruning.approach`, a subclass of
 
 from ...pruning import approach
 from ...pruning.growing import Growth
+from .gated import Gated
 from .growing import GrowingPenalty
 from .lagrangian import Drawn
 from .projecting import Projecting
@@ -16,6 +17,7 @@ APPROACHES = {
     approach.Projection: Projecting,
     approach.Lagrangian: Drawn,
     approach.StraightThrough: StraightThrough,
+    approach.Gates: Gated,
 }
 
 

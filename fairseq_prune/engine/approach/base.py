@@ -44,9 +44,13 @@ class Approach:
         """What the loss sees instead of parameters: dict of parameter name -> tensor."""
         return {}
 
-    def validated_masks(self, choose):
-        """Masks of the model that validation sees: dict of parameter name -> bool."""
+    def validated_values(self, choose):
+        """What validation sees instead of parameters: dict of parameter name -> tensor."""
         return {}
+
+    def masked(self, masks):
+        """Parameters as masks would leave them, for a dict of parameter name -> bool."""
+        return {name: self.parameters[name].detach() * keep for name, keep in masks.items()}
 
     def before_step(self, optimizer):
         """Change the gradients."""
@@ -58,7 +62,7 @@ class Approach:
         """True if the step after so many completed updates is the last before the removal."""
         return False
 
-    def end(self):
+    def end(self, optimizer):
         """Stop acting; the units that leave are about to be removed."""
         self.active = False
 

@@ -148,8 +148,8 @@ class GrowingPenalty(Approach):
         self.choice = state["choice"] and Choice.from_plain(state["choice"], device)
         self._factors = {}
 
-    def end(self):
-        super().end()
+    def end(self, optimizer):
+        super().end(optimizer)
         self._factors = {}
 
 

@@ -38,8 +38,8 @@ class Drawn(Approach):
             pull = values_of(parameter, masters)[0] - nearest + self._duals[name]
             add_to_gradient(parameter, masters, optimizer, pull, self.settings.rho)
 
-    def validated_masks(self, choose):
-        return choose(None).masks
+    def validated_values(self, choose):
+        return self.masked(choose(None).masks)
 
     @property
     def metrics(self):
@@ -48,8 +48,8 @@ class Drawn(Approach):
         whole = sum(float(self.parameters[n].detach().float().square().sum()) for n in self._nearest)
         return {"distance": (missing / whole) ** 0.5} if whole else {}
 
-    def end(self):
-        super().end()
+    def end(self, optimizer):
+        super().end(optimizer)
         self._nearest, self._duals = {}, {}
 
     def state(self):

@@ -15,8 +15,8 @@ class Projecting(Approach):
             for tensor in (*values_of(parameter, masters), *moments_of(parameter, masters, optimizer)):
                 mask_tensor(tensor, keep)
 
-    def validated_masks(self, choose):
-        return choose(None).masks
+    def validated_values(self, choose):
+        return self.masked(choose(None).masks)
 
     def state(self):
         return {} if self.active else None

@@ -26,10 +26,10 @@ class StraightThrough(Approach):
         return choose(self._scores or None)
 
     def trained_values(self):
-        return {name: self.parameters[name].detach() * keep for name, keep in self._masks.items()}
+        return self.masked(self._masks)
 
-    def validated_masks(self, choose):
-        return self._masks
+    def validated_values(self, choose):
+        return self.masked(self._masks)
 
     def before_step(self, optimizer):
         masters, unscaled = homes(optimizer), float(getattr(optimizer, "_multiply_factor", 1.0))
@@ -46,8 +46,8 @@ class StraightThrough(Approach):
                 gone = values_of(self.parameters[name], masters)[0] * ~keep
                 add_to_gradient(self.parameters[name], masters, optimizer, gone, self.settings.decay)
 
-    def end(self):
-        super().end()
+    def end(self, optimizer):
+        super().end(optimizer)
         self._masks, self._scores = {}, {}
 
     def state(self):

@@ -1,5 +1,6 @@
 """How much leaves: from the user's target to a count of weights for every group."""
 
+from .deviation import Deviation
 from .given import parse_target, targets_for
 
-__all__ = ["parse_target", "targets_for"]
+__all__ = ["Deviation", "parse_target", "targets_for"]

@@ -4,16 +4,18 @@ import fnmatch
 
 from ..registry import nearest
 from ..units.support import NofM
+from .deviation import Deviation
 
 
 def parse_target(given):
     """Read a target.
 
     Args:
-        given: ``0.8``, ``"0.8"``, ``"ih=0.9,hh=0.5"``, or a dict of pattern -> fraction; also ``2:4`` or ``m4n2``.
+        given: ``0.8``, ``"0.8"``, ``"ih=0.9,hh=0.5"``, or a dict of pattern -> fraction; also ``2:4``, ``m4n2``, ``0.7std``.
 
     Returns:
-        dict of group pattern -> fraction removed, in [0, 1), or :class:`~..units.NofM`.
+        dict of group pattern -> fraction removed, in [0, 1), or :class:`~..units.NofM`,
+        :class:`~.deviation.Deviation`.
 
     Raises:
         ValueError: not a number, or outside [0, 1).
@@ -58,11 +60,12 @@ def targets_for(groups, target):
 
 
 def _fraction(value):
-    if any(letter in str(value) for letter in ":m"):
-        try:
-            return NofM.parse(value)
-        except ValueError as error:
-            raise ValueError(f"--prune-target {error}") from None
+    for letters, kind in ((":m", NofM), ("s", Deviation)):
+        if any(letter in str(value) for letter in letters):
+            try:
+                return kind.parse(value)
+            except ValueError as error:
+                raise ValueError(f"--prune-target {error}") from None
     try:
         fraction = float(value)
     except (TypeError, ValueError):

@@ -119,6 +119,10 @@ class CoupledChooser:
         whole = {name: torch.ones_like(self._parameters[name], dtype=torch.bool) for name in vector.writers}
         return unit_rows(self._structure, vector.name, "writers", {**whole, **masks}.get).any(1)
 
+    def sum_over(self, layer, values):
+        """As :meth:`TensorChooser.sum_over`."""
+        return self._rows(layer, values).float().sum(1)
+
     @property
     def owned(self):
         """Names of all parameters it decides about."""

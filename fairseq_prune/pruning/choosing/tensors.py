@@ -45,6 +45,15 @@ class TensorChooser:
             return targets_for({p.name: p.aliases for p in self.prunables}, target)
         return targets_for(self.groups.keys(), target)
 
+    def share_below(self, group, deviation, masks):
+        """Fraction of a group that is removed or below a :class:`~..budget.Deviation` of its layer's survivors."""
+        below = 0
+        for p in self.groups[group]:
+            keep = p.mask_in(masks)
+            weights = (p.weight() if keep is None else p.weight()[keep]).float()
+            below += p.parameter.numel() - weights.numel() + deviation.count_below(weights)
+        return below / self.count(group, {})[1]
+
     def budget(self, group, fraction):
         """What a fraction of a group comes to (count of weights); counted in units where all are of one size.
 
@@ -111,6 +120,13 @@ class TensorChooser:
 
     def load_state(self, state):
         """Undo :meth:`state`."""
+
+    def sum_over(self, layer, values):
+        """Sums over each unit of a layer, [units], of a dict of parameter name -> tensor."""
+        p = self._by_name[layer]
+        means = self._units.pool(p.arrange(values[layer]).float())
+        sizes = self._units.sizes(p.shape)
+        return means * (sizes.to(means) if torch.is_tensor(sizes) else sizes)
 
     @property
     def owned(self):

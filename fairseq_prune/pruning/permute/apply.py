@@ -47,7 +47,7 @@ def permute_state(state, structure, permutations):
     return {name: permute_tensor(value, structure.table.get(name, ()), permutations) for name, value in state.items()}
 
 
-def permuted(model, structure, n, m, generator, sparse=None):
+def permuted(model, structure, n, m, generator, sparse=None, rounds=None):
     """Search an order of the units of every vector in which N:M sparsity of their readers keeps more.
 
     The groups are of m consecutive elements along the input axis, whose length is a multiple of m. A vector stays as
@@ -65,6 +65,7 @@ def permuted(model, structure, n, m, generator, sparse=None):
         m: weights of a group (count).
         generator: CPU ``torch.Generator``; drawn from once for each vector searched.
         sparse: names of the readers that will be sparse; None: all.
+        rounds: as of :func:`.search.find_permutation`.
 
     Returns:
         dict of vector name -> int64 [units], the old unit in each new place; only of vectors that gain.
@@ -76,7 +77,7 @@ def permuted(model, structure, n, m, generator, sparse=None):
             continue
         matrix = stack(structure, name, values, m, sparse)
         if matrix is not None:
-            order = find_permutation(matrix, n, m, generator)
+            order = find_permutation(matrix, n, m, generator, rounds)
             if not torch.equal(order, torch.arange(len(order))):
                 found[name] = order
     return found

@@ -7,7 +7,7 @@ from ..surgery.cut import entries
 from ..surgery.structure import Coupled
 from ..surgery.table import Owner
 
-_PROJECTIONS = ("q_proj", "k_proj", "v_proj", "out_proj")
+_PROJECTIONS = {"q_proj", "k_proj", "v_proj", "out_proj"}
 _AXES = {  # of what is written along value dimensions, last in packed tensors
     "v_proj.weight": 0, "v_proj.bias": 0, "v_proj_weight": 0, "in_proj_weight": 0, "in_proj_bias": 0, "bias_v": 2,
 }  # fmt: skip
@@ -34,7 +34,7 @@ def value_dims(model):
 
 
 def _is_attention(module):
-    split = all(isinstance(getattr(module, part, None), nn.Linear) for part in _PROJECTIONS)
+    split = hasattr(module, "num_heads") and _PROJECTIONS <= {name for name, _ in module.named_children()}
     return split or isinstance(module, nn.MultiheadAttention)
 
 

@@ -13,7 +13,7 @@ from ..surgery.table import Owner
 
 _WEIGHTS = ("weight_ih", "weight_hh")
 _DROPOUT = {"dropout", "dropout_module", "dropout_in_module", "dropout_out_module"}
-_OUTPUTS = ("additional_fc", "fc_out", "output_projection")  # without attention, the first of these reads the states
+_OUTPUTS = ("additional_fc", "fc_out", "output_projection")  # the first of these reads a language model's states
 _DECODER = {"embed_tokens", "lstm", "layers", "attention", *_OUTPUTS} | _DROPOUT
 _ENCODER = {"embed_tokens", "rnn", "lstm"} | _DROPOUT
 _ATTENTION = {  # parts of an attention -> the weights that states go through, and along which axis
@@ -35,7 +35,7 @@ def hidden_units(model):
     sides, values = _sides(model), entries(model)
     if not sides or not all(cell.format(part) in values for cell in _cells(sides) for part in _WEIGHTS):
         return
-    top = [(entry, axis) for entry, axis in _top(model.decoder) if entry in values]
+    top = [(entry, axis) for entry, axis in _top(model) if entry in values]
     layers = len(sides[0])
     for layer in range(layers if top else layers - 1):
         above = top if layer == layers - 1 else _inputs(sides, layer + 1)
@@ -101,10 +101,12 @@ def _cells(sides):
     return [cell for side in sides for layer in side for cell in layer]
 
 
-def _top(decoder):
+def _top(model):
     """(entry, axis) of what reads the last layer; none if that is not known."""
-    attention = getattr(decoder, "attention", None)
+    attention = getattr(model.decoder, "attention", None)
     if attention is not None:
         parts = _ATTENTION.get(tuple(sorted(_names(attention))), ())
         return [(f"decoder.attention.{part}.weight", axis) for part, axis in parts]
-    return [(f"decoder.{name}.weight", 1) for name in _OUTPUTS if hasattr(decoder, name)][:1]
+    if hasattr(model, "encoder"):  # fairseq's decoder then feeds the state to the first layer
+        return []
+    return [(f"decoder.{name}.weight", 1) for name in _OUTPUTS if hasattr(model.decoder, name)][:1]

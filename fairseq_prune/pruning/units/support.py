@@ -104,7 +104,7 @@ def largest(values, n, dim):
     """
     size = values.shape[dim]
     if size > _WIDE:
-        order = values.argsort(dim, stable=True, descending=False)
+        order = values.argsort(dim=dim, stable=True)
         keep = torch.zeros_like(values, dtype=torch.bool)
         return keep.scatter_(dim, order.narrow(dim, size - n, n), True)
     columns = [column.contiguous() for column in values.unbind(dim)]

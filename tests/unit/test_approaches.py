@@ -1,0 +1,232 @@
+"""Between selection and removal: what happens to weights and gradients, by hand."""
+
+import copy
+
+import pytest
+import torch
+from fairseq.optim import FairseqOptimizer
+from torch import nn
+from torch.nn import functional as F
+
+from fairseq_prune.engine.plan import make_plan
+from fairseq_prune.engine.pruner import Pruner
+
+X = torch.randn(16, 8, generator=torch.Generator().manual_seed(1))
+Y = torch.randn(16, 6, generator=torch.Generator().manual_seed(2))
+
+
+class Optimizer(FairseqOptimizer):
+    """As fairseq wraps those of torch."""
+
+    def __init__(self, optimizer):
+        super().__init__(None)
+        self._optimizer = optimizer
+
+
+class Training:
+    """One linear layer, its pruner, and steps as fairseq's trainer takes them."""
+
+    def __init__(self, momentum=0.0, lr=0.1, **options):
+        torch.manual_seed(3)
+        self.model = nn.Linear(8, 6, bias=False)
+        self.optimizer = Optimizer(torch.optim.SGD(self.model.parameters(), lr=lr, momentum=momentum))
+        self.pruner = Pruner(self.model, make_plan({"target": 0.5, **options}))
+        self.pruner.check_start()
+        self.updates = 0
+
+    @property
+    def weight(self):
+        return self.model.weight.detach().clone()
+
+    def step(self):
+        """Returns the weights that the loss saw, and their gradient."""
+        self.pruner.before_update(self.optimizer, 0, self.updates)
+        self.model.zero_grad()
+        with self.pruner.in_training():
+            seen = self.weight
+            F.mse_loss(self.model(X), Y, reduction="sum").div(16).backward()
+        gradient = self.model.weight.grad.clone()
+        self.pruner.before_step(self.optimizer)
+        self.optimizer.optimizer.step()
+        self.pruner.after_step(self.optimizer, self.updates)
+        self.updates += 1
+        return seen, gradient
+
+    def validated(self):
+        self.pruner.before_validation()
+        with self.pruner.in_validation():
+            return self.weight
+
+    def resumed(self):
+        other = Training.__new__(Training)
+        other.__dict__.update(self.__dict__)
+        other.model = nn.Linear(8, 6, bias=False)
+        optimizer = torch.optim.SGD(other.model.parameters(), lr=0.1)
+        optimizer.load_state_dict(self.optimizer.optimizer.state_dict())
+        other.optimizer = Optimizer(optimizer)
+        other.pruner = Pruner(other.model, self.pruner.plan)
+        other.model.load_state_dict(self.model.state_dict())
+        other.pruner.load_state(copy.deepcopy(self.pruner.state()))
+        other.pruner.check_start()
+        return other
+
+
+def smallest(weight, count):
+    """Mask without the smallest weights of the layer."""
+    keep = torch.ones(weight.numel(), dtype=torch.bool)
+    keep[weight.abs().flatten().argsort()[:count]] = False
+    return keep.view(weight.shape)
+
+
+METHODS = {
+    "projection": {"method": "irregular", "freeze": "6up", "every": "2up"},
+    "admm": {"method": "admm", "freeze": "6up", "every": "2up"},
+    "movement": {"method": "movement", "end": "6up"},
+    "sr_ste": {"method": "sr_ste", "target": "2:4", "freeze": "6up"},
+    "skeleton": {"method": "skeleton", "units": "row", "end": "6up"},
+}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_exact_in_the_end(method):
+    training = Training(**METHODS[method])
+    for _ in range(7):
+        assert training.pruner.pending and not training.pruner.masks
+        training.step()
+    assert not training.pruner.pending
+    assert int((training.weight == 0).sum()) == 24 == int((~training.pruner.masks["weight"]).sum())
+    training.step()
+    assert int((training.weight == 0).sum()) == 24
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_validation_sees_a_sparse_model_and_leaves_the_weights(method):
+    training = Training(**METHODS[method])
+    for _ in range(5):
+        training.step()
+    before = training.weight
+    seen = training.validated()
+    assert torch.equal(training.weight, before) and (before != 0).all()
+    if method == "skeleton":
+        assert not torch.equal(seen, before)
+    elif method == "movement":
+        assert int((seen == 0).sum()) == round(48 * 0.5 * (1 - (2 / 6) ** 3))
+    else:
+        assert int((seen == 0).sum()) == 24
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("stop", [1, 3, 5])
+def test_resumes_to_the_same_bits(method, stop):
+    one = Training(**METHODS[method])
+    for _ in range(stop):
+        one.step()
+    other = one.resumed()
+    for _ in range(9 - stop):
+        one.step()
+        other.step()
+        assert torch.equal(one.weight, other.weight)
+
+
+def test_projection_by_hand():
+    """Every second update the smaller half is zeroed, and all learn in between."""
+    training = Training(momentum=0.9, **METHODS["projection"])
+    for update in range(6):
+        before = training.weight
+        seen, _ = training.step()
+        assert torch.equal(seen, before * smallest(before, 24) if update % 2 == 0 else before)
+        assert (training.weight != 0).all()
+
+
+def test_admm_by_hand():
+    training, rho = Training(approach={"prune_rho": 0.5}, **METHODS["admm"]), 0.5
+    duals = nearest = None
+    for update in range(6):
+        before = training.weight
+        if update % 2 == 0:
+            sums = before if duals is None else before + duals
+            nearest = sums * smallest(sums, 24)
+            duals = torch.zeros_like(before) if duals is None else duals + before - nearest
+        seen, gradient = training.step()
+        assert torch.equal(seen, before)
+        expected = before - 0.1 * (gradient + rho * (before - nearest + duals))
+        assert torch.allclose(training.weight, expected, atol=1e-6)
+    assert duals.abs().max() > 0  # they moved
+
+
+def test_admm_comes_close_to_its_constraint():
+    """Without a loss to speak of, weights that leave go to zero and the distance to it falls."""
+    training = Training(approach={"prune_rho": 1.0}, method="admm", freeze="60up", every="3up")
+    distances = []
+    for _ in range(60):
+        training.step()
+        distances.append(training.pruner.metrics["distance"])
+    free = Training(approach={"prune_rho": 1e-6}, method="admm", freeze="60up", every="3up")
+    for _ in range(60):
+        free.step()
+    assert distances[-1] < 0.5 * distances[0] and distances[-1] < 0.5 * free.pruner.metrics["distance"]
+
+
+def test_movement_by_hand():
+    """Scores gather -W dL/dW', and what is not selected does not learn."""
+    training, scores = Training(**METHODS["movement"]), torch.zeros(6, 8)
+    for update in range(6):
+        before = training.weight
+        dropped = round(48 * 0.5 * (1 - (1 - update / 6) ** 3))
+        keep = torch.ones(48, dtype=torch.bool)
+        keep[scores.flatten().argsort(stable=True)[:dropped]] = False
+        keep = keep.view(6, 8)
+        seen, gradient = training.step()
+        assert torch.equal(seen, before * keep)
+        by_hand = 2 / 16 * (X @ seen.T - Y).T @ X
+        assert torch.allclose(gradient, by_hand, atol=1e-5)
+        scores -= gradient * before
+        assert torch.allclose(training.weight, before - 0.1 * gradient * keep, atol=1e-6)
+        assert torch.equal(training.weight[~keep], before[~keep])
+    assert (scores[~keep] != 0).all()  # scores learn where weights do not
+
+
+def test_sr_ste_by_hand():
+    training = Training(approach={"prune_mask_decay": 0.3}, **METHODS["sr_ste"])
+    for _ in range(6):
+        before = training.weight
+        keep = torch.zeros_like(before, dtype=torch.bool)
+        keep.view(12, 4).scatter_(1, before.abs().view(12, 4).topk(2).indices, True)
+        seen, gradient = training.step()
+        assert torch.equal(seen, before * keep)
+        assert torch.allclose(training.weight, before - 0.1 * (gradient + 0.3 * ~keep * before), atol=1e-6)
+
+
+def test_gates_by_hand():
+    """Gradient of a gate: sum of dL/d(WI) W over its unit; an L1 shrinks it; closed gates stay closed; then they fold."""
+    settings = {"prune_gate_l1": 0.1, "prune_gate_threshold": 0.8}
+    training = Training(approach=settings, **METHODS["skeleton"])
+    gates, velocity = torch.ones(6), torch.zeros(6)
+    for _ in range(6):
+        before = training.weight
+        seen, gradient = training.step()
+        assert torch.allclose(seen, before * gates[:, None], atol=1e-6)
+        velocity = 0.9 * velocity + (gradient * before).sum(1) + 0.1 * gates.sign()
+        closed = gates == 0
+        gates = gates - 0.1 * velocity
+        assert torch.allclose(training.weight, before - 0.1 * gradient * seen.div(before), atol=1e-5)
+        gates = torch.where(closed | (gates.abs() <= 0.8), torch.zeros(6), gates)
+    assert 0 < int((gates == 0).sum()) < 6
+    before = training.weight
+    training.pruner.before_update(training.optimizer, 0, 6)
+    rows = gates.abs().argsort(stable=True)[3:]
+    assert torch.allclose(training.weight[rows], (before * gates[:, None])[rows], atol=1e-5)
+    assert int((~training.pruner.masks["weight"]).all(1).sum()) == 3
+
+
+@pytest.mark.parametrize("options, message", [
+    ({"method": "admm"}, "--prune-schedule reselect needs --prune-freeze, e.g. --prune-freeze 2000up"),
+    ({"method": "movement"}, "needs --prune-end"),
+    ({"method": "admm", "freeze": "6up", "approach": {"prune_rho": 0.0}}, "--prune-rho 0.0: must be above 0"),
+    ({"method": "irregular", "approach": {"prune_rho": 0.1}}, "--prune-rho 0.1: is not for --prune-method irregular"),
+    ({"method": "irregular", "freeze": "6up", "end": "9up"}, "--prune-freeze 6up: does not go with --prune-end 9up"),
+    ({"method": "irregular", "freeze": "6up", "schedule": "cubic"}, "does not go with --prune-schedule cubic"),
+])  # fmt: skip
+def test_bad_input(options, message):
+    with pytest.raises(ValueError, match=message):
+        Training(**options)
