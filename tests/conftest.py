@@ -119,14 +119,42 @@ class Run:
         return load_checkpoint(self.folder / name)
 
 
+def run_maker(folder, parallel):
+    def make(name="run", data=None, task="prune_translation", arch=f"--arch transformer --share-all-embeddings {TINY}"):
+        return Run(folder / name, data or parallel, task, arch)
+
+    return make
+
+
 @pytest.fixture
 def new_run(tmp_path, parallel):
     """Make runs: ``new_run("name", task=..., arch=..., data=...)``; a tiny Transformer by default."""
+    return run_maker(tmp_path, parallel)
 
-    def make(name="run", data=None, task="prune_translation", arch=f"--arch transformer --share-all-embeddings {TINY}"):
-        return Run(tmp_path / name, data or parallel, task, arch)
 
-    return make
+@pytest.fixture(scope="module")
+def module_run(tmp_path_factory, parallel):
+    """As ``new_run``, for a whole module of tests."""
+    return run_maker(tmp_path_factory.mktemp("module"), parallel)
+
+
+class ImageRun(Run):
+    """A run on a few generated images."""
+
+    def train(self, *words):
+        run_fairseq(
+            "train", "synthetic", "--user-dir", USER_DIR, "--task", "prune_image_classification", *words_of(self.arch),
+            *words_of("""--image-size 8 --max-train-images 64 --batch-size 16 --criterion image_classification
+            --optimizer sgd --momentum 0.9 --weight-decay 5e-4 --lr-scheduler phased --prune-lr 0.01 --lr-ft 0:0.05
+            --cpu --num-workers 0 --max-update 16 --no-epoch-checkpoints --log-format simple --log-interval 1000"""),
+            "--save-dir", self.folder, *words, *([] if "--validate-interval" in words else ["--disable-validation"]),
+        )  # fmt: skip
+        return self.checkpoint()
+
+
+@pytest.fixture
+def new_image_run(tmp_path):
+    return lambda name="run", arch="--arch resnet8": ImageRun(tmp_path / name, None, None, arch)
 
 
 def masks_of(checkpoint):

@@ -46,8 +46,8 @@ def run(args):
     Raises:
         ValueError: a checkpoint of another task, options out of range, or a missing extra.
     """
-    from ..drivers.attackers import attack
-
     with quietly():
+        from ..drivers.attackers import attack
+
         report, text = attack(args)
     print(json.dumps(report) if args.json else text)

@@ -4,9 +4,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Optional
 
+from ..pruning.approach import Projection
 from ..pruning.budget import parse_target
 from ..pruning.budget.counting import ROUNDINGS
-from ..pruning.approach import Projection
 from ..pruning.importance import IMPORTANCES
 from ..pruning.methods import METHODS
 from ..pruning.schedule import SHAPES, Schedule, When

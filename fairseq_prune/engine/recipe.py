@@ -48,7 +48,7 @@ _HEADS = {"last_linear": "fc"}  # what the original calls the heads of torchvisi
 def _by_layer(path, ratios):
     """The seed's map of parameter names to fractions or ``m4n2``: what it names is pruned and nothing else."""
     if not isinstance(ratios, dict) or not ratios:
-        raise ValueError(f"--prune-recipe {path}: prune_ratio has no layers; write one 'layer1.0.conv1.weight: 0.5' a line")
+        raise ValueError(f"--prune-recipe {path}: prune_ratio names no layers; write e.g. 'layer1.0.conv1.weight: 0.5'")
     target = {}
     for name, ratio in ratios.items():
         stem, _, leaf = _WRAPPERS.sub("", str(name)).rpartition(".")

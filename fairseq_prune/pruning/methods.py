@@ -70,26 +70,15 @@ METHODS.add("greg2", "greg_2")(
 )
 
 
-def _one_of_five(name, original, units, summary, source):
-    """Methods of one original; its schedule is --prune-every 5ep --prune-freeze 50ep, ours prunes once."""
-    METHODS.add(name, original)(Method(summary, source, units=units, importance="magnitude", scope="layer"))
-
-
-_one_of_five(
-    "irregular", "irre_prune", "weight", "remove the smallest weights of every layer", "Han et al. 2015 (arXiv:1506.02626)"
-)
-_one_of_five(
-    "filter", "filter_prune", "filter", "remove the smallest filters of every layer", "Li et al. 2017 (arXiv:1608.08710)"
-)
-_one_of_five(
-    "stripe", "stripe_prune", "stripe", "remove the smallest stripes of every layer", "Meng et al. 2020 (arXiv:2009.14410)"
-)
-_one_of_five(
-    "patdnn", "pat_prune", "pattern", "give every 3x3 kernel a pattern, remove kernels", "Niu et al. 2020 (arXiv:2001.00138)"
-)
-_one_of_five(
-    "n:m", "mn_prune", "n:m", "keep N of every M consecutive inputs", "Mishra et al. 2021 (arXiv:2104.08378)"
-)
+_FIVE = {  # methods of one original: our name and its, units, summary, source
+    ("irregular", "irre_prune"): ("weight", "remove the smallest weights of every layer", "Han et al. 2015"),
+    ("filter", "filter_prune"): ("filter", "remove the smallest filters of every layer", "Li et al., ICLR 2017"),
+    ("stripe", "stripe_prune"): ("stripe", "remove the smallest stripes of every layer", "Meng et al., NeurIPS 2020"),
+    ("patdnn", "pat_prune"): ("pattern", "give 3x3 kernels patterns, remove kernels", "Niu et al., ASPLOS 2020"),
+    ("n:m", "mn_prune"): ("n:m", "keep N of every M consecutive inputs", "Mishra et al. 2021 (arXiv:2104.08378)"),
+}
+for _names, (_units, _summary, _source) in _FIVE.items():
+    METHODS.add(*_names)(Method(_summary, _source, units=_units, importance="magnitude", scope="layer"))
 
 METHODS.add("admm")(
     Method(

@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """Prints one table of accuracy and size of image classifiers: a row for each NAME=LOG:CHECKPOINT.
 
-LOG is what `fairseq-validate --log-format json` printed. Parameters are all that train, norms included; "M MACs" are
-10^6 multiply-accumulates of one image. Rows whose NAMEs differ in a number at the end, as run-1 and run-2, are seeds
-of one run: means and standard deviations of their accuracy follow the table. --speed adds "ms": the processor time of
-an image in a batch of 64, on one CPU thread, medians of passes that the models make in turns.
+LOG is what `fairseq-validate --valid-subset test --log-format json` printed, or fairseq-train with `--valid-subset
+valid,test`; its last accuracy counts. Parameters are all that train, norms included; "M MACs" are 10^6
+multiply-accumulates of one image. --speed adds "ms": the processor time of an image in a batch of 64, on one CPU
+thread, medians of passes that the models make in turns. Rows whose NAMEs differ in a number at the end, as run-1 and
+run-2, are seeds of one run: means and standard deviations of their accuracy follow the table.
 """
 
 import argparse
-import json
+import logging
 import re
 import statistics
 import time
@@ -18,17 +19,16 @@ BATCH, ROUNDS, WARM_UP = 64, 50, 3
 
 
 def read_accuracy(path):
-    """Top-1 in percent (float) of a log of ``fairseq-validate``.
+    """The last top-1 on the test set, in percent (float), that a log has.
 
     Raises:
-        ValueError: the log does not say.
+        ValueError: it has none.
     """
     with open(path, encoding="utf-8") as file:
-        found = re.findall(r"\{.*\}", file.read())
-    scores = [float(value) for key, value in json.loads(found[-1]).items() if key.endswith("_top1")] if found else []
-    if len(scores) != 1:
-        raise ValueError(f"{path}: no top1; give the output of fairseq-validate --log-format json")
-    return scores[0]
+        found = re.findall(r'"test_top1": "([\d.]+)"', file.read())
+    if not found:
+        raise ValueError(f"{path}: no test_top1; log with --valid-subset test --log-format json")
+    return float(found[-1])
 
 
 def load(checkpoint):
@@ -90,6 +90,7 @@ def main():
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
     parser.add_argument("runs", nargs="+", metavar="NAME=LOG:CHECKPOINT")
+    logging.disable(logging.INFO)  # fairseq tells of what it reads
     parser.add_argument("--speed", action="store_true", help="time an image, too")
     args = parser.parse_args()
     try:

@@ -310,7 +310,8 @@ def test_masked_and_cut_give_the_same(masked, tmp_path, capsys):
 
 def test_table_and_figure(trained, tmp_path, capsys):
     path = tmp_path / "curve.png"
-    main(["attack", trained, "--batches", "1", "--batch-size", "20", "--steps", "deepfool=9", "--cpu", "--plot", str(path)])
+    words = words_of("--batches 1 --batch-size 20 --steps deepfool=9 --cpu --plot")
+    main(["attack", trained, *words, str(path)])
     out = capsys.readouterr().out
     lines = [line.split() for line in out.splitlines() if line]
     assert "20 images of digits, test, seed 1; clean accuracy" in out and max(map(len, out.splitlines())) <= 120

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 import torch
-from conftest import USER_DIR, Run, masks_of, run_fairseq, same_tensors, words_of
+from conftest import masks_of, same_tensors, words_of
 
 from fairseq_prune.pruning.methods import METHODS
 
@@ -13,26 +13,6 @@ WIDTHS = {"layer1.0": 4, "layer2.0": 16, "layer3.0": 44}  # of 16, 32 and 64; on
 FAST = words_of("--update-reg-interval 2 --stabilize-reg-interval 2 --reg-granularity-prune 0.25 --reg-upper-limit 1")
 FAST_PICK = [*FAST, *words_of("--reg-upper-limit-pick 0.02 --reg-granularity-pick 0.01")]
 OPTIONS = {"l1": [], "greg1": FAST, "greg2": FAST_PICK}  # greg1 is through at 8 up, greg2 at 12
-
-
-class ImageRun(Run):
-    """A run on a few generated images."""
-
-    def train(self, *words):
-        run_fairseq(
-            "train", "synthetic", "--user-dir", USER_DIR, "--task", "prune_image_classification", *words_of(self.arch),
-            *words_of("""--image-size 8 --max-train-images 64 --batch-size 16 --criterion image_classification
-            --optimizer sgd --momentum 0.9 --weight-decay 5e-4 --lr-scheduler phased --prune-lr 0.01 --lr-ft 0:0.05
-            --cpu --num-workers 0 --max-update 16 --no-epoch-checkpoints --log-format simple --log-interval 1000
-            --disable-validation"""),
-            "--save-dir", self.folder, *words,
-        )  # fmt: skip
-        return self.checkpoint()
-
-
-@pytest.fixture
-def new_image_run(tmp_path):
-    return lambda name="run", arch="--arch resnet8": ImageRun(tmp_path / name, None, None, arch)
 
 
 def prune(method, *more):

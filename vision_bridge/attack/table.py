@@ -32,7 +32,8 @@ class Attack:
 
 
 def _pgd(attacks, steps):
-    return attacks.LinfPGD(steps=steps, rel_stepsize=2.5 / steps)  # reaches the far side, 2 epsilons from a random start
+    """In steps that reach the far side, which may be two epsilons from a random start; Foolbox's own do not."""
+    return attacks.LinfPGD(steps=steps, rel_stepsize=2.5 / steps)
 
 
 for row in (

@@ -29,7 +29,8 @@ class Gated(Approach):
         return factors
 
     def trained_values(self):
-        return {name: self.parameters[name].detach() * f.to(self.parameters[name]) for name, f in self._factors().items()}
+        own = self.parameters
+        return {name: own[name].detach() * factor.to(own[name]) for name, factor in self._factors().items()}
 
     def validated_values(self, choose):
         return self.trained_values()

@@ -11,7 +11,8 @@ def parse_target(given):
     """Read a target.
 
     Args:
-        given: ``0.8``, ``"0.8"``, ``"ih=0.9,hh=0.5"``, or a dict of pattern -> fraction; also ``2:4``, ``m4n2``, ``0.7std``.
+        given: ``0.8``, ``"0.8"``, ``"ih=0.9,hh=0.5"``, or a dict of pattern -> fraction; instead of a fraction
+            ``2:4``, ``m4n2`` or ``0.7std``.
 
     Returns:
         dict of group pattern -> fraction removed, in [0, 1), or :class:`~..units.NofM`,

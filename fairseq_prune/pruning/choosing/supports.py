@@ -5,7 +5,6 @@ import math
 import torch
 
 from ..budget.counting import ROUNDINGS
-from ..importance import IMPORTANCES
 from ..select import drop_lowest
 from ..units import Kernel, Weight
 from ..units.pattern import decode

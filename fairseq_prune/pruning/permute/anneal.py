@@ -46,11 +46,11 @@ def _worth(columns, groups, n):
     """
     others = [columns[member] for member in groups[:, :-1].T]
     level, newcomers = nth_largest(others, n), columns[groups[:, -1]]
-    larger, ones = np.empty_like(newcomers), np.ones(newcomers.shape[1], newcomers.dtype)
+    larger = np.empty_like(newcomers)
     worth = np.empty((len(groups), len(groups)))
     for group, values in enumerate(level):
         np.maximum(values, newcomers, out=larger)
-        worth[group] = larger @ ones
+        worth[group] = larger.sum(1)
     return worth
 
 

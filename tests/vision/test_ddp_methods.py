@@ -1,0 +1,168 @@
+"""Filters, stripes, patterns, N:M and single weights of convolutional nets: totals, recipes, runs."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import masks_of, same_tensors, words_of
+from torch import nn
+
+from fairseq_prune.engine.options import NAMES
+from fairseq_prune.engine.plan import make_plan
+from fairseq_prune.engine.recipe import read_recipe
+from fairseq_prune.engine.selection import Selection
+from vision_bridge.models.nets import NETS, NetSpec
+
+RECIPES = Path(__file__).parents[2] / "recipes" / "ddp"
+TOTALS = {  # fraction of all that is not called a bias, the original's logs and its rule
+    "filter": 0.5340591399018249,
+    "stripe": 0.5713031,
+    "pattern": 0.7430827902103071,
+    "irregular": 0.8920896,
+    "nm": 0.8104280,
+}
+INNER = "--prune-only *layer*conv*"
+RUNS = {
+    "filter": "--prune-method filter --prune-target 0.5",
+    "stripe": f"--prune-method stripe --prune-target 0.5 {INNER}",
+    "kernel": f"--prune-method irregular --prune-units kernel --prune-target 0.5 {INNER}",
+    "patdnn": f"--prune-method patdnn --prune-target 0.8 {INNER}",
+    "admm-pattern": f"--prune-method admm --prune-units pattern --prune-target 0.8 --prune-rho 0.1 {INNER}",
+    "admm-filter": "--prune-method admm --prune-units filter --prune-target 0.5 --prune-rho 0.1",
+    "admm-stripe": f"--prune-method admm --prune-units stripe --prune-target 0.5 --prune-rho 0.1 {INNER}",
+    "n:m": f"--prune-method n:m --prune-target 2:4 {INNER}",
+    "movement-filter": "--prune-method movement --prune-units filter --prune-target 0.5 --prune-schedule reselect",
+    "skeleton": f"--prune-method skeleton --prune-target 0.5 {INNER}",
+}
+
+
+class Wrapped(nn.Module):
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+
+def total(net, options):
+    """Removed, as a fraction of what the original counts, and the number of all it does not count."""
+    model = Wrapped(net)
+    selection = Selection(model, make_plan({**options, "rounding": "reference"}))
+    selection.begin({})
+    masks = selection.choose(1, {}).masks
+    removed = sum(int((~keep).sum()) for keep in masks.values())
+    return removed / sum(p.numel() for name, p in model.named_parameters() if "bias" not in name), masks
+
+
+@pytest.fixture(scope="module")
+def vgg16():
+    torch.manual_seed(1)
+    return NETS["vgg16_bias"](NetSpec(10, 3, 32))
+
+
+@pytest.mark.parametrize("name", TOTALS)
+def test_totals_of_vgg16(vgg16, name):
+    """Of the original's configurations, by its rule of one unit fewer; it masked filters' weights alone."""
+    options = read_recipe(RECIPES / f"vgg16_cifar10_{name}.yaml", NAMES)
+    if name == "filter":
+        options["units"] = "row"
+    found, masks = total(vgg16, options)
+    assert found == pytest.approx(TOTALS[name], abs=5e-8)
+    assert masks.keys() <= {key.replace("*", "net.", 1) for key in options["target"]}
+
+
+def test_totals_of_resnet18():
+    from torchvision.models import resnet18
+
+    torch.manual_seed(1)
+    options = read_recipe(RECIPES / "resnet18_imagenet_irregular.yaml", NAMES)
+    net = resnet18(num_classes=1000)
+    overall, masks = total(net, options)
+    assert overall == pytest.approx(0.7312986660403817, abs=1e-9)
+    head = int((~masks.pop("net.fc.weight")).sum())
+    whole = sum(p.numel() for name, p in net.named_parameters() if "bias" not in name)
+    assert (overall * whole - head) / (whole - net.fc.weight.numel()) == pytest.approx(0.7556481, abs=1e-7)
+
+
+def test_the_original_file_is_read_unchanged(tmp_path):
+    """With the names of DistributedDataParallel, and its word for the head of torchvision's models."""
+    file = tmp_path / "ratios.yaml"
+    file.write_text("prune_ratio:\n  module.layer1.0.conv1.weight: 0.25\n  module.last_linear.weight: m4n2\n")
+    options = read_recipe(file, NAMES)
+    assert options["target"] == {"*layer1.0.conv1.weight": 0.25, "*fc.weight": "m4n2"}
+    assert options["only"] == list(options["target"])
+
+
+def test_unlisted_layers_stay_whole(new_image_run, tmp_path):
+    file = tmp_path / "ratios.yaml"
+    file.write_text("prune-method: irregular\nprune_ratio:\n  layer1.0.conv1.weight: 0.25\n  fc.weight: 0.5\n")
+    masks = masks_of(new_image_run().train("--prune-recipe", file, "--max-update", "2"))
+    assert {name: int((~keep).sum()) for name, keep in masks.items()} == {
+        "net.layer1.0.conv1.weight": 576,
+        "net.fc.weight": 320,
+    }
+
+
+def test_a_misspelt_layer_is_named(new_image_run, tmp_path):
+    file = tmp_path / "ratios.yaml"
+    file.write_text("prune-method: irregular\nprune_ratio:\n  layer1.0.konv1.weight: 0.25\n")
+    with pytest.raises(SystemExit, match=r"layer1.0.konv1.weight: matches no parameter; did you mean 'net.layer1.0.conv1"):
+        new_image_run().train("--prune-recipe", file)
+
+
+def reselected(name):
+    words = words_of(RUNS[name])
+    end = "--prune-end" if "skeleton" in name else "--prune-freeze"
+    return [*words, end, "6up", *([] if "skeleton" in name else ["--prune-every", "2up"])]
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_selected_anew_until_frozen(new_image_run, name):
+    """Dense before, exact afterwards; resumed in the middle, the same to the bit."""
+    run = new_image_run("whole")
+    whole = run.train(*reselected(name), "--max-update", "9", "--save-interval-updates", "1")
+    middle, frozen = run.checkpoint("checkpoint_2_5.pt"), run.checkpoint("checkpoint_2_7.pt")
+    assert not masks_of(middle)
+    if "filter" in name:
+        assert whole["model"]["net.layer1.0.conv1.weight"].shape[0] == 8 < middle["model"]["net.layer1.0.conv1.weight"].shape[0]
+    else:
+        assert same_tensors(masks_of(frozen), masks_of(whole))
+        assert_obeys(name, whole)
+    resumed = new_image_run("resumed")
+    resumed.folder.mkdir()
+    shutil.copy(run.folder / "checkpoint_2_5.pt", resumed.folder / "checkpoint_last.pt")
+    after = resumed.train(*reselected(name), "--max-update", "9")
+    assert same_tensors(whole["model"], after["model"]) and not same_tensors(whole["model"], middle["model"])
+    assert same_tensors(whole["last_optimizer_state"]["state"], after["last_optimizer_state"]["state"])
+
+
+def assert_obeys(name, checkpoint):
+    masks = masks_of(checkpoint)
+    assert set(masks) == {f"net.layer{stage}.0.conv{i}.weight" for stage in (1, 2, 3) for i in (1, 2)}
+    removed = sum(int((~keep).sum()) for keep in masks.values()) / sum(keep.numel() for keep in masks.values())
+    assert removed == pytest.approx(0.8 if "pat" in name else 0.5, abs=0.002)
+    for entry, keep in masks.items():
+        assert not checkpoint["model"][entry][~keep].any()
+        if "stripe" in name or name == "skeleton":
+            assert torch.equal(keep.any(1), keep.all(1))
+        elif name == "kernel":
+            assert torch.equal(keep.flatten(2).any(2), keep.flatten(2).all(2))
+        elif name == "n:m":
+            assert (keep.unflatten(1, (-1, 4)).sum(2) == 2).all()
+        else:
+            kernels = keep.reshape(-1, 9)
+            assert set(kernels.sum(1).tolist()) == {0, 4} and len(kernels.unique(dim=0)) <= 9
+    assert len({int((~keep).sum()) for keep in masks.values()}) > 1
+
+
+def test_only_sparse_models_become_the_best(new_image_run):
+    """Validation before the last selection sees the selected weights, but their file would not have them."""
+    run = new_image_run()
+    words = [*words_of(RUNS["n:m"]), "--prune-freeze", "2ep", "--prune-every", "1ep"]
+    run.train(*words, "--max-update", "16", "--validate-interval", "1")
+    best = run.checkpoint("checkpoint_best.pt")
+    assert masks_of(best) and best["extra_state"]["train_iterator"]["epoch"] > 2
+
+
+def test_patterns_need_3x3(new_image_run):
+    with pytest.raises(SystemExit, match=r"net.fc.weight: a tensor of shape \[10, 64\] has no 3x3 kernels; leave it out"):
+        new_image_run().train("--prune-method", "patdnn", "--prune-target", "0.8")
