@@ -27,6 +27,10 @@ class VisionPruning:
         self._structure = trace(model.net, model.example(), PREFIX)
         return self._structure
 
+    def find_permutable(self, model):
+        """The same, for all of them can be reordered."""
+        return self.find_structure(model)
+
     def find_targets(self, chooser, model):
         """Fractions by ``--stage-pr``, by a cost that may be left, or by ``--prune-target``."""
         options, groups = self.options, list(chooser.groups)

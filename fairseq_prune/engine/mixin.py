@@ -5,6 +5,7 @@ from functools import partial
 from fairseq.logging import metrics
 
 from ..compat import hold_best, load_on_every_rank, refuse_bf16, start_averages_from_weights
+from ..pruning.permute.structure import permutable
 from ..pruning.surgery.families import structure_of
 from .checks import check_run, one_line_data_errors, one_line_errors
 from .options import given_options
@@ -59,6 +60,10 @@ class PruneMixin:
         """The model's coupled units, :class:`~fairseq_prune.pruning.surgery.structure.Structure`."""
         return structure_of(model)
 
+    def find_permutable(self, model):
+        """As :meth:`find_structure`, of units that may be reordered."""
+        return permutable(model)
+
     def find_targets(self, chooser, model):
         """Fractions to remove, dict of a chooser's group -> fraction."""
         return chooser.targets(self.plan.target)
@@ -76,7 +81,8 @@ class PruneMixin:
 
     def _new_pruner(self, model, plan):
         structure, targets = partial(self.find_structure, model), partial(self.find_targets, model=model)
-        return Pruner(model, plan, structure, targets, bool(self.options.prune_store_ema))
+        reordered = partial(self.find_permutable, model)
+        return Pruner(model, plan, structure, targets, bool(self.options.prune_store_ema), reordered)
 
     def load_dataset(self, split, *args, **kwargs):
         with one_line_data_errors(self.options.data):

@@ -49,8 +49,14 @@ class PruneOptions(ApproachOptions):
     prune_every: Optional[str] = _option("interval between events, default a tenth of the way, e.g. 100up")
     prune_include: Optional[str] = _option("comma-separated name patterns to prune as well, e.g. '*.bias'")
     prune_skip: Optional[str] = _option("comma-separated name patterns left dense, e.g. '*embed*'")
+    prune_permute: bool = field(
+        default=False,
+        metadata={"help": "n:m: first reorder channels so that more is kept; the same function"},
+    )
     prune_only: Optional[str] = _option("comma-separated name patterns to prune and nothing else, e.g. '*conv*'")
-    prune_rounding: Optional[str] = _option("from a fraction to a count: nearest, up, or reference (one unit fewer stays)")
+    prune_rounding: Optional[str] = _option(
+        "from a fraction to a count: nearest, up, or reference (one unit fewer stays)"
+    )
     prune_recipe: Optional[str] = _option("YAML file of these options; the command line wins")
 
     prune_seed: int = II("common.seed")
@@ -87,4 +93,6 @@ def given_options(cfg):
     approach = given_approach(cfg)
     typed = {name: getattr(cfg, f"prune_{name}") for name in NAMES}
     options.update({name: value for name, value in typed.items() if value is not None})
+    if cfg.prune_permute:
+        options["permute"] = True
     return {**options, "approach": approach} if approach else options

@@ -33,6 +33,7 @@ class Plan:
         only: patterns of all that is not left dense; none: no such limit.
         seed: of random choices.
         rounding: from a fraction to a count, name in the table of roundings.
+        permute: reorder channels before the first selection.
         approach: between the first selection and the removal, data of :mod:`~fairseq_prune.pruning.approach` or
             :class:`~fairseq_prune.pruning.growing.Growth`; None for masks at once.
     """
@@ -49,6 +50,7 @@ class Plan:
     only: tuple = ()
     seed: int = 1
     rounding: str = "nearest"
+    permute: bool = False
     approach: Any = None
 
     @property
@@ -70,6 +72,7 @@ class Plan:
             "skip": ",".join(self.skip),
             "only": ",".join(self.only),
             "rounding": self.rounding,
+            "permute": self.permute,
             "approach": self.approach and str(self.approach),
         }
 
@@ -124,12 +127,15 @@ def make_plan(options, seed=1):
         only=read_patterns(options.get("only", ())),
         seed=seed,
         rounding=answers.rounding,
+        permute=bool(options.get("permute")),
         approach=read_approach(name, _approach(answers), approach, schedule, answers.units == "weight"),
     )
     _named("units", parse_units, plan.units)
     _named("importance", IMPORTANCES.__getitem__, plan.importance)
     _named("scope", SCOPES.__getitem__, plan.scope)
     _named("rounding", ROUNDINGS.__getitem__, plan.rounding)
+    if plan.permute and plan.units != "n:m":
+        raise ValueError(f"--prune-permute: is for N:M sparsity, not for units {plan.units}; e.g. --prune-units 2:4")
     if plan.stages and plan.scope != "stage":
         raise ValueError(f"--prune-scope {plan.scope}: --prune-stages needs e.g. --prune-scope stage")
     return plan

@@ -10,6 +10,7 @@ from .approach import approach_for
 from .cut import cut_in_run, may_cut
 from .masked_model import MaskedModel
 from .masters import homes, values_of
+from .permute import permute_in_run
 from .plan import Plan, check_same_plan
 from .selection import Selection
 from .stand_in import stand_in
@@ -27,6 +28,7 @@ class Pruner:
         find_structure: as :class:`~.selection.Selection`.
         find_targets: as :class:`~.selection.Selection`.
         averaged: the run keeps moving averages (--store-ema), whose shapes cannot follow a cut.
+        find_permutable: function -> Structure of what may be reordered; only called for that.
 
     Attributes:
         events_done: events of the schedule that have happened (count).
@@ -37,11 +39,11 @@ class Pruner:
         ValueError: as :class:`~.selection.Selection`.
     """
 
-    def __init__(self, model, plan=None, find_structure=None, find_targets=None, averaged=False):
+    def __init__(self, model, plan=None, find_structure=None, find_targets=None, averaged=False, find_permutable=None):
         self.plan = plan or Plan()
         self.events_done = 0
         self.removed_in_epoch = None
-        self._model, self._averaged = model, averaged
+        self._model, self._averaged, self._find_permutable = model, averaged, find_permutable
         self._started = False
         self.masked = MaskedModel(model)
         self._counted = self._fraction = None
@@ -122,7 +124,7 @@ class Pruner:
             event = self.plan.schedule.events_by(position)
             if event > self.events_done:
                 if self.events_done == 0:
-                    self._begin(event, position)
+                    self._begin(event, position, optimizer)
                 first, self.events_done = self.events_done == 0, event
                 self._prune(first, optimizer, ema_model, updates)
                 name = f"pruning event {event}/{self.plan.schedule.num_events}"
@@ -217,7 +219,7 @@ class Pruner:
             if state.get("approach") is not None:
                 self._approach.load_state(state["approach"])
 
-    def _begin(self, event, position):
+    def _begin(self, event, position, optimizer):
         schedule = self.plan.schedule
         if 1 < event == schedule.num_events:
             now = f"{position}{schedule.unit}"
@@ -226,6 +228,9 @@ class Pruner:
                 f"times count from update 0 of the first run, e.g. --prune-start {now}"
             )
         self._selection.begin(self.masked.local_masks())
+        if self.plan.permute:
+            goals = self._selection.chooser.targets(self.plan.target)
+            permute_in_run(self._model, self._find_permutable(), goals, optimizer, self._selection.seed)
 
     def _choose(self, evidence=None):
         return self._selection.choose(self.events_done, self.masked.local_masks(), evidence)

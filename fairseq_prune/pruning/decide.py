@@ -36,10 +36,7 @@ def decide(prunables, budget, units, score, masks):
         costs.append(cost)
     counts = [len(s) for s in scores]
     parts = _drop(torch.cat(scores), costs, counts, max(budget, 0)).split(counts)
-    return {
-        p.name: _combine(p, units.spread(part, p.shape), masks)
-        for p, part in zip(prunables, parts, strict=True)
-    }
+    return {p.name: _combine(p, units.spread(part, p.shape), masks) for p, part in zip(prunables, parts, strict=True)}
 
 
 def _drop(scores, costs, counts, budget):

@@ -90,9 +90,9 @@ def main():
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
     parser.add_argument("runs", nargs="+", metavar="NAME=LOG:CHECKPOINT")
-    logging.disable(logging.INFO)  # fairseq tells of what it reads
     parser.add_argument("--speed", action="store_true", help="time an image, too")
     args = parser.parse_args()
+    logging.disable(logging.INFO)  # fairseq tells of what it reads
     try:
         runs = [re.fullmatch(r"([^=]+)=(.+):([^:]+)", run).groups() for run in args.runs]
         models = [load(checkpoint) for *_, checkpoint in runs]

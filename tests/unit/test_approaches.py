@@ -198,7 +198,7 @@ def test_sr_ste_by_hand():
 
 
 def test_gates_by_hand():
-    """Gradient of a gate: sum of dL/d(WI) W over its unit; an L1 shrinks it; closed gates stay closed; then they fold."""
+    """Gradient of a gate: sum of dL/d(WI) W over its unit; an L1 shrinks it; closed ones stay so; then they fold."""
     settings = {"prune_gate_l1": 0.1, "prune_gate_threshold": 0.8}
     training = Training(approach=settings, **METHODS["skeleton"])
     gates, velocity = torch.ones(6), torch.zeros(6)

@@ -1,7 +1,9 @@
 """Filters, stripes, patterns, N:M and single weights of convolutional nets: totals, recipes, runs."""
 
+import copy
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,10 +11,13 @@ from conftest import masks_of, same_tensors, words_of
 from torch import nn
 
 from fairseq_prune.engine.options import NAMES
+from fairseq_prune.engine.permute import permute_in_run
 from fairseq_prune.engine.plan import make_plan
 from fairseq_prune.engine.recipe import read_recipe
 from fairseq_prune.engine.selection import Selection
+from fairseq_prune.pruning.units import NM, NofM
 from vision_bridge.models.nets import NETS, NetSpec
+from vision_bridge.surgery.trace import trace
 
 RECIPES = Path(__file__).parents[2] / "recipes" / "ddp"
 TOTALS = {  # fraction of all that is not called a bias, the original's logs and its rule
@@ -105,7 +110,8 @@ def test_unlisted_layers_stay_whole(new_image_run, tmp_path):
 def test_a_misspelt_layer_is_named(new_image_run, tmp_path):
     file = tmp_path / "ratios.yaml"
     file.write_text("prune-method: irregular\nprune_ratio:\n  layer1.0.konv1.weight: 0.25\n")
-    with pytest.raises(SystemExit, match=r"layer1.0.konv1.weight: matches no parameter; did you mean 'net.layer1.0.conv1"):
+    message = r"layer1.0.konv1.weight: matches no parameter; did you mean 'net.layer1.0.conv1"
+    with pytest.raises(SystemExit, match=message):
         new_image_run().train("--prune-recipe", file)
 
 
@@ -123,7 +129,8 @@ def test_selected_anew_until_frozen(new_image_run, name):
     middle, frozen = run.checkpoint("checkpoint_2_5.pt"), run.checkpoint("checkpoint_2_7.pt")
     assert not masks_of(middle)
     if "filter" in name:
-        assert whole["model"]["net.layer1.0.conv1.weight"].shape[0] == 8 < middle["model"]["net.layer1.0.conv1.weight"].shape[0]
+        widths = [found["model"]["net.layer1.0.conv1.weight"].shape[0] for found in (whole, middle)]
+        assert widths == [8, 16]
     else:
         assert same_tensors(masks_of(frozen), masks_of(whole))
         assert_obeys(name, whole)
@@ -164,5 +171,47 @@ def test_only_sparse_models_become_the_best(new_image_run):
 
 
 def test_patterns_need_3x3(new_image_run):
-    with pytest.raises(SystemExit, match=r"net.fc.weight: a tensor of shape \[10, 64\] has no 3x3 kernels; leave it out"):
+    message = r"net.fc.weight: a tensor of shape \[10, 64\] has no 3x3 kernels; leave it out"
+    with pytest.raises(SystemExit, match=message):
         new_image_run().train("--prune-method", "patdnn", "--prune-target", "0.8")
+
+
+def test_reordering_keeps_more_and_computes_the_same():
+    """Momentum goes along: the next step is the same function's, too."""
+    torch.manual_seed(1)
+    net = Wrapped(NETS["resnet8"](NetSpec(10, 3, 16))).double()
+    images = torch.randn(4, 3, 16, 16, dtype=torch.float64)
+    structure = trace(net.net, torch.zeros(2, 3, 16, 16), "net.")
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+
+    def step():
+        optimizer.zero_grad()
+        net.net(images).square().mean().backward()
+        optimizer.step()
+        return answer()
+
+    def answer():
+        found = net.eval().net(images).detach()
+        net.train()
+        return found
+
+    step()
+    other, goals = copy.deepcopy((net, optimizer)), {"net.layer1.0.conv2.weight": NofM(2, 4)}
+    before, weight = answer(), net.net.layer1[0].conv2.weight
+    kept = lambda: float((weight.detach().abs() * NM().keep(weight.detach().abs(), 2, 4)).sum())  # noqa: E731
+    most = kept()
+    permute_in_run(net, structure, goals, SimpleNamespace(optimizer=optimizer), seed=1)
+    assert kept() > most and torch.allclose(answer(), before, atol=1e-12)
+    after = step()
+    net, optimizer = other
+    assert torch.allclose(step(), after, atol=1e-10)
+    optimizer.state.clear()
+    assert not torch.allclose(step(), after, atol=1e-4)  # control
+
+
+@pytest.mark.parametrize("words", ["--prune-method n:m --prune-target 2:4", "--prune-method sr_ste --prune-target 2:4"])
+def test_reordering_in_a_run(new_image_run, words):
+    run = new_image_run()
+    checkpoint = run.train(*words.split(), *INNER.split(), "--prune-permute", "--prune-freeze", "4up", "--max-update", "6")
+    for keep in masks_of(checkpoint).values():
+        assert (keep.unflatten(1, (-1, 4)).sum(2) == 2).all()

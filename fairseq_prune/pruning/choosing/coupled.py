@@ -137,6 +137,4 @@ def _check_patterns(option, patterns, vectors):
     for pattern in patterns:
         if not any(_matches(v, pattern) for v in vectors):
             hint = nearest(pattern, [v.name for v in vectors])
-            raise ValueError(
-                f"{option} {pattern}: matches no layer with such units{hint}; e.g. {vectors[0].name!r}"
-            )
+            raise ValueError(f"{option} {pattern}: matches no layer with such units{hint}; e.g. {vectors[0].name!r}")

@@ -30,7 +30,6 @@ class SupportChooser(TensorChooser):
             )
         super().__init__(plan, prunables, units, average)
 
-
     def choose(self, fractions, masks, generator, evidence=None):
         """As :meth:`TensorChooser.choose`."""
         chosen = {}

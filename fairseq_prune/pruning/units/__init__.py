@@ -1,6 +1,9 @@
 """What leaves together. A unit kind partitions a tensor; every element is in exactly one unit.
 
-Supports (N:M, patterns) are rules for small groups of weights instead. To add a partition: a module here with a class that has the four methods of
+
+Supports (N:M, patterns) are rules for small groups of weights instead.
+
+To add a partition: a module here with a class that has the four methods of
 :class:`~fairseq_prune.pruning.units.base.Units`, registered in :data:`UNITS`, and an import below.
 """
 

@@ -1,0 +1,39 @@
+"""Reordering the channels of a model while it trains, before N:M selections."""
+
+import logging
+
+import torch
+
+from ..pruning.permute.apply import permute_tensor, permuted
+from .masters import homes, moments_of, values_of
+
+logger = logging.getLogger(__name__)
+
+
+@torch.no_grad()
+def permute_in_run(model, structure, goals, optimizer, seed):
+    """Reorder coupled units so that N:M selections keep more; the model computes the same.
+
+    All ranks find the same order, from equal weights and seed.
+
+    Args:
+        model: ``nn.Module``.
+        structure: :class:`~fairseq_prune.pruning.surgery.structure.Structure` of what may be reordered.
+        goals: dict of parameter name -> :class:`~fairseq_prune.pruning.units.NofM`; those at 0 have none.
+        optimizer: fairseq optimizer; its masters and moments go along.
+        seed: of the search.
+    """
+    generator, masters = torch.Generator().manual_seed(seed), homes(optimizer)
+    parameters = dict(model.named_parameters())
+    named = {**parameters, **dict(model.named_buffers())}
+    for goal in sorted({goal for goal in goals.values() if goal}, key=str):
+        readers = {name for name, wanted in goals.items() if wanted == goal}
+        orders = permuted(model, structure, goal.n, goal.m, generator, sparse=readers)
+        for name, tensor in named.items():
+            owners = structure.table.get(name, ())
+            if name not in parameters:
+                tensor.copy_(permute_tensor(tensor, owners, orders))
+                continue
+            for value in (*values_of(tensor, masters), *moments_of(tensor, masters, optimizer)):
+                value.copy_(permute_tensor(value, owners, orders))
+        logger.info(f"reordered the units of {len(orders)} of {len(structure.vectors)} layers for {goal}")
