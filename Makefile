@@ -9,7 +9,7 @@ NO_PYTHON := No Python 3.11 or newer with its venv module was found; 3.12 is the
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo demo-clean test lint bench wheels
+.PHONY: help setup demo demo-vision demo-clean test lint bench wheels
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -31,7 +31,10 @@ $(STAMP): setup.py constraints.txt
 demo: $(STAMP) ## Train, prune and translate on a small generated corpus (under 5 minutes)
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" bash scripts/demo.sh
 
-demo-clean: ## Remove what the demo made
+demo-vision: $(STAMP) ## Train a small ResNet on digits and cut filters out of it (under 2 minutes)
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" bash scripts/vision/demo.sh
+
+demo-clean: ## Remove what the demos made
 	rm -rf data-bin/demo* checkpoints/demo*
 
 test: $(STAMP) ## Run the tests on all cores

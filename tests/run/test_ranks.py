@@ -22,18 +22,18 @@ cli_main()
 """
 
 
-def command(data, folder, *words):
+def command(data, folder, *words, prune=PRUNE):
     return [
         sys.executable, "-c", MAIN, data, "--user-dir", USER_DIR, "--task", "prune_translation",
         *f"""--arch transformer --share-all-embeddings --dropout 0 {TINY} --optimizer sgd --lr 0.1 --momentum 0.9
         --criterion cross_entropy --batch-size 8 --required-batch-size-multiple 1 --cpu --num-workers 0
-        --max-update 6 --no-epoch-checkpoints --disable-validation --log-format simple {PRUNE}""".split(),
+        --max-update 6 --no-epoch-checkpoints --disable-validation --log-format simple {prune}""".split(),
         "--save-dir", folder, *words,
     ]  # fmt: skip
 
 
 def checksums(output):
-    return [line.split("masks ")[1].rstrip(")") for line in output.splitlines() if "pruning event" in line]
+    return [line.split("masks ")[1].rstrip(")") for line in output.splitlines() if "; masks " in line]
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +51,15 @@ def test_ranks_agree_with_each_other_and_with_one_process(two, parallel, tmp_pat
     for name, keep in masks_of(alone).items():
         assert torch.equal(keep, masks_of(together)[name])
         torch.testing.assert_close(alone["model"][name], together["model"][name], rtol=0, atol=1e-5)
+
+
+def test_ranks_agree_on_the_way_to_a_removal(parallel, tmp_path):
+    """Scores are those of one process, so what is removed in the end is, too."""
+    prune = "--prune-method movement --prune-target 0.6 --prune-end 4up"
+    first, second = train_on_two(command(parallel, tmp_path / "two", *LEGACY, prune=prune))
+    alone = command(parallel, tmp_path / "one", "--update-freq", "2", prune=prune)
+    one = subprocess.run(alone, check=True, capture_output=True, text=True).stdout
+    assert checksums(first) == checksums(second) == checksums(one) and len(checksums(one)) == 1
 
 
 def test_two_ranks_resume(two, parallel, tmp_path):

@@ -13,6 +13,7 @@ from fairseq import options
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 
 from fairseq_prune.cli.main import main
+from fairseq_prune.compat import load_checkpoint
 from fairseq_prune.engine.options import NAMES
 from fairseq_prune.engine.plan import make_plan
 from fairseq_prune.engine.recipe import read_recipe
@@ -109,6 +110,22 @@ def test_sipo_commands(counting, tmp_path, monkeypatch, capsys):
     assert "dense control, 1 epochs" in capsys.readouterr().out
     main(inspect[1:])
     assert "original" in capsys.readouterr().out
+
+
+def test_vision_commands(tmp_path, monkeypatch, capsys):
+    """As printed, for fewer epochs."""
+    monkeypatch.chdir(tmp_path)
+    places = {"fairseq_prune": USER_DIR, "210up": "21up"}
+    dense, greg, validate = ([places.get(w, w) for w in c] for c in commands("Vision: filters that leave for good"))
+    assert [dense[0], greg[0], validate[0]] == ["fairseq-train", "fairseq-train", "fairseq-validate"]
+    quick = ["--cpu", "--num-workers", "0", "--no-epoch-checkpoints"]
+    run_fairseq("train", *dense[1:], *quick, "--max-epoch", "1")
+    run_fairseq("train", *greg[1:], *quick, "--max-epoch", "2")
+    capsys.readouterr()
+    run_fairseq("validate", *validate[1:], "--cpu", "--log-format", "json")
+    assert float(re.search(r'"test_top1": "([\d.]+)"', "".join(capsys.readouterr()))[1]) > 20
+    model = load_checkpoint(validate[validate.index("--path") + 1])["model"]
+    assert [len(model[f"net.layer{stage}.0.conv1.weight"]) for stage in (1, 2, 3)] == [4, 8, 43]  # of 16, 32 and 64
 
 
 def test_option_table_is_complete():
