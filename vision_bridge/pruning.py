@@ -7,9 +7,11 @@ from fairseq_prune.pruning.units import is_coupled, parse_units
 from .cost import layer_costs
 from .pruning_options import add_vision_options
 from .ratios.affordable import affordable_fraction
+from .ratios.inherited import Base
 from .ratios.layers import PREFIX, find_layers
 from .ratios.stage_pr import layer_ratios
 from .ratios.targets import targets_of_vectors, targets_of_weights
+from .reinit import reinitialise
 from .surgery.trace import trace
 
 
@@ -32,8 +34,10 @@ class VisionPruning:
         return self.find_structure(model)
 
     def find_targets(self, chooser, model):
-        """Fractions by ``--stage-pr``, by a cost that may be left, or by ``--prune-target``."""
+        """Fractions by ``--stage-pr``, another run, a cost that may be left, or by ``--prune-target``."""
         options, groups = self.options, list(chooser.groups)
+        if options.base_pr_model is not None:
+            return self._inherit(chooser, dict(model.named_parameters()))
         if options.stage_pr is not None:
             ratios = layer_ratios(find_layers(model.net), options.stage_pr, options.skip_layers, self.plan.units)
             if not is_coupled(parse_units(self.plan.units)):
@@ -43,6 +47,28 @@ class VisionPruning:
         if left is None:
             return super().find_targets(chooser, model)
         return dict.fromkeys(groups, self._affordable(model, groups, left))
+
+    def _inherit(self, chooser, parameters):
+        base = Base(self.options.base_pr_model, self.plan.target["inherit_pruned"] == "index")
+        if is_coupled(parse_units(self.plan.units)):
+            targets, chooser.inherited = base.of_units(self._structure, list(chooser.groups), parameters)
+        else:
+            targets, chooser.inherited = base.of_weights(list(chooser.groups), parameters)
+        return targets
+
+    def before_update(self, optimizer, update_num):
+        """As :class:`~fairseq_prune.engine.mixin.PruneMixin`; then ``--reinit``."""
+        pending = self.pruner.pending
+        super().before_update(optimizer, update_num)
+        if self.options.reinit and pending and not self.pruner.pending:
+            reinitialise(self._model, self.options.reinit, self.plan.seed, optimizer)
+            self.pruner.masked.mask_values(optimizer)
+
+    def costs(self, model):
+        """Parameters, and multiply-accumulates of one image."""
+        macs = layer_costs(model.net, model.example())
+        counts = {"macs": sum(c.macs for c in macs), "nonzero_macs": sum(c.nonzero_macs for c in macs)}
+        return super().costs(model) | counts
 
     def _affordable(self, model, groups, left):
         if self._structure is None:

@@ -6,6 +6,10 @@ from typing import Optional
 from fairseq.dataclass import FairseqDataclass
 from fairseq.tasks import FairseqTask  # noqa: F401  (fairseq.dataclass is incomplete without it)
 
+from fairseq_prune.pruning.methods import METHODS
+
+from .reinit import KINDS
+
 
 def _option(text):
     return field(default=None, metadata={"help": text})
@@ -24,10 +28,16 @@ class VisionPruningOptions(FairseqDataclass):
     pick_pruned: Optional[str] = _option("which units leave: min (the smallest, default), max or rand")
     prune_macs_left: Optional[float] = _option("instead of a fraction: multiply-accumulates left, in (0, 1)")
     prune_params_left: Optional[float] = _option("instead of a fraction: parameters left, in (0, 1)")
+    base_pr_model: Optional[str] = _option("instead of a fraction: pruned checkpoint of the same --arch to follow")
+    inherit_pruned: Optional[str] = _option(
+        "of it: index (the same units leave, default) or pr (as many of every layer; greg2 always)"
+    )
+    reinit: Optional[str] = _option("methods without a penalty: train what is left from scratch; orth or kaiming")
 
 
 PICKED = {"min": "magnitude", "max": "smallness", "rand": "random"}
-HOW_MUCH = ("stage_pr", "prune_macs_left", "prune_params_left")
+HOW_MUCH = ("stage_pr", "prune_macs_left", "prune_params_left", "base_pr_model")
+INHERITED = ("index", "pr")
 
 
 def add_vision_options(cfg, options):
@@ -63,7 +73,51 @@ def add_vision_options(cfg, options):
         raise ValueError(
             f"--skip-layers {cfg.skip_layers}: goes with --stage-pr; else use e.g. --prune-skip '*layer1.0*'"
         )
+    _check_reinit(cfg, options)
+    inherited = _inherited(cfg, options)
     if given:
-        options["budget"] = {**given, **({"skip_layers": cfg.skip_layers} if cfg.skip_layers else {})}
+        more = {"skip_layers": cfg.skip_layers, "inherit_pruned": inherited}
+        options["budget"] = given | {name: value for name, value in more.items() if value}
         options.setdefault("scope", "layer")
     return options
+
+
+def _inherited(cfg, options):
+    """``index`` or ``pr``; None without a checkpoint to follow."""
+    if cfg.inherit_pruned is not None and cfg.inherit_pruned not in INHERITED:
+        raise ValueError(f"--inherit-pruned {cfg.inherit_pruned}: give one of {', '.join(INHERITED)}")
+    if cfg.base_pr_model is None:
+        if cfg.inherit_pruned is not None:
+            raise ValueError(f"--inherit-pruned {cfg.inherit_pruned}: goes with --base-pr-model CHECKPOINT")
+        return None
+    for name in ("rounding", "scope"):
+        if name in options:
+            raise ValueError(f"--prune-{name} {options[name]}: --base-pr-model gives exact counts by layer; leave it out")
+    options["rounding"] = "nearest"
+    method = _method(options)
+    if getattr(method.approach, "picks", False):
+        return "pr"
+    inherited = cfg.inherit_pruned or "index"
+    if inherited == "index" and options.get("importance", method.importance) != "magnitude":
+        raise ValueError(
+            "--inherit-pruned index: says which units leave, so it goes with --prune-method l1 or greg1 and not with "
+            "--pick-pruned; give e.g. --inherit-pruned pr"
+        )
+    return inherited
+
+
+def _check_reinit(cfg, options):
+    reinit = cfg.reinit
+    if reinit is None:
+        return
+    if reinit not in KINDS:
+        raise ValueError(f"--reinit {reinit}: give one of {', '.join(KINDS)}")
+    if cfg.prune_store_ema:
+        raise ValueError(f"--reinit {reinit}: averages would keep the old weights; leave out --store-ema")
+    if _method(options).approach is not None or not _method(options).prunes:
+        name = options.get("method", "none")
+        raise ValueError(f"--reinit {reinit}: is not for --prune-method {name}; e.g. --prune-method l1")
+
+
+def _method(options):
+    return METHODS[options.get("method", "none")]

@@ -67,7 +67,7 @@ class ImageClassificationTask(FairseqTask):
     def build_model(self, cfg, from_checkpoint=False):
         """A classifier that takes over the widths of weights that were cut."""
         model = super().build_model(cfg, from_checkpoint)
-        follow_widths(model)
+        follow_widths(model, one_line_errors)
         return model
 
     def has_sharded_data(self, split):

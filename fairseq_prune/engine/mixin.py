@@ -1,13 +1,20 @@
 """What a fairseq task needs to prune. All calls into the pruner are here."""
 
+import contextlib
+import itertools
 from functools import partial
 
+import torch
+from fairseq import utils
 from fairseq.logging import metrics
 
 from ..compat import hold_best, load_on_every_rank, refuse_bf16, start_averages_from_weights
 from ..pruning.permute.structure import permutable
 from ..pruning.surgery.families import structure_of
+from . import ranks
 from .checks import check_run, one_line_data_errors, one_line_errors
+from .evidence import gather
+from .growth_file import add_record
 from .options import given_options
 from .plan import Plan, check_reachable, make_plan
 from .pruner import Pruner
@@ -25,6 +32,8 @@ class PruneMixin:
     only_evaluates = False
     _completed_epochs = 0
     _ema_model = None
+    _model = None
+    _counted, _costs = None, {}
 
     @classmethod
     def add_args(cls, parser):
@@ -76,7 +85,7 @@ class PruneMixin:
                 load_before_wrapping(model, cfg, self.options)
             pruner = self._new_pruner(model, Plan() if from_checkpoint else self.plan)
         if self.pruner is None or not from_checkpoint:  # a teacher is built from its checkpoint meanwhile
-            self.pruner = pruner
+            self.pruner, self._model = pruner, model
         return model
 
     def _new_pruner(self, model, plan):
@@ -118,6 +127,37 @@ class PruneMixin:
                     self.options.prune_skip_remainder,
                 )
 
+    @contextlib.contextmanager
+    def scoring_batches(self, model, count, seed):
+        """The first batches of a shuffled epoch, the same in every run of a seed; this rank's share of them.
+
+        Args:
+            model: that they are for.
+            count: of batches over all ranks.
+            seed: of the shuffle.
+        """
+        options = self.options
+        positions = utils.resolve_max_positions(self.max_positions(), model.max_positions(), options.prune_max_tokens)
+        with torch.random.fork_rng(devices=[]):  # a data loader draws a number
+            batches = super().get_batch_iterator(
+                self.dataset(options.prune_train_subset),
+                max_tokens=options.prune_max_tokens,
+                max_sentences=options.prune_batch_size,
+                max_positions=positions,
+                ignore_invalid_inputs=True,
+                required_batch_size_multiple=options.prune_batch_multiple,
+                seed=seed,
+                disable_iterator_cache=True,
+            )
+            epoch = batches.next_epoch_itr(shuffle=True)
+            mine = itertools.islice(epoch, ranks.rank(), count, ranks.world_size())
+            device = next(model.parameters()).device
+            yield (utils.move_to_cuda(b, device) if device.type == "cuda" else b for b in mine)
+
+    def _gather(self, model, criterion, kind, event):
+        with self.scoring_batches(model, self.options.prune_batches, self.plan.seed + event) as batches:
+            return gather(kind, model, criterion, batches)
+
     def begin_epoch(self, epoch, model):
         super().begin_epoch(epoch, model)
         self._completed_epochs = epoch - 1
@@ -133,10 +173,16 @@ class PruneMixin:
     def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False, **ema):
         self._ema_model = ema.get("ema_model")
         with one_line_errors():
-            self.pruner.before_update(optimizer, self._completed_epochs, update_num, ema.get("ema_model"))
+            self.pruner.gather = partial(self._gather, model, criterion)
+            self.before_update(optimizer, update_num)
         ema = ema if getattr(super(), "uses_ema", False) else {}
         with self.pruner.in_training():
             return super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad, **ema)
+
+    def before_update(self, optimizer, update_num):
+        """Let the pruner act before an update; tasks with something to do once it is through add to it."""
+        self.pruner.before_update(optimizer, self._completed_epochs, update_num, self._ema_model)
+        add_record(self.options.prune_save_dir, self.pruner.record)
 
     def valid_step(self, sample, model, criterion, **ema):
         ema = ema if getattr(super(), "uses_ema", False) else {}
@@ -161,3 +207,17 @@ class PruneMixin:
             metrics.log_scalar("removed", self.pruner.fraction_removed, weight=0, round=4, priority=250)
         for name, value in self.pruner.metrics.items():
             metrics.log_scalar(name, value, weight=0, round=6, priority=251)
+        if self.plan.prunes:
+            for name, value in self._costs_now().items():
+                metrics.log_scalar(name, value, weight=0, round=0, priority=252)
+
+    def _costs_now(self):
+        """What is left, counted once after every change."""
+        masks = self.pruner.masks
+        if self._counted is not masks:
+            self._counted, self._costs = masks, self.costs(self._model)
+        return self._costs
+
+    def costs(self, model):
+        """What is left of a model, dict of name -> count."""
+        return {"params": self.pruner.parameters_left}

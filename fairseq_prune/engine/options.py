@@ -57,6 +57,8 @@ class PruneOptions(ApproachOptions):
     prune_rounding: Optional[str] = _option(
         "from a fraction to a count: nearest, up, or reference (one unit fewer stays)"
     )
+    prune_batches: int = field(default=5, metadata={"help": "training batches over which derivatives are scored"})
+    prune_steps: Optional[int] = _option("events of a gradual schedule, all at --prune-start: before training, at 0up")
     prune_recipe: Optional[str] = _option("YAML file of these options; the command line wins")
 
     prune_seed: int = II("common.seed")
@@ -69,12 +71,15 @@ class PruneOptions(ApproachOptions):
     prune_store_ema: Any = II("ema.store_ema")
     prune_save_dir: str = II("checkpoint.save_dir")
     prune_skip_remainder: Any = II("optimization.skip_remainder_batch")
+    prune_max_tokens: Optional[int] = II("dataset.max_tokens")
+    prune_batch_size: Optional[int] = II("dataset.batch_size")
+    prune_batch_multiple: int = II("dataset.required_batch_size_multiple")
     prune_bf16: Any = II("common.bf16")
     prune_maximize_best: Any = II("checkpoint.maximize_best_checkpoint_metric")
     prune_ddp_backend: str = II("distributed_training.ddp_backend")
 
 
-NAMES = "method target units importance scope stages schedule start end every freeze include skip only rounding".split()
+NAMES = "method target units importance scope stages schedule start end every freeze include skip only rounding steps".split()
 
 
 def given_options(cfg):

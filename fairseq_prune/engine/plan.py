@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Optional
 
-from ..pruning.approach import Projection
+from ..pruning.approach import Gates, Lagrangian, Projection, StraightThrough
 from ..pruning.budget import parse_target
 from ..pruning.budget.counting import ROUNDINGS
-from ..pruning.importance import IMPORTANCES
+from ..pruning.importance import EVIDENCE, IMPORTANCES
 from ..pruning.methods import METHODS
 from ..pruning.schedule import SHAPES, Schedule, When
 from ..pruning.scope import SCOPES
@@ -136,6 +136,8 @@ def make_plan(options, seed=1):
     _named("rounding", ROUNDINGS.__getitem__, plan.rounding)
     if plan.permute and plan.units != "n:m":
         raise ValueError(f"--prune-permute: is for N:M sparsity, not for units {plan.units}; e.g. --prune-units 2:4")
+    if plan.importance in EVIDENCE and isinstance(plan.approach, (Gates, Lagrangian, StraightThrough)):
+        raise ValueError(f"--prune-importance {plan.importance}: is not for --prune-method {name}; leave it out")
     if plan.stages and plan.scope != "stage":
         raise ValueError(f"--prune-scope {plan.scope}: --prune-stages needs e.g. --prune-scope stage")
     return plan
@@ -188,10 +190,19 @@ def _schedule(method, options):
             other = "end" if "end" in times else "schedule"
             raise ValueError(f"--prune-freeze {times['freeze']}: does not go with --prune-{other} {options[other]}")
         times["end"] = times.pop("freeze")
-    end = times.get("end")
+    end, steps = times.get("end"), options.get("steps")
+    if method.steps and steps is None and not end and "every" not in times:
+        steps = method.steps
     if method.every and end and "every" not in times:
         times["every"] = When(method.every, end.unit)
-    return Schedule(method.schedule, times.get("start", When(0, "up")), end, times.get("every"))
+    return Schedule(method.schedule, times.get("start", When(0, "up")), end, times.get("every"), steps and _count(steps))
+
+
+def _count(steps):
+    try:
+        return int(steps)
+    except ValueError:
+        raise ValueError(f"--prune-steps {steps}: give a whole number, e.g. --prune-steps 5") from None
 
 
 def check_same_plan(plan, state):

@@ -4,7 +4,8 @@ import logging
 
 from ..compat import forget_best
 from ..pruning.choosing import count_removed
-from ..pruning.masks import checksum
+from ..pruning.importance import EVIDENCE
+from ..pruning.masks import checksum, pack_mask
 from . import ranks
 from .approach import approach_for
 from .cut import cut_in_run, may_cut
@@ -33,7 +34,10 @@ class Pruner:
     Attributes:
         events_done: events of the schedule that have happened (count).
         masked: the :class:`~.masked_model.MaskedModel`.
+        gather: function of (kind of evidence, event) -> dict of parameter name -> tensor; set before updates by those
+            who can, see :mod:`~.evidence`.
         removed_in_epoch: number of the epoch in which the last removal fell; None before.
+        kept: what was kept of coupled units at the cut, packed: dict of vector name -> plain values.
 
     Raises:
         ValueError: as :class:`~.selection.Selection`.
@@ -42,9 +46,9 @@ class Pruner:
     def __init__(self, model, plan=None, find_structure=None, find_targets=None, averaged=False, find_permutable=None):
         self.plan = plan or Plan()
         self.events_done = 0
-        self.removed_in_epoch = None
+        self.removed_in_epoch, self.kept, self.gather = None, {}, None
         self._model, self._averaged, self._find_permutable = model, averaged, find_permutable
-        self._started = False
+        self._started, self._gathered = False, (None, None)
         self.masked = MaskedModel(model)
         self._counted = self._fraction = None
         self._selection = Selection(model, self.plan, find_structure, find_targets)
@@ -76,6 +80,11 @@ class Pruner:
         return self._approach.metrics if self.approaching else {}
 
     @property
+    def record(self):
+        """What the approach tells of its units at this update, for a file; None at most updates."""
+        return self._approach.record if self.approaching else None
+
+    @property
     def fraction_removed(self):
         """Fraction of the prunable set that masks and cuts have removed (float in [0, 1))."""
         if self._counted is not self.masks:  # asked for at every update, counted after every change
@@ -85,8 +94,9 @@ class Pruner:
 
     @property
     def parameters_left(self):
-        """Parameters of the model as it is, masked ones included (count)."""
-        return sum(p.numel() for p in self._model.parameters())
+        """Parameters of the model that are neither cut nor masked (count)."""
+        masked = sum(keep.numel() - int(keep.count_nonzero()) for keep in self.masks.values())
+        return sum(p.numel() for p in self._model.parameters()) - masked
 
     def check_start(self):
         """Look once at what was loaded, before training begins.
@@ -125,8 +135,8 @@ class Pruner:
             if event > self.events_done:
                 if self.events_done == 0:
                     self._begin(event, position, optimizer)
-                first, self.events_done = self.events_done == 0, event
-                self._prune(first, optimizer, ema_model, updates)
+                for self.events_done in self.plan.schedule.due(self.events_done, event):
+                    self._prune(optimizer, ema_model, updates)
                 name = f"pruning event {event}/{self.plan.schedule.num_events}"
                 told = "selected, nothing is removed yet" if self.approaching else self._told()
                 logger.info(f"{name} after {epochs} epochs, {updates} updates: {told}")
@@ -138,10 +148,10 @@ class Pruner:
         if not self.pending:
             self._tell_scheduler(optimizer, epochs)
 
-    def _prune(self, first, optimizer, ema_model, updates):
+    def _prune(self, optimizer, ema_model, updates):
         if not self._approach:
             self._remove(self._choose(), optimizer, ema_model)
-        elif first:
+        elif not self._approach.active:
             self._approach.begin(updates, self._selection.layers, self._choose, optimizer)
         elif not self.plan.schedule.is_last(self.events_done):
             self._approach.select(self._choose, optimizer)
@@ -200,6 +210,7 @@ class Pruner:
             "plan": self.plan.plain(),
             "whole": self._whole,
             "removed_in_epoch": self.removed_in_epoch,
+            "kept": self.kept,
             "approach": self._approach and self._approach.state(),
             **self._selection.state(),
         }
@@ -211,6 +222,7 @@ class Pruner:
             ValueError: the interrupted run had another plan, or none is given and it was not through.
         """
         check_same_plan(self.plan, state)
+        self.kept = state.get("kept", {})
         if self.plan.prunes and state["events_done"]:
             self.events_done = state["events_done"]
             self._selection.load_state(state)
@@ -221,7 +233,7 @@ class Pruner:
 
     def _begin(self, event, position, optimizer):
         schedule = self.plan.schedule
-        if 1 < event == schedule.num_events:
+        if 1 < event == schedule.num_events and not schedule.steps:
             now = f"{position}{schedule.unit}"
             raise ValueError(
                 f"--prune-end {schedule.end}: the run begins at {now}, past its schedule; "
@@ -233,6 +245,11 @@ class Pruner:
             permute_in_run(self._model, self._find_permutable(), goals, optimizer, self._selection.seed)
 
     def _choose(self, evidence=None):
+        kind = EVIDENCE.get(self.plan.importance)
+        if evidence is None and kind:
+            if self._gathered[0] != self.events_done:
+                self._gathered = self.events_done, self.gather(kind, self.events_done)
+            evidence = self._gathered[1]
         return self._selection.choose(self.events_done, self.masked.local_masks(), evidence)
 
     def _remove(self, choice, optimizer, ema_model):
@@ -242,6 +259,8 @@ class Pruner:
         ranks.require_equal(checksum(masks), "pruning masks", next(iter(self.masked.parameters.values())).device)
         if checksum(masks) == checksum(self.masks):
             return
+        if (shared := self._selection.overlap(choice)) is not None:
+            logger.info(f"{shared:.4f} of what leaves had left the model that says how many leave")
         self._rescale_norms(masks, optimizer)
         self.masked.hold(masks)
         self.masked.mask_values(optimizer)
@@ -256,6 +275,7 @@ class Pruner:
         keep = {vector: units for vector, units in choice.keep.items() if structure.vectors[vector].cuts}
         if keep and self.plan.schedule.is_last(self.events_done) and may_cut(optimizer, self._averaged):
             cut_in_run(self._model, structure.table, keep, optimizer, self.masked)
+            self.kept = {vector: pack_mask(units) for vector, units in keep.items()}
 
     def _rescale_norms(self, masks, optimizer):
         """Keep the surviving weights of weight-normalised layers as they are."""

@@ -3,7 +3,7 @@
 import torch
 
 from ..pruning.budget import Deviation
-from ..pruning.choosing import CoupledChooser, chooser_of, count_removed
+from ..pruning.choosing import CoupledChooser, chooser_of, count_removed, overlap
 from ..pruning.prunable import find_prunables
 from ..pruning.units import Weight, is_coupled, parse_units
 from . import ranks
@@ -100,11 +100,20 @@ class Selection:
             for group in self.chooser.groups
         }
         generator = torch.Generator().manual_seed(self.seed)
+        if evidence is None:
+            evidence = self.chooser.inherited.evidence(dict(self._model.named_parameters()))
         return self.chooser.choose(fractions, masks, generator, evidence)
 
     def _fraction(self, group, masks):
         target = self._targets[group]
         return self.chooser.share_below(group, target, masks) if isinstance(target, Deviation) else target
+
+    def overlap(self, choice):
+        """Fraction of what leaves that had left the run which says how many; None where that is not known."""
+        inherited = self.chooser.inherited
+        if inherited.choice is None or inherited.binding:
+            return None
+        return overlap(self.chooser, self.layers, choice, inherited.choice)
 
     @property
     def layers(self):

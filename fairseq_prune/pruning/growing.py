@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+FILE = "growth.jsonl"  # beside a run's checkpoints: what units have come to
 RATIO_DECAY = 0.9  # of the running mean of a layer's magnitude ratio
 
 
@@ -30,6 +31,7 @@ class Growth:
             than those that leave; infinite for single weights.
         stop_scope: ``"global"``: only when all layers are; ``"layer"``: each by itself.
         blocks_loss: the penalty replaces the gradient of the loss (an ablation).
+        norms: it acts on the biases and the norms' scales and shifts of the units that leave, too.
     """
 
     interval: int = 5
@@ -43,6 +45,7 @@ class Growth:
     ratio_limit: float = 1000.0
     stop_scope: str = "global"
     blocks_loss: bool = False
+    norms: bool = False
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ class Method:
         rounding: from a fraction to a count.
         approach: what happens between the first selection and the removal, data of :mod:`~.approach` or
             :class:`~.growing.Growth`; None: every selection removes.
+        steps: events of a gradual schedule that all happen at its start, unless the user gives an end (count).
         every: interval between events in the schedule's unit (count); None: a tenth of the way.
     """
 
@@ -33,6 +34,7 @@ class Method:
     rounding: str = "nearest"
     approach: Any = None
     every: Optional[int] = None
+    steps: Optional[int] = None
 
     @property
     def prunes(self):

@@ -123,6 +123,7 @@ class Schedule:
         start: first event.
         end: last event; None for a single event at ``start``. Of ``growing``: the latest end of the growth.
         every: interval between events; None means one tenth of the way, at least 1.
+        steps: events that all happen at ``start``, one after the other (count).
 
     Raises:
         ValueError: unknown shape; end missing, not after the start, or given to ``once``; units
@@ -133,8 +134,11 @@ class Schedule:
     start: When
     end: Optional[When] = None
     every: Optional[When] = None
+    steps: Optional[int] = None
 
     def __post_init__(self):
+        if self.steps is not None:
+            self._check_steps()
         unused = {
             "once": {"--prune-end": self.end, "--prune-every": self.every},
             "growing": {"--prune-every": self.every},
@@ -147,9 +151,20 @@ class Schedule:
                 )
         if self.end:
             self._check_positions()
-        elif self.shape not in _ONE_EVENT:
+        elif self.shape not in _ONE_EVENT and not self.steps:
             option = "--prune-freeze" if self.shape == "reselect" else "--prune-end"
             raise ValueError(f"--prune-schedule {self.shape} needs {option}, e.g. {option} 2000up")
+
+    def _check_steps(self):
+        if self.shape in (*_ONE_EVENT, "reselect"):
+            raise ValueError(
+                f"--prune-steps {self.steps}: --prune-schedule {self.shape} has none; give e.g. --prune-schedule halving"
+            )
+        if self.end or self.every:
+            option = f"--prune-end {self.end}" if self.end else f"--prune-every {self.every}"
+            raise ValueError(f"--prune-steps {self.steps}: are all at --prune-start; leave out {option}")
+        if self.steps < 1:
+            raise ValueError(f"--prune-steps {self.steps}: give at least 1, e.g. --prune-steps 5")
 
     def _check_positions(self):
         if len(self._used_units) > 1:
@@ -168,6 +183,8 @@ class Schedule:
     def __str__(self):
         if self.shape in _ONE_EVENT:
             return f"{self.shape} at {self.start}" + (f" until {self.end}" if self.end else "")
+        if self.steps:
+            return f"{self.shape} in {self.steps} steps at {self.start}"
         return f"{self.shape} from {self.start} to {self.end} every {self._step}{self.unit}"
 
     @property
@@ -194,6 +211,8 @@ class Schedule:
         """How many events there are."""
         if self.shape in _ONE_EVENT:
             return 1
+        if self.steps:
+            return self.steps
         return 1 + math.ceil((self.last - self.start.count) / self._step)
 
     def is_last(self, event):
@@ -212,6 +231,10 @@ class Schedule:
             return self.num_events
         return 1 if self.shape in _ONE_EVENT else 1 + (position - self.start.count) // self._step
 
+    def due(self, done, event):
+        """Numbers of the events that happen now, once so many are done; of those missed only the last counts."""
+        return range(done + 1, event + 1) if self.steps else range(event, event + 1)
+
     def fraction_at(self, event, initial=0.0, target=1.0):
         """Fraction removed after an event, 1-based.
 
@@ -225,5 +248,6 @@ class Schedule:
         """
         if self.is_last(event):
             return target
-        progress = (event - 1) * self._step / (self.last - self.start.count)
+        span = self.last - self.start.count
+        progress = (event - 1) * self._step / span if span else event / self.num_events
         return SHAPES[self.shape](Step(event - 1, self.num_events, progress), initial, target)

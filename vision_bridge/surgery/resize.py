@@ -1,25 +1,34 @@
 """Vision models that take over the widths of the weights they load."""
 
+import contextlib
+
 import torch
 
 from fairseq_prune.pruning.surgery.cut import entries, replace_values
 
 
-def follow_widths(model):
+def follow_widths(model, errors=contextlib.nullcontext):
     """Let a classifier load weights of which channels were cut.
 
     Tensors take the shape that comes, if it is no larger than the architecture's along the first two axes and the
-    same along the others. Whether the widths fit each other is tried on an example.
+    same along the others. Whether the widths fit each other is tried on an example. Weights for other images or
+    classes are a ValueError.
 
     Args:
         model: :class:`~vision_bridge.models.classifier.ImageClassifier`; its parameters stay the same objects. Call it
             before masks get their load hook.
+        errors: makes a context for the check; fairseq hides the message of all but a SystemExit.
     """
     whole = {name: value.shape for name, value in entries(model).items()}
 
     def take_over(module, state, prefix, *_):
         if prefix:
             return
+        with errors():
+            _refuse_others(module, whole, state)
+            adopt(module, state)
+
+    def adopt(module, state):
         mine = entries(module)
         values = {
             name: mine[name].new_empty(value.shape)
@@ -39,14 +48,27 @@ def _is_cut(shape, whole):
     return len(shape) == len(whole) and all(a <= b for a, b in pairs[:2]) and all(a == b for a, b in pairs[2:])
 
 
+def _refuse_others(model, whole, state):
+    """Weights that no cut makes: the first layer reads other images, the last one has other classes."""
+    names = [name for name, _ in model.named_parameters()]
+    first, last = next(name for name in names if len(whole[name]) > 1), names[-1]
+    shape = "x".join(map(str, model.image_shape))
+    if last in state and whole[last][0] == model.classes != len(state[last]):
+        raise ValueError(f"the checkpoint has {len(state[last])} classes, DATA {model.classes}; give data of the same")
+    if first in state and state[first].shape[1:] != whole[first][1:]:
+        raise ValueError(
+            f"the checkpoint is for other images than DATA's {shape}: its {first} is {list(state[first].shape)}, not "
+            f"{list(whole[first])}; give the same kind, e.g. with --image-size"
+        )
+
+
 @torch.no_grad()
 def _try(model):
     training = model.training
     try:
-        logits = model.eval()(model.example())
+        model.eval()(model.example())
     except RuntimeError as error:
-        raise ValueError(f"the checkpoint's widths do not fit --arch: {str(error).splitlines()[0]}") from None
+        shape, reason = "x".join(map(str, model.image_shape)), str(error).splitlines()[0]
+        raise ValueError(f"the checkpoint's widths do not fit --arch and images of {shape}: {reason}") from None
     finally:
         model.train(training)
-    if logits.shape[-1] != model.classes:
-        raise ValueError(f"the checkpoint has {logits.shape[-1]} classes, the data {model.classes}")

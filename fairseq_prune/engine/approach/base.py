@@ -11,7 +11,10 @@ class Approach:
 
     Attributes:
         active: True from its first update to the removal.
+        record: what a file is told of the units at this update, plain values; None: nothing.
     """
+
+    record = None
 
     def __init__(self, settings, chooser, parameters):
         self.settings, self.chooser, self.parameters = settings, chooser, parameters

@@ -5,13 +5,14 @@ from dataclasses import asdict
 
 import torch
 
-from ...pruning.choosing.choice import Choice
+from ...pruning.choosing import Choice, CoupledChooser, overlap
 from ...pruning.growing import Layer, contraction, grow, magnitude_ratio
 from ..masters import add_to_gradient, homes, master_gradient, values_of
 from .base import Approach
 
 logger = logging.getLogger(__name__)
 COUPLED = {"SGD", "NAG"}  # torch optimizers in whose steps a gradient keeps its size
+RECORDED = 10  # every so many changes, what units have come to goes into a file
 ENOUGH = 7.0  # ln 1000, the magnitude ratio at which pruning may end
 
 
@@ -23,17 +24,24 @@ class GrowingPenalty(Approach):
 
     Attributes:
         choice: what leaves, :class:`~fairseq_prune.pruning.choosing.Choice`; None until it is chosen.
+
+    Raises:
+        ValueError: norms are to be penalised, but units own none.
     """
 
     def __init__(self, settings, chooser, parameters):
         super().__init__(settings, chooser, parameters)
-        self.choice = None
+        if settings.norms and not isinstance(chooser, CoupledChooser):
+            raise ValueError("--reg-bn: is for units that own biases and norms, e.g. --prune-units filter")
+        self.choice = self.record = None
+        self._initial, self._overlap = None, None  # of a choice made later: by the first weights, and what they share
         self._layers, self._began, self._settled = {}, None, None
         self._factors = {}
 
     def begin(self, updates, layers, choose, optimizer):
         self.active, self._began = True, updates
-        self.choice = None if self.settings.picks else choose(None)
+        first = choose(None)
+        self.choice, self._initial = (None, first) if self.settings.picks else (first, None)
         self._layers = {name: Layer() for name in layers}
         self._warn_of_little(optimizer)
 
@@ -42,8 +50,8 @@ class GrowingPenalty(Approach):
 
     @property
     def metrics(self):
-        """The largest factor in force."""
-        return {"penalty": self.largest}
+        """The largest factor in force; once units are picked, the fraction that the first weights would have picked."""
+        return {"penalty": self.largest} | ({} if self._overlap is None else {"overlap": self._overlap})
 
     @property
     def largest(self):
@@ -52,20 +60,48 @@ class GrowingPenalty(Approach):
 
     def before_update(self, updates, choose):
         """Grow if it is time."""
-        if self._settled is not None or (updates - self._began) % self.settings.interval:
+        changes, early = divmod(updates - self._began, self.settings.interval)
+        self.record = None
+        if early:
             return
-        picked = self.choice is not None
         now = self.choice or choose(None)
-        self._layers, picks = grow(self.settings, self._layers, picked, self._ratios(now))
+        if self._settled is None:
+            self._grow(updates, now)
+        if changes % RECORDED == 0:
+            self.record = self._recorded(updates, now)
+
+    def _grow(self, updates, now):
+        self._layers, picks = grow(self.settings, self._layers, self.choice is not None, self._ratios(now))
         if picks:
-            self.choice = now
-            logger.info(f"penalty at {self.largest:.5f} after {updates} updates: the units that leave are chosen")
+            self._pick(updates, now)
         if all(layer.through for layer in self._layers.values()):
             self._settled = updates
             logger.info(
                 f"penalty at {self.largest:.5f} after {updates} updates: all layers are through, {self._told()}"
             )
         self._factors = {}
+
+    def _pick(self, updates, choice):
+        self.choice = choice
+        self._overlap, self._initial = overlap(self.chooser, self._layers, choice, self._initial), None
+        logger.info(
+            f"penalty at {self.largest:.5f} after {updates} updates: the units that leave are chosen; "
+            f"{self._overlap:.4f} of them were the smallest at first"
+        )
+
+    def _recorded(self, updates, choice):
+        """Mean L1 norms of the units of each layer that stay and that leave."""
+        layers = {}
+        for name in self._layers:
+            norms, leaves = self.chooser.norms(name), self.chooser.leaving(name, choice)
+            layers[name] = {"kept": float(norms[~leaves].mean()), "removed": float(norms[leaves].mean())}
+        return {
+            "updates": updates,
+            "began": self._began,
+            "penalty": self.largest,
+            "picked": self.choice is not None,
+            "layers": layers,
+        }
 
     def _told(self):
         ratios = [layer.ratio for layer in self._layers.values() if layer.ratio is not None]
@@ -89,10 +125,16 @@ class GrowingPenalty(Approach):
         """Dict of parameter name -> factor of each of its elements; set up after every change."""
         if not self._factors:
             for name, layer in self._layers.items():
-                for entry, factor in self.chooser.spread(name, self._unit_factors(name, layer)).items():
-                    before = self._factors.get(entry)
-                    self._factors[entry] = factor if before is None else before + factor
+                self._add_factors(self.chooser.spread(name, self._unit_factors(name, layer)))
+                if self.settings.norms and self.choice is not None:
+                    leaves = self.chooser.leaving(name, self.choice)
+                    self._add_factors(self.chooser.spread_beside(name, leaves * layer.factor))
         return self._factors
+
+    def _add_factors(self, factors):
+        for entry, factor in factors.items():
+            before = self._factors.get(entry)
+            self._factors[entry] = factor if before is None else before + factor
 
     def _unit_factors(self, name, layer):
         if self.choice is None:
@@ -138,6 +180,8 @@ class GrowingPenalty(Approach):
             "settled": self._settled,
             "layers": {name: asdict(layer) for name, layer in self._layers.items()},
             "choice": self.choice and self.choice.plain(),
+            "initial": self._initial and self._initial.plain(),
+            "overlap": self._overlap,
         } or None  # fmt: skip
 
     def load_state(self, state):
@@ -145,7 +189,9 @@ class GrowingPenalty(Approach):
         device = next(iter(self.parameters.values())).device
         self._began, self._settled = state["began"], state["settled"]
         self._layers = {name: Layer(**layer) for name, layer in state["layers"].items()}
-        self.choice = state["choice"] and Choice.from_plain(state["choice"], device)
+        choices = (state[name] and Choice.from_plain(state[name], device) for name in ("choice", "initial"))
+        self.choice, self._initial = choices
+        self._overlap = state["overlap"]
         self._factors = {}
 
     def end(self, optimizer):

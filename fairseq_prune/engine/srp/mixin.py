@@ -1,14 +1,10 @@
 """What a fairseq task needs for SRP. All calls into the shrinker are here."""
 
-import itertools
 from functools import partial
 
-import torch
-from fairseq import utils
 from fairseq.logging import metrics
 
 from ...compat import hold_best, load_checkpoint
-from .. import ranks
 from ..checks import one_line_errors
 from ..plan import updates_in_epoch
 from .plan import SrpPlan, check_end, is_fresh, make_srp_plan
@@ -121,23 +117,8 @@ class SrpMixin:
 
     def _score(self, criterion):
         """Scores of all units over the first batches of a shuffled epoch, the same in every run of a seed."""
-        options, model, plan = self.options, self.shrinker.model, self.srp_plan
-        positions = utils.resolve_max_positions(self.max_positions(), model.max_positions(), options.srp_max_tokens)
-        with torch.random.fork_rng(devices=[]):  # a data loader draws a number
-            batches = super().get_batch_iterator(
-                self.dataset(options.prune_train_subset),
-                max_tokens=options.srp_max_tokens,
-                max_sentences=options.srp_batch_size,
-                max_positions=positions,
-                ignore_invalid_inputs=True,
-                required_batch_size_multiple=options.srp_batch_multiple,
-                seed=plan.seed,
-                disable_iterator_cache=True,
-            )
-            epoch = batches.next_epoch_itr(shuffle=True)
-            mine = itertools.islice(epoch, ranks.rank(), plan.score_batches, ranks.world_size())
-            device = next(model.parameters()).device
-            batches = (utils.move_to_cuda(b, device) for b in mine)
+        model, plan = self.shrinker.model, self.srp_plan
+        with self.scoring_batches(model, plan.score_batches, plan.seed) as batches:
             return connectivity_scores(model, criterion, batches, plan.score)
 
     def get_checkpoint_dict(self):

@@ -39,7 +39,4 @@ class SrpOptions(FairseqDataclass):
     srp_plain_layernorm: bool = _option(False, "see the SRP architectures")
     arch: Optional[str] = _option(None, "for training; fairseq-generate takes it from the checkpoint")
 
-    srp_max_tokens: Optional[int] = II("dataset.max_tokens")
-    srp_batch_size: Optional[int] = II("dataset.batch_size")
-    srp_batch_multiple: int = II("dataset.required_batch_size_multiple")
     srp_continue_once: Optional[str] = II("checkpoint.continue_once")

@@ -6,6 +6,7 @@ import torch
 
 from ...pruning.importance.connectivity import CONNECTIVITY_SCORES
 from .. import ranks
+from ..evaluating import evaluating
 
 
 def connectivity_scores(model, criterion, batches, score="signed"):
@@ -30,7 +31,7 @@ def connectivity_scores(model, criterion, batches, score="signed"):
     vectors = [c.vector for c in model.connectivity.values()]
     totals = [torch.zeros_like(v, dtype=torch.float32) for v in vectors]
     worth, count = CONNECTIVITY_SCORES[score], torch.zeros((), device=vectors[0].device)
-    with _evaluating(model, criterion), _differentiable(vectors):
+    with evaluating(model, criterion), _differentiable(vectors):
         for sample in batches:
             loss, _, _ = criterion(model, sample)
             for total, gradient in zip(totals, torch.autograd.grad(loss, vectors), strict=True):
@@ -39,19 +40,6 @@ def connectivity_scores(model, criterion, batches, score="signed"):
     if not ranks.average(count):
         raise ValueError("--srp-score-batches: the training set has no batch to score with; see --max-tokens")
     return {name: ranks.average(total) for name, total in zip(model.connectivity, totals, strict=True)}
-
-
-@contextlib.contextmanager
-def _evaluating(*modules):
-    """Switch modules to eval mode; afterwards each submodule is in its own mode again."""
-    modes = [(part, part.training) for module in modules for part in module.modules()]
-    for module in modules:
-        module.eval()
-    try:
-        yield
-    finally:
-        for part, training in modes:
-            part.training = training
 
 
 @contextlib.contextmanager

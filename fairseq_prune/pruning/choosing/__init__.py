@@ -1,7 +1,7 @@
 """Choosing what leaves: from fractions of groups to masks."""
 
 from ..units import NM, Pattern
-from .choice import Choice, count_removed
+from .choice import Choice, Inherited, count_removed, overlap
 from .coupled import CoupledChooser
 from .supports import NMChooser, PatternChooser
 from .tensors import TensorChooser
@@ -14,4 +14,4 @@ def chooser_of(units):
     return _OWN.get(type(units), TensorChooser)
 
 
-__all__ = ["Choice", "CoupledChooser", "chooser_of", "count_removed"]
+__all__ = ["Choice", "CoupledChooser", "Inherited", "chooser_of", "count_removed", "overlap"]

@@ -11,7 +11,7 @@ from ..registry import nearest
 from ..select import drop_lowest
 from ..surgery.structure import masks_without, unit_rows
 from ..units import Row
-from .choice import Choice
+from .choice import Choice, Inherited
 
 
 class CoupledChooser:
@@ -26,6 +26,8 @@ class CoupledChooser:
     Raises:
         ValueError: there are no such units, or a pattern matches none.
     """
+
+    inherited = Inherited()
 
     def __init__(self, plan, structure, units, average, parameters):
         self._side, self._rounding, self._average = units.side, ROUNDINGS[plan.rounding], average
@@ -100,6 +102,10 @@ class CoupledChooser:
         """As :meth:`TensorChooser.magnitudes`."""
         return self._average(self._rows(layer).float().abs().mean(1))
 
+    def norms(self, layer):
+        """As :meth:`TensorChooser.norms`, of what is scored."""
+        return self._rows(layer).float().abs().sum(1)
+
     def leaving(self, layer, choice):
         """As :meth:`TensorChooser.leaving`."""
         return ~choice.keep[layer]
@@ -112,6 +118,15 @@ class CoupledChooser:
             part = owner.along(values, otherwise=0.0).view(view)
             spread[entry] = spread[entry] + part if entry in spread else part
         return spread
+
+    def spread_beside(self, layer, values):
+        """As :meth:`TensorChooser.spread_beside`: over all vectors, of biases and norms, that the units own."""
+        return {
+            entry: owner.along(values, otherwise=0.0)
+            for entry, owners in self._structure.table.items()
+            for owner in owners
+            if owner.vector == layer and entry in self._parameters and self._parameters[entry].dim() == 1
+        }
 
     def _alive(self, vector, masks):
         if not any(entry in masks for entry in vector.writers):

@@ -7,7 +7,7 @@ from ..budget.counting import ROUNDINGS
 from ..decide import decide
 from ..importance import IMPORTANCES
 from ..scope import SCOPES
-from .choice import Choice, count_removed
+from .choice import Choice, Inherited, count_removed
 
 
 class TensorChooser:
@@ -21,10 +21,13 @@ class TensorChooser:
 
     Attributes:
         groups: dict of group name -> what it holds.
+        inherited: :class:`~.choice.Inherited`, of what another run removed.
 
     Raises:
         ValueError: a tensor has no such units, or the stages do not fit.
     """
+
+    inherited = Inherited()
 
     def __init__(self, plan, prunables, units, average):
         self._units, self._average = units, average
@@ -102,6 +105,10 @@ class TensorChooser:
         """Mean magnitude of each unit of a layer now, float32 [units]."""
         return self._average(self._units.pool(self._by_name[layer].weight().float().abs()))
 
+    def norms(self, layer):
+        """L1 norm of each unit of a layer now, float32 [units]."""
+        return self.sum_over(layer, {layer: self._by_name[layer].parameter.detach().abs()})
+
     def leaving(self, layer, choice):
         """Units of a layer that a choice removes, bool [units]."""
         p = self._by_name[layer]
@@ -113,6 +120,10 @@ class TensorChooser:
         """Values of a layer's units, float [units], over what is scored: dict of parameter name -> tensor."""
         p = self._by_name[layer]
         return {layer: p.store(self._units.spread(values, p.shape))}
+
+    def spread_beside(self, layer, values):
+        """As :meth:`spread`, over the biases and norms that leave with the units; those of tensors own none."""
+        return {}
 
     def state(self):
         """What selections to come depend on besides weights, as plain values."""

@@ -51,6 +51,14 @@ class Head(_Coupled):
     kinds = ("head",)
 
 
+@UNITS.add("node")
+class Node(_Coupled):
+    """A channel, neuron, head or hidden unit by the weights that read it: a gate on what it puts out."""
+
+    kinds = ("channel", "neuron", "head", "hidden")
+    side = "readers"
+
+
 @UNITS.add("hidden")
 class Hidden(_Coupled):
     """A hidden unit of a recurrent layer, with all its gates."""

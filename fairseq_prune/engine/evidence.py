@@ -1,0 +1,94 @@
+"""What importances score besides the weights themselves: derivatives of the loss over training batches.
+
+Nothing but the time is spent: weights, gradients, buffers, modes and random generators stay as they are.
+"""
+
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from . import ranks
+from .evaluating import evaluating
+
+TEMPERATURE = 200.0  # of GraSP's logits
+
+
+def gather(kind, model, criterion, batches):
+    """Gather evidence in eval mode, added up over batches and ranks.
+
+    Args:
+        kind: name in :data:`KINDS`.
+        model: fairseq model.
+        criterion: the run's, which sums the loss over tokens or images.
+        batches: iterable of collated samples; this rank's share.
+
+    Returns:
+        dict of parameter name -> float32 tensor of its shape.
+
+    Raises:
+        ValueError: no rank has a batch.
+    """
+    parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    batches = list(batches)
+    device = next(iter(parameters.values())).device
+    if not ranks.average(torch.tensor(float(len(batches)), device=device)):
+        raise ValueError("--prune-batches: the training set has no batch to score with; see --batch-size")
+    with evaluating(model, criterion), torch.enable_grad():
+        found = KINDS[kind](parameters, model, criterion, batches)
+    return {name: ranks.average(value) for name, value in found.items()}
+
+
+def sensitivity(parameters, model, criterion, batches):
+    """Weights times the gradient of the loss: Lee et al., ICLR 2019 (arXiv:1810.02340), eq. 5 before the absolute."""
+    gradients = _gradients(parameters, model, criterion, batches)
+    return {name: parameters[name].detach().float() * gradient for name, gradient in gradients.items()}
+
+
+def hessian_gradient(parameters, model, criterion, batches):
+    """Weights times the Hessian's product with the gradient, at a temperature of 200.
+
+    Source: Wang et al., ICLR 2020 (arXiv:2002.07376), GraSP, eq. 8 without its minus, so that higher = keep.
+    """
+    cooled = model.register_forward_hook(_cool)
+    values = list(parameters.values())
+    totals = [torch.zeros_like(p, dtype=torch.float32) for p in values]
+    try:
+        gradients = list(_gradients(parameters, model, criterion, batches).values())
+        with sdpa_kernel(SDPBackend.MATH):  # the others have no second derivative
+            for sample in batches:
+                loss = _mean_loss(model, criterion, sample)
+                firsts = torch.autograd.grad(loss, values, create_graph=True, allow_unused=True)
+                pairs = zip(firsts, gradients, strict=True)
+                product = sum((first.float() * g).sum() for first, g in pairs if first is not None)
+                seconds = torch.autograd.grad(product, values, allow_unused=True)
+                for total, second in zip(totals, seconds, strict=True):
+                    if second is not None:
+                        total += second.float()
+    finally:
+        cooled.remove()
+    return {name: p.detach().float() * total for (name, p), total in zip(parameters.items(), totals, strict=True)}
+
+
+KINDS = {"sensitivity": sensitivity, "hessian_gradient": hessian_gradient}
+
+
+def _gradients(parameters, model, criterion, batches):
+    """Sums over batches of the mean loss's gradients."""
+    totals = {name: torch.zeros_like(p, dtype=torch.float32) for name, p in parameters.items()}
+    for sample in batches:
+        loss = _mean_loss(model, criterion, sample)
+        found = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
+        for total, gradient in zip(totals.values(), found, strict=True):
+            if gradient is not None:
+                total += gradient.float()
+    return totals
+
+
+def _mean_loss(model, criterion, sample):
+    loss, size, _ = criterion(model, sample)
+    return loss / size
+
+
+def _cool(module, inputs, output):
+    if torch.is_tensor(output):
+        return output / TEMPERATURE
+    return output[0] / TEMPERATURE, *output[1:]

@@ -1,0 +1,41 @@
+"""Worth by what the loss says of weights; evidence is gathered over batches, see :data:`~.base.EVIDENCE`."""
+
+import torch
+
+from .base import EVIDENCE, IMPORTANCES
+
+
+@IMPORTANCES.add("sensitivity")
+def sensitivity(evidence, units, generator=None):
+    """How much the loss changes, to first order, if a unit leaves: the absolute sum of its weights times gradients.
+
+    Of single weights this is SNIP's score (Lee et al., ICLR 2019, arXiv:1810.02340); of nodes SNAP's (Verdenius et al.
+    2020, arXiv:2006.00896), the derivative by a gate on the node's output where units are what reads it.
+
+    Args:
+        evidence: weights times gradients, any shape.
+        units: the :class:`~fairseq_prune.pruning.units.Units` that leave together.
+        generator: not used.
+
+    Returns:
+        float32 [units].
+    """
+    return _sums(evidence, units).abs()
+
+
+@IMPORTANCES.add("gradient_flow")
+def gradient_flow(evidence, units, generator=None):
+    """How much of the gradient's norm leaves with a unit: Wang et al., ICLR 2020 (arXiv:2002.07376), GraSP, eq. 8.
+
+    Arguments as :func:`sensitivity`; the evidence is weights times the Hessian's product with the gradient.
+    """
+    return _sums(evidence, units)
+
+
+def _sums(evidence, units):
+    sizes = units.sizes(evidence.shape)
+    means = units.pool(evidence.float())
+    return means * (sizes.to(means) if torch.is_tensor(sizes) else sizes)
+
+
+EVIDENCE.update(sensitivity="sensitivity", gradient_flow="hessian_gradient")

@@ -1,0 +1,70 @@
+"""The figure of GReg: how large the units that stay and those that leave are while a penalty grows."""
+
+import json
+import math
+from pathlib import Path
+
+from ..pruning.growing import FILE
+
+
+def read_growth(folder):
+    """Read what a run wrote beside its checkpoints.
+
+    Args:
+        folder: --save-dir of the run.
+
+    Returns:
+        list of records in the order of updates; of a resumed run, each once.
+
+    Raises:
+        ValueError: there is no such file, or it is none of ours.
+    """
+    path = Path(folder) / FILE
+    if not path.is_file():
+        raise ValueError(
+            f"SAVE_DIR {folder}: has no {FILE}; give the --save-dir of a run with e.g. --prune-method greg1"
+        )
+    try:
+        records = {record["updates"]: record for record in map(json.loads, path.read_text().splitlines())}
+        return [records[updates] for updates in sorted(records)]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path}: cannot be read ({error})") from None
+
+
+def draw_growth(records, path):
+    """Draw mean L1 norms against updates, a panel for each layer, into a PNG.
+
+    Args:
+        records: of :func:`read_growth`.
+        path: of the PNG.
+
+    Raises:
+        ValueError: no PNG, no such folder, or Matplotlib is missing.
+    """
+    if Path(path).suffix != ".png" or not Path(path).parent.is_dir():
+        raise ValueError(f"OUT {path}: give a PNG in a folder that exists, e.g. growth.png")
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ValueError(f"drawing needs Matplotlib ({error}): pip install 'fairseq-prune[plots]'") from None
+    layers = list(records[0]["layers"])
+    columns = math.ceil(math.sqrt(len(layers)))
+    rows = math.ceil(len(layers) / columns)
+    figure = Figure(figsize=(3 * columns, 2.4 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).flat
+    for panel, layer in zip(panels, layers, strict=False):
+        _draw_layer(panel, records, layer)
+    for panel in list(panels)[len(layers) :]:
+        panel.axis("off")
+    figure.supxlabel("updates")
+    figure.supylabel("mean L1 norm of a unit")
+    figure.savefig(path, dpi=120)
+
+
+def _draw_layer(panel, records, layer):
+    updates = [record["updates"] for record in records]
+    for kind in ("kept", "removed"):
+        panel.plot(updates, [record["layers"][layer][kind] for record in records], label=kind)
+    panel.set_title(layer, fontsize="small")
+    panel.set_ylim(bottom=0)
+    panel.legend(fontsize="x-small")

@@ -1,0 +1,104 @@
+"""``--base-pr-model``: what leaves is what another run removed, or as much of every layer."""
+
+from fractions import Fraction
+
+import torch
+
+from fairseq_prune.compat import load_checkpoint
+from fairseq_prune.pruning.choosing import Choice, Inherited
+from fairseq_prune.pruning.masks import stored_masks, unpack_mask
+from fairseq_prune.pruning.surgery.structure import masks_without
+
+
+class Base:
+    """A pruned checkpoint: its shapes where units were cut, its masks, and the record of its cut.
+
+    Args:
+        path: of the checkpoint.
+        by_index: the same units leave; False: as many.
+
+    Raises:
+        ValueError: the file is unreadable.
+    """
+
+    def __init__(self, path, by_index):
+        checkpoint = load_checkpoint(path)
+        self._path, self._by_index = path, by_index
+        self._state, self._masks = checkpoint["model"], stored_masks(checkpoint["model"])
+        states = [s for s in checkpoint.get("extra_state", {}).values() if isinstance(s, dict)]
+        kept = next((state["kept"] for state in states if state.get("kept")), {})
+        self._kept = {vector: unpack_mask(units) for vector, units in kept.items()}
+
+    def of_units(self, structure, groups, parameters):
+        """What coupled units lost there.
+
+        Args:
+            structure: :class:`~fairseq_prune.pruning.surgery.structure.Structure`.
+            groups: names of vectors.
+            parameters: dict of name -> parameter, at full width.
+
+        Returns:
+            (dict of vector name -> fraction that is exact, :class:`~fairseq_prune.pruning.choosing.Inherited`).
+
+        Raises:
+            ValueError: it is of another architecture, lost nothing, or does not say which units it lost.
+        """
+        left, keep = {}, {}
+        for name in groups:
+            vector = structure.vectors[name]
+            alive = self._alive(vector)
+            left[name] = Fraction(vector.length - int(alive.sum()), vector.length)
+            keep[name] = self._at_full_width(vector, alive)
+        self._refuse_nothing(left)
+        if any(units is None for units in keep.values()):
+            return left, self._inherited(None, next(name for name, units in keep.items() if units is None))
+        shapes = {name: p.shape for name, p in parameters.items()}
+        return left, self._inherited(Choice(masks_without(structure, shapes, keep), keep))
+
+    def of_weights(self, groups, parameters):
+        """What tensors lost there to masks; arguments, returned and raised as :meth:`of_units`."""
+        left = {}
+        for name in groups:
+            self._require(name, parameters[name].shape)
+            keep = self._masks.get(name)
+            left[name] = Fraction(int((~keep).sum()), keep.numel()) if keep is not None else Fraction(0)
+        self._refuse_nothing(left)
+        return left, self._inherited(Choice({name: keep for name, keep in self._masks.items() if name in left}))
+
+    def _alive(self, vector):
+        """Units that are neither cut nor masked, bool [as many as the checkpoint has]."""
+        alive = []
+        for writer in vector.writers:
+            self._require(writer)
+            keep = self._masks.get(writer, torch.ones(len(self._state[writer]), 1, dtype=torch.bool))
+            alive.append(keep.flatten(1).any(1))
+        if len({len(units) for units in alive}) > 1 or len(alive[0]) > vector.length:
+            raise self._error(f"its {vector.writers[0]} does not fit a layer of {vector.length} units")
+        return torch.stack(alive).any(0)
+
+    def _at_full_width(self, vector, alive):
+        """The same at the width before the cut; None where that is not known."""
+        if len(alive) == vector.length:
+            return alive
+        kept = self._kept.get(vector.name)
+        if kept is None or len(kept) != vector.length or int(kept.sum()) != len(alive):
+            return None
+        return kept.masked_scatter(kept, alive)
+
+    def _inherited(self, choice, lost=None):
+        if self._by_index and choice is None:
+            raise self._error(f"it does not say which units of {lost} were cut; give --inherit-pruned pr")
+        return Inherited(choice, self._by_index)
+
+    def _require(self, name, shape=None):
+        if name not in self._state:
+            raise self._error(f"it has no {name}; give a checkpoint of the same --arch")
+        if shape is not None and self._state[name].shape != shape:
+            raise self._error(f"its {name} has another shape; for what was cut, give e.g. --prune-units filter")
+
+    def _refuse_nothing(self, left):
+        if not any(left.values()):
+            raise self._error("none of these units was removed there; give a pruned checkpoint")
+
+    def _error(self, text):
+        return ValueError(f"--base-pr-model {self._path}: {text}")
