@@ -143,7 +143,7 @@ def measure(nets, rounds):
 def main():
     """Print for each network and contender: M MACs, median ms, and how it compares with dense and with ours."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=100, help="passes of each contender")
+    parser.add_argument("--rounds", type=int, default=40, help="passes of each contender")
     rounds = parser.parse_args().rounds
     torch.set_num_threads(1)
     torch.manual_seed(1)

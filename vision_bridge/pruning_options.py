@@ -92,7 +92,7 @@ def _inherited(cfg, options):
         return None
     for name in ("rounding", "scope"):
         if name in options:
-            raise ValueError(f"--prune-{name} {options[name]}: --base-pr-model gives exact counts by layer; leave it out")
+            raise ValueError(f"--prune-{name} {options[name]}: --base-pr-model counts exactly, by layer; leave it out")
     options["rounding"] = "nearest"
     method = _method(options)
     if getattr(method.approach, "picks", False):

@@ -32,7 +32,7 @@ class ApproachOptions(FairseqDataclass):
     prune_mask_decay: Optional[float] = _option("sr_ste: decay of what is not selected (default 2e-4)")
     prune_gate_l1: Optional[float] = _option("skeleton: penalty of the gates (default 1e-5)")
     prune_gate_threshold: Optional[float] = _option("skeleton: size at which a gate closes (default 0.01)")
-    reg_bn: bool = _option("the penalty also acts on biases, norms' scales and shifts of coupled units that leave", False)
+    reg_bn: bool = _option("the penalty also acts on biases and norms of the units that leave", False)
     block_loss_grad: bool = _option("the penalty replaces the gradient of penalised weights (an ablation)", False)
 
 

@@ -195,7 +195,9 @@ def _schedule(method, options):
         steps = method.steps
     if method.every and end and "every" not in times:
         times["every"] = When(method.every, end.unit)
-    return Schedule(method.schedule, times.get("start", When(0, "up")), end, times.get("every"), steps and _count(steps))
+    return Schedule(
+        method.schedule, times.get("start", When(0, "up")), end, times.get("every"), steps and _count(steps)
+    )
 
 
 def _count(steps):

@@ -212,6 +212,8 @@ def test_reordering_keeps_more_and_computes_the_same():
 @pytest.mark.parametrize("words", ["--prune-method n:m --prune-target 2:4", "--prune-method sr_ste --prune-target 2:4"])
 def test_reordering_in_a_run(new_image_run, words):
     run = new_image_run()
-    checkpoint = run.train(*words.split(), *INNER.split(), "--prune-permute", "--prune-freeze", "4up", "--max-update", "6")
+    checkpoint = run.train(
+        *words.split(), *INNER.split(), "--prune-permute", "--prune-freeze", "4up", "--max-update", "6"
+    )
     for keep in masks_of(checkpoint).values():
         assert (keep.unflatten(1, (-1, 4)).sum(2) == 2).all()

@@ -1,0 +1,187 @@
+"""Scores from derivatives of the loss, against autograd by hand and finite differences; scoring leaves no trace."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from fairseq_prune.engine.evidence import TEMPERATURE, gather
+from fairseq_prune.engine.plan import make_plan
+from fairseq_prune.engine.pruner import Pruner
+from fairseq_prune.pruning.importance import IMPORTANCES
+from fairseq_prune.pruning.schedule import Schedule, When
+from fairseq_prune.pruning.units import Row, Weight
+
+BATCHES = [
+    {
+        "x": torch.randn(size, 6, generator=torch.Generator().manual_seed(size), dtype=torch.float64),
+        "y": torch.arange(size) % 4,
+    }
+    for size in (8, 5)
+]
+
+
+class Net(nn.Module):
+    """Two layers with a norm and dropout, both of which act differently in training."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(1)
+        self.first, self.norm, self.last = nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Linear(8, 4)
+        self.drop, self.gates, self.idle = nn.Dropout(0.5), torch.ones(8), nn.Linear(2, 2)
+        self.norm.running_mean.normal_()
+        self.double()
+
+    def forward(self, x):
+        hidden = self.drop(F.leaky_relu(self.norm(self.first(x)), 0.05))
+        return self.last(hidden * self.gates.to(x))
+
+
+class Criterion(nn.Module):
+    """As fairseq's: a sum, its size and a log."""
+
+    def forward(self, model, sample):
+        return F.cross_entropy(model(sample["x"]), sample["y"], reduction="sum"), len(sample["y"]), {}
+
+
+def loss(net, temperature=1.0):
+    return sum(F.cross_entropy(net(b["x"]) / temperature, b["y"]) for b in BATCHES)
+
+
+def test_sensitivity_of_weights_is_the_derivative_by_their_connections():
+    net = Net()
+    found = gather("sensitivity", net, Criterion(), BATCHES)
+    net.eval()
+    gradients = torch.autograd.grad(loss(net), [net.first.weight, net.last.weight])
+    for name, gradient in zip(("first.weight", "last.weight"), gradients, strict=True):
+        assert torch.allclose(found[name].double(), net.get_parameter(name) * gradient, atol=1e-6)
+    connections = torch.ones_like(net.first.weight, requires_grad=True)
+    weights = {"first.weight": connections * net.first.weight.detach()}
+    total = sum(F.cross_entropy(torch.func.functional_call(net, weights, (b["x"],)), b["y"]) for b in BATCHES)
+    (by_connection,) = torch.autograd.grad(total, connections)
+    score = IMPORTANCES["sensitivity"](found["first.weight"], Weight())
+    assert torch.allclose(score.double(), by_connection.abs().flatten(), atol=1e-6)
+    assert not found["idle.weight"].any()  # nothing depends on it
+
+
+def test_sensitivity_of_nodes_is_the_derivative_by_gates_on_what_they_put_out():
+    net = Net()
+    found = gather("sensitivity", net, Criterion(), BATCHES)
+    by_readers = IMPORTANCES["sensitivity"](found["last.weight"].T, Row())
+    net.eval()
+    net.gates = torch.ones(8, dtype=torch.float64, requires_grad=True)
+    (by_gates,) = torch.autograd.grad(loss(net), net.gates)
+    assert torch.allclose(by_readers.double(), by_gates.abs(), atol=1e-6)
+    magnitudes = found["last.weight"].T.abs().sum(1)
+    assert not torch.allclose(by_readers, magnitudes, atol=1e-3)  # control: signs count
+
+
+def test_the_hessian_times_the_gradient_by_finite_differences():
+    net = Net().eval()
+    found = gather("hessian_gradient", net, Criterion(), BATCHES)
+    parameters = dict(net.named_parameters())
+    used = [name for name in parameters if not name.startswith("idle")]
+    gradient = torch.autograd.grad(loss(net, TEMPERATURE), [parameters[name] for name in used])
+
+    def moved(step):
+        other = copy.deepcopy(net)
+        mine = dict(other.named_parameters())
+        for name, g in zip(used, gradient, strict=True):
+            mine[name].data.add_(g, alpha=step)
+        return torch.autograd.grad(loss(other, TEMPERATURE), [mine[name] for name in used])
+
+    for name, up, down in zip(used, moved(1e-3), moved(-1e-3), strict=True):
+        product = parameters[name].detach() * (up - down) / 2e-3
+        assert torch.allclose(found[name].double(), product, rtol=1e-3, atol=1e-3 * float(product.abs().max()))
+    assert any(value.abs().max() > 0 for value in found.values())
+
+
+@pytest.mark.parametrize("kind", ["sensitivity", "hessian_gradient"])
+def test_scoring_leaves_no_trace(kind):
+    net, criterion = Net(), Criterion()
+    net.norm.eval()
+    before, state, random = copy.deepcopy(net.state_dict()), torch.get_rng_state(), [m.training for m in net.modules()]
+    first = gather(kind, net, criterion, BATCHES)
+    assert [m.training for m in net.modules()] == random and torch.equal(torch.get_rng_state(), state)
+    assert all(p.grad is None for p in net.parameters()) and not net._forward_hooks
+    for name, value in net.state_dict().items():
+        assert torch.equal(value, before[name])
+    again = gather(kind, net, criterion, BATCHES)
+    assert all(torch.equal(first[name], again[name]) for name in first)
+
+
+def test_no_batches():
+    with pytest.raises(ValueError, match="--prune-batches: the training set has no batch to score with"):
+        gather("sensitivity", Net(), Criterion(), [])
+
+
+def fractions(target, steps, initial=0.0):
+    schedule = Schedule("halving", When(0, "up"), steps=steps)
+    assert schedule.num_events == schedule.events_by(0) == steps and list(schedule.due(0, steps)) == list(
+        range(1, steps + 1)
+    )
+    return [schedule.fraction_at(event, initial, target) for event in range(1, steps + 1)]
+
+
+def test_the_gap_halves():
+    assert fractions(0.98, 5) == pytest.approx([0.49, 0.735, 0.8575, 0.91875, 0.98])
+    assert fractions(0.3, 3) == pytest.approx([0.15, 0.225, 0.3])
+    for target in (0.01, 0.5, 0.93, 0.999):
+        for steps in (1, 2, 7):
+            found = fractions(target, steps)
+            assert found[-1] == target and found == sorted(set(found))
+    assert (
+        fractions(0.9, 3, initial=0.7) == pytest.approx([0.8, 0.85, 0.9], abs=0.11) and fractions(0.9, 3, 0.7)[0] >= 0.7
+    )
+
+
+def counting(net, kinds):
+    def gathered(kind, event):
+        kinds.append((kind, event))
+        return gather(kind, net, Criterion(), BATCHES)
+
+    return gathered
+
+
+@pytest.mark.parametrize("method, events", [("snip", 1), ("snip_it", 5), ("grasp", 1)])
+def test_before_training(method, events):
+    """All events before the first update, each with scores of the net that the last one left; counts are exact."""
+    net, kinds = Net(), []
+    pruner = Pruner(net, make_plan({"method": method, "target": 0.9, "skip": "idle.*"}))
+    pruner.gather = counting(net, kinds)
+    optimizer = type("Optimizer", (), {"optimizer": torch.optim.SGD(net.parameters(), lr=0.1)})()
+    pruner.check_start()
+    pruner.before_update(optimizer, 0, 0)
+    assert not pruner.pending and [event for _, event in kinds] == list(range(1, events + 1))
+    removed = sum(int((~keep).sum()) for keep in pruner.masks.values())
+    assert removed == round(0.9 * (48 + 32)) and len(set(kinds)) == events
+    pruner.before_update(optimizer, 0, 1)
+    assert len(kinds) == events
+
+
+def test_one_step_is_snip_and_more_are_not():
+    def masks(**options):
+        net = Net()
+        pruner = Pruner(net, make_plan({"target": 0.8, "skip": "idle.*", **options}))
+        pruner.gather = counting(net, [])
+        pruner.check_start()
+        pruner.before_update(type("O", (), {"optimizer": torch.optim.SGD(net.parameters(), lr=0.1)})(), 0, 0)
+        return pruner.masks
+
+    one, snip, five = masks(method="snip_it", steps="1"), masks(method="snip"), masks(method="snip_it")
+    assert all(torch.equal(one[name], snip[name]) for name in snip)
+    assert not all(torch.equal(five[name], snip[name]) for name in snip)
+
+
+@pytest.mark.parametrize("options, message", [
+    ({"method": "snip_it", "steps": "0"}, "--prune-steps 0: give at least 1"),
+    ({"method": "snip_it", "steps": "x"}, "--prune-steps x: give a whole number"),
+    ({"method": "snip", "steps": "5"}, "--prune-steps 5: --prune-schedule once has none"),
+    ({"method": "snip_it", "steps": "5", "end": "9up"}, "--prune-steps 5: are all at --prune-start; leave out --prune-end 9up"),
+    ({"method": "admm", "importance": "sensitivity", "freeze": "9up"}, "--prune-importance sensitivity: is not for"),
+])  # fmt: skip
+def test_bad_input(options, message):
+    with pytest.raises(ValueError, match=message):
+        make_plan({"target": 0.5, **options})
