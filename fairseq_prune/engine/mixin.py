@@ -16,8 +16,9 @@ from .checks import check_run, one_line_data_errors, one_line_errors
 from .evidence import gather
 from .growth_file import add_record
 from .options import given_options
-from .plan import Plan, check_reachable, make_plan
+from .plan import Plan, make_plan
 from .pruner import Pruner
+from .reachable import check_reachable
 from .resize import follow_widths, load_before_wrapping
 
 

@@ -79,7 +79,8 @@ class PruneOptions(ApproachOptions):
     prune_ddp_backend: str = II("distributed_training.ddp_backend")
 
 
-NAMES = "method target units importance scope stages schedule start end every freeze include skip only rounding steps".split()
+NAMES = """method target units importance scope stages schedule start end every freeze steps include skip only
+    rounding""".split()
 
 
 def given_options(cfg):
@@ -98,6 +99,6 @@ def given_options(cfg):
     approach = given_approach(cfg)
     typed = {name: getattr(cfg, f"prune_{name}") for name in NAMES}
     options.update({name: value for name, value in typed.items() if value is not None})
-    if cfg.prune_permute:
+    if getattr(cfg, "prune_permute", False):
         options["permute"] = True
     return {**options, "approach": approach} if approach else options

@@ -135,7 +135,8 @@ class Pruner:
             if event > self.events_done:
                 if self.events_done == 0:
                     self._begin(event, position, optimizer)
-                for self.events_done in self.plan.schedule.due(self.events_done, event):
+                for due in self.plan.schedule.due(self.events_done, event):
+                    self.events_done = due
                     self._prune(optimizer, ema_model, updates)
                 name = f"pruning event {event}/{self.plan.schedule.num_events}"
                 told = "selected, nothing is removed yet" if self.approaching else self._told()

@@ -158,7 +158,7 @@ class Schedule:
     def _check_steps(self):
         if self.shape in (*_ONE_EVENT, "reselect"):
             raise ValueError(
-                f"--prune-steps {self.steps}: --prune-schedule {self.shape} has none; give e.g. --prune-schedule halving"
+                f"--prune-steps {self.steps}: --prune-schedule {self.shape} has none; e.g. --prune-schedule halving"
             )
         if self.end or self.every:
             option = f"--prune-end {self.end}" if self.end else f"--prune-every {self.every}"

@@ -2,6 +2,7 @@
 
 import json
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -13,7 +14,6 @@ from fairseq import options
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 
 from fairseq_prune.cli.main import main
-from fairseq_prune.compat import load_checkpoint
 from fairseq_prune.engine.options import NAMES
 from fairseq_prune.engine.plan import make_plan
 from fairseq_prune.engine.recipe import read_recipe
@@ -113,7 +113,7 @@ def test_sipo_commands(counting, tmp_path, monkeypatch, capsys):
 
 
 def test_vision_commands(tmp_path, monkeypatch, capsys):
-    """As printed, for fewer epochs."""
+    """As printed, for fewer epochs; scripts/vision/compare.py makes the table."""
     monkeypatch.chdir(tmp_path)
     places = {"fairseq_prune": USER_DIR, "210up": "21up"}
     dense, greg, validate = ([places.get(w, w) for w in c] for c in commands("Vision: filters that leave for good"))
@@ -123,9 +123,16 @@ def test_vision_commands(tmp_path, monkeypatch, capsys):
     run_fairseq("train", *greg[1:], *quick, "--max-epoch", "2")
     capsys.readouterr()
     run_fairseq("validate", *validate[1:], "--cpu", "--log-format", "json")
-    assert float(re.search(r'"test_top1": "([\d.]+)"', "".join(capsys.readouterr()))[1]) > 20
-    model = load_checkpoint(validate[validate.index("--path") + 1])["model"]
-    assert [len(model[f"net.layer{stage}.0.conv1.weight"]) for stage in (1, 2, 3)] == [4, 8, 43]  # of 16, 32 and 64
+    Path("log").write_text("".join(capsys.readouterr()))
+    compare = runpy.run_path(str(Path(USER_DIR).parent / "scripts" / "vision" / "compare.py"))
+    model = compare["load"](validate[validate.index("--path") + 1])
+    assert [model.net.get_submodule(f"layer{i}.0.conv1").out_channels for i in (1, 2, 3)] == [4, 8, 43]  # 16, 32, 64
+    _, top1, parameters, _ = cells = compare["describe"]("greg1", "log", model)
+    assert float(top1) > 20 and parameters == f"{sum(p.numel() for p in model.parameters()):,}"
+    table = compare["render"](
+        [[*compare["HEADER"], compare["SPEED"]], [*cells, f"{compare['speeds']([model])[0]:.3f}"]]
+    )
+    assert table.splitlines()[0].split() == block("Vision: filters that leave for good", "text").splitlines()[0].split()
 
 
 def test_option_table_is_complete():

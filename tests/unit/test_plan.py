@@ -2,7 +2,8 @@
 
 import pytest
 
-from fairseq_prune.engine.plan import Plan, check_reachable, make_plan
+from fairseq_prune.engine.plan import Plan, make_plan
+from fairseq_prune.engine.reachable import check_reachable
 from fairseq_prune.pruning.schedule import Schedule, When
 
 MAGNITUDE = {"method": "magnitude", "target": "0.8"}

@@ -6,7 +6,7 @@ from fairseq.logging import metrics
 
 from ...compat import hold_best, load_checkpoint
 from ..checks import one_line_errors
-from ..plan import updates_in_epoch
+from ..reachable import updates_in_epoch
 from .plan import SrpPlan, check_end, is_fresh, make_srp_plan
 from .score import connectivity_scores
 from .shrinker import Position, Shrinker
