@@ -5,7 +5,7 @@ import os
 
 from fairseq.file_io import PathManager
 
-from .plan import check_reachable
+from .reachable import check_reachable
 
 
 @contextlib.contextmanager

@@ -25,8 +25,8 @@ from vision_bridge.data.source import open_source
 from vision_bridge.task import ImageClassificationTask
 
 TASK = "--task prune_image_classification"
-MLP = f"""{TASK} --arch lenet300 --criterion image_classification --optimizer sgd --momentum 0.9 --lr 0.05 --batch-size 64
-    --cpu --num-workers 0 --no-epoch-checkpoints --log-format simple --log-interval 1000 --max-epoch 3
+MLP = f"""{TASK} --arch lenet300 --criterion image_classification --optimizer sgd --momentum 0.9 --lr 0.05
+    --batch-size 64 --cpu --num-workers 0 --no-epoch-checkpoints --log-format simple --log-interval 1000 --max-epoch 3
     --best-checkpoint-metric top1 --maximize-best-checkpoint-metric"""
 
 
