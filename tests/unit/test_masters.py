@@ -236,3 +236,37 @@ def test_scales_of_whole_slices_keep_every_bit(training, kind):
     after = tensors_of(net, optimizer, "normed.weight_g")[0]
     assert all(torch.equal(old[whole], new[whole]) for old, new in zip(before, after, strict=True))
     assert before[0][~whole] != after[0][~whole]  # control, in the master
+
+
+GROWTH = {"update_reg_interval": 1, "reg_granularity_prune": 0.25}
+
+
+def grown(training, kind, **growth):
+    """Weights after four updates under a penalty, masters where there are any, and the penalty then."""
+    approach = {**GROWTH, **growth}
+    net, optimizer, pruner = training(kind, method="greg1", units="weight", start="0up", approach=approach)
+    for update in range(4):
+        pruner.before_update(optimizer, 0, update)
+        optimizer.zero_grad()
+        wanted = gradients(net)
+        optimizer.backward(sum((p * wanted[name].to(p)).sum().float() for name, p in net.trained().items()))
+        optimizer.clip_grad_norm(0.0)
+        pruner.before_step(optimizer)
+        optimizer.step()
+        pruner.after_step(optimizer, update)
+    return {name: tensors_of(net, optimizer, name)[0][0].float() for name in net.trained()}, pruner.metrics["penalty"]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if "fp16" in kind])
+def test_a_growing_penalty_is_the_same_for_all_masters(training, kind):
+    """As in fp32, with SGD in the gradient, whatever factor that waits for, and with Adam as decay."""
+    alone = "sgd" if "sgd" in kind else "adam"
+    (found, penalty), (exact, _), (free, _) = (
+        grown(training, kind),
+        grown(training, alone),
+        grown(training, alone, reg_granularity_prune=1e-9),
+    )
+    assert penalty == 1.0
+    for name in ("embed.weight", "fc.weight"):
+        assert torch.allclose(found[name], exact[name], rtol=1e-2, atol=4e-3)
+    assert not torch.allclose(exact["fc.weight"], free["fc.weight"], rtol=1e-2, atol=4e-3)  # control

@@ -13,6 +13,7 @@ from fairseq_prune.cli.main import main
 from fairseq_prune.compat import load_checkpoint
 from fairseq_prune.engine.plan import make_plan
 from fairseq_prune.pruning.choosing import Choice
+from fairseq_prune.report.growth import read_growth
 from vision_bridge import pruning
 from vision_bridge.cost import layer_costs
 from vision_bridge.pruning_options import VisionPruningOptions, add_vision_options
@@ -184,6 +185,9 @@ def test_norms_against_updates(new_image_run, tmp_path):
             assert told["kept"] == pytest.approx(float(norms[keep].mean()), rel=1e-5)
             assert told["removed"] == pytest.approx(float(norms[~keep].mean()), rel=1e-5)
             assert told["removed"] < told["kept"]
+    with open(run.folder / "growth.jsonl", "a") as file:  # as of a run that was interrupted after it
+        file.write(json.dumps(records[1]) + "\n")
+    assert read_growth(run.folder) == records
     main(["plot-growth", str(run.folder), str(tmp_path / "growth.png")])
     assert (tmp_path / "growth.png").read_bytes().startswith(b"\x89PNG")
     for folder, out, message in ((tmp_path, "a.png", "has no growth.jsonl"), (run.folder, "a.pdf", "OUT a.pdf: ")):
