@@ -59,6 +59,7 @@ class PruneOptions(ApproachOptions):
     )
     prune_batches: int = field(default=5, metadata={"help": "training batches over which derivatives are scored"})
     prune_steps: Optional[int] = _option("events of a gradual schedule, all at --prune-start: before training, at 0up")
+    prune_rewind: Optional[str] = _option(f"after every removal go back to the weights of then: {_WHEN}")
     prune_recipe: Optional[str] = _option("YAML file of these options; the command line wins")
 
     prune_seed: int = II("common.seed")
@@ -79,7 +80,7 @@ class PruneOptions(ApproachOptions):
     prune_ddp_backend: str = II("distributed_training.ddp_backend")
 
 
-NAMES = """method target units importance scope stages schedule start end every freeze steps include skip only
+NAMES = """method target units importance scope stages schedule start end every freeze steps rewind include skip only
     rounding""".split()
 
 

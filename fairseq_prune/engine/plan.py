@@ -32,6 +32,7 @@ class Plan:
         only: patterns of all that is not left dense; none: no such limit.
         seed: of random choices.
         rounding: from a fraction to a count, name in the table of roundings.
+        rewind: after every removal, weights and moments go back to where they were then; None: they go on.
         permute: reorder channels before the first selection.
         approach: between the first selection and the removal, data of :mod:`~fairseq_prune.pruning.approach` or
             :class:`~fairseq_prune.pruning.growing.Growth`; None for masks at once.
@@ -49,6 +50,7 @@ class Plan:
     only: tuple = ()
     seed: int = 1
     rounding: str = "nearest"
+    rewind: Optional[When] = None
     permute: bool = False
     approach: Any = None
 
@@ -72,6 +74,7 @@ class Plan:
             "only": ",".join(self.only),
             "rounding": self.rounding,
             "permute": self.permute,
+            "rewind": self.rewind and str(self.rewind),
             "approach": self.approach and str(self.approach),
         }
 
@@ -126,6 +129,7 @@ def make_plan(options, seed=1):
         only=read_patterns(options.get("only", ())),
         seed=seed,
         rounding=answers.rounding,
+        rewind=_named("rewind", When.parse, options["rewind"]) if "rewind" in options else None,
         permute=bool(options.get("permute")),
         approach=read_approach(name, _approach(answers), approach, schedule, answers.units == "weight"),
     )
@@ -139,12 +143,22 @@ def _check(plan):
     _named("importance", IMPORTANCES.__getitem__, plan.importance)
     _named("scope", SCOPES.__getitem__, plan.scope)
     _named("rounding", ROUNDINGS.__getitem__, plan.rounding)
+    if plan.rewind:
+        _check_rewind(plan)
     if plan.permute and plan.units != "n:m":
         raise ValueError(f"--prune-permute: is for N:M sparsity, not for units {plan.units}; e.g. --prune-units 2:4")
     if plan.importance in EVIDENCE and isinstance(plan.approach, (Gates, Lagrangian, StraightThrough)):
         raise ValueError(f"--prune-importance {plan.importance}: is not for --prune-method {plan.method}; leave it out")
     if plan.stages and plan.scope != "stage":
         raise ValueError(f"--prune-scope {plan.scope}: --prune-stages needs e.g. --prune-scope stage")
+
+
+def _check_rewind(plan):
+    start = plan.schedule.start
+    if plan.approach:
+        raise ValueError(f"--prune-rewind {plan.rewind}: is not for --prune-method {plan.method}; e.g. imp")
+    if plan.rewind.count and plan.rewind.unit != plan.schedule.unit or plan.rewind.count > start.count:
+        raise ValueError(f"--prune-rewind {plan.rewind}: must not come after --prune-start, give e.g. {start}")
 
 
 def _approach(method):

@@ -10,12 +10,13 @@ from . import ranks
 from .approach import approach_for
 from .cut import cut_in_run, may_cut
 from .masked_model import MaskedModel
-from .masters import homes, values_of
 from .permute import permute_in_run
 from .plan import Plan, check_same_plan
+from .rewind import Rewind
 from .selection import Selection
 from .stand_in import stand_in
 from .telling import tell_removed
+from .weight_norms import rescale_norms
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ class Pruner:
         self._selection = Selection(model, self.plan, find_structure, find_targets)
         self._whole = self._selection.total
         self._approach, self._validated = self._new_approach(), {}
+        self._rewind = Rewind(self.masked.parameters) if self.plan.rewind else None
 
     def _new_approach(self):
         return approach_for(self.plan.approach, self._selection.chooser, self.masked.parameters)
@@ -132,6 +134,8 @@ class Pruner:
         if self.plan.prunes:
             position = {"ep": epochs, "up": updates}[self.plan.schedule.unit]
             event = self.plan.schedule.events_by(position)
+            if self._rewind and self.pending and not self._rewind.saved and position >= self.plan.rewind.count:
+                self._rewind.save(optimizer)
             if event > self.events_done:
                 if self.events_done == 0:
                     self._begin(event, position, optimizer)
@@ -141,6 +145,8 @@ class Pruner:
                 name = f"pruning event {event}/{self.plan.schedule.num_events}"
                 told = "selected, nothing is removed yet" if self.approaching else self._told()
                 logger.info(f"{name} after {epochs} epochs, {updates} updates: {told}")
+                if self._rewind and not self.pending:
+                    self._rewind.forget()
             if self.approaching:
                 if self.plan.schedule.is_past(position):
                     self._end_approach(optimizer, ema_model)
@@ -213,6 +219,7 @@ class Pruner:
             "removed_in_epoch": self.removed_in_epoch,
             "kept": self.kept,
             "approach": self._approach and self._approach.state(),
+            "rewind": self._rewind and self._rewind.state(),
             **self._selection.state(),
         }
 
@@ -224,6 +231,8 @@ class Pruner:
         """
         check_same_plan(self.plan, state)
         self.kept = state.get("kept", {})
+        if self._rewind:
+            self._rewind.load_state(state["rewind"])
         if self.plan.prunes and state["events_done"]:
             self.events_done = state["events_done"]
             self._selection.load_state(state)
@@ -262,8 +271,10 @@ class Pruner:
             return
         if (shared := self._selection.overlap(choice)) is not None:
             logger.info(f"{shared:.4f} of what leaves had left the model that says how many leave")
-        self._rescale_norms(masks, optimizer)
+        rescale_norms(self._selection.prunables, masks, optimizer)
         self.masked.hold(masks)
+        if self._rewind:
+            self._rewind.restore(optimizer)
         self.masked.mask_values(optimizer)
         self.masked.mask_moments(optimizer)
         if ema_model is not None:
@@ -277,15 +288,6 @@ class Pruner:
         if keep and self.plan.schedule.is_last(self.events_done) and may_cut(optimizer, self._averaged):
             cut_in_run(self._model, structure.table, keep, optimizer, self.masked)
             self.kept = {vector: pack_mask(units) for vector, units in keep.items()}
-
-    def _rescale_norms(self, masks, optimizer):
-        """Keep the surviving weights of weight-normalised layers as they are."""
-        masters = homes(optimizer)
-        for p in self._selection.prunables:
-            if p.scale and p.name in masks:
-                shrinkage = p.scale.shrinkage(values_of(p.parameter, masters)[0], masks[p.name])
-                for value in values_of(p.scale.parameter, masters):
-                    value.mul_(shrinkage)
 
     def _told(self):
         return tell_removed(self._selection.prunables, self.masks, self.fraction_removed, self._whole)

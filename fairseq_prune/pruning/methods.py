@@ -184,3 +184,12 @@ METHODS.add("efficient_convnets")(
         scope="layer",
     )
 )
+
+METHODS.add("imp")(
+    Method(
+        "remove the smallest weights in rounds, --prune-rewind the others to an early point after each",
+        source="Frankle & Carbin, ICLR 2019 (arXiv:1803.03635); rewinding: Frankle et al. 2019 (arXiv:1903.01611)",
+        importance="magnitude",
+        schedule="exponential",
+    )
+)

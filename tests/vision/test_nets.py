@@ -263,3 +263,18 @@ def test_mistakes_are_one_line(options, message):
     with pytest.raises(SystemExit) as exit:
         classifier(**options)
     assert str(exit.value) == message
+
+
+def test_weights_of_other_trainings(tmp_path):
+    """As DistributedDataParallel names them, in the file of a training."""
+    net, file = NETS["vgg8"](NetSpec(10, 3, 32)), tmp_path / "legacy.pth"
+    state = {f"module.{name}": value for name, value in net.state_dict().items()}
+    torch.save({"epoch": 3, "state_dict": state, "best_acc1": torch.tensor(92.4)}, file)
+    built = classifier("vgg8", (3, 32, 32), 10, net_weights=str(file))
+    assert all(torch.equal(value, net.state_dict()[name]) for name, value in built.net.state_dict().items())
+    with pytest.raises(SystemExit, match="--net-weights .*legacy.pth: is for 10 classes, the images have 7"):
+        classifier("vgg8", (3, 32, 32), 7, net_weights=str(file))
+    del state["module.classifier.bias"]
+    torch.save({"state_dict": state}, file)
+    with pytest.raises(SystemExit, match="--net-weights .*legacy.pth: does not fit --arch vgg8"):
+        classifier("vgg8", (3, 32, 32), 10, net_weights=str(file))

@@ -7,9 +7,17 @@ from fairseq_prune.engine.checks import one_line_errors
 
 from .nets import NETS, NetSpec
 from .torchvision_nets import build_torchvision
+from .weights import load_weights, read_weights
 
 TORCHVISION = "torchvision"
-DEFAULTS = {"torchvision_model": None, "torchvision_weights": None, "no_batch_norm": False, "net_dropout": None}
+EXAMPLE = "give e.g. a file of torch.save(net.state_dict(), FILE)"
+DEFAULTS = {
+    "torchvision_model": None,
+    "torchvision_weights": None,
+    "net_weights": None,
+    "no_batch_norm": False,
+    "net_dropout": None,
+}
 
 
 @register_model("image_classifier")
@@ -42,6 +50,11 @@ class ImageClassifier(BaseFairseqModel):
             "--torchvision-weights",
             metavar="FILE",
             help="with --arch torchvision: a state dict to start from, or 'default' to download torchvision's own",
+        )
+        parser.add_argument(
+            "--net-weights",
+            metavar="FILE",
+            help="a state dict of the net to start from, or a file of torch.save with one under state_dict",
         )
         parser.add_argument("--no-batch-norm", action="store_true", help="leave the net's batch norms out")
         parser.add_argument("--net-dropout", type=float, metavar="P", help="instead of the net's own dropout")
@@ -82,7 +95,13 @@ def _build_net(args, task):
         for option in ("torchvision_model", "torchvision_weights"):
             if value := getattr(args, option):
                 raise ValueError(f"--{option.replace('_', '-')} {value}: needs --arch torchvision, not {args.net}")
-        return NETS[args.net](spec)
+        net = NETS[args.net](spec)
+        if args.net_weights and not getattr(task, "only_evaluates", False):
+            state = read_weights("--net-weights", args.net_weights, EXAMPLE)
+            load_weights(net, state, "--net-weights", args.net_weights, f"--arch {args.net}", task.classes, EXAMPLE)
+        return net
+    if args.net_weights:
+        raise ValueError(f"--net-weights {args.net_weights}: with --arch torchvision give --torchvision-weights")
     weights = None if getattr(task, "only_evaluates", False) else args.torchvision_weights
     return build_torchvision(args.torchvision_model, weights, spec)
 

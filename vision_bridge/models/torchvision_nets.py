@@ -1,6 +1,5 @@
 """Torchvision's classification models, by name, with weights from a file or its own."""
 
-import pickle
 import re
 
 import torch
@@ -9,9 +8,11 @@ from torch.func import functional_call
 from fairseq_prune.pruning.registry import nearest
 
 from .nets import refuse_flags
+from .weights import load_weights, read_weights
 
 TRANSFORMED = {"init_weights": True, "transform_input": True}  # they take pixels normalised as for the others
 DENSE_LAYER = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(\d\.)")  # how files of old name DenseNet's entries
+OPTION = "--torchvision-weights"
 EXAMPLE = "give e.g. a file of torch.save(torchvision.models.resnet18(num_classes=10).state_dict(), FILE)"
 
 
@@ -45,7 +46,8 @@ def build_torchvision(name, weights, spec):
         )
     net = _sized(name, spec)
     if weights is not None:
-        _load(net, _read(name, weights), weights, name, spec.classes)
+        state, what = _read(name, weights), f"--torchvision-model {name}"
+        load_weights(net, state, OPTION, weights, what, spec.classes, EXAMPLE)
     return net
 
 
@@ -71,33 +73,12 @@ def _sized(name, spec):
 def _read(name, weights):
     from torchvision import models
 
-    try:
-        if weights == "default":
+    if weights == "default":
+        try:
             state = models.get_model_weights(name).DEFAULT.get_state_dict(check_hash=True)
-        else:
-            state = torch.load(weights, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
-        reason = str(error).partition("\n")[0]
-        raise ValueError(f"--torchvision-weights {weights}: cannot be read, {reason}; {EXAMPLE}") from None
-    if not isinstance(state, dict) or not all(map(torch.is_tensor, state.values())):
-        raise ValueError(f"--torchvision-weights {weights}: holds no state dict; {EXAMPLE}")
-    for entry in list(state):
-        state[DENSE_LAYER.sub(r"\1\2", entry)] = state.pop(entry)
-    return state
-
-
-def _load(net, state, weights, name, classes):
-    """Load strictly."""
-    shapes = {entry: (state[entry].shape, tensor.shape) for entry, tensor in net.state_dict().items() if entry in state}
-    rows = {(there[:1], here[:1]) for there, here in shapes.values() if there != here}
-    if len(rows) == 1 and (classes,) in (here for _, here in rows):  # nothing but the classifier differs
-        there = "x".join(map(str, rows.pop()[0]))
-        raise ValueError(
-            f"--torchvision-weights {weights}: is for {there} classes, the images have {classes}; {EXAMPLE}"
-        )
-    try:
-        net.load_state_dict(state)
-    except RuntimeError:
-        raise ValueError(
-            f"--torchvision-weights {weights}: does not fit --torchvision-model {name}; {EXAMPLE}"
-        ) from None
+        except (OSError, RuntimeError) as error:
+            reason = str(error).partition("\n")[0]
+            raise ValueError(f"{OPTION} {weights}: cannot be read, {reason}; {EXAMPLE}") from None
+    else:
+        state = read_weights(OPTION, weights, EXAMPLE)
+    return {DENSE_LAYER.sub(r"\1\2", entry): tensor for entry, tensor in state.items()}

@@ -1,0 +1,54 @@
+"""Putting weights back to where they once were."""
+
+import torch
+
+from .masters import homes, moments_of, values_of
+
+
+class Rewind:
+    """A copy of all parameters and of the optimizer's moments, from one point of a run.
+
+    Args:
+        parameters: dict of name -> parameter.
+    """
+
+    def __init__(self, parameters):
+        self._parameters, self._values, self._moments = parameters, {}, {}
+
+    @property
+    def saved(self):
+        """True once there is a copy."""
+        return bool(self._values)
+
+    def save(self, optimizer):
+        """Copy what the optimizer steps."""
+        masters = homes(optimizer)
+        for name, parameter in self._parameters.items():
+            self._values[name] = values_of(parameter, masters)[0].clone()
+            self._moments[name] = [moment.clone() for moment in moments_of(parameter, masters, optimizer)]
+
+    @torch.no_grad()
+    def restore(self, optimizer):
+        """Put the copy back; moments that did not exist yet are zeroed."""
+        masters = homes(optimizer)
+        for name, parameter in self._parameters.items():
+            for value in values_of(parameter, masters):
+                value.copy_(self._values[name])
+            before = self._moments[name]
+            for place, moment in enumerate(moments_of(parameter, masters, optimizer)):
+                moment.copy_(before[place]) if place < len(before) else moment.zero_()
+
+    def forget(self):
+        """Drop the copy."""
+        self._values, self._moments = {}, {}
+
+    def state(self):
+        """Plain values and tensors."""
+        return {"values": dict(self._values), "moments": dict(self._moments)}
+
+    def load_state(self, state):
+        """Take up the copy of an interrupted run."""
+        for name, value in state["values"].items():
+            device = self._parameters[name].device
+            self._values[name] = value.to(device)
+            self._moments[name] = [moment.to(device) for moment in state["moments"][name]]

@@ -1,0 +1,62 @@
+"""Reading weights from files of plain torch: a state dict, or a training's file with one under ``state_dict``."""
+
+import pickle
+import re
+
+import torch
+
+WRAPPERS = re.compile(r"^(module\.|_orig_mod\.)+")  # of DistributedDataParallel and torch.compile
+HEADS = re.compile(r"^last_linear\.")  # what some call the head of torchvision's nets
+
+
+def read_weights(option, path, example):
+    """Read a state dict, its names without those of wrappers.
+
+    Args:
+        option: that named the file, for messages.
+        path: the file.
+        example: of a valid one, for messages.
+
+    Returns:
+        dict of entry name -> tensor.
+
+    Raises:
+        ValueError: the file cannot be read, or holds something else.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"{option} {path}: cannot be read, {reason}; {example}") from None
+    state = state.get("state_dict", state) if isinstance(state, dict) else state
+    if not isinstance(state, dict) or not all(map(torch.is_tensor, state.values())):
+        raise ValueError(f"{option} {path}: holds no state dict; {example}")
+    return {WRAPPERS.sub("", entry): tensor for entry, tensor in state.items()}
+
+
+def load_weights(net, state, option, path, name, classes, example):
+    """Load a state dict strictly.
+
+    Args:
+        net: ``nn.Module``.
+        state: from :func:`read_weights`.
+        option: that named the file, for messages.
+        path: the file.
+        name: of the net, as it was asked for.
+        classes: of the images (count).
+        example: of a valid file.
+
+    Raises:
+        ValueError: it is for another number of classes, or another net.
+    """
+    if not any(entry.startswith("last_linear.") for entry in net.state_dict()):
+        state = {HEADS.sub("fc.", entry): tensor for entry, tensor in state.items()}
+    shapes = {entry: (state[entry].shape, tensor.shape) for entry, tensor in net.state_dict().items() if entry in state}
+    rows = {(there[:1], here[:1]) for there, here in shapes.values() if there != here}
+    if len(rows) == 1 and (classes,) in (here for _, here in rows):  # nothing but the classifier differs
+        there = "x".join(map(str, rows.pop()[0]))
+        raise ValueError(f"{option} {path}: is for {there} classes, the images have {classes}; {example}")
+    try:
+        net.load_state_dict(state)
+    except RuntimeError:
+        raise ValueError(f"{option} {path}: does not fit {name}; {example}") from None
