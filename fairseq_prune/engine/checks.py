@@ -5,6 +5,7 @@ import os
 
 from fairseq.file_io import PathManager
 
+from ..pruning.importance import EVIDENCE
 from .reachable import check_reachable
 
 
@@ -53,6 +54,10 @@ def check_run(cfg, plan):
             raise ValueError(f"{option} {path}: no such file; give e.g. checkpoints/dense/checkpoint_best.pt")
     if cfg.prune_ddp_backend == "fully_sharded":
         raise ValueError("--ddp-backend fully_sharded: parameters are split over ranks; use e.g. legacy_ddp")
+    if plan.importance in EVIDENCE and cfg.prune_fp16:
+        raise ValueError(f"--fp16: too coarse for the derivatives of --prune-method {plan.method}; use --amp")
+    if plan.permute and cfg.prune_store_ema:
+        raise ValueError("--store-ema: averages cannot be reordered; leave out --prune-permute")
     if plan.prunes:
         check_reachable(plan.schedule, cfg.prune_max_epoch, cfg.prune_max_update)
     if cfg.prune_bf16:

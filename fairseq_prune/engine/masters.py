@@ -91,6 +91,18 @@ def moments_of(parameter, masters, optimizer):
     ]
 
 
+def overflowed(optimizer, parameters):
+    """True if the step will be skipped: with AMP a scaler looks for gradients that are not finite.
+
+    Args:
+        optimizer: the fairseq optimizer.
+        parameters: iterable of parameters.
+    """
+    if not hasattr(optimizer, "scaler"):
+        return False
+    return not all(p.grad is None or bool(p.grad.isfinite().all()) for p in parameters)
+
+
 def add_to_gradient(parameter, masters, optimizer, term, weight):
     """Add to the gradient of the next step, as weight decay does; without a gradient there is nothing to add to.
 

@@ -154,8 +154,9 @@ class PruneMixin:
             mine = itertools.islice(epoch, ranks.rank(), count, ranks.world_size())
             device = next(model.parameters()).device
             yield (utils.move_to_cuda(b, device) if device.type == "cuda" else b for b in mine)
+        self.dataset(options.prune_train_subset).set_epoch(self._completed_epochs + 1)  # the iterator said 1
 
-    def _gather(self, model, criterion, kind, event):
+    def _gather(self, criterion, model, kind, event):
         with self.scoring_batches(model, self.options.prune_batches, self.plan.seed + event) as batches:
             return gather(kind, model, criterion, batches)
 
@@ -174,7 +175,7 @@ class PruneMixin:
     def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False, **ema):
         self._ema_model = ema.get("ema_model")
         with one_line_errors():
-            self.pruner.gather = partial(self._gather, model, criterion)
+            self.pruner.gather = partial(self._gather, criterion)
             self.before_update(optimizer, update_num)
         ema = ema if getattr(super(), "uses_ema", False) else {}
         with self.pruner.in_training():

@@ -75,6 +75,7 @@ class PruneOptions(ApproachOptions):
     prune_max_tokens: Optional[int] = II("dataset.max_tokens")
     prune_batch_size: Optional[int] = II("dataset.batch_size")
     prune_batch_multiple: int = II("dataset.required_batch_size_multiple")
+    prune_fp16: Any = II("common.fp16")
     prune_bf16: Any = II("common.bf16")
     prune_maximize_best: Any = II("checkpoint.maximize_best_checkpoint_metric")
     prune_ddp_backend: str = II("distributed_training.ddp_backend")

@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 
 
 @torch.no_grad()
-def permute_in_run(model, structure, goals, optimizer, seed):
+def permute_in_run(model, structure, goals, optimizer, seed, masks=()):
     """Reorder coupled units so that N:M selections keep more; the model computes the same.
 
     All ranks find the same order, from equal weights and seed.
@@ -22,13 +22,20 @@ def permute_in_run(model, structure, goals, optimizer, seed):
         goals: dict of parameter name -> :class:`~fairseq_prune.pruning.units.NofM`; those at 0 have none.
         optimizer: fairseq optimizer; its masters and moments go along.
         seed: of the search.
+        masks: in force, dict of parameter name -> bool.
+
+    Returns:
+        The masks in the new order.
     """
+    masks = dict(masks)
     generator, masters = torch.Generator().manual_seed(seed), homes(optimizer)
     parameters = dict(model.named_parameters())
     named = {**parameters, **dict(model.named_buffers())}
     for goal in sorted({goal for goal in goals.values() if goal}, key=str):
         readers = {name for name, wanted in goals.items() if wanted == goal}
         orders = permuted(model, structure, goal.n, goal.m, generator, sparse=readers)
+        for name, keep in masks.items():
+            masks[name] = permute_tensor(keep, structure.table.get(name, ()), orders)
         for name, tensor in named.items():
             owners = structure.table.get(name, ())
             if name not in parameters:
@@ -37,3 +44,4 @@ def permute_in_run(model, structure, goals, optimizer, seed):
             for value in (*values_of(tensor, masters), *moments_of(tensor, masters, optimizer)):
                 value.copy_(permute_tensor(value, owners, orders))
         logger.info(f"reordered the units of {len(orders)} of {len(structure.vectors)} layers for {goal}")
+    return masks

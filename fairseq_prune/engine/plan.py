@@ -3,14 +3,15 @@
 from dataclasses import dataclass, replace
 from typing import Any, Optional
 
-from ..pruning.approach import Gates, Lagrangian, Projection, StraightThrough
+from ..pruning.approach import Gates, Projection, StraightThrough
 from ..pruning.budget import parse_target
 from ..pruning.budget.counting import ROUNDINGS
+from ..pruning.growing import Growth
 from ..pruning.importance import EVIDENCE, IMPORTANCES
 from ..pruning.methods import METHODS
 from ..pruning.schedule import SHAPES, Schedule, When
 from ..pruning.scope import SCOPES
-from ..pruning.units import parse_units
+from ..pruning.units import Pattern, Support, is_coupled, parse_units
 from .approach_options import read_approach
 from .recipe import read_patterns, read_stages
 
@@ -143,19 +144,38 @@ def _check(plan):
     _named("importance", IMPORTANCES.__getitem__, plan.importance)
     _named("scope", SCOPES.__getitem__, plan.scope)
     _named("rounding", ROUNDINGS.__getitem__, plan.rounding)
+    _check_approach(plan)
     if plan.rewind:
         _check_rewind(plan)
     if plan.permute and plan.units != "n:m":
         raise ValueError(f"--prune-permute: is for N:M sparsity, not for units {plan.units}; e.g. --prune-units 2:4")
-    if plan.importance in EVIDENCE and isinstance(plan.approach, (Gates, Lagrangian, StraightThrough)):
-        raise ValueError(f"--prune-importance {plan.importance}: is not for --prune-method {plan.method}; leave it out")
     if plan.stages and plan.scope != "stage":
         raise ValueError(f"--prune-scope {plan.scope}: --prune-stages needs e.g. --prune-scope stage")
 
 
+def _check_approach(plan):
+    units, shape = parse_units(plan.units), plan.schedule.shape
+    if isinstance(plan.approach, Growth) != (shape == "growing") and not isinstance(plan.approach, Gates):
+        raise ValueError(f"--prune-schedule {shape}: is not for --prune-method {plan.method}; leave it out")
+    if plan.approach and not isinstance(plan.approach, Growth):
+        if shape == "once":
+            raise ValueError(f"--prune-schedule once: is not for --prune-method {plan.method}; leave it out")
+        if not plan.schedule.end:
+            raise ValueError(f"--prune-method {plan.method} needs --prune-end, when its weights leave, e.g. 2000up")
+    one_sided = (StraightThrough, Gates) if is_coupled(units) else ()  # masks of both sides leave no gradient
+    if isinstance(plan.approach, (Growth, Gates) if isinstance(units, Support) else one_sided):
+        raise ValueError(
+            f"--prune-units {plan.units}: are not for --prune-method {plan.method}; e.g. --prune-units row"
+        )
+    if plan.importance in EVIDENCE and plan.approach and not isinstance(plan.approach, Projection):
+        raise ValueError(f"--prune-importance {plan.importance}: is not for --prune-method {plan.method}; leave it out")
+    if plan.importance in ("gradient_flow", "score") and isinstance(units, Pattern):
+        raise ValueError(f"--prune-units {plan.units}: have no signed scores, as --prune-method {plan.method} needs")
+
+
 def _check_rewind(plan):
     start = plan.schedule.start
-    if plan.approach:
+    if plan.approach or plan.permute:
         raise ValueError(f"--prune-rewind {plan.rewind}: is not for --prune-method {plan.method}; e.g. imp")
     if plan.rewind.count and plan.rewind.unit != plan.schedule.unit or plan.rewind.count > start.count:
         raise ValueError(f"--prune-rewind {plan.rewind}: must not come after --prune-start, give e.g. {start}")

@@ -10,6 +10,7 @@ from . import ranks
 from .approach import approach_for
 from .cut import cut_in_run, may_cut
 from .masked_model import MaskedModel
+from .masters import overflowed
 from .permute import permute_in_run
 from .plan import Plan, check_same_plan
 from .rewind import Rewind
@@ -35,8 +36,8 @@ class Pruner:
     Attributes:
         events_done: events of the schedule that have happened (count).
         masked: the :class:`~.masked_model.MaskedModel`.
-        gather: function of (kind of evidence, event) -> dict of parameter name -> tensor; set before updates by those
-            who can, see :mod:`~.evidence`.
+        gather: function of (model, kind of evidence, event) -> dict of parameter name -> tensor; set before updates by
+            those who can, see :mod:`~.evidence`.
         removed_in_epoch: number of the epoch in which the last removal fell; None before.
         kept: what was kept of coupled units at the cut, packed: dict of vector name -> plain values.
 
@@ -49,7 +50,7 @@ class Pruner:
         self.events_done = 0
         self.removed_in_epoch, self.kept, self.gather = None, {}, None
         self._model, self._averaged, self._find_permutable = model, averaged, find_permutable
-        self._started, self._gathered = False, (None, None)
+        self._started, self._acts, self._gathered = False, False, (None, None)
         self.masked = MaskedModel(model)
         self._counted = self._fraction = None
         self._selection = Selection(model, self.plan, find_structure, find_targets)
@@ -191,7 +192,8 @@ class Pruner:
 
     def before_step(self, optimizer):
         """Let an approach into the gradients."""
-        if self.approaching:
+        self._acts = self.approaching and not overflowed(optimizer, self.masked.parameters.values())
+        if self._acts:
             self._approach.before_step(optimizer)
 
     def after_step(self, optimizer, updates, ema_model=None):
@@ -202,7 +204,7 @@ class Pruner:
             updates: completed before this step (count).
             ema_model: as in :meth:`before_update`.
         """
-        if self.approaching:
+        if self._acts:
             self._approach.after_step(optimizer)
         if self.masks:
             self.masked.mask_values(optimizer)
@@ -252,13 +254,14 @@ class Pruner:
         self._selection.begin(self.masked.local_masks())
         if self.plan.permute:
             goals = self._selection.chooser.targets(self.plan.target)
-            permute_in_run(self._model, self._find_permutable(), goals, optimizer, self._selection.seed)
+            arguments = self._model, self._find_permutable(), goals, optimizer, self._selection.seed
+            self.masked.hold(permute_in_run(*arguments, self.masked.local_masks()))
 
     def _choose(self, evidence=None):
         kind = EVIDENCE.get(self.plan.importance)
         if evidence is None and kind:
             if self._gathered[0] != self.events_done:
-                self._gathered = self.events_done, self.gather(kind, self.events_done)
+                self._gathered = self.events_done, self.gather(self._model, kind, self.events_done)
             evidence = self._gathered[1]
         return self._selection.choose(self.events_done, self.masked.local_masks(), evidence)
 
@@ -271,10 +274,10 @@ class Pruner:
             return
         if (shared := self._selection.overlap(choice)) is not None:
             logger.info(f"{shared:.4f} of what leaves had left the model that says how many leave")
-        rescale_norms(self._selection.prunables, masks, optimizer)
-        self.masked.hold(masks)
         if self._rewind:
             self._rewind.restore(optimizer)
+        rescale_norms(self._selection.prunables, masks, optimizer)
+        self.masked.hold(masks)
         self.masked.mask_values(optimizer)
         self.masked.mask_moments(optimizer)
         if ema_model is not None:

@@ -4,6 +4,8 @@ import torch
 
 from ..pruning.budget import Deviation
 from ..pruning.choosing import CoupledChooser, chooser_of, count_removed, overlap
+from ..pruning.growing import Growth
+from ..pruning.importance import EVIDENCE
 from ..pruning.prunable import find_prunables
 from ..pruning.units import Weight, is_coupled, parse_units
 from . import ranks
@@ -54,10 +56,21 @@ class Selection:
             self.chooser = CoupledChooser(self.plan, self.structure, units, ranks.average, parameters)
         else:
             self.chooser = chooser_of(units)(self.plan, self.prunables, units, ranks.average)
+            self._refuse_weight_norms()
         self._targets = self._find_targets(self.chooser)
         for target in self._targets.values():
             if isinstance(target, Deviation) and not isinstance(units, Weight):
                 raise ValueError(f"--prune-target {target}: is for single weights; give e.g. --prune-target 0.5")
+
+    def _refuse_weight_norms(self):
+        """What approaches and derivatives do to a stored direction is not what it would mean for its weight."""
+        approach = self.plan.approach if not isinstance(self.plan.approach, Growth) else None
+        for p in self.prunables:
+            if p.scale and (approach or self.plan.importance in EVIDENCE):
+                raise ValueError(
+                    f"--prune-method {self.plan.method}: {p.name} is weight-normalised, which only masks by magnitude "
+                    f"can take; leave it out, e.g. --prune-skip '{p.name}'"
+                )
 
     @property
     def total(self):

@@ -121,6 +121,7 @@ def finetuned(module_run):
 
 
 HALF = {
+    "imp": "--prune-target 0.5 --prune-end 6up --prune-every 3up",
     "n:m": "--prune-target 2:4",
     "admm": "--prune-target 0.5 --prune-freeze 6up --prune-rho 0.1",
     "sr_ste": "--prune-target 2:4 --prune-freeze 3up",

@@ -219,9 +219,28 @@ def test_gates_by_hand():
     assert int((~training.pruner.masks["weight"]).all(1).sum()) == 3
 
 
+def test_a_penalty_grows_once_an_update():
+    """fairseq calls again with the same number for accumulated batches and for retries."""
+    settings = {"update_reg_interval": 1, "reg_granularity_prune": 0.25, "stabilize_reg_interval": 3}
+    one, four = (Training(method="greg1", units="weight", approach=settings) for _ in range(2))
+    for update in range(4):
+        one.pruner.before_update(one.optimizer, 0, update)
+        for _ in range(4):
+            four.pruner.before_update(four.optimizer, 0, update)
+        assert one.pruner.metrics["penalty"] == four.pruner.metrics["penalty"] == 0.25 * (update + 1)
+
+
 @pytest.mark.parametrize("options, message", [
     ({"method": "admm"}, "--prune-schedule reselect needs --prune-freeze, e.g. --prune-freeze 2000up"),
     ({"method": "movement"}, "needs --prune-end"),
+    ({"method": "skeleton"}, "--prune-method skeleton needs --prune-end"),
+    ({"method": "admm", "schedule": "once"}, "--prune-schedule once: is not for --prune-method admm"),
+    ({"method": "greg1", "units": "weight", "schedule": "cubic", "end": "9up"}, "--prune-schedule cubic: is not for"),
+    ({"method": "greg1", "units": "n:m", "target": "2:4"}, "--prune-units n:m: are not for"),
+    ({"method": "magnitude", "schedule": "growing"}, "--prune-schedule growing: is not for --prune-method magnitude"),
+    ({"method": "movement", "units": "filter", "end": "9up"}, "--prune-units filter: are not for"),
+    ({"method": "grasp", "units": "pattern", "scope": "layer"}, "--prune-units pattern: have no signed scores"),
+    ({"method": "movement", "schedule": "cubic", "steps": "3"}, "--prune-method movement needs --prune-end"),
     ({"method": "admm", "freeze": "6up", "approach": {"prune_rho": 0.0}}, "--prune-rho 0.0: must be above 0"),
     ({"method": "irregular", "approach": {"prune_rho": 0.1}}, "--prune-rho 0.1: is not for --prune-method irregular"),
     ({"method": "irregular", "freeze": "6up", "end": "9up"}, "--prune-freeze 6up: does not go with --prune-end 9up"),

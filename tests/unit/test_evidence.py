@@ -138,9 +138,9 @@ def test_the_gap_halves():
 
 
 def counting(net, kinds):
-    def gathered(kind, event):
+    def gathered(model, kind, event):
         kinds.append((kind, event))
-        return gather(kind, net, Criterion(), BATCHES)
+        return gather(kind, model, Criterion(), BATCHES)
 
     return gathered
 

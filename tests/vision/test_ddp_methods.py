@@ -37,7 +37,7 @@ RUNS = {
     "admm-filter": "--prune-method admm --prune-units filter --prune-target 0.5 --prune-rho 0.1",
     "admm-stripe": f"--prune-method admm --prune-units stripe --prune-target 0.5 --prune-rho 0.1 {INNER}",
     "n:m": f"--prune-method n:m --prune-target 2:4 {INNER}",
-    "movement-filter": "--prune-method movement --prune-units filter --prune-target 0.5 --prune-schedule reselect",
+    "movement-stripe": f"--prune-method movement --prune-units stripe --prune-target 0.5 {INNER}",
     "skeleton": f"--prune-method skeleton --prune-target 0.5 {INNER}",
 }
 
@@ -107,6 +107,21 @@ def test_unlisted_layers_stay_whole(new_image_run, tmp_path):
     }
 
 
+def test_filters_of_listed_layers_alone(tmp_path):
+    """Not those of the layer before, whose channels a listed layer reads."""
+    file = tmp_path / "ratios.yaml"
+    file.write_text("prune-method: filter\nprune_ratio:\n  conv1.weight: 0.25\n  conv2.weight: 0.5\n")
+    net = nn.Sequential()
+    for name, (inputs, outputs) in {"conv1": (3, 8), "conv2": (8, 8), "conv3": (8, 8), "conv4": (8, 4)}.items():
+        net.add_module(name, nn.Conv2d(inputs, outputs, 3))
+    model = Wrapped(net)
+    structure = trace(net, torch.zeros(2, 3, 16, 16), "net.")
+    selection = Selection(model, make_plan(read_recipe(file, NAMES)), lambda: structure)
+    selection.begin({})
+    keep = selection.choose(1, {}).keep
+    assert {name: int((~units).sum()) for name, units in keep.items()} == {"net.conv1": 2, "net.conv2": 4}
+
+
 def test_a_misspelt_layer_is_named(new_image_run, tmp_path):
     file = tmp_path / "ratios.yaml"
     file.write_text("prune-method: irregular\nprune_ratio:\n  layer1.0.konv1.weight: 0.25\n")
@@ -117,7 +132,7 @@ def test_a_misspelt_layer_is_named(new_image_run, tmp_path):
 
 def reselected(name):
     words = words_of(RUNS[name])
-    end = "--prune-end" if "skeleton" in name else "--prune-freeze"
+    end = "--prune-end" if name in ("skeleton", "movement-stripe") else "--prune-freeze"
     return [*words, end, "6up", *([] if "skeleton" in name else ["--prune-every", "2up"])]
 
 
@@ -207,6 +222,12 @@ def test_reordering_keeps_more_and_computes_the_same():
     assert torch.allclose(step(), after, atol=1e-10)
     optimizer.state.clear()
     assert not torch.allclose(step(), after, atol=1e-4)  # control
+    masks = {name: p.detach().abs() > 0.05 for name, p in net.named_parameters() if p.dim() > 1}
+    for name, keep in masks.items():
+        net.get_parameter(name).data.mul_(keep)
+    moved = permute_in_run(net, structure, goals, SimpleNamespace(optimizer=optimizer), 1, masks)
+    assert all(torch.equal(net.get_parameter(name) == 0, ~keep) for name, keep in moved.items())
+    assert not all(torch.equal(moved[name], keep) for name, keep in masks.items())
 
 
 @pytest.mark.parametrize("words", ["--prune-method n:m --prune-target 2:4", "--prune-method sr_ste --prune-target 2:4"])

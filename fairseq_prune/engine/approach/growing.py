@@ -35,7 +35,7 @@ class GrowingPenalty(Approach):
             raise ValueError("--reg-bn: is for units that own biases and norms, e.g. --prune-units filter")
         self.choice = self.record = None
         self._initial, self._overlap = None, None  # of a choice made later: by the first weights, and what they share
-        self._layers, self._began, self._settled = {}, None, None
+        self._layers, self._began, self._settled, self._grown = {}, None, None, None
         self._factors = {}
 
     def begin(self, updates, layers, choose, optimizer):
@@ -59,7 +59,10 @@ class GrowingPenalty(Approach):
         return max((layer.factor for layer in self._layers.values()), default=0.0)
 
     def before_update(self, updates, choose):
-        """Grow if it is time."""
+        """Grow if it is time; accumulated batches and retries of an update come with its number again."""
+        if updates == self._grown:
+            return
+        self._grown = updates
         changes, early = divmod(updates - self._began, self.settings.interval)
         self.record = None
         if early:
@@ -178,6 +181,7 @@ class GrowingPenalty(Approach):
         return self.active and {
             "began": self._began,
             "settled": self._settled,
+            "grown": self._grown,
             "layers": {name: asdict(layer) for name, layer in self._layers.items()},
             "choice": self.choice and self.choice.plain(),
             "initial": self._initial and self._initial.plain(),
@@ -187,7 +191,7 @@ class GrowingPenalty(Approach):
     def load_state(self, state):
         super().load_state(state)
         device = next(iter(self.parameters.values())).device
-        self._began, self._settled = state["began"], state["settled"]
+        self._began, self._settled, self._grown = state["began"], state["settled"], state["grown"]
         self._layers = {name: Layer(**layer) for name, layer in state["layers"].items()}
         choices = (state[name] and Choice.from_plain(state[name], device) for name in ("choice", "initial"))
         self.choice, self._initial = choices

@@ -38,7 +38,7 @@ class CoupledChooser:
             raise ValueError(f"--prune-units {plan.units}: the model has no such coupled units; it has {known}")
         for option, patterns in (("--prune-skip", plan.skip), ("--prune-only", plan.only)):
             _check_patterns(option, patterns, kinds)
-        members = [v for v in kinds if not plan.only or any(_matches(v, pattern) for pattern in plan.only)]
+        members = [v for v in kinds if not plan.only or any(_matches(v, pattern, units.side) for pattern in plan.only)]
         members = [v for v in members if not any(_matches(v, pattern) for pattern in plan.skip)]
         if not members:
             raise ValueError(f"--prune-skip '{','.join(plan.skip)}' leaves nothing to prune")
@@ -144,8 +144,9 @@ class CoupledChooser:
         return {entry for entry in self._structure.table if entry in self._parameters}
 
 
-def _matches(vector, pattern):
-    return any(fnmatch.fnmatchcase(name, pattern) for name in (vector.name, *vector.writers, *vector.readers))
+def _matches(vector, pattern, *sides):
+    names = (name for side in sides or ("writers", "readers") for name in getattr(vector, side))
+    return any(fnmatch.fnmatchcase(name, pattern) for name in (vector.name, *names))
 
 
 def _check_patterns(option, patterns, vectors):

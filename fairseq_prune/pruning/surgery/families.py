@@ -85,10 +85,12 @@ def _hidden(prefix, module, part, units):
     rows.append((name, Owner(1, name)))
     layer = re.fullmatch(r"_l(\d+)(_reverse)?", part)
     above = layer and [f"weight_ih_l{int(layer[1]) + 1}{direction}" for direction in ("", "_reverse")]
-    for entry in filter(lambda entry: hasattr(module, entry), above or ()):
+    above = [entry for entry in above or () if hasattr(module, entry)]
+    for entry in above:
         columns = torch.full((getattr(module, entry).shape[1],), -1)
         start = width if layer[2] else 0
         columns[start : start + width] = torch.arange(width)
         rows.append((prefix + entry, Owner(1, name, columns)))
     writers = tuple(f"{prefix}weight_{side}{part}" for side in ("ih", "hh"))
-    return rows, Coupled(name, "hidden", width, writers, (name,), False)
+    readers = (name, *(prefix + entry for entry in above))
+    return rows, Coupled(name, "hidden", width, writers, readers, False)
