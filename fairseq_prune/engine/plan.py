@@ -265,7 +265,8 @@ def check_same_plan(plan, state):
         return
     for name, value in plan.plain().items():
         if before["schedule"] and before.get(name) != value:
+            option = f"--prune-{name} {value}" if name != "approach" else f"--prune-method with {value}"
             raise ValueError(
-                f"--prune-{name} {value}: the interrupted run had {before.get(name)}; resume with the same "
+                f"{option}: the interrupted run had {before.get(name)}; resume with the same "
                 "options, or prune further with --finetune-from-model and a new --save-dir"
             )
