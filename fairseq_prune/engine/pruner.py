@@ -50,7 +50,7 @@ class Pruner:
         self.events_done = 0
         self.removed_in_epoch, self.kept, self.gather = None, {}, None
         self._model, self._averaged, self._find_permutable = model, averaged, find_permutable
-        self._started, self._acts, self._gathered = False, False, (None, None)
+        self._started = self._acts = False
         self.masked = MaskedModel(model)
         self._counted = self._fraction = None
         self._selection = Selection(model, self.plan, find_structure, find_targets)
@@ -143,9 +143,9 @@ class Pruner:
                 for due in self.plan.schedule.due(self.events_done, event):
                     self.events_done = due
                     self._prune(optimizer, ema_model, updates)
-                name = f"pruning event {event}/{self.plan.schedule.num_events}"
-                told = "selected, nothing is removed yet" if self.approaching else self._told()
-                logger.info(f"{name} after {epochs} epochs, {updates} updates: {told}")
+                if not self.approaching:
+                    name = f"pruning event {event}/{self.plan.schedule.num_events}"
+                    logger.info(f"{name} after {epochs} epochs, {updates} updates: {self._told()}")
                 if self._rewind and not self.pending:
                     self._rewind.forget()
             if self.approaching:
@@ -161,6 +161,7 @@ class Pruner:
             self._remove(self._choose(), optimizer, ema_model)
         elif not self._approach.active:
             self._approach.begin(updates, self._selection.layers, self._choose, optimizer)
+            logger.info(f"selected after {updates} updates, {self.plan.schedule}; nothing is removed before the end")
         elif not self.plan.schedule.is_last(self.events_done):
             self._approach.select(self._choose, optimizer)
 
@@ -260,9 +261,7 @@ class Pruner:
     def _choose(self, evidence=None):
         kind = EVIDENCE.get(self.plan.importance)
         if evidence is None and kind:
-            if self._gathered[0] != self.events_done:
-                self._gathered = self.events_done, self.gather(self._model, kind, self.events_done)
-            evidence = self._gathered[1]
+            evidence = self.gather(self._model, kind, self.events_done)
         return self._selection.choose(self.events_done, self.masked.local_masks(), evidence)
 
     def _remove(self, choice, optimizer, ema_model):

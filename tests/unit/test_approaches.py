@@ -154,17 +154,15 @@ def test_admm_by_hand():
     assert duals.abs().max() > 0  # they moved
 
 
-def test_admm_comes_close_to_its_constraint():
-    """Without a loss to speak of, weights that leave go to zero and the distance to it falls."""
-    training = Training(approach={"prune_rho": 1.0}, method="admm", freeze="60up", every="3up")
-    distances = []
-    for _ in range(60):
-        training.step()
-        distances.append(training.pruner.metrics["distance"])
-    free = Training(approach={"prune_rho": 1e-6}, method="admm", freeze="60up", every="3up")
-    for _ in range(60):
+def test_admm_comes_to_its_constraint():
+    """The weights become as sparse as wanted before anything is removed; without a pull they do not."""
+    drawn, free = (
+        Training(approach={"prune_rho": rho}, method="admm", freeze="400up", every="20up") for rho in (3.0, 1e-6)
+    )
+    for _ in range(400):
+        drawn.step()
         free.step()
-    assert distances[-1] < 0.5 * distances[0] and distances[-1] < 0.5 * free.pruner.metrics["distance"]
+    assert drawn.pruner.metrics["distance"] < 1e-3 and free.pruner.metrics["distance"] > 0.3
 
 
 def test_movement_by_hand():

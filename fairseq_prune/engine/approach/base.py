@@ -51,6 +51,11 @@ class Approach:
         """What validation sees instead of parameters: dict of parameter name -> tensor."""
         return {}
 
+    @property
+    def values(self):
+        """All parameters, detached, dict of name -> tensor."""
+        return {name: parameter.detach() for name, parameter in self.parameters.items()}
+
     def masked(self, masks):
         """Parameters as masks would leave them, for a dict of parameter name -> bool."""
         return {name: self.parameters[name].detach() * keep for name, keep in masks.items()}

@@ -37,7 +37,7 @@ class Gated(Approach):
 
     def last_choice(self, choose):
         sizes = {n: factor.abs().expand_as(self.parameters[n]) for n, factor in self._factors().items()}
-        return choose({**{name: parameter.detach() for name, parameter in self.parameters.items()}, **sizes})
+        return choose({**self.values, **sizes})
 
     def before_step(self, optimizer):
         masters, unscaled = homes(optimizer), float(getattr(optimizer, "_multiply_factor", 1.0))

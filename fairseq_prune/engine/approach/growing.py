@@ -60,11 +60,11 @@ class GrowingPenalty(Approach):
 
     def before_update(self, updates, choose):
         """Grow if it is time; accumulated batches and retries of an update come with its number again."""
+        self.record = None
         if updates == self._grown:
             return
         self._grown = updates
         changes, early = divmod(updates - self._began, self.settings.interval)
-        self.record = None
         if early:
             return
         now = self.choice or choose(None)

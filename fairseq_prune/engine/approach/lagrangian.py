@@ -11,25 +11,22 @@ class Drawn(Approach):
 
     def __init__(self, settings, chooser, parameters):
         super().__init__(settings, chooser, parameters)
-        self._nearest, self._duals = {}, {}
+        self._nearest, self._duals, self._distance = {}, {}, None
 
     def select(self, choose, optimizer):
-        masters = homes(optimizer)
-        weights = {name: values_of(self.parameters[name], masters)[0] for name in self._names()}
+        masters, owned = homes(optimizer), self.chooser.owned
+        weights = {name: values_of(p, masters)[0] for name, p in self.parameters.items() if name in owned}
         sums = {name: w + self._duals[name] if name in self._duals else w.clone() for name, w in weights.items()}
-        masks = choose({**self._others(), **sums}).masks
+        masks = choose({**self.values, **sums}).masks
         for name, total in sums.items():
             self._nearest[name] = total * masks[name] if name in masks else total
             if name in self._duals:  # at the first selection there is nothing to have missed yet
                 self._duals[name] += weights[name] - self._nearest[name]
             else:
                 self._duals[name] = torch.zeros_like(total)
-
-    def _names(self):
-        return [name for name in self.parameters if name in self.chooser.owned]
-
-    def _others(self):
-        return {name: parameter.detach() for name, parameter in self.parameters.items()}
+        missing = sum(float((weights[name] - near).float().square().sum()) for name, near in self._nearest.items())
+        whole = sum(float(weight.float().square().sum()) for weight in weights.values())
+        self._distance = (missing / whole) ** 0.5 if whole else 0.0
 
     def before_step(self, optimizer):
         masters = homes(optimizer)
@@ -43,19 +40,20 @@ class Drawn(Approach):
 
     @property
     def metrics(self):
-        """How far the weights are from being sparse, |W - Z| / |W|."""
-        missing = sum(float((self.parameters[n].detach() - z).float().square().sum()) for n, z in self._nearest.items())
-        whole = sum(float(self.parameters[n].detach().float().square().sum()) for n in self._nearest)
-        return {"distance": (missing / whole) ** 0.5} if whole else {}
+        """How far the weights were from being sparse at the last selection, |W - Z| / |W|."""
+        return {"distance": self._distance}
 
     def end(self, optimizer):
         super().end(optimizer)
         self._nearest, self._duals = {}, {}
 
     def state(self):
-        return {"nearest": dict(self._nearest), "duals": dict(self._duals)} if self.active else None
+        if not self.active:
+            return None
+        return {"nearest": dict(self._nearest), "duals": dict(self._duals), "distance": self._distance}
 
     def load_state(self, state):
         super().load_state(state)
+        self._distance = state["distance"]
         for mine, stored in ((self._nearest, state["nearest"]), (self._duals, state["duals"])):
             mine.update({name: value.to(self.parameters[name].device) for name, value in stored.items()})
