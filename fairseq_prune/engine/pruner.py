@@ -140,14 +140,10 @@ class Pruner:
             if event > self.events_done:
                 if self.events_done == 0:
                     self._begin(event, position, optimizer)
-                for due in self.plan.schedule.due(self.events_done, event):
-                    self.events_done = due
-                    self._prune(optimizer, ema_model, updates)
+                self._prune_until(event, optimizer, ema_model, updates)
                 if not self.approaching:
                     name = f"pruning event {event}/{self.plan.schedule.num_events}"
                     logger.info(f"{name} after {epochs} epochs, {updates} updates: {self._told()}")
-                if self._rewind and not self.pending:
-                    self._rewind.forget()
             if self.approaching:
                 if self.plan.schedule.is_past(position):
                     self._end_approach(optimizer, ema_model)
@@ -155,6 +151,13 @@ class Pruner:
                     self._approach.before_update(updates, self._choose)
         if not self.pending:
             self._tell_scheduler(optimizer, epochs)
+
+    def _prune_until(self, event, optimizer, ema_model, updates):
+        for due in self.plan.schedule.due(self.events_done, event):
+            self.events_done = due
+            self._prune(optimizer, ema_model, updates)
+        if self._rewind and not self.pending:
+            self._rewind.forget()
 
     def _prune(self, optimizer, ema_model, updates):
         if not self._approach:

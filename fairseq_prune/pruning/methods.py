@@ -72,7 +72,11 @@ METHODS.add("greg2", "greg_2")(
 
 _FIVE = {  # methods of one original: our name and its (and what another calls it), units, summary, source
     ("irregular", "irre_prune"): ("weight", "remove the smallest weights of every layer", "Han et al. 2015"),
-    ("filter", "filter_prune", "efficient_convnets"): ("filter", "remove the smallest filters of every layer", "Li et al., ICLR 2017"),
+    ("filter", "filter_prune", "efficient_convnets"): (
+        "filter",
+        "remove the smallest filters of every layer",
+        "Li et al., ICLR 2017",
+    ),
     ("stripe", "stripe_prune"): ("stripe", "remove the smallest stripes of every layer", "Meng et al., NeurIPS 2020"),
     ("patdnn", "pat_prune"): ("pattern", "give 3x3 kernels patterns, remove kernels", "Niu et al., ASPLOS 2020"),
     ("n:m", "mn_prune"): ("n:m", "keep N of every M consecutive inputs", "Mishra et al. 2021 (arXiv:2104.08378)"),
