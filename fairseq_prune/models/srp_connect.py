@@ -3,7 +3,7 @@
 import torch
 
 from ..modules.attention import ConnectedAttention
-from ..modules.connectivity import Connectivity, InputScaledLinear, ScaledFeatures
+from ..modules.connectivity import ConnectedLinear, Connectivity, InputScaledLinear, ScaledFeatures
 from ..modules.layer_norm import ConnectedLayerNorm
 from ..modules.positions import SelectedPositions
 
@@ -47,4 +47,4 @@ def _connect_layer(layer, name, stream, vectors, heads):
         if hasattr(layer, norm):
             setattr(layer, norm, ConnectedLayerNorm(getattr(layer, norm), stream))
     neurons = vectors[f"{name}.fc_c"] = Connectivity(layer, "fc_c", layer.fc2.in_features)
-    layer.fc2 = InputScaledLinear(layer.fc2, neurons)
+    layer.fc1, layer.fc2 = ConnectedLinear(layer.fc1), InputScaledLinear(layer.fc2, neurons)

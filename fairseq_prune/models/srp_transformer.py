@@ -6,8 +6,10 @@ from fairseq.models.transformer import TransformerModel
 from fairseq.models.transformer import transformer_legacy as stock
 
 from ..engine.checks import one_line_errors
+from ..modules.connectivity import ConnectedLinear
 from ..modules.layer_norm import ConnectedLayerNorm
 from ..pruning.surgery.cut import entries
+from ..pruning.surgery.table import kept_along
 from ..pruning.surgery.transformer import transformer_table
 from ..pruning.surgery.vector import Vector, kind_of
 from .srp_connect import connect
@@ -80,6 +82,17 @@ class SrpTransformerModel(TransformerModel):
         self.asked_layer_norm = weighted
         self.weighted_layer_norm.fill_(weighted)
         self.refresh()
+
+    def leave_out(self, units):
+        """Form no gradient of what units own in linear layers, as long as it would be dropped.
+
+        Args:
+            units: dict of vector name -> bool tensor [length], True = those; empty: of everything again.
+        """
+        for name, module in self.named_modules():
+            if isinstance(module, ConnectedLinear):
+                entry = f"{name}.weight"
+                module.kept = kept_along(module.weight.shape, self.table[entry], units) if units else None
 
     def refresh(self):
         """Look again at the connectivity and the layer-norm mode; call after changing them."""

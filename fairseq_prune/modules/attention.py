@@ -5,7 +5,7 @@ from fairseq.incremental_decoding_utils import with_incremental_state
 from fairseq.modules import MultiheadAttention
 from torch import nn
 
-from .connectivity import InputScaledLinear, OutputScaledLinear
+from .connectivity import ConnectedLinear, InputScaledLinear, OutputScaledLinear
 
 
 @with_incremental_state
@@ -27,7 +27,7 @@ class ConnectedAttention(nn.Module):
         self.num_heads, self.head_dim, self.scaling = attention.num_heads, attention.head_dim, attention.scaling
         self.encoder_decoder_attention = attention.encoder_decoder_attention
         self.dropout_module = attention.dropout_module
-        self.k_proj, self.v_proj = attention.k_proj, attention.v_proj
+        self.k_proj, self.v_proj = ConnectedLinear(attention.k_proj), ConnectedLinear(attention.v_proj)
         self.q_proj = OutputScaledLinear(attention.q_proj, qk)
         self.out_proj = InputScaledLinear(attention.out_proj, vo)
 

@@ -60,7 +60,52 @@ class ScaledFeatures(nn.Module):
         return self._connectivity.scale(x, -1)
 
 
-class InputScaledLinear(nn.Module):
+class _GradientOfKept(torch.autograd.Function):
+    """A linear layer that forms the gradient of some rows and columns of its weight, 0 elsewhere."""
+
+    @staticmethod
+    def forward(ctx, x, weight, bias, rows, columns):
+        ctx.save_for_backward(x, weight, rows, columns)
+        return F.linear(x, weight, bias)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad):
+        x, weight, rows, columns = ctx.saved_tensors
+        outputs, inputs = grad.flatten(0, -2), x.flatten(0, -2).to(grad.dtype)
+        block = outputs.index_select(1, rows).T @ inputs.index_select(1, columns)
+        part = block.new_zeros(len(rows), weight.size(1)).index_copy_(1, columns, block)
+        of_weight = part.new_zeros(weight.shape).index_copy_(0, rows, part)
+        of_bias = outputs.sum(0) if ctx.needs_input_grad[2] else None
+        return grad @ weight.to(grad.dtype), of_weight, of_bias, None, None
+
+
+class ConnectedLinear(nn.Module):
+    """A linear layer whose rows or columns can leave.
+
+    Args:
+        linear: the ``nn.Linear`` whose parameters it takes over.
+
+    Attributes:
+        kept: indices of the rows and of the columns that stay, pair of int64 tensors; the others'
+            gradient is not formed. None: all stay.
+    """
+
+    def __init__(self, linear):
+        super().__init__()
+        self.weight, self.bias = linear.weight, linear.bias
+        self.kept = None
+
+    def forward(self, x):
+        return self._transform(x, self.weight, self.bias)
+
+    def _transform(self, x, weight, bias):
+        if self.kept is None or not torch.is_grad_enabled():
+            return F.linear(x, weight, bias)
+        return _GradientOfKept.apply(x, weight, bias, *self.kept)
+
+
+class InputScaledLinear(ConnectedLinear):
     """A linear layer whose inputs are multiplied by a connectivity vector.
 
     The factor goes to the weight's columns, which is the same and cheaper than scaling activations.
@@ -71,12 +116,11 @@ class InputScaledLinear(nn.Module):
     """
 
     def __init__(self, linear, connectivity):
-        super().__init__()
-        self.weight, self.bias = linear.weight, linear.bias
+        super().__init__(linear)
         self._connectivity = connectivity
 
     def forward(self, x):
-        return F.linear(x, self._connectivity.scale(self.weight, 1), self.bias)
+        return self._transform(x, self._connectivity.scale(self.weight, 1), self.bias)
 
 
 class OutputScaledLinear(InputScaledLinear):
@@ -84,4 +128,4 @@ class OutputScaledLinear(InputScaledLinear):
 
     def forward(self, x):
         bias = None if self.bias is None else self._connectivity.scale(self.bias, 0)
-        return F.linear(x, self._connectivity.scale(self.weight, 0), bias)
+        return self._transform(x, self._connectivity.scale(self.weight, 0), bias)

@@ -9,6 +9,7 @@ from torch import nn
 
 from fairseq_prune.modules.attention import ConnectedAttention
 from fairseq_prune.modules.connectivity import (
+    ConnectedLinear,
     Connectivity,
     InputScaledLinear,
     OutputScaledLinear,
@@ -64,6 +65,40 @@ def test_scaled_linear_layers():
     bare = nn.Linear(3, 4, bias=False).double()
     assert torch.allclose(OutputScaledLinear(bare, connected(values))(x), bare(x) * values, atol=1e-14)
     assert InputScaledLinear(linear, connected([1, 1, 1])).weight is linear.weight
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_gradients_of_what_leaves_are_not_formed(bias):
+    linear, x, upstream = nn.Linear(3, 4, bias=bias).double(), randomly(1, 2, 5, 3), randomly(2, 2, 5, 4)
+    inputs = {"stock": x.clone().requires_grad_(), "ours": x.clone().requires_grad_()}
+    linear(inputs["stock"]).backward(upstream)
+    expected = {name: p.grad for name, p in linear.named_parameters()}
+    linear.zero_grad()
+    layer = ConnectedLinear(linear)
+    layer.kept = torch.tensor([0, 2]), torch.tensor([1, 2])
+    layer(inputs["ours"]).backward(upstream)
+    block = torch.zeros(4, 3).double()
+    block[[0, 0, 2, 2], [1, 2, 1, 2]] = 1
+    assert torch.allclose(linear.weight.grad, expected["weight"] * block, atol=1e-14)
+    assert not torch.allclose(linear.weight.grad, expected["weight"])
+    assert torch.allclose(inputs["ours"].grad, inputs["stock"].grad, atol=1e-14)
+    assert not bias or torch.equal(linear.bias.grad, expected["bias"])
+    with torch.no_grad():
+        assert torch.equal(layer(x), linear(x))
+
+
+def test_gradients_of_what_stays_pass_connectivity_and_autocast():
+    linear, x = nn.Linear(3, 4), randomly(1, 5, 3).float()
+    layer = OutputScaledLinear(linear, connected([1, 0.5, 1, 0.25]))
+    with torch.autocast("cpu", torch.bfloat16):
+        layer(x).sum().backward()
+    expected = linear.weight.grad.clone()
+    linear.zero_grad()
+    layer.kept = torch.arange(4), torch.tensor([0, 2])
+    with torch.autocast("cpu", torch.bfloat16):
+        layer(x).sum().backward()
+    assert torch.allclose(linear.weight.grad[:, [0, 2]], expected[:, [0, 2]], rtol=0.02)
+    assert expected[:, 1].abs().min() > 0 and linear.weight.grad[:, 1].abs().max() == 0
 
 
 def attentions(memory=8, heads=2, **kind):

@@ -225,6 +225,7 @@ class Shrinker:
             where = owned_elements(parameter.shape, self.model.table.get(name, ()), selected)
             if where is not None:
                 self._window.held[parameter] = HeldElements(where, values_of(parameter, masters))
+        self.model.leave_out(selected)
 
     @torch.no_grad()
     def _set_connectivity(self, value):
@@ -236,6 +237,7 @@ class Shrinker:
     def _finish(self, optimizer):
         self._set_connectivity(0.0)
         self._window = None
+        self.model.leave_out({})
         self.rounds_done += 1
         keep = {name: c.vector != 0 for name, c in self.model.connectivity.items()}
         if may_cut(optimizer, self._averaged):

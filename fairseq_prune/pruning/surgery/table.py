@@ -123,6 +123,25 @@ def owned_elements(shape, owners, units):
     return owned
 
 
+def kept_along(shape, owners, units):
+    """What of a tensor belongs to none of the given units, axis by axis.
+
+    Args:
+        shape: of the tensor.
+        owners: its :class:`Owner` s.
+        units: dict of vector name -> bool tensor [length], True = the units meant.
+
+    Returns:
+        tuple of int64 tensors, one an axis: the indices that stay along it.
+    """
+    device = next((units_of.device for units_of in units.values()), None)
+    kept = [torch.arange(length, device=device) for length in shape]
+    for owner in owners:
+        if owner.vector in units:
+            kept[owner.axis] = kept[owner.axis][~owner.along(units[owner.vector], otherwise=False)]
+    return tuple(kept)
+
+
 def unit_norms(table, parameters, vector):
     """L2 norm of the weights that each unit of a vector owns.
 
