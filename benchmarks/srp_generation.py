@@ -5,6 +5,7 @@ of a trained model. Base and cut model take turns.
 """
 
 import argparse
+import os
 import random
 import re
 import statistics
@@ -18,13 +19,15 @@ SIZES = {  # --arch, with its source and target vocabulary (words)
     "srp_iwslt_de_en": (8844, 6628),  # + 4 special symbols each: the dictionaries of IWSLT'14
     "srp_tiny": (1268, 1268),
 }
+KEEP_BUFFERS = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "100000000000"}  # as scripts/*.sh do
 USER_DIR = str(Path(__file__).resolve().parent.parent / "fairseq_prune")
 
 
 def call(command, *words):
     """Run ``fairseq-<command>`` and return what it printed; its error output ends the benchmark."""
     code = f"from fairseq_cli.{command} import cli_main; cli_main()"
-    done = subprocess.run([sys.executable, "-c", code, *map(str, words)], capture_output=True, text=True)
+    command = [sys.executable, "-c", code, *map(str, words)]
+    done = subprocess.run(command, env={**os.environ, **KEEP_BUFFERS}, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(done.stderr[-2000:])
     return done.stdout + done.stderr
@@ -68,8 +71,8 @@ def main():
     """Print the speeds of each architecture and their ratio."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="runs of each model")
-    parser.add_argument("--sentences", type=int, default=128)
-    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--sentences", type=int, default=256)
+    parser.add_argument("--batch-size", type=int, default=128, help="SRP's own test command has 128")
     args = parser.parse_args()
     print(f"| fairseq-generate, CPU, beam 5, batch {args.batch_size}, {LENGTH} tokens ", end="")
     print("| base sentences/s | cut to 20 % | ratio |\n|---|---|---|---|")

@@ -30,6 +30,11 @@ class ConnectedAttention(nn.Module):
         self.k_proj, self.v_proj = ConnectedLinear(attention.k_proj), ConnectedLinear(attention.v_proj)
         self.q_proj = OutputScaledLinear(attention.q_proj, qk)
         self.out_proj = InputScaledLinear(attention.out_proj, vo)
+        self.beam_size = 1
+
+    def set_beam_size(self, beam_size):
+        """Tell, as fairseq's generators do, how many hypotheses in a row have the same source (count)."""
+        self.beam_size = beam_size
 
     def forward(  # noqa: PLR0913  (fairseq's layers call it so)
         self,
@@ -59,30 +64,33 @@ class ConnectedAttention(nn.Module):
         Returns:
             (output like ``query``, probabilities [(heads,) batch, target length, source length] or None).
         """
-        keys, values, padding = self._keys_and_values(key, key_padding_mask, incremental_state, static_kv)
-        scores = self._split_heads(self.q_proj(query) * self.scaling) @ keys.transpose(2, 3)
+        beams = self.beam_size if static_kv and incremental_state is not None else 1
+        keys, values, padding = self._keys_and_values(key, key_padding_mask, incremental_state, static_kv, beams)
+        queries = _join_beams(self._split_heads(self.q_proj(query) * self.scaling), beams)
+        scores = queries @ keys.transpose(2, 3)
         if attn_mask is not None:
             scores = scores + attn_mask
         if padding is not None:
             scores = scores.masked_fill(padding[:, None, None], float("-inf"))
         precision = torch.float32 if static_kv else torch.promote_types(scores.dtype, torch.float32)  # as fairseq's
         probabilities = scores.softmax(3, dtype=precision).type_as(scores)
-        context = self.dropout_module(probabilities) @ values
+        context = _part_beams(self.dropout_module(probabilities) @ values, beams)
         output = self.out_proj(context.permute(2, 0, 1, 3).flatten(2))
         if not (need_weights or need_head_weights):
             return output, None
-        weights = probabilities.transpose(0, 1)
+        weights = _part_beams(probabilities, beams).transpose(0, 1)
         return output, weights if need_head_weights else weights.mean(0)
 
     def _split_heads(self, x):
         """[length, batch, heads * d] -> [batch, heads, length, d]."""
         return x.view(*x.shape[:2], self.num_heads, x.size(2) // self.num_heads).permute(1, 2, 0, 3)
 
-    def _keys_and_values(self, key, padding, incremental_state, static):
-        """[batch, heads, source length, d] each, and their padding, with what the cache holds of them."""
+    def _keys_and_values(self, key, padding, incremental_state, static, beams):
+        """[batch / beams, heads, source length, d] each, and their padding, with what the cache holds of them."""
         cache = self._get_input_buffer(incremental_state)
         if static and cache:
             return cache["prev_key"], cache["prev_value"], cache["prev_key_padding_mask"]
+        key, padding = key[:, ::beams], None if padding is None else padding[::beams]
         keys, values = self._split_heads(self.k_proj(key)), self._split_heads(self.v_proj(key))
         padding = padding.bool() if padding is not None and padding.any() else None
         if cache:
@@ -100,11 +108,13 @@ class ConnectedAttention(nn.Module):
         """Rearrange the cache when beam search rearranges hypotheses (``new_order``: int64 [batch]).
 
         Hypotheses change places within their sentence, where all read the same source: what attention to
-        the encoder keeps is only touched when sentences leave the batch. (As in fairseq's attention.)
+        the encoder keeps, once a sentence, is only touched when sentences leave the batch. (As in fairseq's.)
         """
         cache = self._get_input_buffer(incremental_state)
-        if self.encoder_decoder_attention and cache and len(cache["prev_key"]) == len(new_order):
-            return incremental_state
+        if self.encoder_decoder_attention:
+            new_order = new_order[:: self.beam_size] // self.beam_size
+            if cache and len(cache["prev_key"]) == len(new_order):
+                return incremental_state
         cache = {name: None if t is None else t.index_select(0, new_order) for name, t in cache.items()}
         if cache:
             self._set_input_buffer(incremental_state, cache)
@@ -115,6 +125,16 @@ class ConnectedAttention(nn.Module):
 
     def _set_input_buffer(self, incremental_state, cache):
         self.set_incremental_state(incremental_state, "attn_state", cache)
+
+
+def _join_beams(x, beams):
+    """[batch * beams, heads, length, d] -> [batch, heads, beams * length, d]."""
+    return x if beams == 1 else x.unflatten(0, (-1, beams)).transpose(1, 2).flatten(2, 3)
+
+
+def _part_beams(x, beams):
+    """[batch, heads, beams * length, d] -> [batch * beams, heads, length, d]."""
+    return x if beams == 1 else x.unflatten(2, (beams, -1)).transpose(1, 2).flatten(0, 1)
 
 
 def _join_padding(before, now, keys_before, keys_now):

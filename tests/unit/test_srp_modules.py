@@ -179,6 +179,30 @@ def test_incremental_attention_to_a_source():
     assert both[1]._get_input_buffer(caches[1])["prev_key"].shape == (1, 2, 4, 4)
 
 
+@pytest.mark.parametrize("padding", [None, PADDING])
+def test_hypotheses_of_a_sentence_share_what_is_kept_of_its_source(padding):
+    """Two hypotheses each: as fairseq's attention of the same beam, and as ours that does not know of it."""
+    theirs, ours = attentions(encoder_decoder_attention=True)
+    alone, source = copy.deepcopy(ours), randomly(5, 4, 3, 8).repeat_interleave(2, 1)
+    for attention in (theirs, ours):
+        attention.set_beam_size(2)
+    given = source, source, None if padding is None else padding.repeat_interleave(2, 0)
+    caches = {theirs: {}, ours: {}, alone: {}}
+    for order in ([0, 0, 3, 2, 4, 4], [3, 2, 5, 4], [0, 1, 2, 3]):  # the first sentence leaves after two steps
+        x, outs = randomly(6, 1, given[0].shape[1], 8), []
+        for attention, cache in caches.items():
+            outs.append(attention(x, *given, incremental_state=cache, static_kv=True, need_weights=True))
+            attention.reorder_incremental_state(cache, torch.tensor(order))
+        for out in outs[1:]:
+            assert (outs[0][0] - out[0]).abs().max() < 1e-6 and out[1].shape == (x.shape[1], 1, 4)
+            assert (outs[0][1] - out[1]).abs().max() < 1e-6
+        assert (outs[1][0] - outs[2][0]).abs().max() < 1e-12
+        given = source[:, : len(order)] * torch.nan, source[:, : len(order)] * torch.nan, None
+    assert ours._get_input_buffer(caches[ours])["prev_key"].shape == (2, 2, 4, 4)
+    assert alone._get_input_buffer(caches[alone])["prev_key"].shape == (4, 2, 4, 4)
+    assert ours(x, x, x)[0].shape == x.shape  # in training nothing is shared
+
+
 def test_connectivity_and_widths_of_each_kind():
     """Fewer query/key dimensions than value dimensions, and down to none."""
     for qk, vo in ((2, 6), (6, 2), (0, 4), (4, 0), (0, 0)):
