@@ -9,10 +9,14 @@ import functools
 import os
 import pickle
 import shutil
+import struct
 import sys
 
 import numpy as np
 import torch
+
+# What torch.load raises of foreign files, beside pickle.UnpicklingError.
+UNREADABLE = (RuntimeError, EOFError, LookupError, OSError, UnicodeDecodeError, struct.error)
 
 
 def install():
@@ -89,7 +93,7 @@ def _explained(path):
         if "Unsupported" in reason or "GLOBAL" in reason:
             reason = "it holds code or foreign classes, which are never loaded"
         raise ValueError(f"checkpoint {path}: not loaded, {reason.splitlines()[0]}") from None
-    except (RuntimeError, EOFError, KeyError, OSError) as error:
+    except UNREADABLE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"checkpoint {path}: not a readable fairseq checkpoint ({reason})") from None
 

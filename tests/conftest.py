@@ -138,18 +138,24 @@ def module_run(tmp_path_factory, parallel):
     return run_maker(tmp_path_factory.mktemp("module"), parallel)
 
 
+IMAGES = """--task prune_image_classification --criterion image_classification --optimizer sgd --momentum 0.9 --lr 0.05
+    --batch-size 64 --cpu --num-workers 0 --no-epoch-checkpoints --log-format simple --log-interval 1000"""
+
+
+def train_images(folder, data, *words):
+    """``fairseq-train`` of an image classifier; of options given twice the last counts. Returns the last checkpoint."""
+    run_fairseq("train", data, "--user-dir", USER_DIR, *words_of(IMAGES), "--save-dir", folder, *words)
+    return load_checkpoint(folder / "checkpoint_last.pt")
+
+
 class ImageRun(Run):
     """A run on a few generated images."""
 
     def train(self, *words):
-        run_fairseq(
-            "train", "synthetic", "--user-dir", USER_DIR, "--task", "prune_image_classification", *words_of(self.arch),
-            *words_of("""--image-size 8 --max-train-images 64 --batch-size 16 --criterion image_classification
-            --optimizer sgd --momentum 0.9 --weight-decay 5e-4 --lr-scheduler phased --prune-lr 0.01 --lr-ft 0:0.05
-            --cpu --num-workers 0 --max-update 16 --no-epoch-checkpoints --log-format simple --log-interval 1000"""),
-            "--save-dir", self.folder, *words, *([] if "--validate-interval" in words else ["--disable-validation"]),
-        )  # fmt: skip
-        return self.checkpoint()
+        few = """--image-size 8 --max-train-images 64 --batch-size 16 --weight-decay 5e-4 --lr-scheduler phased
+            --prune-lr 0.01 --lr-ft 0:0.05 --max-update 16"""
+        unvalidated = [] if "--validate-interval" in words else ["--disable-validation"]
+        return train_images(self.folder, "synthetic", *words_of(self.arch), *words_of(few), *words, *unvalidated)
 
 
 @pytest.fixture

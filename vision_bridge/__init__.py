@@ -6,6 +6,7 @@ def register():
     from . import compact, criterion, describe, rmsprop, task  # noqa: F401
     from .attack import evaluate  # noqa: F401
     from .models import classifier  # noqa: F401
+    from .plots import command  # noqa: F401
 
 
 # Its import may register all of the above, which must not begin halfway through one of our modules.

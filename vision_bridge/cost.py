@@ -6,6 +6,8 @@ import torch
 from torch import nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
+from fairseq_prune.engine.evaluating import evaluating
+
 LAYERS = (_ConvNd, nn.Linear, nn.MultiheadAttention)
 
 
@@ -47,23 +49,24 @@ def layer_costs(net, example):
     """Cost of every convolution, linear layer and attention block that one image passes through in eval mode.
 
     Biases, norms, activations and pooling are not counted. Unlike GReg's, the count of grouped convolutions is right,
-    and a linear layer counts for every position that it is applied to.
+    and a linear layer counts for every position that it is applied to. A layer whose weight is used without calling the
+    layer (the attention of torchvision's Swin) is passed over.
 
     Args:
-        net: ``nn.Module``; its mode is put back.
+        net: ``nn.Module``; its modes are put back.
         example: images [batch, C, H, W].
 
     Returns:
         list of :class:`LayerCost`, in the order of computation; a layer that is used twice comes twice.
     """
-    found, hooks, training = [], [], net.training
+    found, hooks = [], []
     for name, module in net.named_modules():
         if isinstance(module, LAYERS):
             hooks.append(module.register_forward_hook(_recorder(found, name, len(example))))
     try:
-        net.eval()(example)
+        with evaluating(net):
+            net(example)
     finally:
-        net.train(training)
         for hook in hooks:
             hook.remove()
     return found

@@ -1,13 +1,17 @@
 """What ``fairseq-prune inspect`` says of an image classifier beside what its file says."""
 
+from functools import partial
+
 from torch.nn.modules.conv import _ConvNd
 
 from fairseq_prune.deploy.describers import DESCRIBERS
+from fairseq_prune.engine.account import NodeCount
 from fairseq_prune.report.tensors import fraction, tensor_rows
 
 from .cost import count_without_norms, layer_costs
 from .ratios.layers import PREFIX
 from .rebuild import rebuild
+from .surgery.trace import trace
 
 
 @DESCRIBERS.add("prune_image_classification")
@@ -20,7 +24,8 @@ def describe(checkpoint):
     Returns:
         ``{"total": {...}, "layers": [...]}``, plain values. Fractions in [0, 1]: ``conv_fraction_removed`` is the
         share of zeros in the weights of convolutions, ``overall_fraction_removed`` that in all parameters but
-        biases, those of norms included.
+        biases, those of norms included. ``nodes`` and ``dead_nodes`` as
+        :class:`~fairseq_prune.engine.account.NodeCount`.
 
     Raises:
         ValueError: as :func:`~.rebuild.rebuild`.
@@ -35,10 +40,16 @@ def describe(checkpoint):
         "macs": sum(cost.macs for cost in costs),
         "nonzero_macs": sum(cost.nonzero_macs for cost in costs),
         "params_without_norms": count_without_norms(model.net),
+        **_count_nodes(model),
         **_zeros("conv", [row for row in rows if row.name in convs]),
         **_zeros("overall", [row for row in rows if "bias" not in row.name]),
     }
     return {"total": total, "layers": [_layer(model.net, cost) for cost in costs]}
+
+
+def _count_nodes(model):
+    """Channels and neurons that can leave, living and dead, as :class:`~fairseq_prune.engine.account.NodeCount`."""
+    return NodeCount(model, partial(trace, model.net, model.example(), PREFIX)).count()
 
 
 def _zeros(kind, rows):

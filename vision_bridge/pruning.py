@@ -1,5 +1,6 @@
 """What the vision task adds to pruning: its structure by tracing, its fractions by GReg's grammar or by cost."""
 
+from collections import Counter
 from dataclasses import replace
 
 from fairseq_prune.pruning.units import is_coupled, parse_units
@@ -43,10 +44,9 @@ class VisionPruning:
             if not is_coupled(parse_units(self.plan.units)):
                 return targets_of_weights(groups, ratios)
             return targets_of_vectors(self._structure, groups, ratios, parse_units(self.plan.units).side)
-        left = options.prune_macs_left or options.prune_params_left
-        if left is None:
+        if options.prune_macs_left is None and options.prune_params_left is None:
             return super().find_targets(chooser, model)
-        return dict.fromkeys(groups, self._affordable(model, groups, left))
+        return dict.fromkeys(groups, self._affordable(model, groups))
 
     def _inherit(self, chooser, parameters):
         base = Base(self.options.base_pr_model, self.plan.target["inherit_pruned"] == "index")
@@ -70,15 +70,17 @@ class VisionPruning:
         counts = {"macs": sum(c.macs for c in macs), "nonzero_macs": sum(c.nonzero_macs for c in macs)}
         return super().costs(model) | counts
 
-    def _affordable(self, model, groups, left):
+    def _affordable(self, model, groups):
         if self._structure is None:
             raise ValueError("--prune-macs-left and --prune-params-left count whole units, e.g. --prune-units filter")
         chosen = {name: vector for name, vector in self._structure.vectors.items() if name in groups}
         structure = replace(self._structure, vectors=chosen)
         shapes = {name: p.shape for name, p in model.named_parameters()}
-        if self.options.prune_macs_left:
-            costs = layer_costs(model.net, model.example())
-            positions = {f"{PREFIX}{c.name}.weight": c.positions for c in costs if c.kind != "attention"}
+        if left := self.options.prune_params_left:
+            option, positions = "--prune-params-left", dict.fromkeys(shapes, 1)
         else:
-            positions = dict.fromkeys(shapes, 1)
-        return affordable_fraction(structure, shapes, positions, left, self.plan.rounding)
+            option, left, positions = "--prune-macs-left", self.options.prune_macs_left, Counter()
+            for cost in layer_costs(model.net, model.example()):
+                if cost.kind != "attention":
+                    positions[f"{PREFIX}{cost.name}.weight"] += cost.positions
+        return affordable_fraction(option, left, structure, shapes, positions, self.plan.rounding)

@@ -9,6 +9,8 @@ Fractions of --json, each in [0, 1]:
                                    embeddings included; of weight-normalised pairs the direction
   total.conv_fraction_removed      image classifiers: of the weights of convolutions
   total.overall_fraction_removed   image classifiers: of all parameters but biases
+  total.params_removed             of the parameters that the pruning run began with, those zero or gone
+  total.nodes_removed              image classifiers: the same of channels and neurons that can leave
 MACs are exact products of one sentence, decoded with cached keys and values, or of one image of the trained
 size; --legacy-flops adds the formula of the original SRP, for comparison with its numbers, at the source
 length of --lengths. Weights that surgery cut away are not stored: they show in smaller params and macs.
@@ -75,10 +77,12 @@ def _report(args, path):
     from ..report.cost import parse_lengths
     from ..report.inspect import inspect_checkpoint
     from ..report.layers import describe_layers
+    from ..report.training import describe_training
 
     lengths, checkpoint = parse_lengths(args.lengths), load_checkpoint(path)
     report = inspect_checkpoint(checkpoint, path, lengths, args.legacy_flops)
-    return describe_layers(report, describe_model(checkpoint))
+    report = describe_layers(report, describe_model(checkpoint))
+    return {**report, "total": report["total"] | describe_training(checkpoint, report["total"])}
 
 
 def _evaluate(args):

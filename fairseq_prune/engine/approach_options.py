@@ -6,7 +6,7 @@ from typing import Optional
 from fairseq.dataclass import FairseqDataclass
 from fairseq.tasks import FairseqTask  # noqa: F401  (fairseq.dataclass is incomplete without it)
 
-from ..pruning.approach import Gates, Lagrangian, StraightThrough
+from ..pruning.approach import Gates, HardConcrete, Hoyer, Lagrangian, StraightThrough, TickTock
 from ..pruning.growing import Growth, fit
 
 
@@ -30,13 +30,20 @@ class ApproachOptions(FairseqDataclass):
     reg_fit: bool = _option("scale the penalty to end at --prune-end, which must be in updates", False)
     prune_rho: Optional[float] = _option("admm: weight of the penalty (default 1e-3)")
     prune_mask_decay: Optional[float] = _option("sr_ste: decay of what is not selected (default 2e-4)")
-    prune_gate_l1: Optional[float] = _option("skeleton: penalty of the gates (default 1e-5)")
+    prune_lambda: Optional[float] = _option(
+        "weight of the regulariser: hoyer_square (default 1e-3), group_hoyer_square (0.1), l0 (10, all gates open)"
+    )
+    prune_gate_l1: Optional[float] = _option("penalty of gates: skeleton (default 1e-5), gate_decorators (1e-3)")
+    prune_gate_lr: Optional[float] = _option("gated methods: learning rate of gates (default the run's)")
+    prune_ticks: Optional[int] = _option("gate_decorators: intervals in which gates learn alone (default 10)")
+    prune_tocks: Optional[int] = _option("gate_decorators: intervals before them in which all learns (default 10)")
     prune_gate_threshold: Optional[float] = _option("skeleton: size at which a gate closes (default 0.01)")
     reg_bn: bool = _option("the penalty also acts on biases and norms of the units that leave", False)
     block_loss_grad: bool = _option("the penalty replaces the gradient of penalised weights (an ablation)", False)
 
 
-_FIELDS = {
+_GATED = (Gates, HardConcrete, TickTock)
+_FIELDS = {  # of an option: data that has it, one kind or several, and its field there
     "update_reg_interval": (Growth, "interval"),
     "stabilize_reg_interval": (Growth, "stabilise"),
     "reg_upper_limit": (Growth, "limit"),
@@ -51,11 +58,25 @@ _FIELDS = {
     "block_loss_grad": (Growth, "blocks_loss"),
     "prune_rho": (Lagrangian, "rho"),
     "prune_mask_decay": (StraightThrough, "decay"),
-    "prune_gate_l1": (Gates, "l1"),
+    "prune_lambda": ((Hoyer, HardConcrete), "weight"),
+    "prune_gate_l1": ((Gates, TickTock), "l1"),
+    "prune_gate_lr": (_GATED, "rate"),
+    "prune_ticks": (TickTock, "ticks"),
+    "prune_tocks": (TickTock, "tocks"),
     "prune_gate_threshold": (Gates, "threshold"),
 }
-_POSITIVE = {"interval", "limit", "pick_limit", "step", "pick_step", "ratio_limit", "rho"}
-_EXAMPLES = {Growth: "greg1", Lagrangian: "admm", StraightThrough: "sr_ste", Gates: "skeleton"}
+_POSITIVE = {"interval", "limit", "pick_limit", "step", "pick_step", "ratio_limit", "rho", "rate", "ticks", "tocks"}
+_NOT_NEGATIVE = {"weight", "l1"}
+_EXAMPLES = {
+    Growth: "greg1",
+    Lagrangian: "admm",
+    StraightThrough: "sr_ste",
+    Gates: "skeleton",
+    TickTock: "gate_decorators",
+    (Hoyer, HardConcrete): "l0",
+    (Gates, TickTock): "gate_decorators",
+    _GATED: "l0",
+}
 
 
 def given_approach(cfg):
@@ -87,7 +108,9 @@ def read_approach(method, approach, options, schedule, single_weights):
                 f"{_spelt(name)} {value}: is not for --prune-method {method}; e.g. --prune-method {_EXAMPLES[kind]}"
             )
         if field in _POSITIVE and not value > 0:
-            raise ValueError(f"{_spelt(name)} {value}: must be above 0, e.g. {getattr(approach, field)}")
+            raise ValueError(f"{_spelt(name)} {value}: must be above 0, e.g. {getattr(approach, field) or 0.01}")
+        if field in _NOT_NEGATIVE and not value >= 0:
+            raise ValueError(f"{_spelt(name)} {value}: must not be below 0, e.g. {getattr(approach, field)}")
     given = {field: options[name] for name, (_, field) in _FIELDS.items() if field and name in options}
     if approach is not None:
         approach = replace(approach, **given)

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import os
 from functools import partial
 
 import torch
@@ -12,6 +13,7 @@ from ..compat import hold_best, load_on_every_rank, refuse_bf16, start_averages_
 from ..pruning.permute.structure import permutable
 from ..pruning.surgery.families import structure_of
 from . import ranks
+from .account import Account, NodeCount, log_harmonic_mean
 from .checks import check_run, one_line_data_errors, one_line_errors
 from .evidence import gather
 from .growth_file import add_record
@@ -20,6 +22,7 @@ from .plan import Plan, make_plan
 from .pruner import Pruner
 from .reachable import check_reachable
 from .resize import follow_widths, load_before_wrapping
+from .run_record import note_start
 
 
 class PruneMixin:
@@ -30,11 +33,12 @@ class PruneMixin:
     plan = None
     options = None
     pruner = None
-    only_evaluates = False
+    only_evaluates = _started = False
     _completed_epochs = 0
     _ema_model = None
     _model = None
-    _counted, _costs = None, {}
+    account = None
+    _file_bytes = None
 
     @classmethod
     def add_args(cls, parser):
@@ -87,6 +91,8 @@ class PruneMixin:
             pruner = self._new_pruner(model, Plan() if from_checkpoint else self.plan)
         if self.pruner is None or not from_checkpoint:  # a teacher is built from its checkpoint meanwhile
             self.pruner, self._model = pruner, model
+            self._nodes = NodeCount(model, partial(self.find_structure, model))
+            self.account = Account(lambda: self.costs(model), lambda: pruner.masks)
         return model
 
     def _new_pruner(self, model, plan):
@@ -158,10 +164,18 @@ class PruneMixin:
 
     def _gather(self, criterion, model, kind, event):
         with self.scoring_batches(model, self.options.prune_batches, self.plan.seed + event) as batches:
-            return gather(kind, model, criterion, batches)
+            batches = list(batches)
+            found = gather(kind, model, criterion, batches)
+        mine = torch.tensor(float(sum(batch.get("nsentences", 0) for batch in batches)))
+        device = next(model.parameters()).device
+        self.account.spend_scoring(kind, round(ranks.world_size() * float(ranks.average(mine.to(device)))))
+        return found
 
     def begin_epoch(self, epoch, model):
         super().begin_epoch(epoch, model)
+        if not self._started:
+            self._started = True
+            note_start(self.options, epoch)
         self._completed_epochs = epoch - 1
         with one_line_errors():
             self.pruner.check_start()
@@ -176,7 +190,11 @@ class PruneMixin:
         self._ema_model = ema.get("ema_model")
         with one_line_errors():
             self.pruner.gather = partial(self._gather, criterion)
+            if self.plan.prunes:
+                self.account.open()
             self.before_update(optimizer, update_num)
+            if self.plan.prunes:
+                self.account.begin_update()
         ema = ema if getattr(super(), "uses_ema", False) else {}
         with self.pruner.in_training():
             return super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad, **ema)
@@ -197,29 +215,33 @@ class PruneMixin:
         self.pruner.after_step(optimizer, update_num, self._ema_model)
 
     def get_checkpoint_dict(self):
-        return {type(self).__name__: self.pruner.state()}
+        account = {"account": self.account.state()} if self.plan.prunes else {}
+        return {type(self).__name__: {**self.pruner.state(), **account}}
 
     def set_checkpoint_dict(self, state):
         with one_line_errors():
             self.pruner.load_state(state)
+        if "account" in state:  # files of earlier versions have none
+            self.account.load_state(state["account"])
+
+    def post_save(self, path, updates):
+        """Called by fairseq once a checkpoint is written, which it may have deleted at once as not good enough."""
+        self._file_bytes = os.path.getsize(path) if os.path.exists(path) else self._file_bytes
 
     def reduce_metrics(self, logging_outputs, criterion):
         super().reduce_metrics(logging_outputs, criterion)
         if self.pruner.fraction_removed:
             metrics.log_scalar("removed", self.pruner.fraction_removed, weight=0, round=4, priority=250)
+            log_harmonic_mean()
         for name, value in self.pruner.metrics.items():
             metrics.log_scalar(name, value, weight=0, round=6, priority=251)
         if self.plan.prunes:
-            for name, value in self._costs_now().items():
-                metrics.log_scalar(name, value, weight=0, round=0, priority=252)
-
-    def _costs_now(self):
-        """What is left, counted once after every change."""
-        masks = self.pruner.masks
-        if self._counted is not masks:
-            self._counted, self._costs = masks, self.costs(self._model)
-        return self._costs
+            if criterion.training:
+                self.account.spend_update(int(sum(log.get("nsentences", 0) for log in logging_outputs)))
+            self.account.log()
+            if self._file_bytes:
+                metrics.log_scalar("checkpoint_bytes", self._file_bytes, weight=0, round=0, priority=255)
 
     def costs(self, model):
         """What is left of a model, dict of name -> count."""
-        return {"params": self.pruner.parameters_left}
+        return {"params": self.pruner.parameters_left} | self._nodes.count()

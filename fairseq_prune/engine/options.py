@@ -27,14 +27,16 @@ class PruneOptions(ApproachOptions):
 
     prune_method: Optional[str] = _option(
         "none (default: keep what is removed), magnitude, random, irregular, filter, stripe, patdnn, n:m, l1, greg1, "
-        "greg2, admm, movement, sr_ste"
+        "greg2, admm, movement, sr_ste, skeleton, hoyer_square, group_hoyer_square, l0, gate_decorators, snip, "
+        "snip_it, snap, snap_it, cnip_it, grasp, imp"
     )
     prune_target: Optional[str] = _option(
-        "fraction of the prunable weights to remove by the end, in [0, 1), or 2:4; by group: 'ih=0.9,hh=0.5'"
+        "fraction of the prunable weights to remove by the end, in [0, 1), or 2:4, or 0.001abs: all that is worth no "
+        "more than that; by group: 'ih=0.9,hh=0.5'"
     )
     prune_units: Optional[str] = _option(
         "what leaves together: weight (default), row, column, block:4x4, stripe, kernel, pattern, 2:4, n:m; "
-        "filter, channel, neuron, head, hidden"
+        "filter, channel, neuron, head, hidden, node, weight+node"
     )
     prune_importance: Optional[str] = _option("what is kept: magnitude (L1), magnitude_l2, random")
     prune_scope: Optional[str] = _option("compared with whom: global (default), layer, stage")

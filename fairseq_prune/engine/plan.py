@@ -3,15 +3,15 @@
 from dataclasses import dataclass, replace
 from typing import Any, Optional
 
-from ..pruning.approach import Gates, Projection, StraightThrough
-from ..pruning.budget import parse_target
+from ..pruning.approach import Projection
+from ..pruning.budget import Threshold, parse_target
 from ..pruning.budget.counting import ROUNDINGS
-from ..pruning.growing import Growth
-from ..pruning.importance import EVIDENCE, IMPORTANCES
+from ..pruning.importance import IMPORTANCES
 from ..pruning.methods import METHODS
 from ..pruning.schedule import SHAPES, Schedule, When
 from ..pruning.scope import SCOPES
-from ..pruning.units import Pattern, Support, is_coupled, parse_units
+from ..pruning.units import Support, parse_units
+from .approach_checks import check_approach
 from .approach_options import read_approach
 from .recipe import read_patterns, read_stages
 
@@ -25,7 +25,8 @@ class Plan:
         units: e.g. ``"weight"``.
         importance: name in the table of importances; None where nothing is removed.
         scope: name in the table of scopes.
-        target: dict of group pattern -> fraction removed, in [0, 1); or of other options that say how much.
+        target: dict of group pattern -> fraction removed, in [0, 1), or what says it later, as
+            :class:`~fairseq_prune.pruning.budget.Threshold`; or of other options that say how much.
         stages: dict of stage name -> patterns.
         schedule: when; None where nothing is removed.
         include: patterns added to the prunable set.
@@ -122,7 +123,7 @@ def make_plan(options, seed=1):
         units=_units(answers.units),
         importance=answers.importance,
         scope=answers.scope,
-        target=_target(name, answers.units, options),
+        target=_target(name, answers, options),
         stages=read_stages(options.get("stages", {})),
         schedule=schedule,
         include=read_patterns(options.get("include", ())),
@@ -144,33 +145,16 @@ def _check(plan):
     _named("importance", IMPORTANCES.__getitem__, plan.importance)
     _named("scope", SCOPES.__getitem__, plan.scope)
     _named("rounding", ROUNDINGS.__getitem__, plan.rounding)
-    _check_approach(plan)
+    for target in plan.target.values():
+        if isinstance(target, Threshold) and isinstance(parse_units(plan.units), Support):
+            raise ValueError(f"--prune-target {target}: is not for units {plan.units}; e.g. --prune-target 0.8")
+    check_approach(plan)
     if plan.rewind:
         _check_rewind(plan)
     if plan.permute and plan.units != "n:m":
         raise ValueError(f"--prune-permute: is for N:M sparsity, not for units {plan.units}; e.g. --prune-units 2:4")
     if plan.stages and plan.scope != "stage":
         raise ValueError(f"--prune-scope {plan.scope}: --prune-stages needs e.g. --prune-scope stage")
-
-
-def _check_approach(plan):
-    units, shape = parse_units(plan.units), plan.schedule.shape
-    if isinstance(plan.approach, Growth) != (shape == "growing") and not isinstance(plan.approach, Gates):
-        raise ValueError(f"--prune-schedule {shape}: is not for --prune-method {plan.method}; leave it out")
-    if plan.approach and not isinstance(plan.approach, Growth):
-        if shape == "once":
-            raise ValueError(f"--prune-schedule once: is not for --prune-method {plan.method}; leave it out")
-        if not plan.schedule.end:
-            raise ValueError(f"--prune-method {plan.method} needs --prune-end, when its weights leave, e.g. 2000up")
-    one_sided = (StraightThrough, Gates) if is_coupled(units) else ()  # masks of both sides leave no gradient
-    if isinstance(plan.approach, (Growth, Gates) if isinstance(units, Support) else one_sided):
-        raise ValueError(
-            f"--prune-units {plan.units}: are not for --prune-method {plan.method}; e.g. --prune-units row"
-        )
-    if plan.importance in EVIDENCE and plan.approach and not isinstance(plan.approach, Projection):
-        raise ValueError(f"--prune-importance {plan.importance}: is not for --prune-method {plan.method}; leave it out")
-    if plan.importance in ("gradient_flow", "score") and isinstance(units, Pattern):
-        raise ValueError(f"--prune-units {plan.units}: have no signed scores, as --prune-method {plan.method} needs")
 
 
 def _check_rewind(plan):
@@ -195,17 +179,18 @@ def _is_n_of_m(text):
     return text.replace(":", "").isdigit() and ":" in text
 
 
-def _target(method, units, options):
+def _target(name, answers, options):
+    units, target = answers.units, options.get("target", answers.target)
     if "budget" in options:
         return options["budget"]
     if _is_n_of_m(units):
         if "target" in options:
             raise ValueError(f"--prune-target {options['target']}: --prune-units {units} says it already; leave it out")
         return _named("units", parse_target, units)
-    if "target" not in options:
+    if target is None:
         example = "2:4" if units == "n:m" else "0.8"
-        raise ValueError(f"--prune-method {method} needs --prune-target, e.g. --prune-target {example}")
-    return parse_target(options["target"])
+        raise ValueError(f"--prune-method {name} needs --prune-target, e.g. --prune-target {example}")
+    return parse_target(target)
 
 
 def _named(option, read, value):

@@ -59,7 +59,7 @@ class Pruner:
         self._rewind = Rewind(self.masked.parameters) if self.plan.rewind else None
 
     def _new_approach(self):
-        return approach_for(self.plan.approach, self._selection.chooser, self.masked.parameters)
+        return approach_for(self.plan.approach, self._selection.chooser, self.masked.parameters, self.plan.seed)
 
     @property
     def masks(self):

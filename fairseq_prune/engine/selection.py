@@ -2,8 +2,8 @@
 
 import torch
 
-from ..pruning.budget import Deviation
-from ..pruning.choosing import CoupledChooser, chooser_of, count_removed, overlap
+from ..pruning.budget import Deviation, Threshold
+from ..pruning.choosing import chooser_of, count_removed, coupled_chooser_of, overlap
 from ..pruning.growing import Growth
 from ..pruning.importance import EVIDENCE
 from ..pruning.prunable import find_prunables
@@ -53,7 +53,7 @@ class Selection:
         if is_coupled(units):
             self.structure = self._find_structure()
             parameters = dict(self._model.named_parameters())
-            self.chooser = CoupledChooser(self.plan, self.structure, units, ranks.average, parameters)
+            self.chooser = coupled_chooser_of(units)(self.plan, self.structure, units, ranks.average, parameters)
         else:
             self.chooser = chooser_of(units)(self.plan, self.prunables, units, ranks.average)
             self._refuse_weight_norms()
@@ -108,17 +108,21 @@ class Selection:
         Returns:
             :class:`~fairseq_prune.pruning.choosing.Choice`.
         """
-        fractions = {
-            group: self.plan.schedule.fraction_at(event, self.initial[group], self._fraction(group, masks))
-            for group in self.chooser.groups
-        }
-        generator = torch.Generator().manual_seed(self.seed)
         if evidence is None:
             evidence = self.chooser.inherited.evidence(dict(self._model.named_parameters()))
-        return self.chooser.choose(fractions, masks, generator, evidence)
+        fractions = {
+            group: self.plan.schedule.fraction_at(event, self.initial[group], self._fraction(group, masks, evidence))
+            for group in self.chooser.groups
+        }
+        return self.chooser.choose(fractions, masks, self._generator(), evidence)
 
-    def _fraction(self, group, masks):
+    def _generator(self):
+        return torch.Generator().manual_seed(self.seed)
+
+    def _fraction(self, group, masks, evidence=None):
         target = self._targets[group]
+        if isinstance(target, Threshold):
+            return self.chooser.share_within(group, target, masks, self._generator(), evidence)
         return self.chooser.share_below(group, target, masks) if isinstance(target, Deviation) else target
 
     def overlap(self, choice):
@@ -135,7 +139,7 @@ class Selection:
             layer
             for group, members in self.chooser.layers.items()
             for layer in members
-            if self.chooser.budget(group, self._fraction(group, {}))
+            if isinstance(self._targets[group], Threshold) or self.chooser.budget(group, self._fraction(group, {}))
         ]
 
     def state(self):

@@ -1,6 +1,7 @@
 """What happens between the first selection and the removal, as data; :mod:`~.growing` has one more."""
 
 from dataclasses import dataclass
+from typing import Optional
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,65 @@ class Gates:
     Args:
         l1: of the gates' absolute values in the loss.
         threshold: at which a gate closes.
+        rate: learning rate of the gates; None: the run's.
     """
 
     l1: float = 1e-5
     threshold: float = 0.01
+    rate: Optional[float] = None
+
+
+@dataclass(frozen=True)
+class Hoyer:
+    """The loss gets the Hoyer-square regulariser of every layer, which draws small units to zero and large ones up.
+
+    Of units with norms n it is (sum n)^2 / sum n^2, from 1 (all but one are zero) to their number (all are equal).
+    Source: Yang et al., ICLR 2020 (arXiv:1908.09979), DeepHoyer, eqs. 2 (weights) and 6 (groups, there filters and
+    channels; here slices of what writes and of what reads coupled units).
+
+    Args:
+        weight: of the sum over layers in the loss.
+    """
+
+    weight: float = 1e-3
+
+
+@dataclass(frozen=True)
+class HardConcrete:
+    """Every unit is multiplied by a random gate, which is often exactly 0 or 1, and the loss gets what they let in.
+
+    At every update one gate is drawn for each unit, for the whole batch; validation takes the gates that need no
+    drawing. In the end units leave whose gate then is 0, and the other gates are multiplied into the weights.
+    Source: Louizos et al., ICLR 2018 (arXiv:1712.01312), eqs. 9 to 13. Theirs multiplies what makes a unit, ours what
+    reads it, which batch norm cannot undo; theirs charges by the number of parameters over that of training examples,
+    ours by the share of the parameters; their prior on the weights is the run's own weight decay.
+
+    Args:
+        weight: of the expected share of the weights whose gates are open in the loss.
+        rate: learning rate of the gates; None: the run's.
+    """
+
+    weight: float = 10.0
+    rate: Optional[float] = None
+
+
+@dataclass(frozen=True)
+class TickTock:
+    """Gates as in :class:`Gates`, which in turns learn alone (tick) and with the weights (tock).
+
+    Intervals between selections are tocks first, then ticks, and so on. A tick adds up |gate times its gradient| over
+    updates and then closes the gates of the smallest sums, as many as the schedule says; tocks alone have the penalty.
+    Source: You et al., NeurIPS 2019 (arXiv:1909.08174), gate decorators, eqs. 4 to 8. Their gates take the place of
+    batch norm's scales, ours begin at 1 behind norm and activation; their classifier learns in ticks, too.
+
+    Args:
+        l1: of the gates' absolute values in the loss, in tocks.
+        ticks: intervals that are ticks, one after the other (count).
+        tocks: intervals that are tocks, one after the other (count).
+        rate: learning rate of the gates; None: the run's.
+    """
+
+    l1: float = 1e-3
+    ticks: int = 10
+    tocks: int = 10
+    rate: Optional[float] = None

@@ -21,6 +21,7 @@ class Method:
         rounding: from a fraction to a count.
         approach: what happens between the first selection and the removal, data of :mod:`~.approach` or
             :class:`~.growing.Growth`; None: every selection removes.
+        target: how much is to leave where the user does not say; None: the user has to.
         steps: events of a gradual schedule that all happen at its start, unless the user gives an end (count).
         every: interval between events in the schedule's unit (count); None: a tenth of the way.
     """
@@ -33,6 +34,7 @@ class Method:
     schedule: str = "once"
     rounding: str = "nearest"
     approach: Any = None
+    target: Optional[str] = None
     every: Optional[int] = None
     steps: Optional[int] = None
 

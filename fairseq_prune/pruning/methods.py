@@ -1,6 +1,6 @@
 """The table of methods. A new method is a row here."""
 
-from .approach import Gates, Lagrangian, StraightThrough
+from .approach import Gates, HardConcrete, Hoyer, Lagrangian, StraightThrough, TickTock
 from .growing import Growth
 from .method import Method
 from .registry import Registry
@@ -131,6 +131,55 @@ METHODS.add("skeleton")(
     )
 )
 
+_HOYER = "Yang et al., ICLR 2020 (arXiv:1908.09979), DeepHoyer"
+
+METHODS.add("hoyer_square", "hoyer-square")(
+    Method(
+        "draw small weights to zero by the Hoyer-square regulariser, remove those of 0.001 or less",
+        source=_HOYER,
+        importance="magnitude",
+        scope="layer",
+        schedule="growing",
+        target="0.001abs",
+        approach=Hoyer(),
+    )
+)
+
+METHODS.add("group_hoyer_square", "group-hoyer-square")(
+    Method(
+        "the same of what makes and of what reads nodes, remove the nodes that are read by 0.001 or less",
+        source=_HOYER,
+        units="node",
+        importance="largest",
+        schedule="growing",
+        target="0.001abs",
+        approach=Hoyer(weight=0.1),
+    )
+)
+
+METHODS.add("l0")(
+    Method(
+        "multiply every node by a random gate, charge for open gates, remove the nodes whose gates have closed",
+        source="Louizos et al., ICLR 2018 (arXiv:1712.01312)",
+        units="node",
+        importance="score",
+        schedule="growing",
+        target="0abs",
+        approach=HardConcrete(),
+    )
+)
+
+METHODS.add("gate_decorators", "gate-decorators")(
+    Method(
+        "multiply every node by a gate that learns, alone and with the weights in turns, close those of least effect",
+        source="You et al., NeurIPS 2019 (arXiv:1909.08174)",
+        units="node",
+        importance="score",
+        schedule="linear",
+        approach=TickTock(),
+    )
+)
+
 _SNIPIT = "Verdenius et al. 2020 (arXiv:2006.00896)"
 
 METHODS.add("snip")(
@@ -165,6 +214,17 @@ METHODS.add("snap_it", "snap-it")(
         "the same in steps, each halving the gap to the target; with --prune-every and --prune-end during training",
         source=_SNIPIT,
         units="node",
+        importance="sensitivity",
+        schedule="halving",
+        steps=5,
+    )
+)
+
+METHODS.add("cnip_it", "cnip-it")(
+    Method(
+        "the same of nodes and weights in one ranking, until so many weights are gone with and without their nodes",
+        source=_SNIPIT,
+        units="weight+node",
         importance="sensitivity",
         schedule="halving",
         steps=5,

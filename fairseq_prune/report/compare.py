@@ -8,6 +8,8 @@ COUNTS = {
     "nonzero": "non-zero parameters",
     "macs": "MACs",
     "nonzero_macs": "non-zero MACs",
+    "nodes": "nodes",
+    "dead_nodes": "dead nodes",
     "bytes": "file bytes",
 }
 REMOVED = {"": "of all parameters", "overall_": "overall (all but biases)", "conv_": "of convolutions alone"}

@@ -1,6 +1,7 @@
 """The report of ``fairseq-prune inspect`` on a model of which the cost of every layer is known."""
 
 from .table import align, shorten
+from .training import render_training
 
 HEADER = ("layer", "shape", "weights", "non-zero", "removed", "MACs", "non-zero MACs")
 FOOTER = """\
@@ -54,5 +55,8 @@ def _summary(total):
     kinds = {"": "of all parameters", "overall_": "overall", "conv_": "of convolutions alone"}
     removed = ", ".join(f"{total[f'{kind}fraction_removed']:.4f} {label}" for kind, label in kinds.items())
     yield f"removed             {removed}; by masks {total['masked']:,}"
+    if "nodes" in total:
+        yield f"nodes               {total['nodes']:,}, and {total['dead_nodes']:,} that nothing writes or nobody reads"
+    yield from render_training(total)
     yield f"image               {'x'.join(map(str, total['image']))}, {total['classes']} classes"
     yield f"file                {total['bytes']:,} bytes  (architecture {total['arch'] or '-'})"

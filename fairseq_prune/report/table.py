@@ -1,5 +1,7 @@
 """The report of ``fairseq-prune inspect`` as text, at most 120 columns wide."""
 
+from .training import render_training
+
 NAME_WIDTH = 60
 HEADER = ("name", "shape", "parameters", "non-zero", "removed")
 FOOTER = """\
@@ -49,6 +51,7 @@ def _summary(total):
     yield f"MACs                {macs}  ({reading})"
     if "legacy_flops" in total:
         yield f"legacy FLOPs        {total['legacy_flops']:,}  (SRP's own formula; {source} tokens on both sides)"
+    yield from render_training(total)
     yield f"file                {total['bytes']:,} bytes  (architecture {total['arch'] or '-'})"
 
 

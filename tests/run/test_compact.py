@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from commands import refused
 from conftest import TINY, USER_DIR, Run, masks_of, run_fairseq, same_tensors
 from validation import validated_loss
 
@@ -268,23 +269,16 @@ def test_a_wrong_cut_is_refused_and_leaves_no_file(rows, tmp_path, monkeypatch, 
     assert not list(tmp_path.iterdir())
 
 
-def refused(*words):
-    with pytest.raises(SystemExit) as caught:
-        main(["compact", *map(str, words)])
-    assert "\n" not in caught.value.code
-    return caught.value.code
-
-
 def test_mistakes_end_in_one_line(rows, stock, tmp_path):
     path, out = rows.folder / "checkpoint_last.pt", tmp_path / "compact.pt"
-    assert "is CHECKPOINT itself" in refused(path, path, "--overwrite")
-    assert "no such file" in refused(tmp_path / "missing.pt", out)
-    assert re.search("--data .*nowhere: no such folder", refused(path, out, "--data", tmp_path / "nowhere"))
-    assert "no train.SRC-TGT files" in refused(path, out, "--data", tmp_path)
-    assert "--batches 0" in refused(path, out, "--batches", "0")
-    assert "nothing to cut" in refused(stock.folder / "checkpoint_last.pt", out)
+    assert "is CHECKPOINT itself" in refused("compact", path, path, "--overwrite")
+    assert "no such file" in refused("compact", tmp_path / "missing.pt", out)
+    assert re.search("--data .*nowhere: no such folder", refused("compact", path, out, "--data", tmp_path / "nowhere"))
+    assert "no train.SRC-TGT files" in refused("compact", path, out, "--data", tmp_path)
+    assert "--batches 0" in refused("compact", path, out, "--batches", "0")
+    assert "nothing to cut" in refused("compact", stock.folder / "checkpoint_last.pt", out)
     out.write_text("mine")
-    assert "exists; give another name or --overwrite" in refused(path, out)
+    assert "exists; give another name or --overwrite" in refused("compact", path, out)
     assert [p.read_text() for p in tmp_path.iterdir()] == ["mine"]
 
 

@@ -54,6 +54,15 @@ def test_foreign_files_are_refused(tmp_path, content):
         compat.load_checkpoint(tmp_path / "foreign.pt")
 
 
+@pytest.mark.parametrize("text", ["hello", "some text", "I\xad"])
+def test_texts_are_refused(tmp_path, text):
+    """torch.load stumbles over each in another way."""
+    (tmp_path / "text.pt").write_text(text, "latin-1")
+    with pytest.raises(ValueError, match="text.pt: not ") as caught:
+        compat.load_checkpoint(tmp_path / "text.pt")
+    assert "\n" not in str(caught.value)
+
+
 def test_a_plain_run_resumes(new_run):
     """Stock fairseq cannot resume on torch >= 2.6; with our user-dir its own task can."""
     run = new_run(task="translation")

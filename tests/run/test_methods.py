@@ -24,6 +24,7 @@ OWN = {
     "movement": "--prune-target 0.6 --prune-end 6up",
     "sr_ste": "--prune-target 1:4 --prune-freeze 6up",
     "skeleton": "--prune-target 0.6 --prune-units row --prune-scope layer --prune-end 6up",
+    "hoyer_square": "--prune-target 0.6 --prune-end 6up",
 }
 OPTIMIZERS = {
     "adam": [],
@@ -125,6 +126,7 @@ HALF = {
     "n:m": "--prune-target 2:4",
     "admm": "--prune-target 0.5 --prune-freeze 6up --prune-rho 0.1",
     "sr_ste": "--prune-target 2:4 --prune-freeze 3up",
+    "hoyer_square": "--prune-target 0.5 --prune-end 3up",
 }
 SLOW = {"random", "movement", "skeleton", "grasp"}  # need more updates than these, or (grasp) a net without training
 

@@ -85,7 +85,7 @@ class TestOnce:
 
     def test_a_folder_of_another_search_is_refused(self, found, counting, dense, tmp_path):
         shutil.copy(found[0] / "search-0.jsonl", tmp_path)
-        with pytest.raises(SystemExit, match="is a search with another seed"):
+        with pytest.raises(SystemExit, match="was begun with another seed"):
             sipo(counting, dense, tmp_path, "--group", "stage", *QUICK[:-1], "9")
 
     def test_workers_find_the_same(self, found, counting, dense, tmp_path):

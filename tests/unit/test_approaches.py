@@ -1,6 +1,7 @@
 """Between selection and removal: what happens to weights and gradients, by hand."""
 
 import copy
+import math
 
 import pytest
 import torch
@@ -84,7 +85,13 @@ METHODS = {
     "movement": {"method": "movement", "end": "6up"},
     "sr_ste": {"method": "sr_ste", "target": "2:4", "freeze": "6up"},
     "skeleton": {"method": "skeleton", "units": "row", "end": "6up"},
-}
+    "hoyer": {"method": "hoyer_square", "end": "6up"},
+    "l0": {"method": "l0", "units": "row", "end": "6up"},
+    "tick-tock": {
+        "method": "gate_decorators", "units": "row", "end": "6up", "every": "1up",
+        "approach": {"prune_ticks": 2, "prune_tocks": 1, "prune_gate_l1": 0.1, "prune_gate_lr": 0.05},
+    },
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -107,7 +114,8 @@ def test_validation_sees_a_sparse_model_and_leaves_the_weights(method):
     before = training.weight
     seen = training.validated()
     assert torch.equal(training.weight, before) and (before != 0).all()
-    if method == "skeleton":
+    assert torch.equal(seen, training.validated())
+    if method in ("skeleton", "l0", "tick-tock"):
         assert not torch.equal(seen, before)
     elif method == "movement":
         assert int((seen == 0).sum()) == round(48 * 0.5 * (1 - (2 / 6) ** 3))
@@ -217,6 +225,96 @@ def test_gates_by_hand():
     assert int((~training.pruner.masks["weight"]).all(1).sum()) == 3
 
 
+def test_hoyer_by_hand():
+    """The regulariser's gradient by autograd, behind the step, down to zero; what is small leaves."""
+    training = Training(target="0.1abs", approach={"prune_lambda": 0.02}, momentum=0.9, **METHODS["hoyer"])
+    velocity, zeros = torch.zeros(6, 8), 0
+    for _ in range(6):
+        before = training.weight
+        seen, gradient = training.step()
+        assert torch.equal(seen, before)
+        assert torch.equal(training.validated(), training.weight * (training.weight.abs() > 0.1))
+        velocity = 0.9 * velocity + gradient
+        leaf = (before - 0.1 * velocity).requires_grad_()
+        squared = leaf.abs().sum() ** 2 / leaf.square().sum()
+        squared.backward()
+        moved = leaf - 0.02 * 0.1 / (1 - 0.9) * leaf.grad
+        expected = torch.where(moved.sign() == leaf.sign(), moved, 0)
+        expected *= leaf.norm() / expected.norm()
+        assert torch.allclose(training.weight, expected, atol=1e-6)
+        assert training.pruner.metrics["regulariser"] == pytest.approx(float(squared.detach()))
+        zeros += int((expected == 0).sum())
+    assert zeros
+    before = training.weight
+    training.pruner.before_update(training.optimizer, 0, 6)
+    assert torch.equal(training.pruner.masks["weight"], before.abs() > 0.1)
+    assert not training.pruner.pending and 0 < int((training.weight == 0).sum()) < 48
+
+
+def test_hoyer_makes_sparse():
+    """By itself: weights that nothing removes yet go below the threshold; without it none does."""
+    drawn, free = (
+        Training(lr=0.02, approach={"prune_lambda": by}, method="hoyer_square", end="400up") for by in (0.1, 0.0)
+    )
+    for _ in range(400):
+        drawn.step()
+        free.step()
+    assert int((drawn.weight == 0).sum()) > 24 and (free.weight != 0).all()
+
+
+def test_l0_by_hand():
+    """One draw an update, also for accumulated batches; its gradient goes through the draw, a charge is added."""
+    torch.manual_seed(7)
+    training = Training(target="0abs", approach={"prune_lambda": 2.0, "prune_gate_lr": 2.0}, **METHODS["l0"])
+    generator = torch.Generator().manual_seed(1)
+    log_alpha = (0.01 * torch.randn(6, generator=generator)).requires_grad_()
+    velocity = torch.zeros(6)
+    for update in range(6):
+        before, noise = training.weight, torch.rand(6, generator=generator)
+        training.pruner.before_update(training.optimizer, 0, update)  # of an earlier batch of the same update
+        seen, gradient = training.step()
+        drawn = torch.sigmoid((noise.logit() + log_alpha) * 1.5) * 1.2 - 0.1
+        assert torch.allclose(seen, before * drawn.clamp(0, 1)[:, None], atol=1e-5)
+        (gradient * before * drawn.clamp(0, 1)[:, None]).sum().backward()
+        (2.0 * torch.sigmoid(log_alpha - math.log(1 / 11) * 2 / 3).mean()).backward()
+        velocity = 0.9 * velocity + log_alpha.grad
+        log_alpha = (log_alpha.detach() - 2 * velocity).clamp(-math.log(100), math.log(100)).requires_grad_()
+    gates = torch.sigmoid(log_alpha.detach()) * 1.2 - 0.1
+    assert torch.allclose(training.validated(), training.weight * gates.clamp(0, 1)[:, None], atol=1e-4)
+    closed = gates <= 0
+    assert 0 < int(closed.sum()) < 6
+    assert training.pruner.metrics["closed"] == pytest.approx(float(closed.float().mean()))
+    before = training.weight
+    training.pruner.before_update(training.optimizer, 0, 6)
+    assert torch.equal(training.pruner.masks["weight"], ~closed[:, None].expand(6, 8))
+    assert torch.allclose(training.weight, before * gates.clamp(0, 1)[:, None], atol=1e-4)
+
+
+def test_tick_tock_by_hand():
+    """Intervals are a tock, two ticks, a tock and so on; in ticks weights rest, and gates of least effect close."""
+    training = Training(momentum=0.9, **METHODS["tick-tock"])
+    gates, velocity, effects = torch.ones(6), torch.zeros(6), torch.zeros(6)
+    for update, ticks in enumerate((False, True, True, False, True, True)):
+        before = training.weight
+        training.pruner.before_update(training.optimizer, 0, update)
+        if update and (False, True, True, False, True, True)[update - 1]:
+            order = torch.where(gates == 0, -1.0, effects).argsort(stable=True)
+            gates[order[: round(3 * update / 6)]] = 0
+        seen, gradient = training.step()
+        assert torch.allclose(seen, before * gates[:, None], atol=1e-6)
+        assert torch.equal(training.weight, before) == ticks
+        by_gates = (gradient * before).sum(1)
+        effects = (gates * by_gates).abs()  # one update in each tick
+        velocity = 0.9 * velocity + by_gates + (0.0 if ticks else 0.1) * gates.sign()
+        gates = (gates - 0.05 * velocity) * (gates != 0)
+        assert training.pruner.metrics["closed"] == pytest.approx(float((gates == 0).float().mean()))
+    before = training.weight
+    training.pruner.before_update(training.optimizer, 0, 6)
+    leaves = torch.where(gates == 0, -1.0, effects).argsort(stable=True)[:3]
+    gates[leaves] = 0
+    assert torch.allclose(training.weight, before * gates[:, None], atol=1e-5)
+
+
 def test_a_penalty_grows_once_an_update():
     """fairseq calls again with the same number for accumulated batches and for retries."""
     settings = {"update_reg_interval": 1, "reg_granularity_prune": 0.25, "stabilize_reg_interval": 3}
@@ -241,6 +339,18 @@ def test_a_penalty_grows_once_an_update():
     ({"method": "movement", "schedule": "cubic", "steps": "3"}, "--prune-method movement needs --prune-end"),
     ({"method": "admm", "freeze": "6up", "approach": {"prune_rho": 0.0}}, "--prune-rho 0.0: must be above 0"),
     ({"method": "irregular", "approach": {"prune_rho": 0.1}}, "--prune-rho 0.1: is not for --prune-method irregular"),
+    ({"method": "l0", "end": "9up", "approach": {"prune_lambda": -1.0}}, "--prune-lambda -1.0: must not be below 0"),
+    ({"method": "l0", "units": "row"}, "--prune-method l0 needs --prune-end"),
+    ({"method": "l0", "units": "filter", "end": "9up"}, "--prune-units filter: .*; e.g. --prune-units node"),
+    ({"method": "l0", "importance": "magnitude", "end": "9up"}, "--prune-importance magnitude: is not for"),
+    ({"method": "hoyer_square", "schedule": "cubic", "end": "9up"}, "--prune-schedule cubic: is not for"),
+    ({"method": "hoyer_square", "approach": {"prune_gate_lr": 0.1}, "end": "9up"}, "--prune-gate-lr 0.1: .* l0"),
+    ({"method": "hoyer_square", "units": "n:m", "target": "2:4", "end": "9up"}, "--prune-units n:m: are not for"),
+    ({"method": "magnitude", "target": "0.1nabs"}, "write 0.001abs"),
+    ({"method": "patdnn", "target": "0.1abs"}, "--prune-target 0.1abs: is not for units pattern"),
+    ({"method": "gate_decorators", "end": "9up"}, "--prune-tocks 10: leaves no tick in the 9 intervals"),
+    ({"method": "gate_decorators", "schedule": "growing", "end": "9up"}, "--prune-schedule growing: is not for"),
+    ({"method": "gate_decorators", "approach": {"prune_ticks": 0}, "end": "9up"}, "--prune-ticks 0: must be above 0"),
     ({"method": "irregular", "freeze": "6up", "end": "9up"}, "--prune-freeze 6up: does not go with --prune-end 9up"),
     ({"method": "irregular", "freeze": "6up", "schedule": "cubic"}, "does not go with --prune-schedule cubic"),
 ])  # fmt: skip

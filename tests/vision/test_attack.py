@@ -1,52 +1,22 @@
-"""`fairseq-prune attack`: what attacks find, how it is counted, and that the model stays as it was."""
+"""Attacks: what they find, how it is counted, and that the model stays as it was."""
 
-import json
 import math
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import pytest
 import torch
-from conftest import USER_DIR, masks_of, run_fairseq, same_tensors, words_of
+from attacks import few_steps, pixels_of
+from conftest import same_tensors
 from torch import nn
 
-from fairseq_prune.cli import attack as command
-from fairseq_prune.cli.main import main
-from fairseq_prune.compat import load_checkpoint
 from fairseq_prune.deploy.load import load_model, load_task
 from vision_bridge.attack.evaluate import evaluate, summarise
 from vision_bridge.attack.perturb import is_right, perturb, smallest_norms
 from vision_bridge.attack.pixels import PixelModel, draw, held_still
-from vision_bridge.attack.settings import EPSILONS, Settings, read_attacks, read_epsilons
+from vision_bridge.attack.settings import Settings, read_attacks
 from vision_bridge.attack.table import ATTACKS, FIXED, MINIMAL, NORMS
 
-TASK = ["digits", "--user-dir", USER_DIR, "--task", "prune_image_classification", "--num-workers", "0", "--cpu"]
-STEPS = {"cw": 20, "salt_pepper": 40, "ddn": 20, "gaussian_noise": 10, "deepfool": 20, "pgd": 20}
-VALID = 144  # images, a tenth of digits' training set
 EPS = {"linf": 8 / 255, "l2": 0.7, "l1": 4.0}
-
-
-def train(folder, *words):
-    run_fairseq(
-        "train", *TASK, *words_of("""--arch lenet300 --criterion image_classification --optimizer sgd --momentum 0.9
-        --lr 0.05 --batch-size 64 --max-update 63 --no-epoch-checkpoints --disable-validation --log-format simple"""),
-        "--save-dir", folder, *words,
-    )  # fmt: skip
-    return str(folder / "checkpoint_last.pt")
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """Path of a checkpoint."""
-    return train(tmp_path_factory.mktemp("trained"))
-
-
-@pytest.fixture(scope="module")
-def masked(trained, tmp_path_factory):
-    """Path of one with half of its neurons masked."""
-    words = "--prune-method l1 --prune-target 0.5 --prune-units filter --store-ema"
-    return train(tmp_path_factory.mktemp("masked"), "--finetune-from-model", trained, *words_of(words))
 
 
 def load(path):
@@ -67,37 +37,6 @@ def net(trained):
 def batch():
     """Pixels and classes of 60 test images."""
     return pixels_of("test", range(60))
-
-
-def pixels_of(split, indices):
-    from vision_bridge.data.options import ImageOptions
-    from vision_bridge.data.source import open_source
-
-    images = open_source("digits", ImageOptions(seed=1)).images(split).take(list(indices))
-    return images.images / 255, images.targets
-
-
-def run(capsys, *words):
-    """The JSON report."""
-    capsys.readouterr()
-    main(["attack", *map(str, words), "--cpu", "--json"])
-    return json.loads(capsys.readouterr().out)
-
-
-def refusal(capsys, *words):
-    """The one line in which the command ends."""
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as caught:
-        main(["attack", *map(str, words)])
-    assert isinstance(caught.value.code, str) and "\n" not in caught.value.code
-    assert capsys.readouterr().out == ""
-    return caught.value.code
-
-
-def few_steps(names):
-    """Words of ``--steps`` for attacks."""
-    chosen = ATTACKS if names == "all" else names.split(",")
-    return ",".join(f"{name}={STEPS[name]}" for name in chosen if name in STEPS)
 
 
 def evaluate_few(net, attacks="all", **options):
@@ -232,17 +171,6 @@ def test_a_net_without_gradients_withstands(name):
     assert search(name, net, pixels, targets, 0.3)[1].tolist() == [0, *[math.inf] * 4]
 
 
-def test_clean_accuracy_is_that_of_validation(trained, capsys):
-    report = run(capsys, trained, "--attacks", "fgsm", "--eps", "8/255", "--batch-size", 200, "--seed", 5)
-    pixels, targets = pixels_of("test", range(report["images"]))
-    task, _ = load_task(trained)
-    model = load_model(trained, task).eval()
-    mean, std = (torch.tensor(values)[:, None, None] for values in (task.mean, task.std))
-    right = model((pixels - mean) / std).argmax(1) == targets
-    assert report["images"] == len(task.source.images("test")) == 359
-    assert report["clean_accuracy"] == pytest.approx(float(right.double().mean()), abs=1e-12)
-
-
 def test_pixels_are_recovered(net):
     pixels, _ = pixels_of("test", range(50))
     assert torch.equal(net.pixels((pixels - net.mean) / net.std), pixels)
@@ -289,105 +217,3 @@ def test_the_model_is_left_as_it_was(trained):
     with pytest.raises(KeyError), held_still(net):
         raise KeyError
     assert modes == [module.training for module in net.modules()]
-
-
-def test_masked_and_cut_give_the_same(masked, tmp_path, capsys):
-    out = tmp_path / "cut.pt"
-    main(["compact", masked, str(out)])
-    words = ("--attacks", "all", "--steps", few_steps("all"), "--batches", 2, "--batch-size", 15)
-    one, other = run(capsys, masked, *words), run(capsys, out, *words)
-    assert any((mask == 0).any() for mask in masks_of(load_checkpoint(masked)).values())
-    sizes = [sum(v.numel() for v in load_checkpoint(path)["model"].values()) for path in (masked, out)]
-    assert sizes[1] < 0.7 * sizes[0]
-    assert one["clean_accuracy"] == other["clean_accuracy"]
-    for a, b in zip(one["attacks"], other["attacks"], strict=True):
-        assert a["robust_accuracy"] == pytest.approx(b["robust_accuracy"], abs=1.01 / 30)  # an image on the edge
-        assert a["median_norm"] == (b["median_norm"] and pytest.approx(b["median_norm"], rel=1e-3))
-
-
-# The command
-
-
-def test_table_and_figure(trained, tmp_path, capsys):
-    path = tmp_path / "curve.png"
-    words = words_of("--batches 1 --batch-size 20 --steps deepfool=9 --cpu --plot")
-    main(["attack", trained, *words, str(path)])
-    out = capsys.readouterr().out
-    lines = [line.split() for line in out.splitlines() if line]
-    assert "20 images of digits, test, seed 1; clean accuracy" in out and max(map(len, out.splitlines()[1:])) <= 120
-    assert ["Linf", *EPSILONS["linf"].split(","), "median"] in lines and [
-        "L2",
-        "0.25",
-        "0.5",
-        "1",
-        "2",
-        "median",
-    ] in lines
-    assert [line[0] for line in lines][2:4] == ["fgsm", "pgd"]
-    assert path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size > 10_000
-
-
-def test_other_images(trained, capsys):
-    report = run(capsys, trained, "--split", "valid", "--attacks", "fgsm", "--eps", "0", "--batches", 9)
-    assert report["split"] == "valid" and report["images"] == VALID
-
-
-def test_help_names_all_attacks():
-    assert all(name in command.__doc__ for name in ATTACKS)
-
-
-@pytest.mark.parametrize(
-    "words, message",
-    [
-        ("--attacks fgms", "unknown attack 'fgms'; did you mean 'fgsm'? known: cw, "),
-        ("--attacks fgsm,,pgd", "unknown attack ''"),
-        ("--eps 8", "--eps 8: pixels are in [0, 1], so linf norms are in [0, 1]; give e.g. --eps 'linf=8/255'"),
-        ("--eps -0.1", "--eps -0.1: pixels are in [0, 1]"),
-        ("--eps l2=9", "--eps 9: pixels are in [0, 1], so l2 norms are in [0, 8]"),
-        ("--eps nan", "--eps nan: not a number"),
-        ("--eps 8/0", "--eps 8/0: not a number"),
-        ("--eps l3=1", "--eps l3=1: norms of the attacks are linf, l2;"),
-        ("--eps l1=1", "--eps l1=1: norms of the attacks are linf, l2;"),
-        ("--steps pgd=0", "--steps pgd=0: not NAME=N"),
-        ("--steps fgsm=3", "--steps fgsm=3: fgsm takes one step"),
-        ("--steps cw=3", "--steps cw=3: cw is not among --attacks"),
-        ("--steps pgf=3", "unknown attack 'pgf'; did you mean 'pgd'?"),
-        ("--batches 0", "--batches 0: at least 1"),
-        ("--batch-size -1", "--batch-size -1: at least 1"),
-        ("--plot curve.jpg", "--plot curve.jpg: a PNG is written"),
-        ("--plot nowhere/curve.png", "--plot nowhere/curve.png: no such folder"),
-        ("--data nowhere", "DATA nowhere: no such folder"),
-    ],
-)
-def test_mistakes_are_explained(trained, capsys, words, message):
-    option, value = words.split(" ", 1)
-    assert refusal(capsys, trained, f"{option}={value}").startswith(message)
-
-
-def test_epsilons():
-    read = read_epsilons("linf=8/255, 0.5 ,0", ["linf", "l2"], 64)
-    assert list(read["linf"].items()) == [("0", 0.0), ("8/255", 8 / 255), ("0.5", 0.5)]
-    assert list(read["l2"]) == EPSILONS["l2"].split(",")
-    assert read_epsilons("1", ["linf", "l1"], 64) == {"linf": {"1": 1.0}, "l1": {"1": 1.0}}
-
-
-def test_a_checkpoint_of_another_task(new_run, tmp_path, capsys):
-    run = new_run()
-    run.train("--max-update", "1")
-    assert "of task prune_translation; attacks change images" in refusal(capsys, run.folder / "checkpoint_last.pt")
-    assert "no such file" in refusal(capsys, tmp_path / "none.pt")
-
-
-@pytest.mark.parametrize("package, words", [("foolbox", ""), ("matplotlib", "--plot=curve.png")])
-def test_a_missing_extra(package, words, trained, capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, package, None)
-    extra = {"foolbox": "attack", "matplotlib": "plots"}[package]
-    assert f"pip install 'fairseq-prune[{extra}]'" in refusal(capsys, trained, *words.split())
-
-
-def test_foolbox_without_git(tmp_path):
-    """GitPython, which its zoo imports, looks for the program."""
-    code = "from vision_bridge.attack.table import load_foolbox; load_foolbox()"
-    subprocess.run([sys.executable, "-c", code], env={"PATH": str(tmp_path)}, check=True)
-    bare = [sys.executable, "-c", "import foolbox"]
-    assert subprocess.run(bare, env={"PATH": str(tmp_path)}, capture_output=True).returncode

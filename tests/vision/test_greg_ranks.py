@@ -5,10 +5,10 @@ import sys
 import pytest
 import torch
 from conftest import USER_DIR, masks_of, words_of
-from test_greg import FAST_PICK, RATIOS, WIDTHS
 from two_ranks import train_on_two
 
 from fairseq_prune.compat import load_checkpoint
+from vision.test_greg import FAST_PICK, RATIOS, WIDTHS
 
 # fairseq silences all ranks but the first; the pruner's lines are what is compared here
 MAIN = """

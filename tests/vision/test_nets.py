@@ -278,3 +278,10 @@ def test_weights_of_other_trainings(tmp_path):
     torch.save({"state_dict": state}, file)
     with pytest.raises(SystemExit, match="--net-weights .*legacy.pth: does not fit --arch vgg8"):
         classifier("vgg8", (3, 32, 32), 10, net_weights=str(file))
+
+
+def test_weights_for_other_images(tmp_path):
+    """As many classes as the first layer has filters: it is not the classes that differ."""
+    torch.save(NETS["vgg8"](NetSpec(64, 3, 32)).state_dict(), tmp_path / "colour.pt")
+    with pytest.raises(SystemExit, match="colour.pt: does not fit --arch vgg8"):
+        classifier("vgg8", (1, 32, 32), 64, net_weights=str(tmp_path / "colour.pt"))

@@ -111,7 +111,7 @@ def test_affordable(traced):
     net, structure = traced
     shapes = {f"net.{name}": p.shape for name, p in net.named_parameters()}
     once = dict.fromkeys(shapes, 1)
-    fraction = affordable_fraction(structure, shapes, once, 0.6, "up")
+    fraction = affordable_fraction("--prune-params-left", 0.6, structure, shapes, once, "up")
     assert isinstance(structure, Structure)
 
     def left(fraction):
@@ -119,5 +119,5 @@ def test_affordable(traced):
         return _cost(structure, shapes, once, removed) / _cost(structure, shapes, once, {})
 
     assert left(fraction) <= 0.6 < left(fraction - 1 / 64)
-    with pytest.raises(ValueError, match="more is left"):
-        affordable_fraction(structure, shapes, once, 0.01, "up")
+    with pytest.raises(ValueError, match=r"--prune-params-left 0.01: .* so 0\.\d+ is left"):
+        affordable_fraction("--prune-params-left", 0.01, structure, shapes, once, "up")

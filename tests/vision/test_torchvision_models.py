@@ -120,13 +120,13 @@ def test_weights_that_lack_an_entry(saved):
         build(weights=saved(state))
 
 
-@pytest.mark.parametrize("content", [{"model": {}}, [1, 2]], ids=["checkpoint", "list"])
+@pytest.mark.parametrize("content", [{"model": {}}, [1, 2], {1: torch.ones(1)}], ids=["checkpoint", "list", "numbered"])
 def test_files_without_a_state_dict(content, saved):
     with pytest.raises(ValueError, match="net.pt: holds no state dict"):
         build(weights=saved(content))
 
 
-@pytest.mark.parametrize("content", [b"", b"no weights", b"\x80\x02garbage", b"PK\x03\x04"])
+@pytest.mark.parametrize("content", [b"", b"no weights", b"hello", b"s75", b"\x80\x02garbage", b"PK\x03\x04"])
 def test_files_that_cannot_be_read(content, tmp_path):
     path = tmp_path / "net.pt"
     path.write_bytes(content)

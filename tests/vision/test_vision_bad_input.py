@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import USER_DIR, run_fairseq, words_of
+from conftest import train_images, words_of
 
 
 def images(path, shape=(8, 8, 3), classes=10):
@@ -15,11 +15,8 @@ def images(path, shape=(8, 8, 3), classes=10):
 
 def train(folder, data, *words, arch="resnet8"):
     """One update; returns the path of the checkpoint."""
-    run_fairseq(
-        "train", data, "--user-dir", USER_DIR, "--task", "prune_image_classification", "--arch", arch,
-        *words_of("""--batch-size 16 --criterion image_classification --optimizer sgd --lr 0.1 --cpu --num-workers 0
-        --max-update 1 --no-epoch-checkpoints --disable-validation"""), "--save-dir", folder, *words,
-    )  # fmt: skip
+    short = "--batch-size 16 --max-update 1 --disable-validation"
+    train_images(folder, data, "--arch", arch, *words_of(short), *words)
     return folder / "checkpoint_last.pt"
 
 

@@ -142,8 +142,9 @@ def test_layers_that_are_easily_miscounted():
             return self.attend(x, x, x)[0]
 
     net = Net().train()
+    net.mix.eval()
     costs = layer_costs(net, torch.zeros(2, 4, 3, 3))
-    assert net.training
+    assert net.training and net.aside.training and not net.mix.training
     assert [(cost.name, cost.kind) for cost in costs] == [
         ("grouped", "conv"), ("up", "conv"), ("mix", "linear"), ("mix", "linear"), ("attend", "attention")
     ]  # fmt: skip

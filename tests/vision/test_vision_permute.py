@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from test_trace import VECTORS, build, images, outputs
 from torch import nn
 
 from fairseq_prune.pruning.permute.apply import permute_state, permuted
@@ -11,6 +10,7 @@ from fairseq_prune.pruning.permute.stack import stack
 from fairseq_prune.pruning.permute.structure import permutable
 from fairseq_prune.pruning.surgery.cut import entries
 from fairseq_prune.pruning.surgery.structure import Structure
+from vision.test_trace import VECTORS, build, images, outputs
 from vision_bridge.surgery.trace import trace
 
 NETS = {  # net -> what it is here for, and whether the search runs

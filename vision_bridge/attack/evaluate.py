@@ -7,12 +7,13 @@ import torch
 from fairseq.logging import progress_bar
 
 from fairseq_prune.drivers.attackers import ATTACKERS
+from fairseq_prune.report.png import check_png
 
 from ..data.seeds import seed_of
 from .perturb import is_right, perturb, smallest_norms
 from .pixels import PixelModel, draw, held_still
 from .settings import Settings
-from .show import check_figure, draw_figure, render
+from .show import draw_figure, render
 from .table import MINIMAL, load_foolbox
 
 
@@ -34,7 +35,7 @@ def attack(model, task, options):
     settings = Settings.read(options, torch.Size(task.image_shape).numel())
     load_foolbox()
     if options.plot:
-        check_figure(options.plot)
+        check_png("--plot", options.plot)
     task.load_dataset(options.split)
     device = torch.device("cuda" if torch.cuda.is_available() and not options.cpu else "cpu")
     net = PixelModel(model, task.mean, task.std).to(device)

@@ -107,7 +107,7 @@ def _read(word, norm, pixels):
     example = f"give e.g. --eps '{norm}={EXAMPLES[norm]}'"
     try:
         value = float(Fraction(word))
-    except (ValueError, ZeroDivisionError):
+    except (ValueError, ZeroDivisionError, OverflowError):
         raise ValueError(f"--eps {word}: not a number; {example}") from None
     if not 0 <= value <= largest:
         raise ValueError(f"--eps {word}: pixels are in [0, 1], so {norm} norms are in [0, {largest:g}]; {example}")

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from fairseq_prune.report.png import save_png
 from fairseq_prune.report.table import align
 
 NAMES = {"linf": "Linf", "l2": "L2", "l1": "L1"}
@@ -41,22 +42,6 @@ def _median(attack):
     return "inf" if attack["median_norm"] is None else f"{attack['median_norm']:.4f}"
 
 
-def check_figure(path):
-    """Refuse a figure that could not be written.
-
-    Raises:
-        ValueError: no PNG, no such folder, or Matplotlib is missing.
-    """
-    if Path(path).suffix != ".png":
-        raise ValueError(f"--plot {path}: a PNG is written; give e.g. --plot curve.png")
-    if not Path(path).parent.is_dir():
-        raise ValueError(f"--plot {path}: no such folder; give e.g. --plot curve.png")
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise ValueError(f"--plot needs Matplotlib ({error}): pip install 'fairseq-prune[plots]'") from None
-
-
 def draw_figure(report, path):
     """Draw accuracy against epsilon, a panel for each norm, into a PNG."""
     from matplotlib.figure import Figure
@@ -70,4 +55,4 @@ def draw_figure(report, path):
         axes.set(xlabel=f"{NAMES[norm]} norm of the change, pixels in [0, 1]", ylabel="accuracy in %", ylim=(0, 100))
         axes.legend()
     figure.suptitle(Path(report["checkpoint"]).name)
-    figure.savefig(path, dpi=150)
+    save_png(figure, path)

@@ -62,6 +62,7 @@ class ImageClassifier(BaseFairseqModel):
     @classmethod
     def build_model(cls, args, task):
         """Build the net for a task's images, whose shape and classes are noted in ``args``, so in checkpoints."""
+        _add_later_options(args)
         args.image_shape, args.classes = list(task.image_shape), task.classes
         with one_line_errors():
             return cls(_build_net(args, task), task.image_shape, task.classes)
@@ -109,10 +110,15 @@ def _build_net(args, task):
 def _architecture(name):
     def complete(args):
         args.net = name
-        for option, default in DEFAULTS.items():
-            setattr(args, option, getattr(args, option, default))
+        _add_later_options(args)
 
     return complete
+
+
+def _add_later_options(args):
+    """What older checkpoints do not say."""
+    for option, default in DEFAULTS.items():
+        setattr(args, option, getattr(args, option, default))
 
 
 for _name in (*NETS, TORCHVISION):

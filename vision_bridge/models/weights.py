@@ -5,6 +5,8 @@ import re
 
 import torch
 
+from fairseq_prune.compat import UNREADABLE
+
 WRAPPERS = re.compile(r"^(module\.|_orig_mod\.)+")  # of DistributedDataParallel and torch.compile
 HEADS = re.compile(r"^last_linear\.")  # what some call the head of torchvision's nets
 
@@ -25,13 +27,17 @@ def read_weights(option, path, example):
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
+    except (*UNREADABLE, pickle.UnpicklingError) as error:
         reason = str(error).partition("\n")[0]
         raise ValueError(f"{option} {path}: cannot be read, {reason}; {example}") from None
     state = state.get("state_dict", state) if isinstance(state, dict) else state
-    if not isinstance(state, dict) or not all(map(torch.is_tensor, state.values())):
+    if not _is_state_dict(state):
         raise ValueError(f"{option} {path}: holds no state dict; {example}")
     return {WRAPPERS.sub("", entry): tensor for entry, tensor in state.items()}
+
+
+def _is_state_dict(state):
+    return isinstance(state, dict) and all(isinstance(k, str) and torch.is_tensor(v) for k, v in state.items())
 
 
 def load_weights(net, state, option, path, name, classes, example):
@@ -53,9 +59,11 @@ def load_weights(net, state, option, path, name, classes, example):
         state = {HEADS.sub("fc.", entry): tensor for entry, tensor in state.items()}
     shapes = {entry: (state[entry].shape, tensor.shape) for entry, tensor in net.state_dict().items() if entry in state}
     rows = {(there[:1], here[:1]) for there, here in shapes.values() if there != here}
-    if len(rows) == 1 and (classes,) in (here for _, here in rows):  # nothing but the classifier differs
-        there = "x".join(map(str, rows.pop()[0]))
-        raise ValueError(f"{option} {path}: is for {there} classes, the images have {classes}; {example}")
+    if len(rows) == 1:
+        there, here = rows.pop()
+        if here == (classes,) != there:  # nothing but the classifier differs
+            there = "x".join(map(str, there))
+            raise ValueError(f"{option} {path}: is for {there} classes, the images have {classes}; {example}")
     try:
         net.load_state_dict(state)
     except RuntimeError:

@@ -7,14 +7,15 @@ from fairseq_prune.pruning.budget.counting import ROUNDINGS
 STEPS = 40  # of bisection
 
 
-def affordable_fraction(structure, shapes, positions, left, rounding):
+def affordable_fraction(option, left, structure, shapes, positions, rounding):
     """The smallest uniform fraction of units after whose removal a model costs at most so much.
 
     Args:
+        option: that asks for it, for messages.
+        left: fraction of the cost that may be left, in (0, 1).
         structure: :class:`~fairseq_prune.pruning.surgery.structure.Structure`, of the vectors that lose units.
         shapes: dict of parameter name -> shape, of all that counts.
         positions: dict of parameter name -> how often each element counts.
-        left: fraction of the cost that may be left, in (0, 1).
         rounding: from a fraction to a count of units, name in the table of roundings.
 
     Returns:
@@ -25,17 +26,17 @@ def affordable_fraction(structure, shapes, positions, left, rounding):
     """
     total = _cost(structure, shapes, positions, {})
 
-    def fits(fraction):
+    def share(fraction):
         removed = {name: ROUNDINGS[rounding](fraction, v.length) for name, v in structure.vectors.items()}
         removed = {name: min(count, structure.vectors[name].length - 1) for name, count in removed.items()}
-        return _cost(structure, shapes, positions, removed) <= left * total
+        return _cost(structure, shapes, positions, removed) / total
 
     low, high = 0.0, 1 - 2.0**-STEPS
-    if not fits(high):
-        raise ValueError(f"{left}: even with one unit in each layer that can lose some, more is left")
+    if (least := share(high)) > left:
+        raise ValueError(f"{option} {left}: one unit of each layer that can lose some stays, so {least:.4f} is left")
     for _ in range(STEPS):
         middle = (low + high) / 2
-        low, high = (low, middle) if fits(middle) else (middle, high)
+        low, high = (low, middle) if share(middle) <= left else (middle, high)
     return high
 
 

@@ -4,6 +4,7 @@ import contextlib
 
 import torch
 
+from fairseq_prune.engine.evaluating import evaluating
 from fairseq_prune.pruning.surgery.cut import entries, replace_values
 
 
@@ -64,11 +65,9 @@ def _refuse_others(model, whole, state):
 
 @torch.no_grad()
 def _try(model):
-    training = model.training
     try:
-        model.eval()(model.example())
+        with evaluating(model):
+            model(model.example())
     except RuntimeError as error:
         shape, reason = "x".join(map(str, model.image_shape)), str(error).splitlines()[0]
         raise ValueError(f"the checkpoint's widths do not fit --arch and images of {shape}: {reason}") from None
-    finally:
-        model.train(training)

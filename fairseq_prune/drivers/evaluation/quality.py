@@ -1,7 +1,9 @@
 """What a checkpoint is worth on data: the fields of SiPO's inspections."""
 
 from ...deploy.describers import describe_model
+from ...pruning.measures import harmonic_mean
 from ...report.tensors import tensor_rows
+from ...report.training import describe_training
 from .load import Workbench
 from .translation import translate
 
@@ -20,7 +22,8 @@ def inspect_quality(checkpoint, state, data, reference=False):
         the data have ``valid_accuracy`` (%), ``valid_perplexity``, ``test_accuracy``, ``test_perplexity``; for
         translation ``test_bleu``, ``test_sacrebleu`` and ``test_hyp_ppl``. Models without a decoder get what the
         criterion of their training logs, e.g. ``valid_loss``, ``valid_top1``; image classifiers ``macs`` and
-        ``nonzero_macs``, too.
+        ``nonzero_macs``, too. Where something is zero, or gone since the pruning run began, ``valid_hm`` and
+        ``test_hm``: the harmonic mean of that fraction of parameters and accuracy.
 
     Raises:
         ValueError: data and checkpoint do not fit, or the split is empty.
@@ -31,11 +34,14 @@ def inspect_quality(checkpoint, state, data, reference=False):
     params = sum(row.params for row in rows)
     pruned = params - sum(row.nonzero for row in rows)
     fields = {"params": params, "pruned": pruned, "sparsity": 100 * pruned / params}
+    removed = describe_training(state, {"nonzero": params - pruned}).get("params_removed", pruned / params)
     total = describe_model(state).get("total", {})
     fields |= {key: total[key] for key in ("macs", "nonzero_macs") if key in total}
     for split in ("valid", "test"):
         if split == "valid" or bench.has(split):
             measured = _measure(bench, model, split)
+            if removed and (accuracy := measured.get("accuracy", measured.get("top1"))) is not None:
+                measured["hm"] = harmonic_mean(removed, accuracy / 100)
             fields |= {f"{split}_{name}": value for name, value in measured.items()}
     if hasattr(model, "encoder") and bench.has("test"):
         fields |= {f"test_{name}": value for name, value in translate(model, bench.task, "test", reference).items()}
@@ -56,6 +62,7 @@ _LABELS = {
     "test_sacrebleu": "test sacreBLEU", "test_hyp_ppl": "test perplexity of hypotheses",
     "macs": "MACs", "nonzero_macs": "non-zero MACs",
     **{f"{split}_loss": f"{split} loss (bits)" for split in ("valid", "test")},
+    **{f"{split}_hm": f"{split} harmonic mean" for split in ("valid", "test")},
     **{f"{split}_{top}": f"{split} {top} (%)" for split in ("valid", "test") for top in ("top1", "top5")},
 }  # fmt: skip
 

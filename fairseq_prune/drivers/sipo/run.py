@@ -2,13 +2,13 @@
 
 import os
 
+from ...engine.json_file import write_json
 from ...engine.recipe import read_stages
 from ...pruning.grouping import group_parameters
 from ...pruning.prunable import find_prunables
 from ...pruning.scope import stage_scope
 from ..evaluation.load import Workbench
-from .files import copy_whole
-from .records import write_json
+from ..files import copy_whole
 from .rounds import SipoRun
 from .searches import SEARCHES
 from .settings import with_presets

@@ -8,9 +8,12 @@ from ...pruning import approach
 from ...pruning.growing import Growth
 from .gated import Gated
 from .growing import GrowingPenalty
+from .hard_concrete import HardConcreteGates
 from .lagrangian import Drawn
 from .projecting import Projecting
+from .regularised import Regularised
 from .straight_through import StraightThrough
+from .tick_tock import TickTockGates
 
 APPROACHES = {
     Growth: GrowingPenalty,
@@ -18,9 +21,12 @@ APPROACHES = {
     approach.Lagrangian: Drawn,
     approach.StraightThrough: StraightThrough,
     approach.Gates: Gated,
+    approach.Hoyer: Regularised,
+    approach.HardConcrete: HardConcreteGates,
+    approach.TickTock: TickTockGates,
 }
 
 
-def approach_for(settings, chooser, parameters):
+def approach_for(settings, chooser, parameters, seed):
     """The object that does what some settings say; None for None: masks at every event."""
-    return settings and APPROACHES[type(settings)](settings, chooser, parameters)
+    return settings and APPROACHES[type(settings)](settings, chooser, parameters, seed)

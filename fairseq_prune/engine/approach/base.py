@@ -8,6 +8,7 @@ class Approach:
         settings: data of :mod:`~fairseq_prune.pruning.approach` or :mod:`~fairseq_prune.pruning.growing`.
         chooser: of the units, :mod:`~fairseq_prune.pruning.choosing`.
         parameters: dict of name -> parameter.
+        seed: of random choices.
 
     Attributes:
         active: True from its first update to the removal.
@@ -16,8 +17,8 @@ class Approach:
 
     record = None
 
-    def __init__(self, settings, chooser, parameters):
-        self.settings, self.chooser, self.parameters = settings, chooser, parameters
+    def __init__(self, settings, chooser, parameters, seed):
+        self.settings, self.chooser, self.parameters, self.seed = settings, chooser, parameters, seed
         self.active = False
 
     def begin(self, updates, layers, choose, optimizer):

@@ -29,8 +29,8 @@ class GrowingPenalty(Approach):
         ValueError: norms are to be penalised, but units own none.
     """
 
-    def __init__(self, settings, chooser, parameters):
-        super().__init__(settings, chooser, parameters)
+    def __init__(self, settings, chooser, *given):
+        super().__init__(settings, chooser, *given)
         if settings.norms and not isinstance(chooser, CoupledChooser):
             raise ValueError("--reg-bn: is for units that own biases and norms, e.g. --prune-units filter")
         self.choice = self.record = None

@@ -9,8 +9,8 @@ from .base import Approach
 class Drawn(Approach):
     """Keeps the nearest sparse weights Z and the scaled duals U, in the dtype of the masters."""
 
-    def __init__(self, settings, chooser, parameters):
-        super().__init__(settings, chooser, parameters)
+    def __init__(self, *given):
+        super().__init__(*given)
         self._nearest, self._duals, self._distance = {}, {}, None
 
     def select(self, choose, optimizer):

@@ -9,8 +9,8 @@ from .base import Approach
 class StraightThrough(Approach):
     """Lets the loss see the selected weights only, and decides what the others learn from it."""
 
-    def __init__(self, settings, chooser, parameters):
-        super().__init__(settings, chooser, parameters)
+    def __init__(self, *given):
+        super().__init__(*given)
         self._masks, self._scores = {}, {}
 
     def select(self, choose, optimizer):

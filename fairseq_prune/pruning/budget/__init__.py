@@ -2,5 +2,6 @@
 
 from .deviation import Deviation
 from .given import parse_target, targets_for
+from .threshold import Threshold
 
-__all__ = ["Deviation", "parse_target", "targets_for"]
+__all__ = ["Deviation", "Threshold", "parse_target", "targets_for"]

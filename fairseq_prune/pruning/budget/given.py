@@ -5,6 +5,7 @@ import fnmatch
 from ..registry import nearest
 from ..units.support import NofM
 from .deviation import Deviation
+from .threshold import Threshold
 
 
 def parse_target(given):
@@ -12,11 +13,11 @@ def parse_target(given):
 
     Args:
         given: ``0.8``, ``"0.8"``, ``"ih=0.9,hh=0.5"``, or a dict of pattern -> fraction; instead of a fraction
-            ``2:4``, ``m4n2`` or ``0.7std``.
+            ``2:4``, ``m4n2``, ``0.7std`` or ``0.001abs``.
 
     Returns:
         dict of group pattern -> fraction removed, in [0, 1), or :class:`~..units.NofM`,
-        :class:`~.deviation.Deviation`.
+        :class:`~.deviation.Deviation` or :class:`~.threshold.Threshold`.
 
     Raises:
         ValueError: not a number, or outside [0, 1).
@@ -61,8 +62,8 @@ def targets_for(groups, target):
 
 
 def _fraction(value):
-    for letters, kind in ((":m", NofM), ("s", Deviation)):
-        if any(letter in str(value) for letter in letters):
+    for signs, kind in (((":", "m"), NofM), (("abs",), Threshold), (("s",), Deviation)):
+        if any(sign in str(value) for sign in signs):
             try:
                 return kind.parse(value)
             except ValueError as error:

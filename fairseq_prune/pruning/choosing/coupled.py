@@ -1,5 +1,6 @@
 """Choosing coupled units, which own slices of several tensors."""
 
+import copy
 import fnmatch
 
 import torch
@@ -9,7 +10,7 @@ from ..budget.counting import ROUNDINGS
 from ..importance import IMPORTANCES
 from ..registry import nearest
 from ..select import drop_lowest
-from ..surgery.structure import masks_without, unit_rows
+from ..surgery.structure import AXES, masks_without, unit_rows
 from ..units import Row
 from .choice import Choice, Inherited
 
@@ -64,6 +65,11 @@ class CoupledChooser:
         """What a fraction of a group comes to (count of units)."""
         return self._rounding(fraction, sum(v.length for v in self.groups[group]))
 
+    def share_within(self, group, threshold, masks, generator, evidence=None):
+        """As :meth:`TensorChooser.share_within`, of units; the best of every vector stays."""
+        scores = torch.cat([self._guarded(v, masks, generator, evidence) for v in self.groups[group]])
+        return int((scores <= threshold.limit).sum()) / len(scores)
+
     def choose(self, fractions, masks, generator, evidence=None):
         """As :meth:`TensorChooser.choose`. One unit of every vector stays."""
         keep = {}
@@ -85,6 +91,14 @@ class CoupledChooser:
     def _rows(self, layer, evidence=None):
         values = evidence or {name: parameter.detach() for name, parameter in self._parameters.items()}
         return unit_rows(self._structure, layer, self._side, values.get)
+
+    @property
+    def sides(self):
+        """As :attr:`TensorChooser.sides`: by what writes the units and by what reads them."""
+        views = tuple(copy.copy(self) for _ in AXES)
+        for view, side in zip(views, AXES, strict=True):
+            view._side = side
+        return views
 
     def state(self):
         """As :meth:`TensorChooser.state`."""

@@ -57,6 +57,18 @@ class TensorChooser:
             below += p.parameter.numel() - weights.numel() + deviation.count_below(weights)
         return below / self.count(group, {})[1]
 
+    def share_within(self, group, threshold, masks, generator, evidence=None):
+        """Fraction of a group in units that are removed or worth at most a :class:`~..budget.Threshold`.
+
+        Further arguments as :meth:`choose`.
+        """
+        leaves = 0
+        for p in self.groups[group]:
+            stays, keep = self._score(p, generator, evidence) > threshold.limit, p.mask_in(masks)
+            stays = self._units.spread(stays, p.shape)
+            leaves += stays.numel() - int((stays if keep is None else stays & keep).sum())
+        return leaves / self.count(group, {})[1]
+
     def budget(self, group, fraction):
         """What a fraction of a group comes to (count of weights); counted in units where all are of one size.
 
@@ -124,6 +136,11 @@ class TensorChooser:
     def spread_beside(self, layer, values):
         """As :meth:`spread`, over the biases and norms that leave with the units; those of tensors own none."""
         return {}
+
+    @property
+    def sides(self):
+        """The chooser, seen from every side on which its units have slices."""
+        return (self,)
 
     def state(self):
         """What selections to come depend on besides weights, as plain values."""

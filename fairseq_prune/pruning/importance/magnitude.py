@@ -4,6 +4,8 @@ Units are compared by their mean, not their sum, so that long and short rows of 
 tensors can stand in one ranking. Within one tensor, or for single weights, the order is the same.
 """
 
+import torch
+
 from .base import IMPORTANCES
 
 
@@ -32,6 +34,15 @@ def smallness(weight, units, generator=None):
 def magnitude_l2(weight, units, generator=None):
     """Root of the mean squared weight of each unit; arguments as :func:`magnitude_l1`."""
     return units.pool(weight.float().square()).sqrt()
+
+
+@IMPORTANCES.add("largest")
+def largest(weight, units, generator=None):
+    """Largest absolute weight of each unit: 0.001 or less means that all are; arguments as :func:`magnitude_l1`."""
+    sizes = weight.abs().float().flatten()
+    count = units.pool(torch.zeros_like(weight, dtype=torch.float32)).numel()
+    owner = units.spread(torch.arange(count, device=weight.device), weight.shape).flatten()
+    return sizes.new_zeros(count).scatter_reduce(0, owner, sizes, "amax")
 
 
 @IMPORTANCES.add("score")

@@ -9,7 +9,7 @@ To add a partition: a module here with a class that has the four methods of
 
 from .base import UNITS, Units, parse_units
 from .block import Block
-from .coupled import is_coupled
+from .coupled import WeightAndNode, is_coupled
 from .pattern import Pattern
 from .slice import Column, Row
 from .support import NM, NofM, Support
@@ -29,6 +29,7 @@ __all__ = [
     "Support",
     "Units",
     "Weight",
+    "WeightAndNode",
     "is_coupled",
     "parse_units",
 ]

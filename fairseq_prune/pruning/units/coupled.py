@@ -59,6 +59,11 @@ class Node(_Coupled):
     side = "readers"
 
 
+@UNITS.add("weight+node")
+class WeightAndNode(Node):
+    """Nodes and single weights in one ranking."""
+
+
 @UNITS.add("hidden")
 class Hidden(_Coupled):
     """A hidden unit of a recurrent layer, with all its gates."""

@@ -2,7 +2,7 @@
 
 import zlib
 
-from .records import read_json, write_json
+from ..engine.json_file import read_json, write_json
 
 
 def stay_the_same(path, content):
@@ -25,7 +25,7 @@ def stay_the_same(path, content):
         old, new = (str(value)[:80] for value in (before.get(name), content[name]))
         raise ValueError(
             f"--save-dir: {path} is of a run with another {name} ({old}, now {new}); go on with the same options and "
-            "files, or give a new folder, e.g. --save-dir checkpoints/sipo2"
+            "files, or give a new folder, e.g. --save-dir checkpoints/another"
         )
 
 

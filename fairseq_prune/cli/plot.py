@@ -1,0 +1,39 @@
+"""Draw what an image classifier confuses, what it looks at, and what its weights are worth.
+
+  --confusion  of all images of the split: which class is taken for which, in % of the true one
+  --saliency   a few images of the split, and how much each pixel changes the score of the class that is found
+  --scores     SNIP's and SNAP's scores over training batches, sorted: |w dL/dw| of the weights of every layer, and
+               of every node the sum over the weights that read it; what is removed has none
+
+Masked and cut checkpoints work alike. Needs pip install 'fairseq-prune[plots]'. The penalties of greg1 and greg2 are
+drawn by fairseq-prune plot-growth, accuracy under attack by fairseq-prune attack --plot.
+"""
+
+from ._quiet import quietly
+
+
+def add_arguments(parser):
+    """Add the options of ``fairseq-prune plot``."""
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="of --task prune_image_classification")
+    for name in ("confusion", "saliency", "scores"):
+        parser.add_argument(f"--{name}", metavar="FILE", help=f"the PNG of {name} to write")
+    parser.add_argument("--data", metavar="DATA", help="images; default: the training's")
+    parser.add_argument("--split", default="test", choices=("train", "valid", "test"), help="default: %(default)s")
+    parser.add_argument("--images", type=int, default=8, metavar="N", help="with --saliency (default: %(default)s)")
+    parser.add_argument("--batches", type=int, default=5, metavar="N", help="with --scores (default: %(default)s)")
+    parser.add_argument("--batch-size", type=int, default=128, metavar="N", help="images in one (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="of images (default: %(default)s)")
+    parser.add_argument("--cpu", action="store_true", help="even if there is a GPU")
+
+
+def run(args):
+    """Write the figures and say which.
+
+    Raises:
+        ValueError: a checkpoint of another task, options out of range, or a missing extra.
+    """
+    with quietly():
+        from ..drivers.plotters import plot
+
+        text = plot(args)
+    print(text)

@@ -1,0 +1,149 @@
+"""The rounds of a run of IMP: train, prune, rewind, train again."""
+
+import glob
+import os
+import re
+
+from ...compat import load_checkpoint
+from ...deploy.load import load_model, load_task
+from ...engine.selection import Selection
+from ...pruning.choosing import count_removed
+from ...pruning.masks import stored_masks
+from ..evaluation.quality import inspect_quality
+from ..files import copy_whole, write_pruned
+from ..identity import file_checksum
+from ..records import Records
+from ..training import train
+from .settings import fractions
+from .start import write_start
+
+
+class ImpRun:
+    """One run in a folder; started again, it goes on from what the folder holds.
+
+    Args:
+        data: the DATA argument.
+        folder: of all results.
+        settings: :class:`~.settings.Settings`.
+
+    Raises:
+        ValueError: the folder holds another run.
+    """
+
+    def __init__(self, data, folder, settings):
+        self._data, self._folder, self._settings = data, folder, settings
+        checkpoint = settings.checkpoint and file_checksum(settings.checkpoint)
+        header = {
+            "data": os.path.realpath(data) if os.path.exists(data) else data, "target": settings.target,
+            "fraction": settings.fraction, "rewind": str(settings.rewind), "checkpoint": checkpoint,
+            "selecting": settings.selecting, "train": list(settings.train),
+        }  # fmt: skip
+        self._records = Records(self.path("rounds.jsonl"), header, key=("round",))
+
+    def path(self, name):
+        """A file of the run."""
+        return os.path.join(self._folder, name)
+
+    def last(self, number):
+        """Path of the checkpoint at the end of a round's training."""
+        return self.path(f"round-{number}/checkpoint_last.pt")
+
+    def run(self):
+        """All rounds.
+
+        Returns:
+            list of dict of plain values, one a round: ``round``, ``removed`` (fraction of the prunable weights),
+            ``pruned`` and ``prunable`` (counts), ``checkpoint``, and under ``quality`` what
+            :func:`~..evaluation.quality.inspect_quality` returns of it.
+        """
+        records = []
+        for number, fraction in enumerate(fractions(self._settings.target, self._settings.fraction)):
+            record = self._records.get(number)
+            if record is None:
+                record = self._round(number, fraction)
+                self._records.add(record)
+            records.append(record)
+        return records
+
+    def _round(self, number, fraction):
+        words = self._first_words() if not number else self._begin(number, fraction)
+        train(self._data, self.path(f"round-{number}"), ["--prune-method", "none", *words, *self._settings.train])
+        if not number:
+            self._keep_point()
+        state = load_checkpoint(self.last(number))
+        selection, masks = self._selection(self.last(number), fraction), stored_masks(state["model"])
+        pruned, prunable = count_removed(selection.prunables, masks)
+        return {
+            "round": number, "removed": pruned / prunable, "pruned": pruned, "prunable": prunable,
+            "checkpoint": self.last(number), "quality": inspect_quality(self.last(number), state, self._data),
+        }  # fmt: skip
+
+    def _first_words(self):
+        """Options of the first training, which saves the point to rewind to."""
+        rewind, start = self._settings.rewind, self._settings.checkpoint
+        if not rewind.count:
+            start = self.path("start.pt")
+            if not os.path.exists(start):
+                self._write_start(start)
+        from_start = ["--finetune-from-model", start] if start else []
+        if not rewind.count:
+            return [*from_start, "--no-epoch-checkpoints"]
+        return from_start + (["--save-interval-updates", rewind.count] if rewind.unit == "up" else [])
+
+    def _write_start(self, path):
+        if self._settings.checkpoint:
+            copy_whole(self._settings.checkpoint, path)
+        else:
+            write_start(self._data, self._settings.train, path)
+
+    def _keep_point(self):
+        """Keep the point to rewind to, and of the other checkpoints on the way none."""
+        if not self._settings.rewind.count:
+            return
+        ways = sorted(path for path in glob.glob(self.path("round-0/checkpoint*.pt")) if re.search(r"\d\.pt$", path))
+        if not os.path.exists(self.path("rewind.pt")):
+            copy_whole(self._find_point(ways), self.path("rewind.pt"))
+        for path in ways:
+            os.remove(path)
+
+    def _find_point(self, paths):
+        rewind = self._settings.rewind
+        for path in paths:
+            epoch, updates = re.fullmatch(r"checkpoint_?(\d+)(?:_(\d+))?\.pt", os.path.basename(path)).groups()
+            if rewind.unit == "ep" and updates is None and int(epoch) == rewind.count:
+                return path
+            if rewind.unit == "up" and updates in (None, str(rewind.count)):
+                if load_checkpoint(path)["optimizer_history"][-1]["num_updates"] == rewind.count:
+                    return path
+        raise ValueError(
+            f"--rewind {rewind}: the training was over before, so that point was never saved; give an earlier one and "
+            "a new folder, e.g. --rewind 1ep"
+        )
+
+    def _begin(self, number, fraction):
+        """Write the file that a round resumes, or else finetunes from; the options by which it does."""
+        resumes = self._settings.rewind.count > 0
+        begun = self.last(number) if resumes else self.path(f"start-{number}.pt")
+        if not os.path.exists(begun):
+            os.makedirs(os.path.dirname(begun), exist_ok=True)
+            point = load_checkpoint(self.path("rewind.pt" if resumes else "start.pt"))
+            point["extra_state"].pop("best", None)  # a dense model's is no yardstick
+            selection = self._selection(self.last(number - 1), fraction)
+            masks = stored_masks(load_checkpoint(self.last(number - 1))["model"])
+            selection.begin(masks)
+            masks = selection.choose(1, masks).masks
+            weights = {
+                alias: point["model"][alias] * masks[prunable.name]
+                for prunable in selection.prunables for alias in prunable.aliases if prunable.name in masks
+            }  # fmt: skip
+            write_pruned(point, weights, masks, begun, resumes)
+        return ["--no-epoch-checkpoints", *([] if resumes else ["--finetune-from-model", begun])]
+
+    def _selection(self, checkpoint, fraction):
+        """What is pruned of a checkpoint's model, by its weights."""
+        task, _ = load_task(checkpoint, self._data)
+        selection = Selection(load_model(checkpoint, task), self._settings.plan(fraction))
+        for prunable in selection.prunables:
+            if prunable.scale:
+                raise ValueError(f"{prunable.name}: is weight-normalised; leave it out, e.g. --skip '{prunable.name}'")
+        return selection

@@ -1,0 +1,103 @@
+"""What a run of IMP is asked for."""
+
+import math
+from dataclasses import dataclass
+from typing import Optional
+
+from ...engine.plan import make_plan
+from ...pruning.schedule import When
+from ..training import check_words, has_option, option_of
+
+_OWN = """--save-dir --restore-file --finetune-from-model --no-epoch-checkpoints --user-dir --save-interval
+    --save-interval-updates""".split()
+_LOSE = """--no-save --no-last-checkpoints --no-save-optimizer-state --keep-last-epochs --keep-interval-updates
+    --checkpoint-suffix --reset-optimizer --reset-lr-scheduler --reset-dataloader --reset-meters""".split()
+_WHY = "rounds go on from saved checkpoints as they are; leave it out"
+_LIMITS = {"ep": "--max-epoch", "up": "--max-update"}
+_SELECTING = ("scope", "stages", "include", "skip", "only")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A run of IMP.
+
+    Args:
+        target: fraction removed in the end, in (0, 1).
+        fraction: of what is left, removed after each training, in (0, 1).
+        rewind: what later trainings start from: the first one after so many epochs or updates, with its optimizer
+            and its schedules.
+        checkpoint: whose weights the first training starts from; None: an initialisation.
+        selecting: dict of --prune-* option -> value, what is pruned and compared with what.
+        train: options of fairseq-train, list of words.
+    """
+
+    target: float
+    fraction: float
+    rewind: When
+    checkpoint: Optional[str]
+    selecting: dict
+    train: list
+
+    @classmethod
+    def read(cls, options):
+        """Check the options of ``fairseq-prune imp``, given with their names as attributes.
+
+        Raises:
+            ValueError: naming the option, the value and a valid example.
+        """
+        for name, example in (("target", 0.9), ("fraction", 0.2)):
+            if not 0 < getattr(options, name) < 1:
+                value = getattr(options, name)
+                raise ValueError(f"--{name} {value}: give a fraction in (0, 1), e.g. --{name} {example}")
+        try:
+            rewind = When.parse(options.rewind)
+        except ValueError as error:
+            raise ValueError(f"--rewind {options.rewind}: {error}") from None
+        needed = {"--task": "prune_image_classification", "--arch": "resnet20"}
+        check_words(options.train, "imp", _OWN, dict.fromkeys(_LOSE, _WHY), needed)
+        _check_length(options.train, rewind)
+        selecting = {name: getattr(options, name) for name in _SELECTING if getattr(options, name) is not None}
+        settings = cls(options.target, options.fraction, rewind, options.checkpoint, selecting, options.train)
+        settings.plan(options.target)
+        return settings
+
+    def plan(self, fraction):
+        """The :class:`~fairseq_prune.engine.plan.Plan` that removes a fraction of all by magnitude.
+
+        Raises:
+            ValueError: an option out of its range.
+        """
+        try:
+            return make_plan({"method": "magnitude", "target": fraction, **self.selecting})
+        except ValueError as error:
+            raise ValueError(str(error).replace("--prune-", "--")) from None
+
+
+def _check_length(words, rewind):
+    """Refuse trainings without an end, and to rewind to where they are over."""
+    if not any(has_option(words, option) for option in _LIMITS.values()):
+        raise ValueError("--max-epoch: trainings need an end; add e.g. --train --max-epoch 80")
+    limit = option_of(words, _LIMITS[rewind.unit])
+    if limit and limit.isdigit() and rewind.count >= int(limit) > 0:
+        raise ValueError(
+            f"--rewind {rewind}: is not before the end of a training ({_LIMITS[rewind.unit]} {limit}); "
+            f"give e.g. --rewind {max(int(limit) // 10, 0)}{rewind.unit}"
+        )
+
+
+def fractions(target, each):
+    """Fractions removed in the rounds, the first of which is dense.
+
+    Args:
+        target: of the last round.
+        each: fraction of what is left that every round removes.
+
+    Returns:
+        list of floats, 1 - (1 - each)^round until that would exceed the target, which is last.
+
+    Example:
+        >>> [round(removed, 4) for removed in fractions(0.5, 0.2)]
+        [0.0, 0.2, 0.36, 0.488, 0.5]
+    """
+    rounds = math.ceil(math.log(1 - target) / math.log(1 - each) - 1e-9)
+    return [1 - (1 - each) ** number for number in range(rounds)] + [target]

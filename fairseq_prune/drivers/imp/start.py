@@ -1,0 +1,38 @@
+"""A checkpoint of the model that a training would begin with."""
+
+import os
+
+import numpy as np
+import torch
+from fairseq import options, tasks, utils
+from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+from omegaconf import OmegaConf
+
+from ..training import USER_DIR
+
+
+def write_start(data, words, path):
+    """Initialise a model as fairseq-train does, by its seed, and write it as a checkpoint to finetune from.
+
+    Args:
+        data: the DATA argument.
+        words: options of fairseq-train.
+        path: of the file, written under a temporary name first.
+    """
+    arguments = [str(word) for word in (data, "--user-dir", USER_DIR, *words)]
+    parsed = options.parse_args_and_arch(options.get_training_parser(), input_args=arguments)
+    config = convert_namespace_to_omegaconf(parsed)
+    np.random.seed(config.common.seed)
+    utils.set_torch_seed(config.common.seed)
+    model = tasks.setup_task(config.task).build_model(config.model)
+    history = {"criterion_name": None, "optimizer_name": None, "lr_scheduler_state": {}, "num_updates": 0}
+    content = {
+        "cfg": OmegaConf.to_container(config, resolve=True, enum_to_str=True),
+        "args": None,
+        "model": model.state_dict(),
+        "optimizer_history": [history],
+        "extra_state": {},
+        "last_optimizer_state": None,
+    }
+    torch.save(content, f"{path}.tmp")
+    os.replace(f"{path}.tmp", path)

@@ -1,0 +1,64 @@
+"""Records as JSON lines, each written as soon as it is known."""
+
+import json
+import os
+import threading
+
+
+class Records:
+    """The records of one search, or of other work, on disk.
+
+    What is killed replays its records and goes on where they end.
+
+    Args:
+        path: of the file; its folder is made.
+        header: dict of plain values that decide what the records are.
+        key: names of the values that tell records apart.
+
+    Raises:
+        ValueError: the file was written under another header.
+    """
+
+    def __init__(self, path, header, key=("generation", "individual")):
+        self._path, self._key, self._lock, self._known = path, key, threading.Lock(), {}
+        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+        lines = _whole_lines(path)
+        if not lines:
+            self._append(header)
+        elif lines[0] != json.loads(json.dumps(header)):
+            changed = sorted(k for k in header if lines[0].get(k) != json.loads(json.dumps(header[k])))
+            raise ValueError(
+                f"--save-dir: {path} was begun with another {', '.join(changed) or 'header'}; resume with the same "
+                "options and checkpoint, or give a new folder"
+            )
+        for record in lines[1:]:
+            self._remember(record)
+
+    def get(self, *key):
+        """The record of that key, or None."""
+        return self._known.get(key)
+
+    def add(self, record):
+        """Write a record (dict of plain values, those of the key among them)."""
+        self._remember(record)
+        self._append(record)
+
+    def _remember(self, record):
+        self._known[tuple(record[name] for name in self._key)] = record
+
+    def _append(self, record):
+        with self._lock, open(self._path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _whole_lines(path):
+    """The objects in a file of JSON lines; a last line that a kill cut short is cut off."""
+    if not os.path.exists(path):
+        return []
+    with open(path, "rb+") as file:
+        content = file.read()
+        whole = content.rfind(b"\n") + 1
+        file.truncate(whole)
+    return [json.loads(line) for line in content[:whole].splitlines()]

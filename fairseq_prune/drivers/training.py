@@ -1,0 +1,78 @@
+"""A training inside a driver: fairseq-train in a folder of its own, which a killed driver resumes."""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+from fairseq.tasks import TASK_REGISTRY
+
+from .. import register
+from ..engine.mixin import PruneMixin
+
+USER_DIR = Path(__file__).resolve().parents[1]
+
+
+def has_option(words, option):
+    """True if a list of words has an option, with its value beside it or after it."""
+    return any(word.partition("=")[0] == option for word in words)
+
+
+def check_words(words, command, own, refused, needed):
+    """Refuse options of fairseq-train that a driver sets itself or cannot do with, and tasks that lose masks.
+
+    Args:
+        words: what stands after ``--train``.
+        command: name of the driver.
+        own: options that it sets; those of pruning are always among them.
+        refused: dict of other option -> why, and what to do instead.
+        needed: dict of option -> example.
+
+    Raises:
+        ValueError: naming the option.
+    """
+    for word in words:
+        option = word.partition("=")[0]
+        if option in own or option.startswith("--prune-"):
+            raise ValueError(f"{option}: is set by fairseq-prune {command} itself; leave it out after --train")
+        if option in refused:
+            raise ValueError(f"{option}: {refused[option]}")
+    for option, example in needed.items():
+        if not has_option(words, option):
+            raise ValueError(
+                f"{option}: options of fairseq-train are needed to train; add e.g. --train {option} {example}"
+            )
+    _check_task(words)
+
+
+def _check_task(words):
+    """Hours of other work may come before the training: it should not end at a task that cannot keep masks."""
+    task = option_of(words, "--task")
+    register()
+    if not issubclass(TASK_REGISTRY.get(task, object), PruneMixin):
+        known = sorted(name for name, kind in TASK_REGISTRY.items() if issubclass(kind, PruneMixin))
+        raise ValueError(f"--task {task}: does not keep weights removed; give one of {', '.join(known)}")
+
+
+def option_of(words, option):
+    """The value of an option among words, str; None without it."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument(option, dest="value")
+    return parser.parse_known_args(list(words))[0].value
+
+
+def train(data, folder, words):
+    """Run or resume a training to its end.
+
+    Args:
+        data: the DATA argument.
+        folder: of its checkpoints.
+        words: further options, list.
+
+    Raises:
+        ValueError: the training failed; its own message is on the terminal.
+    """
+    command = [sys.executable, "-m", "fairseq_cli.train", data, "--user-dir", USER_DIR, "--save-dir", folder, *words]
+    code = subprocess.run([str(word) for word in command], check=False).returncode
+    if code:
+        raise ValueError(f"fairseq-train stopped with status {code} in {folder}; see its message above")

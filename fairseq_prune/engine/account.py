@@ -1,0 +1,134 @@
+"""What a training has cost so far, and what is left of its model."""
+
+from functools import partial
+
+import torch
+from fairseq.logging import metrics
+
+from ..pruning.measures import harmonic_mean, living_units
+
+TRAINING = 3  # multiply-accumulates of a training pass, in forward passes: a backward pass multiplies twice as often
+SCORING = {"hessian_gradient": 12}  # the same of scoring a sample, where that is not a training pass: GraSP's two
+# passes forward and back are 6, and going back through both halves of the second is another 6
+KINDS = ("macs", "nonzero_macs")
+ACCURACIES = ("top1", "accuracy")  # metrics in %
+
+
+class Account:
+    """Adds up the multiply-accumulates of a training, of the model as it was at every update.
+
+    Args:
+        costs: function -> dict of name -> count, what is left of the model; asked once after every change.
+        version: function -> an object that is another one after every change.
+
+    Attributes:
+        start: the costs at the run's first update, before anything was removed.
+        spent: dict of ``"macs"`` (zeros count) and ``"nonzero_macs"`` -> multiply-accumulates, scoring included.
+        dense: multiply-accumulates of the same updates if nothing had been removed.
+    """
+
+    def __init__(self, costs, version):
+        self.start, self.spent, self.dense = {}, dict.fromkeys(KINDS, 0), 0
+        self._count, self._version = costs, version
+        self._counted, self._now, self._at_update = None, {}, {}
+
+    def now(self):
+        """The costs, counted once after every change."""
+        version = self._version()
+        if self._counted is not version:
+            self._counted, self._now = version, self._count()
+        return self._now
+
+    def open(self):
+        """Note what the model costs before anything is removed. A resumed run knows it already."""
+        if not self.start:
+            self.start = dict(self.now())
+
+    def begin_update(self):
+        """Note what the model costs that is about to be trained."""
+        self._at_update = self.now()
+
+    def spend_update(self, samples):
+        """Add an update over so many samples of all ranks (count)."""
+        self._spend(self._at_update, TRAINING * samples)
+        self.dense += self.start.get("macs", 0) * TRAINING * samples
+
+    def spend_scoring(self, kind, samples):
+        """Add the scoring of so many samples of all ranks by a kind of :mod:`~.evidence`; dense runs have none."""
+        self._spend(self.now(), SCORING.get(kind, TRAINING) * samples)
+
+    def _spend(self, costs, passes):
+        for kind in KINDS:
+            self.spent[kind] += costs.get(kind, 0) * passes
+
+    def measures(self):
+        """What has left, and the account where multiply-accumulates can be counted; dict of name -> number."""
+        found, nodes = {}, self.now().get("nodes")
+        if self.start.get("nodes") and nodes is not None:
+            found["nodes_removed"] = round(1 - nodes / self.start["nodes"], 4)
+        if self.dense:
+            found |= {f"train_{kind}": self.spent[kind] for kind in KINDS}
+            found["train_speedup"] = round(self.dense / self.spent["macs"], 4)
+        return found
+
+    def log(self):
+        """Log the costs and the measures; these are looked up when they are shown."""
+        for name, value in self.now().items():
+            metrics.log_scalar(name, value, weight=0, round=0, priority=252)
+        for name in self.measures():
+            metrics.log_derived(name, partial(self._measure, name), priority=253)
+
+    def _measure(self, name, meters):
+        return self.measures()[name]
+
+    def state(self):
+        """Plain values."""
+        return {"start": dict(self.start), "spent": dict(self.spent), "dense": self.dense}
+
+    def load_state(self, state):
+        """Take up the account of an interrupted run."""
+        self.start, self.spent, self.dense = dict(state["start"]), dict(state["spent"]), state["dense"]
+
+
+class NodeCount:
+    """Counts the units of a model that can leave together, and those that do nothing any more.
+
+    Args:
+        model: ``nn.Module``.
+        find_structure: function -> its :class:`~fairseq_prune.pruning.surgery.structure.Structure`; called once
+            for all shapes that the model has.
+    """
+
+    def __init__(self, model, find_structure):
+        self._model, self._find, self._shapes, self._structure = model, find_structure, None, None
+
+    def count(self):
+        """dict of ``nodes`` that do something and of ``dead_nodes``; {} for a model without, or not understood."""
+        weights = dict(self._model.named_parameters(remove_duplicate=False))
+        shapes = [weight.shape for weight in weights.values()]
+        if shapes != self._shapes:
+            self._shapes, self._structure = shapes, self._look()
+        if not self._structure or not self._structure.vectors:
+            return {}
+        living = sum(int(units.sum()) for units in living_units(self._structure, weights).values())
+        units = sum(vector.length for vector in self._structure.vectors.values())
+        return {"nodes": living, "dead_nodes": units - living}
+
+    def _look(self):
+        try:
+            with torch.random.fork_rng(devices=[]):  # tracing runs the net, dropout included
+                return self._find()
+        except ValueError:  # e.g. a net that cannot be traced; it can be pruned by weights
+            return None
+
+
+def log_harmonic_mean():
+    """Log ``hm``, of the metric ``removed`` and accuracy, where the criterion logs one in percent."""
+    for name in ACCURACIES:
+        if any(name in meters for meters in metrics.get_active_aggregators()):
+            metrics.log_derived("hm", partial(_mean_of, name), priority=250)
+
+
+def _mean_of(accuracy, meters):
+    removed, accuracy = (float(meters.get_smoothed_value(name)) for name in ("removed", accuracy))
+    return round(harmonic_mean(removed, accuracy / 100), 4)

@@ -1,0 +1,76 @@
+"""How a run was started: command line, configuration and source, in run.json beside its checkpoints."""
+
+import argparse
+import functools
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import fairseq
+import torch
+from omegaconf import OmegaConf
+
+from . import ranks
+from .json_file import read_json, write_json
+
+FILE = "run.json"
+PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def note_start(task_config, epoch):
+    """Add to run.json that training starts, after the starts that stand there. Only rank 0 writes.
+
+    Args:
+        task_config: the task's config inside the full config, which names the folder; nothing is written with
+            ``--no-save``, or where the full config is not there.
+        epoch: with which it starts, from 1.
+    """
+    config = task_config._get_root() if OmegaConf.is_config(task_config) else {}
+    if ranks.rank() or "checkpoint" not in config or config.checkpoint.no_save:
+        return
+    start = {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": shlex.join(sys.argv),
+        "folder": os.getcwd(),
+        "epoch": epoch,
+        "processes": ranks.world_size(),
+        "source": source_revision(PACKAGE),
+        "versions": {"python": platform.python_version(), "torch": torch.__version__, "fairseq": fairseq.__version__},
+        "config": _plain(OmegaConf.to_container(config, resolve=True, enum_to_str=True)),
+    }
+    path = os.path.join(config.checkpoint.save_dir, FILE)
+    write_json(path, [*(read_json(path) or []), start])
+
+
+@functools.cache  # of the code that runs, which stays what it is
+def source_revision(package):
+    """Git's name of the commit that a package's files are of, with ``-dirty`` where they were changed since.
+
+    Args:
+        package: folder of the package.
+
+    Returns:
+        str; None if the package is not under version control, or there is no git.
+    """
+    if _git(package, "ls-files", "--error-unmatch", "__init__.py") is None:
+        return None
+    return _git(package, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+
+
+def _git(folder, *words):
+    try:
+        environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
+        done = subprocess.run(["git", "-C", folder, *words], capture_output=True, text=True, env=environment)
+    except OSError:
+        return None
+    return None if done.returncode else done.stdout.strip()
+
+
+def _plain(config):
+    """Values that JSON knows; legacy groups are Namespaces."""
+    return json.loads(json.dumps(config, default=lambda v: vars(v) if isinstance(v, argparse.Namespace) else str(v)))

@@ -1,0 +1,34 @@
+"""What a pruned model is measured by."""
+
+from .surgery.structure import unit_rows
+
+
+def harmonic_mean(removed, accuracy):
+    """One number for both, high only where both are.
+
+    Args:
+        removed: fraction removed, in [0, 1].
+        accuracy: in [0, 1].
+
+    Returns:
+        In [0, 1]; 0 where either is 0. Source: Verdenius et al. 2020 (arXiv:2006.00896), their code.
+    """
+    return 2 * removed * accuracy / (removed + accuracy) if removed and accuracy else 0.0
+
+
+def living_units(structure, weights):
+    """Find the units that do something: a weight that is not zero writes them, and one reads them.
+
+    Args:
+        structure: :class:`~.surgery.structure.Structure`.
+        weights: dict of parameter name -> tensor.
+
+    Returns:
+        dict of vector name -> bool tensor [length]. Biases and norms of a unit are not asked: a unit that nothing
+        writes is a constant.
+    """
+
+    def touched(vector, side):
+        return unit_rows(structure, vector, side, lambda name: weights[name] != 0).any(1)
+
+    return {vector: touched(vector, "writers") & touched(vector, "readers") for vector in structure.vectors}

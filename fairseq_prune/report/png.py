@@ -1,0 +1,31 @@
+"""Figures as PNG files."""
+
+from pathlib import Path
+
+
+def check_png(option, path):
+    """Refuse a figure that could not be written.
+
+    Args:
+        option: that names it, e.g. ``"--plot"``.
+        path: of the file.
+
+    Raises:
+        ValueError: no PNG, no such folder, or Matplotlib is missing.
+    """
+    example = f"give e.g. {option} {option.strip('-').lower()}.png"
+    if Path(path).suffix != ".png":
+        raise ValueError(f"{option} {path}: a PNG is written; {example}")
+    if not Path(path).parent.is_dir():
+        raise ValueError(f"{option} {path}: no such folder; {example}")
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise ValueError(f"{option} needs Matplotlib ({error}): pip install 'fairseq-prune[plots]'") from None
+
+
+def save_png(figure, path):
+    """Write a Matplotlib figure under a temporary name, then rename."""
+    temporary = Path(f"{path}.tmp")
+    figure.savefig(temporary, dpi=120, format="png")
+    temporary.replace(path)

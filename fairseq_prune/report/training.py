@@ -1,0 +1,44 @@
+"""What a file says of the run that saved it: what training cost, and what has left since its start."""
+
+from collections.abc import Mapping
+
+from .tensors import fraction
+
+LABELS = {"params": "parameters", "nodes": "nodes"}
+
+
+def describe_training(state, left):
+    """Read the account that a pruning run keeps in its checkpoints.
+
+    Args:
+        state: what the checkpoint holds.
+        left: dict with what its model has: ``nonzero`` parameters (count) and, where that is known, living ``nodes``.
+
+    Returns:
+        {} without an account. Else dict of ``train_macs`` and ``train_nonzero_macs`` spent so far, ``train_speedup``
+        (how much more the same updates would have cost dense) where multiply-accumulates were counted, and the
+        fractions ``params_removed`` and ``nodes_removed`` of what the run began with, each in [0, 1].
+    """
+    extra = state.get("extra_state")
+    tasks = extra.values() if isinstance(extra, Mapping) else ()
+    account = next((task["account"] for task in tasks if isinstance(task, Mapping) and task.get("account")), None)
+    if not account:
+        return {}
+    spent, start = account["spent"], account["start"]
+    found = {f"train_{kind}": macs for kind, macs in spent.items() if macs}
+    if spent["macs"]:
+        found["train_speedup"] = account["dense"] / spent["macs"]
+    for name, now in (("params", left["nonzero"]), ("nodes", left.get("nodes"))):
+        if start.get(name) and now is not None:
+            found[f"{name}_removed"] = fraction(start[name] - now, start[name])
+    return found
+
+
+def render_training(total):
+    """Yield lines of a report's totals that hold what :func:`describe_training` found."""
+    shares = {label: total.get(f"{name}_removed") for name, label in LABELS.items()}
+    if gone := [f"{share:.4f} of {label}" for label, share in shares.items() if share is not None]:
+        yield f"since the start     {', '.join(gone)} removed"
+    if "train_macs" in total:
+        more = f"{total['train_speedup']:.4f}x fewer than dense; {total['train_nonzero_macs']:.4g} non-zero"
+        yield f"training MACs       {total['train_macs']:.4g}  ({more})"

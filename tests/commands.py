@@ -1,0 +1,13 @@
+"""`fairseq-prune`, run in this process."""
+
+import pytest
+
+from fairseq_prune.cli.main import main
+
+
+def refused(*words):
+    """The one line in which a command ends."""
+    with pytest.raises(SystemExit) as caught:
+        main([*map(str, words)])
+    assert "\n" not in caught.value.code
+    return caught.value.code

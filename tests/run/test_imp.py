@@ -1,0 +1,141 @@
+"""fairseq-prune imp: what rounds begin and end with, and that a killed run goes on."""
+
+import json
+import math
+import shutil
+
+import pytest
+import torch
+from conftest import USER_DIR, masks_of, run_fairseq, same_tensors, words_of
+
+from fairseq_prune.cli.main import main
+from fairseq_prune.compat import load_checkpoint
+from fairseq_prune.drivers.imp.settings import fractions
+
+TRAIN = words_of("""--task prune_image_classification --arch lenet300 --image-size 8 --max-train-images 64
+    --batch-size 16 --criterion image_classification --optimizer sgd --momentum 0.9 --lr 0.05 --max-epoch 2 --cpu
+    --num-workers 0 --log-format simple --log-interval 1000""")
+
+
+def test_fractions():
+    assert fractions(0.488, 0.2) == [0.0, *(pytest.approx(1 - 0.8**r) for r in (1, 2)), 0.488]
+    found = fractions(0.98, 0.2)
+    assert len(found) == 1 + math.ceil(math.log(0.02) / math.log(0.8)) == 19 and found[-1] == 0.98
+    assert all(1 - 0.8**r == pytest.approx(f) for r, f in enumerate(found[:-1])) and found == sorted(found)
+    assert fractions(0.2, 0.5) == [0.0, 0.2]
+
+
+@pytest.fixture
+def imp(monkeypatch, capsys):
+    """Run the driver, its trainings in this process; returns the records, and the trainings' folders."""
+    trained = []
+
+    def train(data, folder, words):
+        trained.append(folder.rpartition("/")[2])
+        run_fairseq("train", data, "--user-dir", USER_DIR, "--save-dir", folder, *words)
+
+    monkeypatch.setattr("fairseq_prune.drivers.imp.rounds.train", train)
+
+    def run(folder, *words):
+        trained.clear()
+        main(["imp", "synthetic", "--save-dir", str(folder), "--target", "0.3", *words, "--train", *TRAIN])
+        header, *records = map(json.loads, (folder / "rounds.jsonl").read_text().splitlines())
+        assert f"the last one: {folder}/round-2/checkpoint_last.pt" in capsys.readouterr().out
+        return records, list(trained)
+
+    return run
+
+
+def smallest(checkpoint, masks, fraction):
+    """Names and places of the weights of matrices that are not among the smallest, over all layers."""
+    matrices = {name: value for name, value in checkpoint["model"].items() if value.dim() == 2}
+    flat = torch.cat(
+        [torch.where(masks.get(n, torch.ones(())) > 0, v.abs(), -1.0).flatten() for n, v in matrices.items()]
+    )
+    gone = flat.argsort(stable=True)[: round(fraction * len(flat))]
+    keep = torch.ones(len(flat), dtype=torch.bool)
+    keep[gone] = False
+    parts = keep.split([value.numel() for value in matrices.values()])
+    return {name: part.view(value.shape) for (name, value), part in zip(matrices.items(), parts, strict=True)}
+
+
+@pytest.mark.parametrize("rewind", ["0up", "3up"])
+def test_rounds(imp, tmp_path, rewind, monkeypatch):
+    """Each begins with the saved point, to the bit, without the smallest weights of the round before."""
+    begun, at = {}, "start-{}.pt" if rewind == "0up" else "round-{}/checkpoint_last.pt"
+    folder = tmp_path / "imp"
+
+    def keep_copy(point, weights, masks, path, resumes):
+        original(point, weights, masks, path, resumes)
+        begun[path] = load_checkpoint(path)
+
+    from fairseq_prune.drivers.imp import rounds
+
+    original = rounds.write_pruned
+    monkeypatch.setattr(rounds, "write_pruned", keep_copy)
+    records, trained = imp(folder, "--rewind", rewind)
+    assert trained == ["round-0", "round-1", "round-2"]
+    point = load_checkpoint(folder / ("start.pt" if rewind == "0up" else "rewind.pt"))
+    assert point["optimizer_history"][-1]["num_updates"] == int(rewind[0])
+    for number, fraction in enumerate(fractions(0.3, 0.2)):
+        ended = load_checkpoint(folder / f"round-{number}/checkpoint_last.pt")
+        record, masks = records[number], masks_of(ended)
+        total = sum(value.numel() for value in ended["model"].values() if value.dim() == 2)
+        assert (record["pruned"], record["prunable"]) == (round(fraction * total), total)
+        assert sum(int((~keep).sum()) for keep in masks.values()) == round(fraction * total)
+        assert ended["optimizer_history"][-1]["num_updates"] == 8  # to the end, each
+        assert all(not ended["model"][name][~keep].any() for name, keep in masks.items())
+        if number:
+            first = begun[str(folder / at.format(number))]
+            before = load_checkpoint(folder / f"round-{number - 1}/checkpoint_last.pt")
+            expected = smallest(before, masks_of(before), fraction)
+            assert same_tensors({name: keep for name, keep in expected.items() if not keep.all()}, masks_of(first))
+            for name, value in first["model"].items():
+                assert torch.equal(value, point["model"][name] * expected.get(name, 1))
+            resumed = first["last_optimizer_state"] is not None
+            assert resumed == (rewind != "0up") and same_tensors(masks_of(first), masks)
+    assert not list((folder / "round-0").glob("checkpoint[0-9_]?*[0-9].pt"))
+
+
+def test_killed(imp, tmp_path):
+    """In the second training: the first is not repeated, the rest ends alike."""
+    whole, half = tmp_path / "whole", tmp_path / "half"
+    records, _ = imp(whole, "--rewind", "1ep")
+    shutil.copytree(whole, half)
+    lines = (whole / "rounds.jsonl").read_text().splitlines(keepends=True)
+    (half / "rounds.jsonl").write_text("".join(lines[:2]) + lines[2][:20])
+    assert load_checkpoint(half / "rewind.pt")["optimizer_history"][-1]["num_updates"] == 4  # of an epoch
+    for number in (1, 2):
+        shutil.rmtree(half / f"round-{number}")
+    again, trained = imp(half, "--rewind", "1ep")
+    assert trained == ["round-1", "round-2"]
+    assert [record["quality"] for record in again] == [record["quality"] for record in records]
+    assert imp(half, "--rewind", "1ep")[1] == []
+    with pytest.raises(SystemExit, match="was begun with another fraction; resume with the same options"):
+        imp(half, "--rewind", "1ep", "--fraction", "0.3")
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        ("--target 1", "--target 1.0: give a fraction in .0, 1., e.g. --target 0.9"),
+        ("--fraction 0", "--fraction 0.0: give a fraction in .0, 1., e.g. --fraction 0.2"),
+        ("--rewind soon", "--rewind soon: cannot read 'soon' as a time; write e.g. '4ep' or '500up'"),
+        ("--rewind 2ep", "--rewind 2ep: is not before the end of a training .--max-epoch 2.; give e.g. --rewind 0ep"),
+        ("--scope everywhere", "--scope everywhere: "),
+        ("--checkpoint none.pt", "--checkpoint none.pt: no such file; give e.g. checkpoints/dense/best.pt"),
+        ("--train --arch resnet8", "--task: options of fairseq-train are needed to train; add e.g. --train --task"),
+        ("--train --task translation --arch x --max-epoch 2", "--task translation: does not keep weights removed"),
+        (
+            "--train --task prune_translation --arch x",
+            "--max-epoch: trainings need an end; add e.g. --train --max-epoch 80",
+        ),
+        ("--train --no-save", "--no-save: rounds go on from saved checkpoints as they are; leave it out"),
+        ("--train --prune-method l1", "--prune-method: is set by fairseq-prune imp itself; leave it out after --train"),
+    ],
+)
+def test_bad_input(words, message, tmp_path):
+    train = [] if "--train" in words else ["--train", *TRAIN]
+    with pytest.raises(SystemExit, match=message):
+        main(["imp", "nowhere", "--save-dir", str(tmp_path / "imp"), "--target", "0.9", *words.split(), *train])
+    assert not (tmp_path / "imp").exists()

@@ -1,0 +1,43 @@
+"""Which class is taken for which."""
+
+import torch
+
+from fairseq_prune.report.png import save_png
+
+_LEGIBLE = 20  # classes up to which cells have numbers
+
+
+@torch.no_grad()
+def confusion_matrix(model, batches, classes):
+    """Count images by their true and their found class.
+
+    Args:
+        model: images -> logits, in evaluation mode.
+        batches: iterable of samples.
+        classes: count.
+
+    Returns:
+        int64 [true class, found class], on the CPU.
+    """
+    matrix = torch.zeros(classes, classes, dtype=torch.int64)
+    for sample in batches:
+        found = model(**sample["net_input"]).argmax(1)
+        matrix += torch.bincount(sample["target"] * classes + found, minlength=classes**2).view(classes, classes).cpu()
+    return matrix
+
+
+def draw_confusion(matrix, path):
+    """Draw the rows of a matrix in % into a PNG."""
+    from matplotlib.figure import Figure
+
+    shares = 100 * matrix / matrix.sum(1, keepdim=True).clamp(min=1)
+    figure = Figure(figsize=(6, 5.2), layout="constrained")
+    axes = figure.subplots()
+    figure.colorbar(axes.imshow(shares, vmin=0, vmax=100, cmap="Blues"), label="% of the true class")
+    if len(matrix) <= _LEGIBLE:
+        axes.set(xticks=range(len(matrix)), yticks=range(len(matrix)))
+        for row, column in matrix.nonzero().tolist():
+            share, colour = float(shares[row, column]), "white" if shares[row, column] > 50 else "black"
+            axes.text(column, row, f"{share:.0f}", ha="center", va="center", color=colour, fontsize="x-small")
+    axes.set(xlabel="found class", ylabel="true class")
+    save_png(figure, path)

@@ -1,0 +1,77 @@
+"""How much weights and nodes are worth: curves of their sorted scores."""
+
+import torch
+
+from fairseq_prune.engine.evidence import gather
+from fairseq_prune.pruning.surgery.structure import unit_rows
+from fairseq_prune.report.png import save_png
+
+from ..ratios.layers import PREFIX
+from ..surgery.trace import trace
+
+_POINTS = 1000  # of a curve
+
+
+def weight_scores(model, criterion, batches):
+    """Weights times the gradient of the loss, signed; the absolute is SNIP's score.
+
+    Args:
+        model: fairseq model; left as it was.
+        criterion: of its training.
+        batches: iterable of samples.
+
+    Returns:
+        dict of parameter name -> float32 tensor, of all parameters of two or more axes, on the CPU.
+    """
+    found = gather("sensitivity", model, criterion, batches)
+    return {name: value.cpu() for name, value in found.items() if value.dim() >= 2}
+
+
+def node_scores(model, weights):
+    """SNAP's scores of channels and neurons that can leave.
+
+    Args:
+        model: :class:`~..models.classifier.ImageClassifier`.
+        weights: from :func:`weight_scores`.
+
+    Returns:
+        dict of layer name -> float32 [nodes], each the absolute sum over the weights that read the node; {} for a net
+        that cannot be traced.
+    """
+    try:
+        structure = trace(model.net, model.example(), PREFIX)
+    except ValueError:
+        return {}
+    return {name: unit_rows(structure, name, "readers", weights.get).sum(1).abs() for name in structure.vectors}
+
+
+def curve(scores):
+    """A falling curve of at most 1000 points.
+
+    Args:
+        scores: tensor of any shape; what is 0 is left out.
+
+    Returns:
+        (fractions of all scores, in [0, 1]; the score that so many reach).
+    """
+    ranked = scores.abs().flatten().sort(descending=True).values
+    ranked = ranked[: int(ranked.count_nonzero())]
+    places = torch.linspace(0, max(len(ranked) - 1, 0), min(_POINTS, len(ranked))).long()
+    return (places + 1) / scores.numel(), ranked[places]
+
+
+def draw_scores(weights, nodes, path):
+    """Draw the curves of every layer, and of all, into a PNG: a panel for weights and one for nodes."""
+    from matplotlib.figure import Figure
+
+    panels = {"weights": weights, **({"nodes": nodes} if nodes else {})}
+    figure = Figure(figsize=(5 * len(panels), 4), layout="constrained")
+    for axes, (kind, scores) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        for name, values in scores.items():
+            axes.plot(*curve(values), linewidth=0.8, label=name.removeprefix(PREFIX).removesuffix(".weight"))
+        together = torch.cat([values.flatten() for values in scores.values()])
+        axes.plot(*curve(together), color="black", linewidth=2, label="all")
+        axes.set(xlabel=f"fraction of the {kind}", ylabel="score", yscale="log", xlim=(0, 1), title=kind)
+        if len(scores) <= 20:
+            axes.legend(fontsize="xx-small")
+    save_png(figure, path)
