@@ -10,7 +10,7 @@ page=docs/benchmarks.md
         "Python $(python3 -c 'import platform; print(platform.python_version())')," \
         "torch $(python3 -c 'import torch; print(torch.__version__)')." \
         "Every table compares within one run; load average at the start $(cut -d' ' -f1 /proc/loadavg)."
-    for benchmark in selection training_step srp_generation rnn_lm_training sipo_evaluation augmentation vision_step masks permutation start_up; do
+    for benchmark in selection training_step srp_generation rnn_lm_training sipo_evaluation augmentation vision_step masks permutation before_training start_up; do
         printf '\n`python benchmarks/%s.py`\n\n' $benchmark
         python3 benchmarks/$benchmark.py
     done

@@ -1,12 +1,23 @@
 """What does not go with a plan's approach."""
 
-from ..pruning.approach import Gates, HardConcrete, Hoyer, Lagrangian, Projection, StraightThrough, TickTock
+from ..pruning.approach import (
+    Gates,
+    HardConcrete,
+    Hoyer,
+    Lagrangian,
+    Movement,
+    Projection,
+    SoftMovement,
+    StraightThrough,
+    TickTock,
+)
 from ..pruning.growing import Growth
 from ..pruning.importance import EVIDENCE
 from ..pruning.units import Pattern, Support, WeightAndNode, is_coupled, parse_units
 
 UNTIL_THE_END = (Growth, Gates, Hoyer, HardConcrete)  # begin at the one event, and end where the schedule does
 GATED = (Gates, HardConcrete, TickTock)
+MASKING = (StraightThrough, Movement, SoftMovement)
 
 
 def check_approach(plan):
@@ -49,11 +60,11 @@ def _check_schedule(plan):
 def _refused(units):
     """Approaches that units cannot have."""
     if isinstance(units, WeightAndNode):
-        return (*UNTIL_THE_END, Lagrangian, Projection, StraightThrough, TickTock)
+        return (*UNTIL_THE_END, Lagrangian, Projection, *MASKING, TickTock)
     if isinstance(units, Support):
         return (Growth, Hoyer, *GATED)
     if not is_coupled(units):
         return ()
     if units.side == "writers":  # a norm behind them would undo a gate, and a bias outlive it
-        return (StraightThrough, *GATED)
-    return (StraightThrough,)  # masks of both sides leave no gradient
+        return (*MASKING, *GATED)
+    return MASKING  # masks of both sides leave no gradient

@@ -6,7 +6,7 @@ from typing import Optional
 from fairseq.dataclass import FairseqDataclass
 from fairseq.tasks import FairseqTask  # noqa: F401  (fairseq.dataclass is incomplete without it)
 
-from ..pruning.approach import Gates, HardConcrete, Hoyer, Lagrangian, StraightThrough, TickTock
+from ..pruning.approach import Gates, HardConcrete, Hoyer, Lagrangian, SoftMovement, StraightThrough, TickTock
 from ..pruning.growing import Growth, fit
 
 
@@ -31,9 +31,11 @@ class ApproachOptions(FairseqDataclass):
     prune_rho: Optional[float] = _option("admm: weight of the penalty (default 1e-3)")
     prune_mask_decay: Optional[float] = _option("sr_ste: decay of what is not selected (default 2e-4)")
     prune_lambda: Optional[float] = _option(
-        "weight of the regulariser: hoyer_square (default 1e-3), group_hoyer_square (0.1), l0 (10, all gates open)"
+        "weight of the regulariser: hoyer_square (default 1e-3), group_hoyer_square (0.1), l0 (10, all gates open), "
+        "soft_movement (1)"
     )
     prune_gate_l1: Optional[float] = _option("penalty of gates: skeleton (default 1e-5), gate_decorators (1e-3)")
+    prune_score_lr: Optional[float] = _option("soft_movement: Adam's learning rate of scores (default 0.01)")
     prune_gate_lr: Optional[float] = _option("gated methods: learning rate of gates (default the run's)")
     prune_ticks: Optional[int] = _option("gate_decorators: intervals in which gates learn alone (default 10)")
     prune_tocks: Optional[int] = _option("gate_decorators: intervals before them in which all learns (default 10)")
@@ -43,6 +45,7 @@ class ApproachOptions(FairseqDataclass):
 
 
 _GATED = (Gates, HardConcrete, TickTock)
+_WEIGHTED = (Hoyer, HardConcrete, SoftMovement)
 _FIELDS = {  # of an option: data that has it, one kind or several, and its field there
     "update_reg_interval": (Growth, "interval"),
     "stabilize_reg_interval": (Growth, "stabilise"),
@@ -58,7 +61,8 @@ _FIELDS = {  # of an option: data that has it, one kind or several, and its fiel
     "block_loss_grad": (Growth, "blocks_loss"),
     "prune_rho": (Lagrangian, "rho"),
     "prune_mask_decay": (StraightThrough, "decay"),
-    "prune_lambda": ((Hoyer, HardConcrete), "weight"),
+    "prune_lambda": (_WEIGHTED, "weight"),
+    "prune_score_lr": (SoftMovement, "rate"),
     "prune_gate_l1": ((Gates, TickTock), "l1"),
     "prune_gate_lr": (_GATED, "rate"),
     "prune_ticks": (TickTock, "ticks"),
@@ -73,7 +77,8 @@ _EXAMPLES = {
     StraightThrough: "sr_ste",
     Gates: "skeleton",
     TickTock: "gate_decorators",
-    (Hoyer, HardConcrete): "l0",
+    _WEIGHTED: "l0",
+    SoftMovement: "soft_movement",
     (Gates, TickTock): "gate_decorators",
     _GATED: "l0",
 }

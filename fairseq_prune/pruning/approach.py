@@ -33,12 +33,35 @@ class StraightThrough:
     Args:
         decay: what is not selected decays by so much times the learning rate (SR-STE: Zhou et al., ICLR 2021,
             arXiv:2102.04010, eq. 9), and learns from the gradient of the selected ones.
-        scored: True (movement pruning: Sanh et al., NeurIPS 2020, arXiv:2005.07683, eqs. 3 and 6): selections go by
-            scores that gather -W dL/dW, and what is not selected does not learn.
     """
 
     decay: float = 0.0
-    scored: bool = False
+
+
+@dataclass(frozen=True)
+class Movement:
+    """As :class:`StraightThrough`, by scores that gather -W dL/dW; what is not selected does not learn.
+
+    Source: Sanh et al., NeurIPS 2020 (arXiv:2005.07683), eqs. 3 and 6, hard movement pruning.
+    """
+
+
+@dataclass(frozen=True)
+class SoftMovement:
+    """As :class:`Movement`, where what stays is what sigmoid(score) puts above a threshold, however many they are.
+
+    The loss gets the mean over matrices of their mean sigmoid(score). Scores begin at 0 and follow Adam.
+    Source: the paper's section 4.2, soft movement pruning, with Adam as in the authors' code. Theirs lets threshold
+    and weight grow; here both are constant, and the schedule says which part of those below the threshold leaves. One
+    weight of a matrix stays, where theirs keeps half a percent.
+
+    Args:
+        weight: of the regulariser in the loss.
+        rate: Adam's learning rate of the scores.
+    """
+
+    weight: float = 1.0
+    rate: float = 0.01
 
 
 @dataclass(frozen=True)

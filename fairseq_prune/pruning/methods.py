@@ -1,6 +1,6 @@
 """The table of methods. A new method is a row here."""
 
-from .approach import Gates, HardConcrete, Hoyer, Lagrangian, StraightThrough, TickTock
+from .approach import Gates, HardConcrete, Hoyer, Lagrangian, Movement, SoftMovement, StraightThrough, TickTock
 from .growing import Growth
 from .method import Method
 from .registry import Registry
@@ -102,7 +102,20 @@ METHODS.add("movement")(
         importance="score",
         scope="layer",
         schedule="cubic",
-        approach=StraightThrough(scored=True),
+        approach=Movement(),
+        every=1,
+    )
+)
+
+METHODS.add("soft_movement", "soft-movement")(
+    Method(
+        "remove the weights that training and a penalty move below a threshold",
+        source="Sanh et al., NeurIPS 2020 (arXiv:2005.07683), soft movement pruning",
+        importance="score",
+        scope="layer",
+        schedule="cubic",
+        target="0.1abs",
+        approach=SoftMovement(),
         every=1,
     )
 )

@@ -22,6 +22,7 @@ OWN = {
     "n:m": "--prune-target 1:4 --prune-schedule linear --prune-end 6up --prune-every 2up",
     "admm": "--prune-target 0.6 --prune-freeze 6up --prune-every 2up",
     "movement": "--prune-target 0.6 --prune-end 6up",
+    "soft_movement": "--prune-target 0.6 --prune-end 6up",
     "sr_ste": "--prune-target 1:4 --prune-freeze 6up",
     "skeleton": "--prune-target 0.6 --prune-units row --prune-scope layer --prune-end 6up",
     "hoyer_square": "--prune-target 0.6 --prune-end 6up",
@@ -128,7 +129,7 @@ HALF = {
     "sr_ste": "--prune-target 2:4 --prune-freeze 3up",
     "hoyer_square": "--prune-target 0.5 --prune-end 3up",
 }
-SLOW = {"random", "movement", "skeleton", "grasp"}  # need more updates than these, or (grasp) a net without training
+SLOW = {"random", "movement", "soft_movement", "skeleton", "grasp"}  # need more updates than these, or (grasp) a net without training
 
 
 @pytest.mark.parametrize("method", [name for name in PRUNING if name not in SLOW])

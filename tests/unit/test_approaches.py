@@ -1,75 +1,10 @@
 """Between selection and removal: what happens to weights and gradients, by hand."""
 
-import copy
 import math
 
 import pytest
 import torch
-from fairseq.optim import FairseqOptimizer
-from torch import nn
-from torch.nn import functional as F
-
-from fairseq_prune.engine.plan import make_plan
-from fairseq_prune.engine.pruner import Pruner
-
-X = torch.randn(16, 8, generator=torch.Generator().manual_seed(1))
-Y = torch.randn(16, 6, generator=torch.Generator().manual_seed(2))
-
-
-class Optimizer(FairseqOptimizer):
-    """As fairseq wraps those of torch."""
-
-    def __init__(self, optimizer):
-        super().__init__(None)
-        self._optimizer = optimizer
-
-
-class Training:
-    """One linear layer, its pruner, and steps as fairseq's trainer takes them."""
-
-    def __init__(self, momentum=0.0, lr=0.1, **options):
-        torch.manual_seed(3)
-        self.model = nn.Linear(8, 6, bias=False)
-        self.optimizer = Optimizer(torch.optim.SGD(self.model.parameters(), lr=lr, momentum=momentum))
-        self.pruner = Pruner(self.model, make_plan({"target": 0.5, **options}))
-        self.pruner.check_start()
-        self.updates = 0
-
-    @property
-    def weight(self):
-        return self.model.weight.detach().clone()
-
-    def step(self):
-        """Returns the weights that the loss saw, and their gradient."""
-        self.pruner.before_update(self.optimizer, 0, self.updates)
-        self.model.zero_grad()
-        with self.pruner.in_training():
-            seen = self.weight
-            F.mse_loss(self.model(X), Y, reduction="sum").div(16).backward()
-        gradient = self.model.weight.grad.clone()
-        self.pruner.before_step(self.optimizer)
-        self.optimizer.optimizer.step()
-        self.pruner.after_step(self.optimizer, self.updates)
-        self.updates += 1
-        return seen, gradient
-
-    def validated(self):
-        self.pruner.before_validation()
-        with self.pruner.in_validation():
-            return self.weight
-
-    def resumed(self):
-        other = Training.__new__(Training)
-        other.__dict__.update(self.__dict__)
-        other.model = nn.Linear(8, 6, bias=False)
-        optimizer = torch.optim.SGD(other.model.parameters(), lr=0.1)
-        optimizer.load_state_dict(self.optimizer.optimizer.state_dict())
-        other.optimizer = Optimizer(optimizer)
-        other.pruner = Pruner(other.model, self.pruner.plan)
-        other.model.load_state_dict(self.model.state_dict())
-        other.pruner.load_state(copy.deepcopy(self.pruner.state()))
-        other.pruner.check_start()
-        return other
+from one_layer import Training
 
 
 def smallest(weight, count):
@@ -83,6 +18,7 @@ METHODS = {
     "projection": {"method": "irregular", "freeze": "6up", "every": "2up"},
     "admm": {"method": "admm", "freeze": "6up", "every": "2up"},
     "movement": {"method": "movement", "end": "6up"},
+    "soft movement": {"method": "soft_movement", "end": "6up"},
     "sr_ste": {"method": "sr_ste", "target": "2:4", "freeze": "6up"},
     "skeleton": {"method": "skeleton", "units": "row", "end": "6up"},
     "hoyer": {"method": "hoyer_square", "end": "6up"},
@@ -117,7 +53,7 @@ def test_validation_sees_a_sparse_model_and_leaves_the_weights(method):
     assert torch.equal(seen, training.validated())
     if method in ("skeleton", "l0", "tick-tock"):
         assert not torch.equal(seen, before)
-    elif method == "movement":
+    elif "movement" in method:
         assert int((seen == 0).sum()) == round(48 * 0.5 * (1 - (2 / 6) ** 3))
     else:
         assert int((seen == 0).sum()) == 24
@@ -171,36 +107,6 @@ def test_admm_comes_to_its_constraint():
         drawn.step()
         free.step()
     assert drawn.pruner.metrics["distance"] < 1e-3 and free.pruner.metrics["distance"] > 0.3
-
-
-def test_movement_by_hand():
-    """Scores gather -W dL/dW', and what is not selected does not learn."""
-    training, scores = Training(**METHODS["movement"]), torch.zeros(6, 8)
-    for update in range(6):
-        before = training.weight
-        dropped = round(48 * 0.5 * (1 - (1 - update / 6) ** 3))
-        keep = torch.ones(48, dtype=torch.bool)
-        keep[scores.flatten().argsort(stable=True)[:dropped]] = False
-        keep = keep.view(6, 8)
-        seen, gradient = training.step()
-        assert torch.equal(seen, before * keep)
-        by_hand = 2 / 16 * (X @ seen.T - Y).T @ X
-        assert torch.allclose(gradient, by_hand, atol=1e-5)
-        scores -= gradient * before
-        assert torch.allclose(training.weight, before - 0.1 * gradient * keep, atol=1e-6)
-        assert torch.equal(training.weight[~keep], before[~keep])
-    assert (scores[~keep] != 0).all()  # scores learn where weights do not
-
-
-def test_sr_ste_by_hand():
-    training = Training(approach={"prune_mask_decay": 0.3}, **METHODS["sr_ste"])
-    for _ in range(6):
-        before = training.weight
-        keep = torch.zeros_like(before, dtype=torch.bool)
-        keep.view(12, 4).scatter_(1, before.abs().view(12, 4).topk(2).indices, True)
-        seen, gradient = training.step()
-        assert torch.equal(seen, before * keep)
-        assert torch.allclose(training.weight, before - 0.1 * (gradient + 0.3 * ~keep * before), atol=1e-6)
 
 
 def test_gates_by_hand():

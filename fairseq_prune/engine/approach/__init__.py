@@ -10,6 +10,7 @@ from .gated import Gated
 from .growing import GrowingPenalty
 from .hard_concrete import HardConcreteGates
 from .lagrangian import Drawn
+from .movement import Movement, SoftMovement
 from .projecting import Projecting
 from .regularised import Regularised
 from .straight_through import StraightThrough
@@ -20,6 +21,8 @@ APPROACHES = {
     approach.Projection: Projecting,
     approach.Lagrangian: Drawn,
     approach.StraightThrough: StraightThrough,
+    approach.Movement: Movement,
+    approach.SoftMovement: SoftMovement,
     approach.Gates: Gated,
     approach.Hoyer: Regularised,
     approach.HardConcrete: HardConcreteGates,

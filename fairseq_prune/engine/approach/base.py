@@ -87,3 +87,8 @@ class Approach:
     def load_state(self, state):
         """Take up the position of an interrupted run."""
         self.active = True
+
+    def _here(self, stored):
+        """Tensors on the parameters' device, for a dict of name -> tensor."""
+        device = next(iter(self.parameters.values())).device
+        return {name: value.to(device) for name, value in stored.items()}

@@ -117,7 +117,3 @@ class Gated(Approach):
     def load_state(self, state):
         super().load_state(state)
         self._gates, self._velocities = self._here(state["gates"]), self._here(state["velocities"])
-
-    def _here(self, stored):
-        device = next(iter(self.parameters.values())).device
-        return {layer: value.to(device) for layer, value in stored.items()}

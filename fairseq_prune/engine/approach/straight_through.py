@@ -1,29 +1,25 @@
-"""Losses of selected weights, gradients for all: movement pruning and SR-STE."""
+"""Losses of selected weights, while all of them stay: SR-STE."""
 
-import torch
-
-from ..masters import add_to_gradient, homes, master_gradient, values_of
+from ..masters import add_to_gradient, homes, values_of
 from .base import Approach
 
 
 class StraightThrough(Approach):
-    """Lets the loss see the selected weights only, and decides what the others learn from it."""
+    """Lets the loss see the selected weights only; the others get its gradient as if they had been seen, and decay."""
 
     def __init__(self, *given):
         super().__init__(*given)
-        self._masks, self._scores = {}, {}
+        self._masks = {}
+
+    def _evidence(self):
+        """What is scored: dict of parameter name -> tensor; None: the weights."""
+        return None
 
     def select(self, choose, optimizer):
-        if self.settings.scored and not self._scores:
-            self._scores = {
-                name: torch.zeros_like(parameter, dtype=torch.float32)
-                for name, parameter in self.parameters.items()
-                if name in self.chooser.owned
-            }
-        self._masks = choose(self._scores or None).masks
+        self._masks = choose(self._evidence()).masks
 
     def last_choice(self, choose):
-        return choose(self._scores or None)
+        return choose(self._evidence())
 
     def trained_values(self):
         return self.masked(self._masks)
@@ -32,29 +28,18 @@ class StraightThrough(Approach):
         return self.masked(self._masks)
 
     def before_step(self, optimizer):
-        masters, unscaled = homes(optimizer), float(getattr(optimizer, "_multiply_factor", 1.0))
-        for name, score in self._scores.items():
-            gradient = master_gradient(self.parameters[name], masters)
-            if gradient is not None:
-                score.sub_(unscaled * gradient.float() * values_of(self.parameters[name], masters)[0].float())
-        for name, keep in self._masks.items():
-            if self.settings.scored:
-                gradient = master_gradient(self.parameters[name], masters)
-                if gradient is not None:
-                    gradient.mul_(keep)
-            elif self.settings.decay:
-                gone = values_of(self.parameters[name], masters)[0] * ~keep
-                add_to_gradient(self.parameters[name], masters, optimizer, gone, self.settings.decay)
+        masters = homes(optimizer)
+        for name, keep in self._masks.items() if self.settings.decay else ():
+            gone = values_of(self.parameters[name], masters)[0] * ~keep
+            add_to_gradient(self.parameters[name], masters, optimizer, gone, self.settings.decay)
 
     def end(self, optimizer):
         super().end(optimizer)
-        self._masks, self._scores = {}, {}
+        self._masks = {}
 
     def state(self):
-        return {"scores": dict(self._scores), "masks": dict(self._masks)} if self.active else None
+        return {"masks": dict(self._masks)} if self.active else None
 
     def load_state(self, state):
         super().load_state(state)
-        device = next(iter(self.parameters.values())).device
-        self._scores = {name: value.to(device) for name, value in state["scores"].items()}
-        self._masks = {name: value.to(device) for name, value in state["masks"].items()}
+        self._masks = self._here(state["masks"])

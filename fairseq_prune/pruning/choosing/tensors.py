@@ -60,14 +60,15 @@ class TensorChooser:
     def share_within(self, group, threshold, masks, generator, evidence=None):
         """Fraction of a group in units that are removed or worth at most a :class:`~..budget.Threshold`.
 
-        Further arguments as :meth:`choose`.
+        Below 1, so that something stays. Further arguments as :meth:`choose`.
         """
         leaves = 0
         for p in self.groups[group]:
             stays, keep = self._score(p, generator, evidence) > threshold.limit, p.mask_in(masks)
             stays = self._units.spread(stays, p.shape)
             leaves += stays.numel() - int((stays if keep is None else stays & keep).sum())
-        return leaves / self.count(group, {})[1]
+        total = self.count(group, {})[1]
+        return min(leaves, total - 1) / total
 
     def budget(self, group, fraction):
         """What a fraction of a group comes to (count of weights); counted in units where all are of one size.
