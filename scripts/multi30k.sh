@@ -1,19 +1,22 @@
 #!/usr/bin/env bash
 # Dense against pruned Transformers on Multi30k German-English: the table of docs/results.md.
 #
-#   scripts/multi30k.sh TEXT [SEED ...]
+#   scripts/multi30k.sh TEXT [RUN ...]
 #
-# TEXT holds train/valid/test2016.{de,en}. Every step is skipped once its result
-# stands, so an interrupted run continues where it stopped. Seeds vary the
+# TEXT holds train/valid/test2016.{de,en}. A RUN is METHOD-TARGET-SEED, e.g. movement-0.8-1 or n:m-2:4-1; longer-0-1
+# trains the dense model as much longer, dense is that model alone. Without any, all of them run, with seed 1.
+# Every step is skipped once its result stands, so an interrupted run continues where it stopped. Seeds vary the
 # pruning and finetuning runs; the dense model is trained once, with seed 1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000  # keep freed buffers: 1.2x faster on CPU
 export OMP_WAIT_POLICY=PASSIVE  # idle threads sleep, so that other work on the machine costs less
 
-text=${1:?usage: scripts/multi30k.sh TEXT [SEED ...], e.g. scripts/multi30k.sh ../shared/data/multi30k-de-en 1}
+text=${1:?usage: scripts/multi30k.sh TEXT [SEED ...], e.g. scripts/multi30k.sh ../shared/data/multi30k-de-en}
 shift
-seeds=${*:-1}
+all="longer-0-1 n:m-2:4-1"
+for target in 0.5 0.8 0.9; do all="$all magnitude-$target-1 random-$target-1"; done
+for target in 0.8 0.9; do all="$all irregular-$target-1 movement-$target-1"; done
 data=data-bin/multi30k
 runs=checkpoints/multi30k
 device=--cpu
@@ -38,23 +41,19 @@ fi
 
 updates=504 # two epochs: weights go during the first half, the second half heals
 rows="dense=$runs/dense/checkpoint_best.test.log:$runs/dense/checkpoint_best.pt"
-finetune() { # finetune NAME TARGET [options]: prune and finetune the dense model, translate, add a row
-    local name=$1 target=$2 out=$runs/$1
-    shift 2
+for run in ${*:-$all}; do
+    IFS=- read -r method target seed <<<"$run"
+    out=$runs/$run
+    case $method in
+    dense) continue ;;
+    longer) method=magnitude ;;
+    movement) method="movement --prune-every 1up" ;; # its scores have to be seen at every update
+    esac
     if [ ! -e "$out/checkpoint_last.test.log" ]; then
         scripts/prune.sh $data $runs/dense/checkpoint_best.pt "$out" "$target" $updates $common --lr 1e-3 \
-            --warmup-updates 100 "$@"
+            --warmup-updates 100 --seed "$seed" --prune-method $method
         scripts/evaluate.sh $data "$out/checkpoint_last.pt" $device
     fi
-    rows="$rows $name=$out/checkpoint_last.test.log:$out/checkpoint_last.pt"
-}
-
-for seed in $seeds; do
-    for target in 0.9 0.8 0.5; do
-        for method in magnitude random; do
-            finetune $method-$target-$seed $target --seed "$seed" --prune-method $method
-        done
-    done
-    finetune dense-longer-$seed 0 --seed "$seed"
+    rows="$rows $run=$out/checkpoint_last.test.log:$out/checkpoint_last.pt"
 done
 python3 scripts/compare.py $rows
