@@ -19,6 +19,7 @@ def rebuild(checkpoint):
 
     Raises:
         ValueError: it has no config, or the weights do not fit it.
+        SystemExit: its config names a net that this version does not have.
     """
     options = Config(checkpoint).model
     try:

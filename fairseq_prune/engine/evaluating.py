@@ -1,8 +1,9 @@
-"""Eval mode for a while."""
+"""Modes for a while."""
 
 import contextlib
 
 import torch
+from torch.nn.modules.batchnorm import _BatchNorm
 
 
 @contextlib.contextmanager
@@ -23,3 +24,21 @@ def evaluating(*modules):
     finally:
         for part, training in modes:
             part.training = training
+
+
+@contextlib.contextmanager
+def batch_statistics(module):
+    """Let batch norm normalise by each batch, without following it; dropout stays as it is.
+
+    Args:
+        module: any ``nn.Module``.
+    """
+    norms = [part for part in module.modules() if isinstance(part, _BatchNorm)]
+    before = [(part.training, part.track_running_stats) for part in norms]
+    for part in norms:
+        part.training, part.track_running_stats = True, False
+    try:
+        yield
+    finally:
+        for part, (training, tracks) in zip(norms, before, strict=True):
+            part.training, part.track_running_stats = training, tracks

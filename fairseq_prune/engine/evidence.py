@@ -7,7 +7,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from . import ranks
-from .evaluating import evaluating
+from .evaluating import batch_statistics, evaluating
 
 TEMPERATURE = 200.0  # of GraSP's logits
 
@@ -46,14 +46,16 @@ def sensitivity(parameters, model, criterion, batches):
 def hessian_gradient(parameters, model, criterion, batches):
     """Weights times the Hessian's product with the gradient, at a temperature of 200.
 
+    Batch norm takes the statistics of the batch, as in training: of a net that has not been trained its own are not
+    those of any features, and the curvature is of another function.
     Source: Wang et al., ICLR 2020 (arXiv:2002.07376), GraSP, eq. 8 without its minus, so that higher = keep.
     """
     cooled = model.register_forward_hook(_cool)
     values = list(parameters.values())
     totals = [torch.zeros_like(p, dtype=torch.float32) for p in values]
     try:
-        gradients = list(_gradients(parameters, model, criterion, batches).values())
-        with sdpa_kernel(SDPBackend.MATH):  # the others have no second derivative
+        with batch_statistics(model), sdpa_kernel(SDPBackend.MATH):  # other kernels have no second derivative
+            gradients = list(_gradients(parameters, model, criterion, batches).values())
             for sample in batches:
                 loss = _mean_loss(model, criterion, sample)
                 firsts = torch.autograd.grad(loss, values, create_graph=True, allow_unused=True)

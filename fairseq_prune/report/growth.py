@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 from ..pruning.growing import FILE
+from .png import check_png, save_png
 
 
 def read_growth(folder):
@@ -41,12 +42,9 @@ def draw_growth(records, path):
     Raises:
         ValueError: no PNG, no such folder, or Matplotlib is missing.
     """
-    if Path(path).suffix != ".png" or not Path(path).parent.is_dir():
-        raise ValueError(f"OUT {path}: give a PNG in a folder that exists, e.g. growth.png")
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ValueError(f"drawing needs Matplotlib ({error}): pip install 'fairseq-prune[plots]'") from None
+    check_png("OUT", path)
+    from matplotlib.figure import Figure
+
     layers = list(records[0]["layers"])
     columns = math.ceil(math.sqrt(len(layers)))
     rows = math.ceil(len(layers) / columns)
@@ -58,7 +56,7 @@ def draw_growth(records, path):
         panel.axis("off")
     figure.supxlabel("updates")
     figure.supylabel("mean L1 norm of a unit")
-    figure.savefig(path, dpi=120)
+    save_png(figure, path)
 
 
 def _draw_layer(panel, records, layer):

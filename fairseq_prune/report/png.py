@@ -13,7 +13,8 @@ def check_png(option, path):
     Raises:
         ValueError: no PNG, no such folder, or Matplotlib is missing.
     """
-    example = f"give e.g. {option} {option.strip('-').lower()}.png"
+    words = "" if option.isupper() else f"{option} "
+    example = f"give e.g. {words}{option.strip('-').lower()}.png"
     if Path(path).suffix != ".png":
         raise ValueError(f"{option} {path}: a PNG is written; {example}")
     if not Path(path).parent.is_dir():

@@ -129,7 +129,8 @@ HALF = {
     "sr_ste": "--prune-target 2:4 --prune-freeze 3up",
     "hoyer_square": "--prune-target 0.5 --prune-end 3up",
 }
-SLOW = {"random", "movement", "soft_movement", "skeleton", "grasp"}  # need more updates than these, or (grasp) a net without training
+# need more updates than these, or (grasp) a net without training
+SLOW = {"random", "movement", "soft_movement", "skeleton", "grasp"}
 
 
 @pytest.mark.parametrize("method", [name for name in PRUNING if name not in SLOW])
