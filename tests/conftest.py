@@ -1,8 +1,10 @@
 """Toy data and fairseq's own commands, run in this process."""
 
 import random
+import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import fairseq  # noqa: F401  (before fairseq_prune, which then registers itself)
 import pytest
@@ -41,6 +43,20 @@ def run_fairseq(command, *words):
         return main()
     finally:
         sys.argv = argv
+
+
+@pytest.fixture
+def trains_here(monkeypatch):
+    """Drivers train in this process, which saves it the imports; the folders that were trained in, a list."""
+    folders = []
+
+    def run(command, check):
+        folders.append(Path(command[command.index("--save-dir") + 1]).name)
+        run_fairseq("train", *command[3:])
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr("fairseq_prune.drivers.training.subprocess", SimpleNamespace(run=run))
+    return folders
 
 
 def words_of(text):

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 import torch
-from conftest import USER_DIR, masks_of, run_fairseq, same_tensors, words_of
+from conftest import masks_of, same_tensors, words_of
 
 from fairseq_prune.cli.main import main
 from fairseq_prune.compat import load_checkpoint
@@ -26,22 +26,15 @@ def test_fractions():
 
 
 @pytest.fixture
-def imp(monkeypatch, capsys):
-    """Run the driver, its trainings in this process; returns the records, and the trainings' folders."""
-    trained = []
-
-    def train(data, folder, words):
-        trained.append(folder.rpartition("/")[2])
-        run_fairseq("train", data, "--user-dir", USER_DIR, "--save-dir", folder, *words)
-
-    monkeypatch.setattr("fairseq_prune.drivers.imp.rounds.train", train)
+def imp(trains_here, capsys):
+    """Run the driver; returns the records, and the trainings' folders."""
 
     def run(folder, *words):
-        trained.clear()
+        trains_here.clear()
         main(["imp", "synthetic", "--save-dir", str(folder), "--target", "0.3", *words, "--train", *TRAIN])
         header, *records = map(json.loads, (folder / "rounds.jsonl").read_text().splitlines())
         assert f"the last one: {folder}/round-2/checkpoint_last.pt" in capsys.readouterr().out
-        return records, list(trained)
+        return records, list(trains_here)
 
     return run
 

@@ -96,7 +96,7 @@ def test_srp_commands(tmp_path, monkeypatch):
     assert parsed(options.get_generation_parser(), generate).common_eval.path == saved[-2]
 
 
-def test_sipo_commands(counting, tmp_path, monkeypatch, capsys):
+def test_sipo_commands(counting, tmp_path, monkeypatch, capsys, trains_here):
     """As printed, on toy data, with a toy model and fewer rounds."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data-bin").mkdir()

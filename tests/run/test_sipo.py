@@ -113,7 +113,7 @@ def test_warm_starts_from_the_best_common_threshold(counting, dense, tmp_path):
     assert summary["rounds"][0]["search"]["removed"] >= start["removed"]
 
 
-def test_rounds(counting, dense, tmp_path):
+def test_rounds(counting, dense, tmp_path, trains_here):
     """Prune, retrain, test recovery; what is kept, and that retraining keeps what is removed removed."""
     words = [*QUICK, "--group", "stage", "--rounds", 2, "--epochs", 2, "--slack", 0.5, "--dense-control"]
     summary = sipo(counting, dense, tmp_path, *words, train=["--train", *TRAIN])
@@ -130,7 +130,7 @@ def test_rounds(counting, dense, tmp_path):
     assert (tmp_path / "summary.json").read_text() == before
 
 
-def test_a_model_that_does_not_recover_ends_the_run(counting, dense, tmp_path):
+def test_a_model_that_does_not_recover_ends_the_run(counting, dense, tmp_path, trains_here):
     words = [*QUICK, "--group", "all", "--search", "ncs", "--rounds", 3, "--epochs", 1]
     summary = sipo(counting, dense, tmp_path, *words, train=["--train", *TRAIN, "--lr", "1e-9"])
     assert (summary["stop"], summary["best"], len(summary["rounds"])) == ("not_recovered", None, 1)
