@@ -49,7 +49,7 @@ class _WeightedLayerNorm(torch.autograd.Function):
         product = rows * normed
         total, along = rows.mv(scale).unsqueeze(1), product.mv(scale).unsqueeze(1)
         grad_scale, grad_shift = product.sum(0), rows.sum(0)
-        grad_x = torch.addcmul(-total, normed, -along, out=product).mul_(dimension_weights(c))
+        grad_x = torch.mul(normed, along, out=product).add_(total).mul_(-dimension_weights(c))
         grad_x.addcmul_(rows, scale).mul_(inverse)
         return grad_x.view(grad.shape), grad_scale, grad_shift, None, None
 
