@@ -1,6 +1,7 @@
 """Toy data and fairseq's own commands, run in this process."""
 
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -129,6 +130,11 @@ class Run:
             "--save-dir", self.folder, *words,
         )  # fmt: skip
         return self.checkpoint()
+
+    def begin_at(self, file):
+        """Make the folder, with a checkpoint file of another run that this one is to resume."""
+        self.folder.mkdir()
+        shutil.copy(file, self.folder / "checkpoint_last.pt")
 
     def checkpoint(self, name="checkpoint_last.pt"):
         """Load a checkpoint of the run."""

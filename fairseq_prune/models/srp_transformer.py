@@ -9,7 +9,7 @@ from ..engine.checks import one_line_errors
 from ..modules.connectivity import ConnectedLinear
 from ..modules.layer_norm import ConnectedLayerNorm
 from ..pruning.surgery.cut import entries
-from ..pruning.surgery.table import kept_along
+from ..pruning.surgery.table import shortest_axis
 from ..pruning.surgery.transformer import transformer_table
 from ..pruning.surgery.vector import Vector, kind_of
 from .srp_connect import connect
@@ -86,13 +86,16 @@ class SrpTransformerModel(TransformerModel):
     def leave_out(self, units):
         """Form no gradient of what units own in linear layers, as long as it would be dropped.
 
+        Of a layer that loses rows and columns, those of which a larger share leaves: choosing both costs more than it
+        saves.
+
         Args:
             units: dict of vector name -> bool tensor [length], True = those; empty: of everything again.
         """
         for name, module in self.named_modules():
             if isinstance(module, ConnectedLinear):
-                entry = f"{name}.weight"
-                module.kept = kept_along(module.weight.shape, self.table[entry], units) if units else None
+                shape, owners = module.weight.shape, self.table[f"{name}.weight"]
+                module.kept = shortest_axis(shape, owners, units)
 
     def refresh(self):
         """Look again at the connectivity and the layer-norm mode; call after changing them."""

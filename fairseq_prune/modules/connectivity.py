@@ -61,22 +61,22 @@ class ScaledFeatures(nn.Module):
 
 
 class _GradientOfKept(torch.autograd.Function):
-    """A linear layer that forms the gradient of some rows and columns of its weight, 0 elsewhere."""
+    """A linear layer that forms the gradient of some rows (axis 0) or columns (1) of its weight, 0 elsewhere."""
 
     @staticmethod
-    def forward(ctx, x, weight, bias, rows, columns):
-        ctx.save_for_backward(x, weight, rows, columns)
+    def forward(ctx, x, weight, bias, axis, kept):
+        ctx.axis = axis
+        ctx.save_for_backward(x, weight, kept)
         return F.linear(x, weight, bias)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad):
-        x, weight, rows, columns = ctx.saved_tensors
-        outputs, inputs = grad.flatten(0, -2), x.flatten(0, -2).to(grad.dtype)
-        block = outputs.index_select(1, rows).T @ inputs.index_select(1, columns)
-        part = block.new_zeros(len(rows), weight.size(1)).index_copy_(1, columns, block)
-        of_weight = part.new_zeros(weight.shape).index_copy_(0, rows, part)
-        of_bias = outputs.sum(0) if ctx.needs_input_grad[2] else None
+        x, weight, kept = ctx.saved_tensors
+        sides = [grad.flatten(0, -2), x.flatten(0, -2).to(grad.dtype)]
+        of_bias = sides[0].sum(0) if ctx.needs_input_grad[2] else None
+        sides[ctx.axis] = sides[ctx.axis].index_select(1, kept)
+        of_weight = grad.new_zeros(weight.shape).index_copy_(ctx.axis, kept, sides[0].T @ sides[1])
         return grad @ weight.to(grad.dtype), of_weight, of_bias, None, None
 
 
@@ -87,8 +87,8 @@ class ConnectedLinear(nn.Module):
         linear: the ``nn.Linear`` whose parameters it takes over.
 
     Attributes:
-        kept: indices of the rows and of the columns that stay, pair of int64 tensors; the others'
-            gradient is not formed. None: all stay.
+        kept: an axis of the weight and the indices that stay along it, int64 tensor; the others' gradient is not
+            formed. None: all stay.
     """
 
     def __init__(self, linear):

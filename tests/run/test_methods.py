@@ -1,6 +1,5 @@
 """One table of methods; each row buys these tests."""
 
-import shutil
 
 import pytest
 import torch
@@ -91,8 +90,7 @@ def test_interrupted_equals_uninterrupted(new_run, method):
     whole = run.train(*options_of(method), "--save-interval-updates", "1", "--disable-validation")
     for stop in (1, 3, 4, 7) if method == "magnitude" else (3, 7):
         resumed = new_run(f"stopped-{stop}")
-        resumed.folder.mkdir()
-        shutil.copy(run.folder / f"checkpoint_1_{stop}.pt", resumed.folder / "checkpoint_last.pt")
+        resumed.begin_at(run.folder / f"checkpoint_1_{stop}.pt")
         before = resumed.checkpoint()
         assert not same_tensors(whole["model"], before["model"])  # control: there was something left to do
         after = resumed.train(*options_of(method), "--disable-validation")

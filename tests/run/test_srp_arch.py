@@ -1,7 +1,6 @@
 """fairseq's commands with SRP architectures, and no SRP task."""
 
 import re
-import shutil
 from argparse import Namespace
 
 import pytest
@@ -93,8 +92,7 @@ def test_resumes_to_the_same_bits(new_run, cut_checkpoint, start):
     words = ["--finetune-from-model", cut_checkpoint] if start == "cut" else []
     whole, half = new_run("whole", arch=SRP), new_run("half", arch=SRP)
     a = whole.train("--save-interval-updates", "3", *words)
-    half.folder.mkdir()
-    shutil.copy(whole.folder / "checkpoint_1_3.pt", half.folder / "checkpoint_last.pt")
+    half.begin_at(whole.folder / "checkpoint_1_3.pt")
     b = half.train(*words)
     for part in ("model", "last_optimizer_state"):
         assert same_tensors(a[part], b[part])
@@ -119,8 +117,7 @@ def test_moving_averages(new_run, cut_checkpoint, fp32):
     ]
     whole, half = new_run("whole", arch=SRP), new_run("half", arch=SRP)
     a = whole.train("--save-interval-updates", "3", *words)
-    half.folder.mkdir()
-    shutil.copy(whole.folder / "checkpoint_1_3.pt", half.folder / "checkpoint_last.pt")
+    half.begin_at(whole.folder / "checkpoint_1_3.pt")
     assert same_tensors(half.train(*words)["extra_state"]["ema"], a["extra_state"]["ema"])
     averages = a["extra_state"]["ema"]
     assert averages.keys() == a["model"].keys()

@@ -43,8 +43,7 @@ def by_epochs(parallel, tmp_path_factory):
 def stopped(run, name, tmp_path, task="srp_translation"):
     """A run that was killed right after it wrote that checkpoint."""
     copy = srp_run(tmp_path / "stopped", run.data, task=task)
-    copy.folder.mkdir()
-    shutil.copy(run.folder / name, copy.folder / "checkpoint_last.pt")
+    copy.begin_at(run.folder / name)
     return copy
 
 

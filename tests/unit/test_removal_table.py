@@ -5,7 +5,15 @@ import torch
 from srp_models import WORDS, batch, busy, choose_units, logits, srp, switch_off
 
 from fairseq_prune.pruning.surgery.cut import cut_state, cut_statistics, cut_tensor, entries, replace_values
-from fairseq_prune.pruning.surgery.table import Owner, build_table, entries_of, lengths_of, owned_elements, unit_norms
+from fairseq_prune.pruning.surgery.table import (
+    Owner,
+    build_table,
+    entries_of,
+    lengths_of,
+    owned_elements,
+    shortest_axis,
+    unit_norms,
+)
 
 ONE = {"encoder_layers": 1, "decoder_layers": 1, "encoder_embed_dim": 8, "encoder_ffn_embed_dim": 6}
 ONE |= {"decoder_embed_dim": 8, "decoder_ffn_embed_dim": 4, "decoder_attention_heads": 2}
@@ -157,6 +165,16 @@ def test_owned_elements_and_norms_by_brute_force():
                     expected[column if axis else row] += value**2
         norms = unit_norms(model.table, parameters, vector.name)
         assert norms.tolist() == pytest.approx([total**0.5 for total in expected], rel=1e-5)
+
+
+def test_the_axis_along_which_least_stays():
+    owners = Owner(0, "rows"), Owner(1, "columns", torch.tensor([0, 0, 1, 1, -1, 2]))
+    rows, columns = torch.tensor([True, False, False, False]), torch.tensor([False, True, True])
+    axis, kept = shortest_axis((4, 6), owners, {"rows": rows, "columns": columns})
+    assert (axis, kept.tolist()) == (1, [0, 1, 4])  # three of six, where three of four rows stay
+    axis, kept = shortest_axis((4, 6), owners, {"rows": rows})
+    assert (axis, kept.tolist()) == (0, [1, 2, 3])
+    assert shortest_axis((4, 6), owners, {"others": rows}) is None
 
 
 def test_cut_tensor_leaves_whole_ones_alone():

@@ -1,7 +1,6 @@
 """Filters, stripes, patterns, N:M and single weights of convolutional nets: totals, recipes, runs."""
 
 import copy
-import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -150,8 +149,7 @@ def test_selected_anew_until_frozen(new_image_run, name):
         assert same_tensors(masks_of(frozen), masks_of(whole))
         assert_obeys(name, whole)
     resumed = new_image_run("resumed")
-    resumed.folder.mkdir()
-    shutil.copy(run.folder / "checkpoint_2_5.pt", resumed.folder / "checkpoint_last.pt")
+    resumed.begin_at(run.folder / "checkpoint_2_5.pt")
     after = resumed.train(*reselected(name), "--max-update", "9")
     assert same_tensors(whole["model"], after["model"]) and not same_tensors(whole["model"], middle["model"])
     assert same_tensors(whole["last_optimizer_state"]["state"], after["last_optimizer_state"]["state"])

@@ -1,6 +1,5 @@
 """Regularisers and gates that decide themselves what leaves, in whole runs of fairseq-train."""
 
-import shutil
 
 import pytest
 import torch
@@ -30,8 +29,7 @@ def test_nodes_leave_in_the_end(new_image_run, method):
     left = sum(nodes_left(whole).values())
     assert 3 < left < 112 if method != "gate_decorators" else left == 56
     resumed = new_image_run("resumed")
-    resumed.folder.mkdir()
-    shutil.copy(run.folder / "checkpoint_2_5.pt", resumed.folder / "checkpoint_last.pt")
+    resumed.begin_at(run.folder / "checkpoint_2_5.pt")
     after = resumed.train(*words)
     assert same_tensors(whole["model"], after["model"])
     assert same_tensors(whole["last_optimizer_state"]["state"], after["last_optimizer_state"]["state"])

@@ -1,6 +1,5 @@
 """Filters that leave under a growing penalty, in whole runs of fairseq-train."""
 
-import shutil
 
 import pytest
 import torch
@@ -49,8 +48,7 @@ def test_interrupted_equals_uninterrupted(new_image_run, method, stops):
     files = {int(path.stem.rpartition("_")[2]): path for path in run.folder.glob("checkpoint_*_*.pt")}
     for stop in stops:
         resumed = new_image_run(f"stopped-{stop}")
-        resumed.folder.mkdir()
-        shutil.copy(files[stop], resumed.folder / "checkpoint_last.pt")
+        resumed.begin_at(files[stop])
         assert not same_tensors(whole["model"], resumed.checkpoint()["model"])  # control: there was something to do
         after = resumed.train(*prune(method))
         assert same_tensors(whole["model"], after["model"])

@@ -1,7 +1,6 @@
 """What runs of fairseq-train log of their cost, and what inspect reads from their files."""
 
 import json
-import shutil
 
 import pytest
 from conftest import masks_of
@@ -30,8 +29,7 @@ def test_training_costs_what_the_net_was(new_image_run):
     assert account["start"]["nodes"] == NODES
     half = run.folder / "checkpoint_2_7.pt"
     assert account_of(run.checkpoint(half.name))["spent"]["macs"] == 3 * BATCH * (6 * DENSE + CUT)
-    resumed.folder.mkdir()
-    shutil.copy(half, resumed.folder / "checkpoint_last.pt")
+    resumed.begin_at(half)
     assert account_of(resumed.train(*L1)) == account
 
 

@@ -1,6 +1,5 @@
 """Pruning before and during training by derivatives of the loss, in whole runs of fairseq-train."""
 
-import shutil
 
 import pytest
 import torch
@@ -22,8 +21,7 @@ def test_nodes_leave_before_training(new_image_run, method):
     assert nodes_left(first) == nodes_left(checkpoint) == NODES - round(0.9 * NODES) and not masks_of(first)
     assert len({first["model"][f"net.layer{s}.0.conv1.weight"].shape[0] / 16 for s in (1, 2, 3)}) > 1
     resumed = new_image_run("resumed")
-    resumed.folder.mkdir()
-    shutil.copy(run.folder / "checkpoint_1_3.pt", resumed.folder / "checkpoint_last.pt")
+    resumed.begin_at(run.folder / "checkpoint_1_3.pt")
     assert same_tensors(resumed.train("--prune-method", method, "--prune-target", "0.9")["model"], checkpoint["model"])
 
 
@@ -41,8 +39,7 @@ def test_nodes_leave_during_training(new_image_run):
         gone.append(NODES - (left if masks else nodes_left(found)))
     assert gone == [round(0.4 * NODES), round(0.6 * NODES), round(0.7 * NODES), round(0.8 * NODES)]
     resumed = new_image_run("resumed")
-    resumed.folder.mkdir()
-    shutil.copy(run.folder / "checkpoint_1_3.pt", resumed.folder / "checkpoint_last.pt")
+    resumed.begin_at(run.folder / "checkpoint_1_3.pt")
     assert same_tensors(resumed.train(*words)["model"], checkpoint["model"])
 
 

@@ -123,8 +123,8 @@ def owned_elements(shape, owners, units):
     return owned
 
 
-def kept_along(shape, owners, units):
-    """What of a tensor belongs to none of the given units, axis by axis.
+def shortest_axis(shape, owners, units):
+    """Along which axis least of a tensor stays once units leave.
 
     Args:
         shape: of the tensor.
@@ -132,14 +132,13 @@ def kept_along(shape, owners, units):
         units: dict of vector name -> bool tensor [length], True = the units meant.
 
     Returns:
-        tuple of int64 tensors, one an axis: the indices that stay along it.
+        (axis, int64 tensor of the indices that stay along it), or None if none of its vectors is among them.
     """
-    device = next((units_of.device for units_of in units.values()), None)
-    kept = [torch.arange(length, device=device) for length in shape]
-    for owner in owners:
-        if owner.vector in units:
-            kept[owner.axis] = kept[owner.axis][~owner.along(units[owner.vector], otherwise=False)]
-    return tuple(kept)
+    stays = {o.axis: ~o.along(units[o.vector], otherwise=False) for o in owners if o.vector in units}
+    if not stays:
+        return None
+    axis = min(stays, key=lambda axis: int(stays[axis].sum()) / shape[axis])
+    return axis, stays[axis].nonzero().flatten()
 
 
 def unit_norms(table, parameters, vector):
