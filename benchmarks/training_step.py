@@ -21,14 +21,26 @@ import fairseq_prune
 
 fairseq_prune.register()
 
-MODEL = """--share-all-embeddings --encoder-layers 3 --decoder-layers 3
-    --encoder-embed-dim 256 --decoder-embed-dim 256 --encoder-ffn-embed-dim 1024 --decoder-ffn-embed-dim 1024
-    --encoder-attention-heads 4 --decoder-attention-heads 4 --optimizer adam --lr 1e-4 --cpu --num-workers 0
+TRAINING = """--share-all-embeddings --optimizer adam --lr 1e-4 --cpu --num-workers 0
     --criterion label_smoothed_cross_entropy --max-tokens 1000 --required-batch-size-multiple 1"""
+SIZES = {
+    "iwslt_de_en": """--encoder-embed-dim 512 --decoder-embed-dim 512 --encoder-ffn-embed-dim 1024
+        --decoder-ffn-embed-dim 1024 --encoder-attention-heads 4 --decoder-attention-heads 4""",
+    "3+3 x 256": """--encoder-layers 3 --decoder-layers 3 --encoder-embed-dim 256 --decoder-embed-dim 256
+        --encoder-ffn-embed-dim 1024 --decoder-ffn-embed-dim 1024 --encoder-attention-heads 4
+        --decoder-attention-heads 4""",
+}
 STOCK = "--arch transformer"
 MASKED = "--arch transformer --prune-method magnitude --prune-target 0.8"
 SRP = "--arch srp_transformer"
 SHRINKING = "--arch srp_transformer --srp --compression-rate 0.2 --srp-pruning-updates 100000 --srp-score-batches 1"
+CONTENDERS = {
+    "plain fairseq-train": ("translation", STOCK),
+    "prune_translation, 80 % masked": ("prune_translation", MASKED),
+    "torch.nn.utils.prune, 80 %, feed-forward layers only": ("translation", STOCK),
+    "SRP architecture, not pruned": ("srp_translation", SRP),
+    "SRP architecture, shrinking to 20 %": ("srp_translation", SHRINKING),
+}
 
 
 def build_trainer(data, task_name, words):
@@ -37,13 +49,13 @@ def build_trainer(data, task_name, words):
     Args:
         data: binarised corpus.
         task_name: of the task.
-        words: architecture and pruning options.
+        words: architecture, its size and pruning options.
 
     Returns:
         ``(trainer, batches)``; batches is a list of samples.
     """
     parser = options.get_training_parser()
-    argv = [data, "--task", task_name, *MODEL.split(), *words.split()]
+    argv = [data, "--task", task_name, *TRAINING.split(), *words.split()]
     sys.argv = ["fairseq-train", *argv]  # fairseq looks there for --user-dir
     cfg = convert_namespace_to_omegaconf(options.parse_args_and_arch(parser, argv))
     task = tasks.setup_task(cfg.task)
@@ -63,6 +75,20 @@ def prune_with_torch(model):
     prune.global_unstructured(targets, pruning_method=prune.L1Unstructured, amount=0.8)
 
 
+def step_times(data, size, rounds):
+    """Seconds of each contender's steps, dict of name -> list of ``rounds`` floats."""
+    built = {name: build_trainer(data, task, f"{words} {size}") for name, (task, words) in CONTENDERS.items()}
+    prune_with_torch(built["torch.nn.utils.prune, 80 %, feed-forward layers only"][0].get_model())
+    times = {name: [] for name in CONTENDERS}
+    for step in range(rounds + 3):
+        for name, (trainer, batches) in built.items():
+            start = time.perf_counter()
+            trainer.train_step([batches[step % len(batches)]])
+            if step >= 3:  # the first steps build the optimizer and warm up
+                times[name].append(time.perf_counter() - start)
+    return times
+
+
 def main():
     """Print median step times and the ratio of each contender to plain fairseq."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -72,33 +98,13 @@ def main():
     if not Path(args.data).is_dir():
         raise SystemExit(f"--data {args.data}: no such folder; make demo writes data-bin/demo")
     logging.disable(logging.INFO)
-    names = [
-        "plain fairseq-train",
-        "prune_translation, 80 % masked",
-        "torch.nn.utils.prune, 80 %, feed-forward layers only",
-        "SRP architecture, not pruned",
-        "SRP architecture, shrinking to 20 %",
-    ]
-    built = [
-        build_trainer(args.data, "translation", STOCK),
-        build_trainer(args.data, "prune_translation", MASKED),
-        build_trainer(args.data, "translation", STOCK),
-        build_trainer(args.data, "srp_translation", SRP),
-        build_trainer(args.data, "srp_translation", SHRINKING),
-    ]
-    prune_with_torch(built[2][0].get_model())
-    times = {name: [] for name in names}
-    for step in range(args.rounds + 3):
-        for name, (trainer, batches) in zip(names, built, strict=True):
-            start = time.perf_counter()
-            trainer.train_step([batches[step % len(batches)]])
-            if step >= 3:  # the first steps build the optimizer and warm up
-                times[name].append(time.perf_counter() - start)
-    plain = times[names[0]]
-    print("| training step, Transformer 3+3 x 256, CPU | median ms | ratio to plain |\n|---|---|---|")
-    for name in names:
-        ratio = statistics.median(mine / base for mine, base in zip(times[name], plain, strict=True))
-        print(f"| {name} | {1000 * statistics.median(times[name]):.0f} | {ratio:.3f} |")
+    for name, size in SIZES.items():
+        times = step_times(args.data, size, args.rounds)
+        plain = times["plain fairseq-train"]
+        print(f"| training step, Transformer {name}, CPU | median ms | ratio to plain |\n|---|---|---|")
+        for contender, mine in times.items():
+            ratio = statistics.median(a / b for a, b in zip(mine, plain, strict=True))
+            print(f"| {contender} | {1000 * statistics.median(mine):.0f} | {ratio:.3f} |")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ cd "$(dirname "$0")/.."
 export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000  # keep freed buffers: 1.2x faster on CPU
 export OMP_WAIT_POLICY=PASSIVE  # idle threads sleep, so that other work on the machine costs less
 
-text=${1:?usage: scripts/multi30k.sh TEXT [SEED ...], e.g. scripts/multi30k.sh ../shared/data/multi30k-de-en}
+text=${1:?usage: scripts/multi30k.sh TEXT [RUN ...], e.g. scripts/multi30k.sh ../shared/data/multi30k-de-en}
 shift
 all="longer-0-1 n:m-2:4-1"
 for target in 0.5 0.8 0.9; do all="$all magnitude-$target-1 random-$target-1"; done

@@ -75,8 +75,9 @@ class _GradientOfKept(torch.autograd.Function):
         x, weight, kept = ctx.saved_tensors
         sides = [grad.flatten(0, -2), x.flatten(0, -2).to(grad.dtype)]
         of_bias = sides[0].sum(0) if ctx.needs_input_grad[2] else None
-        sides[ctx.axis] = sides[ctx.axis].index_select(1, kept)
-        of_weight = grad.new_zeros(weight.shape).index_copy_(ctx.axis, kept, sides[0].T @ sides[1])
+        of_kept = sides.pop(ctx.axis).index_select(1, kept).T @ sides[0]  # this order, as thin times wide, is faster
+        of_weight = grad.new_zeros(weight.shape)
+        of_weight.transpose(0, ctx.axis).index_copy_(0, kept, of_kept)
         return grad @ weight.to(grad.dtype), of_weight, of_bias, None, None
 
 

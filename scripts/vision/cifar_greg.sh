@@ -12,9 +12,6 @@
 #   dense        no pruning, 10 epochs more
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000 # keep freed buffers: faster on CPU
-export OMP_WAIT_POLICY=PASSIVE                                # idle threads sleep
-
 images=${1:?usage: scripts/vision/cifar_greg.sh IMAGES [RUN ...], e.g. scripts/vision/cifar_greg.sh ../shared/data/cifar10}
 shift
 all=
@@ -24,20 +21,10 @@ for seed in 1 2 3; do
         for kind in l1 rand greg1 greg2 l1_long; do all="$all $kind-$ratio-$seed"; done
     done
 done
-device=--cpu
-python3 -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' && device=
+. scripts/vision/runs.sh
 common="--user-dir fairseq_prune --task prune_image_classification --image-set cifar10 --batch-size 128 $device"
 runs=checkpoints/cifar-greg
 
-train() { # train FOLDER OPTION...
-    local folder=$1
-    shift
-    mkdir -p "$folder"
-    fairseq-train "$images" $common --arch resnet20 --max-train-images 5000 --criterion image_classification \
-        --optimizer sgd --momentum 0.9 --weight-decay 5e-4 --lr-scheduler phased --num-workers 0 \
-        --best-checkpoint-metric top1 --maximize-best-checkpoint-metric --no-epoch-checkpoints \
-        --log-format simple --log-interval 20 --save-dir "$folder" "$@" >>"$folder/log" 2>&1 || { tail -n 3 "$folder/log" >&2; exit 1; }
-}
 prune() { # prune KIND RATIO: options of one run
     local cut="--stage-pr [0,$2,$2,$2,0]" grow="--prune-end 160up --reg-fit --prune-lr 0.01 --max-epoch 10"
     case $1 in
@@ -53,19 +40,15 @@ prune() { # prune KIND RATIO: options of one run
     esac
 }
 
+recipe="--arch resnet20 --max-train-images 5000 --best-checkpoint-metric top1 --maximize-best-checkpoint-metric"
+recipe="$recipe --log-interval 20"
 rows=
 for run in ${*:-$all}; do
     IFS=- read -r kind ratio seed <<<"$run"
-    base=$runs/base-$seed/checkpoint_last
     options=$(prune "$kind" "$ratio")
-    [ -e "$runs/base-$seed/done" ] || train $runs/base-$seed --seed "$seed" --lr-ft 0:0.1,10:0.01,16:0.001 --max-epoch 20
-    touch "$runs/base-$seed/done"
-    last=$runs/$run/checkpoint_last.pt
-    if [ ! -e "$runs/$run/test.log" ]; then
-        train "$runs/$run" --seed "$seed" --finetune-from-model $base.pt $options
-        fairseq-validate "$images" $common --path "$last" --valid-subset test --log-format json >"$runs/$run/part.log" 2>&1
-        mv "$runs/$run/part.log" "$runs/$run/test.log"
-    fi
-    rows="$rows $run=$runs/$run/test.log:$last"
+    train $runs/base-$seed $recipe --seed "$seed" --lr-ft 0:0.1,10:0.01,16:0.001 --max-epoch 20
+    train "$runs/$run" $recipe --seed "$seed" --finetune-from-model "$runs/base-$seed/checkpoint_last.pt" $options
+    evaluate "$runs/$run"
+    rows="$rows $run=$runs/$run/test.log:$runs/$run/checkpoint_last.pt"
 done
 python3 scripts/vision/compare.py $rows

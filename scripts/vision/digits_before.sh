@@ -11,9 +11,6 @@
 # Prints a table of the test set and writes checkpoints/digits-before/accuracy.png. Steps whose result stands are skipped.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000 # keep freed buffers: faster on CPU
-export OMP_WAIT_POLICY=PASSIVE                                # idle threads sleep
-
 all=
 for seed in 1 2 3; do
     all="$all none-0-$seed"
@@ -26,8 +23,8 @@ for seed in 1 2 3; do
     for lambda in 0.03 0.1 0.3 1; do all="$all group_hoyer_square-$lambda-$seed"; done
     for lambda in 5 10 20 30; do all="$all l0-$lambda-$seed"; done
 done
-device=--cpu
-python3 -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' && device=
+. scripts/vision/runs.sh
+images=digits
 common="--user-dir fairseq_prune --task prune_image_classification --image-size 16 --batch-size 64 $device"
 during="--prune-lr 0.1 --lr-ft 0:0.01"
 runs=checkpoints/digits-before
@@ -50,16 +47,8 @@ for run in ${*:-$all}; do
         ;;
     *) options="--prune-method $method --prune-target $fraction" ;;
     esac
-    if [ ! -e "$folder/test.log" ]; then
-        mkdir -p "$folder"
-        fairseq-train digits $common --arch resnet8 --criterion image_classification --optimizer sgd --momentum 0.9 \
-            --weight-decay 5e-4 --lr-scheduler phased --lr-ft 0:0.1,6:0.01 --max-epoch 8 --num-workers 0 --seed "$seed" \
-            --disable-validation --no-epoch-checkpoints --log-format simple --save-dir "$folder" $options \
-            >"$folder/log" 2>&1 || { tail -n 3 "$folder/log" >&2; exit 1; }
-        fairseq-validate digits $common --path "$folder/checkpoint_last.pt" --valid-subset test --log-format json \
-            >"$folder/part.log" 2>&1
-        mv "$folder/part.log" "$folder/test.log"
-    fi
+    train "$folder" --arch resnet8 --lr-ft 0:0.1,6:0.01 --max-epoch 8 --seed "$seed" --disable-validation $options
+    evaluate "$folder"
     found=$folder/test.log:$folder/checkpoint_last.pt
     rows="$rows $run=$found"
     [ -z "$reached" ] || fraction=$(grep -oE "\| $reached [0-9.]+" "$folder/log" | tail -n 1 | cut -d " " -f 3) || fraction=0
