@@ -43,7 +43,7 @@ updates=504 # two epochs: weights go during the first half, the second half heal
 rows="dense=$runs/dense/checkpoint_best.test.log:$runs/dense/checkpoint_best.pt"
 for run in ${*:-$all}; do
     IFS=- read -r method target seed <<<"$run"
-    out=$runs/$run
+    out=$runs/${run//:/_} # fairseq takes a colon in --path for the end of a name
     case $method in
     dense) continue ;;
     longer) method=magnitude ;;

@@ -6,8 +6,8 @@
 # A RUN is METHOD-FRACTION-SEED, e.g. snip_it-0.9-1; without any, all of them run: weights by random, snip, snip_it and grasp,
 # nodes by random_nodes, snap, snap_it and gate_decorators, both by cnip_it, at 0.5 to 0.98, three seeds. Of hoyer_square,
 # group_hoyer_square and l0 the middle is --prune-lambda, which decides how much leaves: l0-30-1; the plot has them at the
-# fraction that left. A ResNet-8 learns for 8 epochs of 21 updates; what these and gate_decorators remove leaves after 6,
-# when the learning rate falls.
+# fraction that left. during_snip_it is snip_it after each of the epochs 1 to 6. A ResNet-8 learns for 8 epochs of 21 updates;
+# what gates and the Hoyer forms remove leaves after 6, when the learning rate falls.
 # Prints a table of the test set and writes checkpoints/digits-before/accuracy.png. Steps whose result stands are skipped.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -15,7 +15,7 @@ all=
 for seed in 1 2 3; do
     all="$all none-0-$seed"
     for fraction in 0.5 0.8 0.9 0.95 0.98; do
-        for method in random snip snip_it grasp random_nodes snap snap_it cnip_it gate_decorators; do
+        for method in random snip snip_it during_snip_it grasp random_nodes snap snap_it cnip_it gate_decorators; do
             all="$all $method-$fraction-$seed"
         done
     done
@@ -26,7 +26,7 @@ done
 . scripts/vision/runs.sh
 images=digits
 common="--user-dir fairseq_prune --task prune_image_classification --image-size 16 --batch-size 64 $device"
-during="--prune-lr 0.1 --lr-ft 0:0.01"
+during="--prune-lr 0.1 --lr-ft 0:0.01" each="--prune-start 1ep --prune-every 1ep --prune-end 6ep"
 runs=checkpoints/digits-before
 
 rows= points=
@@ -45,6 +45,7 @@ for run in ${*:-$all}; do
         options="--prune-method $method --prune-target $fraction --prune-end 126up --prune-every 7up $during"
         options="$options --prune-tocks 2 --prune-ticks 1"
         ;;
+    during_snip_it) options="--prune-method snip_it --prune-target $fraction $each $during" ;;
     *) options="--prune-method $method --prune-target $fraction" ;;
     esac
     train "$folder" --arch resnet8 --lr-ft 0:0.1,6:0.01 --max-epoch 8 --seed "$seed" --disable-validation $options
