@@ -17,6 +17,7 @@ from ..pruning.units import Pattern, Support, WeightAndNode, is_coupled, parse_u
 
 UNTIL_THE_END = (Growth, Gates, Hoyer, HardConcrete)  # begin at the one event, and end where the schedule does
 GATED = (Gates, HardConcrete, TickTock)
+MELTED = (HardConcrete, TickTock)  # gates that become part of the weights
 MASKING = (StraightThrough, Movement, SoftMovement)
 
 

@@ -6,6 +6,7 @@ import os
 from fairseq.file_io import PathManager
 
 from ..pruning.importance import EVIDENCE
+from .approach_checks import MELTED
 from .reachable import check_reachable
 
 
@@ -58,6 +59,8 @@ def check_run(cfg, plan):
         raise ValueError(f"--fp16: too coarse for the derivatives of --prune-method {plan.method}; use --amp")
     if plan.permute and cfg.prune_store_ema:
         raise ValueError("--store-ema: averages cannot be reordered; leave out --prune-permute")
+    if isinstance(plan.approach, MELTED) and cfg.prune_store_ema:
+        raise ValueError(f"--store-ema: averages do not take in the gates of --prune-method {plan.method}; leave it out")
     if plan.prunes:
         check_reachable(plan.schedule, cfg.prune_max_epoch, cfg.prune_max_update)
     if cfg.prune_bf16:

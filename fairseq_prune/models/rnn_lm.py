@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+import torch
 from fairseq.dataclass import FairseqDataclass
 from fairseq.models import (
     FairseqIncrementalDecoder,
@@ -111,7 +112,8 @@ class RnnLmDecoder(FairseqIncrementalDecoder):
     def output_layer(self, features, **kwargs):
         """Logits [..., len(dictionary)] of features [..., hidden]; the whole dictionary in its order."""
         weight, bias = self.output_projection.weight, self.output_projection.bias
-        return F.linear(features, F.pad(weight, (0, 0, ABSENT, 0)), F.pad(bias, (ABSENT, 0), value=IMPOSSIBLE))
+        no_weights, no_biases = weight.new_zeros(ABSENT, weight.size(1)), bias.new_full((ABSENT,), IMPOSSIBLE)
+        return F.linear(features, torch.cat([no_weights, weight]), torch.cat([no_biases, bias]))
 
     def reorder_incremental_state(self, incremental_state, new_order):
         """Have the states follow their hypotheses; ``new_order`` int64 [batch]."""

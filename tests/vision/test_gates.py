@@ -75,9 +75,13 @@ def test_on_an_lstm(new_run, method, words):
     assert (gates == gates[0]).all() and 0 < int(gates[0].sum()) < 8
 
 
-def test_refused_before_data_is_loaded(new_image_run):
-    with pytest.raises(SystemExit, match="--prune-lambda -1.0: must not be below 0, e.g. 10.0"):
-        new_image_run().train("--prune-method", "l0", "--prune-end", "6up", "--prune-lambda", "-1", "--image-size", "0")
+@pytest.mark.parametrize("words, message", [
+    ("--prune-lambda -1", "--prune-lambda -1.0: must not be below 0, e.g. 10.0"),
+    ("--store-ema", "--store-ema: averages do not take in the gates of --prune-method l0; leave it out"),
+])  # fmt: skip
+def test_refused_before_data_is_loaded(new_image_run, words, message):
+    with pytest.raises(SystemExit, match=message):
+        new_image_run().train("--prune-method", "l0", "--prune-end", "6up", *words.split(), "--image-size", "0")
 
 
 def test_vgg(new_image_run):
