@@ -1,15 +1,21 @@
 #!/usr/bin/env python3
 """Draws accuracy against the fraction removed: plot.py OUT.png METHOD-FRACTION-SEED=LOG:CHECKPOINT ...
 
-One line for each METHOD, the mean over its seeds with the standard deviation as a bar; LOG as in compare.py. Rows of
-METHOD none are drawn as a level line. Needs matplotlib: pip install 'fairseq-prune[plots]'.
+One line for each METHOD, the mean over its seeds with the standard deviation as a bar; dots where a FRACTION has one
+seed. LOG as in compare.py. Rows of METHOD none are drawn as a level line. The axis is even in the logarithm of what is
+left. Needs matplotlib: pip install 'fairseq-prune[plots]'.
 """
 
 import re
 import statistics
 import sys
 
+import numpy as np
 from compare import read_accuracy
+
+COLOURS, MARKERS = 10, "os^"
+LEFT = 0.01  # of the fraction; what is nearer to 1 is drawn at the edge
+TICKS = (0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98)
 
 
 def collect(rows):
@@ -31,19 +37,27 @@ def draw(found, path):
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
-    for method, by_fraction in found.items():
+    figure, axes = pyplot.subplots(figsize=(8, 5), layout="constrained")
+    for number, (method, by_fraction) in enumerate(found.items()):
         fractions = sorted(by_fraction)
         means = [statistics.mean(by_fraction[f]) for f in fractions]
         if method == "none":
             axes.axhline(means[0], color="grey", linestyle="--", label="dense")
             continue
         bars = [statistics.stdev(by_fraction[f]) if len(by_fraction[f]) > 1 else 0 for f in fractions]
-        axes.errorbar(fractions, means, bars, marker="o", capsize=3, label=method)
+        style = {"color": f"C{number % COLOURS}", "marker": MARKERS[number // COLOURS % len(MARKERS)]}
+        line = "-" if min(map(len, by_fraction.values())) > 1 else "none"
+        axes.errorbar(fractions, means, bars, linestyle=line, markersize=4, capsize=3, label=method, **style)
+    axes.set_xscale("function", functions=(_spread, lambda position: 1 - np.exp(-position)))
+    axes.set_xticks(TICKS, map(str, TICKS))
     axes.set(xlabel="fraction removed", ylabel="top-1 accuracy (%)")
     axes.grid(alpha=0.3)
-    axes.legend()
+    axes.legend(ncols=2, fontsize="small")
     figure.savefig(path, dpi=150)
+
+
+def _spread(fraction):
+    return -np.log(np.maximum(1 - np.asarray(fraction), LEFT))
 
 
 def main():
