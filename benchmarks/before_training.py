@@ -57,10 +57,10 @@ def passes(net, batches):
             torch.autograd.grad(Criterion()(net, batch)[0], list(net.parameters()))
 
 
-def time_scoring(size):
-    """Print SNIP-it's time on Conv-6 against its passes, in three turns."""
+def time_scoring(size, turns):
+    """Print SNIP-it's time on Conv-6 against its passes, in turns."""
     batches, rows = [sample(size) for _ in range(BATCHES)], []
-    for _ in range(3):
+    for _ in range(turns):
         net = NETS["conv6"](SPEC)
         plain = seconds(lambda n=net: passes(n, batches))
         rows.append((plain, seconds(lambda n=net: prune(n, batches, method="snip_it", target=0.98))))
@@ -93,9 +93,10 @@ def main():
     """Print two tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--batch-size", type=int, default=64, help="images a batch of scores; the original has 512")
+    parser.add_argument("--turns", type=int, default=3, help="of passes alone and of scoring")
     args = parser.parse_args()
     torch.manual_seed(1)
-    time_scoring(args.batch_size)
+    time_scoring(args.batch_size, args.turns)
     time_steps()
 
 
