@@ -8,16 +8,12 @@ import argparse
 import logging
 import random
 import statistics
-import sys
 import tempfile
-import time
 from pathlib import Path
 
-import torch
-from fairseq import options, tasks
-from fairseq.dataclass.utils import convert_namespace_to_omegaconf
-from fairseq.trainer import Trainer
+from fairseq import options
 from fairseq_cli import preprocess
+from trainers import build_trainer, median_ratio, step_times
 
 import fairseq_prune
 
@@ -44,41 +40,13 @@ def write_corpus(folder, updates):
     preprocess.main(parser.parse_args([*map(str, argv)]))
 
 
-def build_trainer(data, words):
-    """A fairseq trainer as fairseq-train builds it.
-
-    Args:
-        data: binarised corpus.
-        words: task, architecture and sizes.
-
-    Returns:
-        ``(trainer, batches)``; batches is a list of samples of :data:`COLUMNS` x :data:`ROWS` tokens.
-    """
-    argv = [str(data), *words.split(), *TRAINING.split()]
-    sys.argv = ["fairseq-train", *argv]  # fairseq looks there for --user-dir
-    cfg = convert_namespace_to_omegaconf(options.parse_args_and_arch(options.get_training_parser(), argv))
-    task = tasks.setup_task(cfg.task)
-    torch.manual_seed(1)
-    trainer = Trainer(cfg, task, task.build_model(cfg.model), task.build_criterion(cfg.criterion))
-    batches = list(trainer.get_train_iterator(1).next_epoch_itr(shuffle=False))
-    return trainer, [sample for sample in batches if sample["ntokens"] == COLUMNS * ROWS]
-
-
 def measure(data, rounds):
-    """Seconds of each training step.
-
-    Returns:
-        dict of architecture -> list of ``rounds`` seconds; those at one place were taken in turn.
-    """
-    built = {"lstm_lm": build_trainer(data, STOCK), "rnn_lm": build_trainer(data, OURS)}
-    times = {name: [] for name in built}
-    for step in range(rounds + 3):
-        for name, (trainer, batches) in built.items():
-            start = time.perf_counter()
-            trainer.train_step([batches[step % len(batches)]])
-            if step >= 3:  # the first steps build the optimizer and warm up
-                times[name].append(time.perf_counter() - start)
-    return times
+    """Seconds of each training step, dict of architecture -> list of ``rounds`` floats."""
+    built = {}
+    for name, words in {"lstm_lm": STOCK, "rnn_lm": OURS}.items():
+        trainer, batches = build_trainer([data, *words.split(), *TRAINING.split()])
+        built[name] = trainer, [sample for sample in batches if sample["ntokens"] == COLUMNS * ROWS]
+    return step_times(built, rounds)
 
 
 def main():
@@ -92,7 +60,7 @@ def main():
         times = measure(folder, rounds)
     print(f"| training, LSTM 2 x 200, {WORDS:,} words, CPU | tokens/s | ratio to lstm_lm |\n|---|---|---|")
     for name, mine in times.items():
-        ratio = statistics.median(base / own for own, base in zip(mine, times["lstm_lm"], strict=True))
+        ratio = median_ratio(times["lstm_lm"], mine)
         print(f"| {name} | {COLUMNS * ROWS / statistics.median(mine):,.0f} | {ratio:.2f} |")
 
 

@@ -7,15 +7,10 @@ does hits all of them.
 import argparse
 import logging
 import statistics
-import sys
-import time
 from pathlib import Path
 
-import torch
-from fairseq import options, tasks
-from fairseq.dataclass.utils import convert_namespace_to_omegaconf
-from fairseq.trainer import Trainer
 from torch.nn.utils import prune
+from trainers import build_trainer, median_ratio, step_times
 
 import fairseq_prune
 
@@ -34,35 +29,14 @@ STOCK = "--arch transformer"
 MASKED = "--arch transformer --prune-method magnitude --prune-target 0.8"
 SRP = "--arch srp_transformer"
 SHRINKING = "--arch srp_transformer --srp --compression-rate 0.2 --srp-pruning-updates 100000 --srp-score-batches 1"
+RIVAL = "torch.nn.utils.prune, 80 %, feed-forward layers only"
 CONTENDERS = {
     "plain fairseq-train": ("translation", STOCK),
     "prune_translation, 80 % masked": ("prune_translation", MASKED),
-    "torch.nn.utils.prune, 80 %, feed-forward layers only": ("translation", STOCK),
+    RIVAL: ("translation", STOCK),
     "SRP architecture, not pruned": ("srp_translation", SRP),
     "SRP architecture, shrinking to 20 %": ("srp_translation", SHRINKING),
 }
-
-
-def build_trainer(data, task_name, words):
-    """A fairseq trainer as fairseq-train builds it.
-
-    Args:
-        data: binarised corpus.
-        task_name: of the task.
-        words: architecture, its size and pruning options.
-
-    Returns:
-        ``(trainer, batches)``; batches is a list of samples.
-    """
-    parser = options.get_training_parser()
-    argv = [data, "--task", task_name, *TRAINING.split(), *words.split()]
-    sys.argv = ["fairseq-train", *argv]  # fairseq looks there for --user-dir
-    cfg = convert_namespace_to_omegaconf(options.parse_args_and_arch(parser, argv))
-    task = tasks.setup_task(cfg.task)
-    torch.manual_seed(1)
-    trainer = Trainer(cfg, task, task.build_model(cfg.model), task.build_criterion(cfg.criterion))
-    batches = trainer.get_train_iterator(1).next_epoch_itr(shuffle=False)
-    return trainer, [sample for sample, _ in zip(batches, range(40), strict=False)]
 
 
 def prune_with_torch(model):
@@ -75,18 +49,14 @@ def prune_with_torch(model):
     prune.global_unstructured(targets, pruning_method=prune.L1Unstructured, amount=0.8)
 
 
-def step_times(data, size, rounds):
-    """Seconds of each contender's steps, dict of name -> list of ``rounds`` floats."""
-    built = {name: build_trainer(data, task, f"{words} {size}") for name, (task, words) in CONTENDERS.items()}
-    prune_with_torch(built["torch.nn.utils.prune, 80 %, feed-forward layers only"][0].get_model())
-    times = {name: [] for name in CONTENDERS}
-    for step in range(rounds + 3):
-        for name, (trainer, batches) in built.items():
-            start = time.perf_counter()
-            trainer.train_step([batches[step % len(batches)]])
-            if step >= 3:  # the first steps build the optimizer and warm up
-                times[name].append(time.perf_counter() - start)
-    return times
+def measure(data, size, rounds):
+    """Seconds of each contender's steps on the same batches, dict of name -> list of ``rounds`` floats."""
+    built = {
+        name: build_trainer([data, "--task", task, *TRAINING.split(), *words.split(), *size.split()])
+        for name, (task, words) in CONTENDERS.items()
+    }
+    prune_with_torch(built[RIVAL][0].get_model())
+    return step_times(built, rounds)
 
 
 def main():
@@ -99,12 +69,11 @@ def main():
         raise SystemExit(f"--data {args.data}: no such folder; make demo writes data-bin/demo")
     logging.disable(logging.INFO)
     for name, size in SIZES.items():
-        times = step_times(args.data, size, args.rounds)
+        times = measure(args.data, size, args.rounds)
         plain = times["plain fairseq-train"]
         print(f"| training step, Transformer {name}, CPU | median ms | ratio to plain |\n|---|---|---|")
         for contender, mine in times.items():
-            ratio = statistics.median(a / b for a, b in zip(mine, plain, strict=True))
-            print(f"| {contender} | {1000 * statistics.median(mine):.0f} | {ratio:.3f} |")
+            print(f"| {contender} | {1000 * statistics.median(mine):.0f} | {median_ratio(mine, plain):.3f} |")
 
 
 if __name__ == "__main__":

@@ -9,8 +9,7 @@
 # pruning and finetuning runs; the dense model is trained once, with seed 1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000  # keep freed buffers: 1.2x faster on CPU
-export OMP_WAIT_POLICY=PASSIVE  # idle threads sleep, so that other work on the machine costs less
+. scripts/machine.sh
 
 text=${1:?usage: scripts/multi30k.sh TEXT [RUN ...], e.g. scripts/multi30k.sh ../shared/data/multi30k-de-en}
 shift
@@ -19,8 +18,7 @@ for target in 0.5 0.8 0.9; do all="$all magnitude-$target-1 random-$target-1"; d
 for target in 0.8 0.9; do all="$all irregular-$target-1 movement-$target-1"; done
 data=data-bin/multi30k
 runs=checkpoints/multi30k
-device=--cpu
-python3 -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' && device=
+device=$(device)
 
 [ -d $data ] || scripts/prepare.sh "$text" $data de en 6000
 

@@ -13,16 +13,14 @@
 #   narrow      no pruning: a uniformly narrower Transformer of the same size from scratch (15), then finetune (5)
 set -euo pipefail
 cd "$(dirname "$0")/.."
-export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000 # keep freed buffers: 1.2x faster on CPU
-export OMP_WAIT_POLICY=PASSIVE                                # idle threads sleep
+. scripts/machine.sh
 
 text=${1:?usage: scripts/multi30k_srp.sh TEXT [RUN ...], e.g. scripts/multi30k_srp.sh ../shared/data/multi30k-de-en}
 shift
 all="two_stage-0.2-sa-1 one_shot-0.2-sa-1 narrow-0.2-sa-1 two_stage-0.2-sa-2 one_shot-0.2-sa-2 narrow-0.2-sa-2
     two_stage-0.2-sa-3 one_shot-0.2-sa-3 narrow-0.2-sa-3 single-0.2-sa-1 single-0.2-sg-1 two_stage-0.2-sg-1
     squared-0.2-sa-1 two_stage-0.1-sa-1 one_shot-0.1-sa-1 two_stage-0.3-sa-1 one_shot-0.3-sa-1"
-device=--cpu
-python3 -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' && device=
+device=$(device)
 
 export DATA=data-bin/multi30k ARCH=srp_transformer MAX_TOKENS=2048 VALIDATE=loss PERIOD=1 LR=1e-3 MODEL EXTRA
 export BASE=checkpoints/multi30k/dense/checkpoint_best.pt

@@ -1,6 +1,5 @@
 # Sourced by the demos, which say in $steps how many steps they have and in $runs where their logs go.
-export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000 # keep freed buffers: 1.2x faster on CPU
-export OMP_WAIT_POLICY=PASSIVE # idle threads sleep: little is lost on a busy machine
+. scripts/machine.sh
 number=0
 
 step() { # step TEXT RESULT COMMAND...: runs the command unless its result stands; a plain folder gets a mark

@@ -60,7 +60,7 @@ def check_run(cfg, plan):
     if plan.permute and cfg.prune_store_ema:
         raise ValueError("--store-ema: averages cannot be reordered; leave out --prune-permute")
     if isinstance(plan.approach, MELTED) and cfg.prune_store_ema:
-        raise ValueError(f"--store-ema: averages keep the gates of --prune-method {plan.method} out; leave it out")
+        raise ValueError(f"--store-ema: averages miss the gates of --prune-method {plan.method}; leave it out")
     if plan.prunes:
         check_reachable(plan.schedule, cfg.prune_max_epoch, cfg.prune_max_update)
     if cfg.prune_bf16:

@@ -112,6 +112,7 @@ class RnnLmDecoder(FairseqIncrementalDecoder):
     def output_layer(self, features, **kwargs):
         """Logits [..., len(dictionary)] of features [..., hidden]; the whole dictionary in its order."""
         weight, bias = self.output_projection.weight, self.output_projection.bias
+        # Joined, for F.pad fills the whole before it copies, forwards and backwards.
         no_weights, no_biases = weight.new_zeros(ABSENT, weight.size(1)), bias.new_full((ABSENT,), IMPOSSIBLE)
         return F.linear(features, torch.cat([no_weights, weight]), torch.cat([no_biases, bias]))
 

@@ -103,8 +103,9 @@ class ConnectedAttention(nn.Module):
             values = torch.cat([cache["prev_value"], values], 2)
         factors = keys.transpose(2, 3)
         if incremental_state is not None:
-            factors = factors.contiguous() if static else factors
-            cache = {"prev_key": factors if static else keys, "prev_value": values, "prev_key_padding_mask": padding}
+            if static:
+                keys = factors = factors.contiguous()
+            cache = {"prev_key": keys, "prev_value": values, "prev_key_padding_mask": padding}
             self._set_input_buffer(incremental_state, cache)
         return factors, values, padding
 

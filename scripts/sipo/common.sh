@@ -8,11 +8,10 @@
 #   SEARCH    further options of fairseq-prune sipo, e.g. "--workers 2 --rounds 5"
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000 # keep freed buffers: 1.2x faster on CPU
+. scripts/machine.sh
 DATA=${DATA:-data-bin/ptb} ARCH=${ARCH:-rnn_lm} SEED=${SEED:-1} MAX_DROP=${MAX_DROP:-0.01}
 RUNS=${RUNS:-checkpoints/sipo-lm} EXTRA=${EXTRA:-} SEARCH=${SEARCH:-}
-device=--cpu
-python3 -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' && device=
+device=$(device)
 
 # The original's training: plain SGD, learning rate 20, a quarter of it when validation does not improve.
 LM_TRAIN="--task prune_stateful_language_modeling --arch $ARCH --criterion cross_entropy --optimizer sgd --lr 20

@@ -34,8 +34,6 @@ for run in ${*:-$all}; do
     IFS=- read -r method fraction seed <<<"$run"
     folder=$runs/$run reached=
     case $method in
-    none) options= ;;
-    random_nodes) options="--prune-method random --prune-units node --prune-target $fraction" ;;
     hoyer_square | group_hoyer_square | l0)
         options="--prune-method $method --prune-lambda $fraction --prune-end 6ep $during"
         reached=nodes_removed
@@ -45,8 +43,7 @@ for run in ${*:-$all}; do
         options="--prune-method $method --prune-target $fraction --prune-end 126up --prune-every 7up $during"
         options="$options --prune-tocks 2 --prune-ticks 1"
         ;;
-    during_snip_it) options="--prune-method snip_it --prune-target $fraction $each $during" ;;
-    *) options="--prune-method $method --prune-target $fraction" ;;
+    *) options=$(early "$method" "$fraction" "$each $during") ;;
     esac
     train "$folder" --arch resnet8 --lr-ft 0:0.1,6:0.01 --max-epoch 8 --seed "$seed" --disable-validation $options
     evaluate "$folder"

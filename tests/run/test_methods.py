@@ -1,6 +1,5 @@
 """One table of methods; each row buys these tests."""
 
-
 import pytest
 import torch
 from conftest import masks_of, same_tensors

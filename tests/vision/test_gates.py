@@ -1,6 +1,5 @@
 """Regularisers and gates that decide themselves what leaves, in whole runs of fairseq-train."""
 
-
 import pytest
 import torch
 from conftest import masks_of, same_tensors
@@ -77,7 +76,7 @@ def test_on_an_lstm(new_run, method, words):
 
 @pytest.mark.parametrize("words, message", [
     ("--prune-lambda -1", "--prune-lambda -1.0: must not be below 0, e.g. 10.0"),
-    ("--store-ema", "--store-ema: averages keep the gates of --prune-method l0 out; leave it out"),
+    ("--store-ema", "--store-ema: averages miss the gates of --prune-method l0; leave it out"),
 ])  # fmt: skip
 def test_refused_before_data_is_loaded(new_image_run, words, message):
     with pytest.raises(SystemExit, match=message):

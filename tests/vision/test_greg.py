@@ -1,6 +1,5 @@
 """Filters that leave under a growing penalty, in whole runs of fairseq-train."""
 
-
 import pytest
 import torch
 from conftest import masks_of, same_tensors, words_of

@@ -1,6 +1,5 @@
 """Pruning before and during training by derivatives of the loss, in whole runs of fairseq-train."""
 
-
 import pytest
 import torch
 from conftest import masks_of, same_tensors

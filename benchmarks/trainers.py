@@ -1,0 +1,54 @@
+"""fairseq trainers as fairseq-train builds them, for benchmarks that take turns in one process."""
+
+import statistics
+import sys
+import time
+
+import torch
+from fairseq import options, tasks
+from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+from fairseq.trainer import Trainer
+
+WARM_UP = 3  # steps; the first builds the optimizer
+
+
+def build_trainer(words):
+    """A trainer and the batches of its first epoch.
+
+    Args:
+        words: the command line of fairseq-train, list of str.
+
+    Returns:
+        ``(trainer, batches)``; batches is a list of samples.
+    """
+    sys.argv = ["fairseq-train", *words]  # fairseq looks there for --user-dir
+    cfg = convert_namespace_to_omegaconf(options.parse_args_and_arch(options.get_training_parser(), words))
+    task = tasks.setup_task(cfg.task)
+    torch.manual_seed(1)
+    trainer = Trainer(cfg, task, task.build_model(cfg.model), task.build_criterion(cfg.criterion))
+    return trainer, list(trainer.get_train_iterator(1).next_epoch_itr(shuffle=False))
+
+
+def step_times(built, rounds):
+    """Seconds of training steps, taken in turns.
+
+    Args:
+        built: dict of name -> ``(trainer, batches)``.
+        rounds: steps of each (count).
+
+    Returns:
+        dict of name -> list of ``rounds`` floats; those at one place were taken in one turn.
+    """
+    times = {name: [] for name in built}
+    for step in range(rounds + WARM_UP):
+        for name, (trainer, batches) in built.items():
+            start = time.perf_counter()
+            trainer.train_step([batches[step % len(batches)]])
+            if step >= WARM_UP:
+                times[name].append(time.perf_counter() - start)
+    return times
+
+
+def median_ratio(above, below):
+    """Median over turns of the ratio of two lists of seconds (float)."""
+    return statistics.median(a / b for a, b in zip(above, below, strict=True))
