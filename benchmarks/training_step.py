@@ -17,7 +17,7 @@ import fairseq_prune
 fairseq_prune.register()
 
 TRAINING = """--share-all-embeddings --optimizer adam --lr 1e-4 --cpu --num-workers 0
-    --criterion label_smoothed_cross_entropy --max-tokens 1000 --required-batch-size-multiple 1"""
+    --criterion label_smoothed_cross_entropy --required-batch-size-multiple 1"""
 SIZES = {
     "iwslt_de_en": """--encoder-embed-dim 512 --decoder-embed-dim 512 --encoder-ffn-embed-dim 1024
         --decoder-ffn-embed-dim 1024 --encoder-attention-heads 4 --decoder-attention-heads 4""",
@@ -49,10 +49,11 @@ def prune_with_torch(model):
     prune.global_unstructured(targets, pruning_method=prune.L1Unstructured, amount=0.8)
 
 
-def measure(data, size, rounds):
+def measure(data, size, max_tokens, rounds):
     """Seconds of each contender's steps on the same batches, dict of name -> list of ``rounds`` floats."""
+    common = [*TRAINING.split(), *size.split(), "--max-tokens", str(max_tokens)]
     built = {
-        name: build_trainer([data, "--task", task, *TRAINING.split(), *words.split(), *size.split()])
+        name: build_trainer([data, "--task", task, *common, *words.split()])
         for name, (task, words) in CONTENDERS.items()
     }
     prune_with_torch(built[RIVAL][0].get_model())
@@ -64,14 +65,18 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", default="data-bin/demo", help="binarised parallel corpus (make demo)")
     parser.add_argument("--rounds", type=int, default=40, help="steps of each contender")
+    parser.add_argument("--max-tokens", type=int, default=1000, help="of a batch")
+    parser.add_argument("--size", choices=SIZES, help="of the Transformer; without it, each in turn")
     args = parser.parse_args()
     if not Path(args.data).is_dir():
         raise SystemExit(f"--data {args.data}: no such folder; make demo writes data-bin/demo")
     logging.disable(logging.INFO)
-    for name, size in SIZES.items():
-        times = measure(args.data, size, args.rounds)
+    for name in [args.size] if args.size else SIZES:
+        times = measure(args.data, SIZES[name], args.max_tokens, args.rounds)
         plain = times["plain fairseq-train"]
-        print(f"| training step, Transformer {name}, CPU | median ms | ratio to plain |\n|---|---|---|")
+        print(
+            f"| training step, Transformer {name}, {args.max_tokens:,} tokens, CPU | median ms | ratio to plain |\n|---|---|---|"
+        )
         for contender, mine in times.items():
             print(f"| {contender} | {1000 * statistics.median(mine):.0f} | {median_ratio(mine, plain):.3f} |")
 

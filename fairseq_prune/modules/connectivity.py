@@ -75,9 +75,14 @@ class _GradientOfKept(torch.autograd.Function):
         x, weight, kept = ctx.saved_tensors
         sides = [grad.flatten(0, -2), x.flatten(0, -2).to(grad.dtype)]
         of_bias = sides[0].sum(0) if ctx.needs_input_grad[2] else None
-        of_kept = sides.pop(ctx.axis).index_select(1, kept).T @ sides[0]  # this order, as thin times wide, is faster
+        side, other = sides.pop(ctx.axis), sides[0]
+        # Thin times wide is the faster order, and so are gather and scatter_ along the last axis.
+        of_kept = side.gather(1, kept.expand(len(side), -1)).T @ other
         of_weight = grad.new_zeros(weight.shape)
-        of_weight.transpose(0, ctx.axis).index_copy_(0, kept, of_kept)
+        if ctx.axis == 0:
+            of_weight.index_copy_(0, kept, of_kept)
+        else:
+            of_weight.scatter_(1, kept.expand(len(weight), -1), of_kept.T)
         return grad @ weight.to(grad.dtype), of_weight, of_bias, None, None
 
 
