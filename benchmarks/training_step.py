@@ -74,9 +74,8 @@ def main():
     for name in [args.size] if args.size else SIZES:
         times = measure(args.data, SIZES[name], args.max_tokens, args.rounds)
         plain = times["plain fairseq-train"]
-        print(
-            f"| training step, Transformer {name}, {args.max_tokens:,} tokens, CPU | median ms | ratio to plain |\n|---|---|---|"
-        )
+        about = f"training step, Transformer {name}, {args.max_tokens:,} tokens, CPU"
+        print(f"| {about} | median ms | ratio to plain |\n|---|---|---|")
         for contender, mine in times.items():
             print(f"| {contender} | {1000 * statistics.median(mine):.0f} | {median_ratio(mine, plain):.3f} |")
 
