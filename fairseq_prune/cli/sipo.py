@@ -34,10 +34,28 @@ def add_arguments(parser):
     parser.add_argument(
         "--max-drop", type=float, dest="drop", help="tolerated loss of accuracy (default 0.01: a point)"
     )
+    parser.add_argument(
+        "--max-ppl-increase", type=float, dest="ppl_rise", help="tolerated rise of perplexity, 0.05 is 5 %% (any)"
+    )
     parser.add_argument("--accuracy", type=float, help="that the loss counts from (default: that of --checkpoint)")
     parser.add_argument("--rounds", type=int, default=0, help="rounds with retraining at most; 0 (default): prune once")
     parser.add_argument("--epochs", type=int, help="of retraining in a round (default 8; grid and translation 6)")
-    parser.add_argument("--slack", type=float, help="accuracy that may be missing to count as recovered (default 0)")
+    parser.add_argument(
+        "--recover-metric",
+        dest="recover",
+        choices=("accuracy", "perplexity", "both"),
+        help="of the dense model that an epoch of retraining must reach to count as recovered (default accuracy)",
+    )
+    parser.add_argument("--slack", type=float, help="what may be missing of it, e.g. 0.001 (default 0)")
+    _add_search(parser)
+    parser.add_argument("--workers", type=int, help="candidates evaluated at a time, each with a copy (default 1)")
+    parser.add_argument("--reference", action="store_true", help="replay the original's quirks")
+    parser.add_argument("--dense-control", action="store_true", help="train the unpruned model as long, to compare")
+    parser.add_argument("--tensorboard-logdir", help="folder for scalars of the search")
+    parser.add_argument("--train", nargs=argparse.REMAINDER, default=[], help="all that follows goes to fairseq-train")
+
+
+def _add_search(parser):
     parser.add_argument("--population", type=int, help="individuals of ncs (default 6, with rounds 8; translation 4)")
     parser.add_argument("--generations", type=int, help="of ncs (default 100)")
     parser.add_argument("--start", type=float, help="first rate of all groups (default 0.1, with rounds 0.6 or 0.25)")
@@ -45,11 +63,6 @@ def add_arguments(parser):
     parser.add_argument("--high", type=float, help="largest rate (default near 1; translation 0.95)")
     parser.add_argument("--sigma", type=float, help="first standard deviation of ncs (default 0.05)")
     parser.add_argument("--seed", type=int, help="of search and retraining (default 1)")
-    parser.add_argument("--workers", type=int, help="candidates evaluated at a time, each with a copy (default 1)")
-    parser.add_argument("--reference", action="store_true", help="replay the original's quirks")
-    parser.add_argument("--dense-control", action="store_true", help="train the unpruned model as long, to compare")
-    parser.add_argument("--tensorboard-logdir", help="folder for scalars of the search")
-    parser.add_argument("--train", nargs=argparse.REMAINDER, default=[], help="all that follows goes to fairseq-train")
 
 
 _OWN = ("data", "checkpoint", "save_dir", "dense_control", "tensorboard_logdir")

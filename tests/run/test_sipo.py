@@ -102,6 +102,20 @@ def test_grid_writes_all_rates(counting, dense, tmp_path):
     assert len(set(rates)) == 1 and rates[0] == pytest.approx(min(violated) - 0.01)
 
 
+def test_perplexity_may_be_limited_too(counting, dense, tmp_path):
+    """The same grid ends earlier, where perplexity has risen by 2 %."""
+    words = ["--group", "all", "--max-drop", 0.5, "--max-ppl-increase", 0.02]
+    summary = sipo(counting, dense, tmp_path, *words)
+    (entry,) = summary["rounds"]
+    ceiling = 1.02 * summary["original"]["valid"]["perplexity"]
+    assert entry["pruned"]["valid"]["perplexity"] <= ceiling
+    assert "rise of perplexity: 2 %" in (tmp_path / "record.txt").read_text()
+    rate, rest = entry["search"]["rates"][0], records(tmp_path)[1:]
+    following = next(r for r in rest if r["rates"][0] > rate + 0.005)
+    assert following["perplexity"] > ceiling and not following["feasible"]
+    assert following["accuracy"] >= summary["original"]["valid"]["accuracy"] - 0.5
+
+
 def test_warm_starts_from_the_best_common_threshold(counting, dense, tmp_path):
     summary = sipo(counting, dense, tmp_path, "--group", "stage", "--search", "warm", *QUICK)
     rest = records(tmp_path)[1:]
@@ -115,7 +129,8 @@ def test_warm_starts_from_the_best_common_threshold(counting, dense, tmp_path):
 
 def test_rounds(counting, dense, tmp_path, trains_here):
     """Prune, retrain, test recovery; what is kept, and that retraining keeps what is removed removed."""
-    words = [*QUICK, "--group", "stage", "--rounds", 2, "--epochs", 2, "--slack", 0.5, "--dense-control"]
+    words = [*QUICK, "--group", "stage", "--rounds", 2, "--epochs", 2, "--recover-metric", "both", "--slack", 0.5]
+    words.append("--dense-control")
     summary = sipo(counting, dense, tmp_path, *words, train=["--train", *TRAIN])
     removed = [entry["search"]["removed"] for entry in summary["rounds"]]
     assert summary["stop"] in ("max_iter", "no_gain") and removed == sorted(set(removed))
@@ -148,6 +163,7 @@ class TestBadInput:
             (["--group", "a=*nothing*;b=*"], "matches no"),
             (["--group", "a=*embed*;b=*"], "in 2 stages"),
             (["--max-drop", "2"], r"--max-drop 2.0: give a value in \[0, 1\]"),
+            (["--max-ppl-increase", "-1"], "--max-ppl-increase -1.0: give a value"),
             (["--search", "ncz"], "unknown search 'ncz'; did you mean 'ncs'"),
             (["--rounds", "2"], "--arch: options of fairseq-train are needed"),
         ):

@@ -28,17 +28,23 @@ class TestObjective:
         exact = Limit(accuracy=0.5, drop=0.0)
         assert exact.allows(0.5) and exact.fitness(0.5 - 1e-6, 0.9) > 1
 
+    def test_perplexity_counts_where_accuracy_is_within(self):
+        both = Limit(accuracy=0.235, drop=0.01, perplexity=110.0)
+        assert both.fitness(0.230, 0.7, 110.0) == -0.7 == self.limit.fitness(0.230, 0.7, None)
+        assert both.fitness(0.230, 0.7, 121.0) == pytest.approx(1.1)
+        assert both.fitness(0.215, 0.7, 121.0) == pytest.approx(2.0)
+
 
 class TestGrid:
     @staticmethod
     def run(accuracy):
         calls = []
 
-        def evaluate(step, rate):
+        def allowed(step, rate):
             calls.append(rate)
-            return accuracy(rate)
+            return Limit(0.5, 0.1).allows(accuracy(rate))
 
-        return search_grid(evaluate, Limit(0.5, 0.1)), calls
+        return search_grid(allowed), calls
 
     def test_the_last_before_the_first_violation_even_if_a_later_one_is_within(self):
         chosen, calls = self.run(lambda rate: 0.3 if 0.40 <= rate < 0.50 else 0.5)

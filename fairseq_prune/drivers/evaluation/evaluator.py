@@ -52,6 +52,12 @@ class Evaluator:
         return Score(tuple(block_hits), targets)
 
     @torch.no_grad()
+    def perplexity(self, targets):
+        """Perplexity (float); ``targets`` as in :meth:`hits`."""
+        nll = sum(self._output.nll(features, words) for features, words in self._blocks(self.model))
+        return Score((), targets, nll).perplexity
+
+    @torch.no_grad()
     def measure(self):
         """Count correct predictions and likelihoods, :class:`Score`.
 

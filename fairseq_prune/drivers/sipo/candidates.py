@@ -72,17 +72,24 @@ class Candidates:
             self.table.write(counts, evaluator.parameters)
             hopeless = partial(is_hopeless, reference=reference, required=required) if reference else lambda hits: False
             score = evaluator.hits(self.targets, hopeless)
+            perplexity = self._perplexity(evaluator, score)
         fraction = self.table.fraction_removed(counts)
+        fitness = self.limit.fitness(score.accuracy, fraction, perplexity)
         record = {
             "generation": generation, "individual": individual, "rates": rates, "removed": fraction,
             "by_group": {name: removed[name] / group.size for name, group in self.table.groups.items()},
-            "hits": list(score.block_hits), "accuracy": score.accuracy, "complete": score.complete,
-            "feasible": score.complete and self.limit.allows(score.accuracy),
-            "fitness": self.limit.fitness(score.accuracy, fraction),
+            "hits": list(score.block_hits), "accuracy": score.accuracy, "perplexity": perplexity,
+            "complete": score.complete, "feasible": score.complete and fitness <= 0, "fitness": fitness,
             "seconds": round(time.perf_counter() - start, 3),
         }  # fmt: skip
         self._records.add(record)
         return record
+
+    def _perplexity(self, evaluator, score):
+        """The perplexity of a candidate whose accuracy is within the limit; None where nobody asks for it."""
+        if self.limit.perplexity is None or not (score.complete and self.limit.allows(score.accuracy)):
+            return None
+        return evaluator.perplexity(self.targets)
 
     @contextmanager
     def _borrow(self):

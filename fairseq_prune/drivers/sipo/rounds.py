@@ -16,6 +16,7 @@ from ..files import copy_whole, write_pruned
 from ..identity import file_checksum, stay_the_same
 from ..records import Records
 from .candidates import Candidates
+from .recovery import Recovery
 from .searches import SEARCHES
 from .training import train, write_recipe
 
@@ -51,7 +52,9 @@ class SipoRun:
         inputs = {"checkpoint": file_checksum(checkpoint), "data": os.path.realpath(data)}
         stay_the_same(self.path("inputs.json"), inputs | {"reference": settings.reference})
         self.base = self._once("base.json", lambda: self.measure(checkpoint))
-        self.limit = Limit(self._reference_accuracy(), settings.drop)
+        rise, perplexity = settings.ppl_rise, self.base["valid"]["perplexity"]
+        highest = None if rise is None else perplexity * (1 + rise)
+        self.limit = Limit(self._reference_accuracy(), settings.drop, highest)
         self.targets = self.base["valid"]["targets"]
         stay_the_same(self.path("settings.json"), self._decisive())
 
@@ -60,7 +63,7 @@ class SipoRun:
         plain = {**asdict(self._settings), "train": list(self._settings.train), "groups": self._groups}
         plain["rounds"] = self._settings.rounds > 0
         if not plain["rounds"]:
-            del plain["train"], plain["epochs"], plain["slack"]
+            del plain["train"], plain["epochs"], plain["slack"], plain["recover"]
         del plain["workers"]
         return plain
 
@@ -203,9 +206,9 @@ class SipoRun:
     def _header(self, settings, number, table):
         return {
             "round": number, "search": settings.search, "seed": settings.seed, "reference": settings.reference,
-            "accuracy": self.limit.accuracy, "drop": settings.drop, "targets": self.targets,
-            "population": settings.population, "generations": settings.generations, "sigma": settings.sigma,
-            "start": settings.start, "low": settings.low, "high": settings.high,
+            "accuracy": self.limit.accuracy, "drop": settings.drop, "perplexity": self.limit.perplexity,
+            "targets": self.targets, "population": settings.population, "generations": settings.generations,
+            "sigma": settings.sigma, "start": settings.start, "low": settings.low, "high": settings.high,
             "groups": {name: group.size for name, group in table.groups.items()},
         }  # fmt: skip
 
@@ -216,33 +219,36 @@ class SipoRun:
             self._data, folder, self.path(f"pruned-{number}.pt"), settings.epochs, settings.train,
             settings.seed, self.path(f"rates-{number}.yaml"),
         )  # fmt: skip
-        epochs, accuracies = self._measure_epochs(folder, settings.epochs)
-        recovered = self._recovered(max(accuracies))
-        chosen = self._choose(accuracies)
+        epochs, scores = self._measure_epochs(folder, settings.epochs)
+        chosen = self._choose(scores)
         copy_whole(epochs[chosen], self.path(f"retrained-{number}.pt"))
         return {
-            "recovered": recovered, "epoch": chosen + 1, "accuracies": accuracies,
+            "recovered": any(map(self._recovery.reached, scores)), "epoch": chosen + 1,
+            "accuracies": [score["accuracy"] for score in scores],
+            "perplexities": [score["perplexity"] for score in scores],
             **self.measure(epochs[chosen]),
         }  # fmt: skip
 
     def _measure_epochs(self, folder, count):
-        """Checkpoints of all epochs of a training, and their validation accuracies (two lists)."""
+        """Checkpoints of all epochs of a training, and their validation scores (two lists)."""
         paths = [f"{folder}/checkpoint{epoch}.pt" for epoch in range(1, count + 1)]
-        return paths, [self.measure(path, ("valid",))["valid"]["accuracy"] for path in paths]
+        return paths, [self.measure(path, ("valid",))["valid"] for path in paths]
 
-    def _recovered(self, accuracy):
-        return accuracy >= self.limit.accuracy - self._settings.slack - 1e-12
+    @property
+    def _recovery(self):
+        perplexity = self.base["valid"]["perplexity"]
+        return Recovery(self.limit.accuracy, perplexity, self._settings.slack, self._settings.recover)
 
-    def _choose(self, accuracies):
+    def _choose(self, scores):
         """Index of the epoch to go on from: the best.
 
         The reference's grid, and its translation, stop at the first that recovered; else it takes the last.
         """
         if not self._settings.reference:
-            return int(np.argmax(accuracies))
-        recovered = [i for i, accuracy in enumerate(accuracies) if self._recovered(accuracy)]
+            return self._recovery.best(scores)
+        recovered = [i for i, score in enumerate(scores) if self._recovery.reached(score)]
         stops = self._settings.search == "grid" or self._translates
-        return recovered[0] if recovered and stops else len(accuracies) - 1
+        return recovered[0] if recovered and stops else len(scores) - 1
 
     def dense_control(self, epochs):
         """The original model trained without pruning for as many epochs, measured at its best epoch."""
@@ -250,8 +256,8 @@ class SipoRun:
 
         def control():
             train(self._data, folder, self._checkpoint, epochs, settings.train, settings.seed)
-            paths, accuracies = self._measure_epochs(folder, epochs)
-            best = int(np.argmax(accuracies))
+            paths, scores = self._measure_epochs(folder, epochs)
+            best = max(range(epochs), key=lambda epoch: scores[epoch]["accuracy"])
             return {"epochs": epochs, "epoch": best + 1, **self.measure(paths[best])}
 
         return self._once(f"dense-{epochs}.json", control)

@@ -29,11 +29,11 @@ def grid(candidates, settings, start, low, log):
     """
     groups = len(candidates.table.groups)
 
-    def accuracy(step, rate):
-        return candidates.evaluate(step, 0, [rate] * groups)["accuracy"]
+    def allowed(step, rate):
+        return candidates.evaluate(step, 0, [rate] * groups)["feasible"]
 
     with progress_bar.progress_bar(list(STEPS), prefix="search", **log) as bar:
-        rate = search_grid(accuracy, candidates.limit, bar)
+        rate = search_grid(allowed, bar)
     return np.full(groups, rate) if rate else None
 
 

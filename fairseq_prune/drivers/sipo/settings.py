@@ -25,6 +25,8 @@ class Settings:
         high: largest rate.
         sigma: first standard deviation of steps.
         slack: accuracy that may be missing for a round to count as recovered.
+        ppl_rise: tolerated rise of perplexity, as a fraction of the given model's; None = any.
+        recover: what an epoch must reach to count as recovered: accuracy, perplexity or both.
         train: options of fairseq-train, list of words.
     """
 
@@ -44,6 +46,8 @@ class Settings:
     high: float = 0.99999999
     sigma: float = 0.05
     slack: float = 0.0
+    ppl_rise: Optional[float] = None
+    recover: str = "accuracy"
     train: tuple = field(default=())
 
 
@@ -85,14 +89,17 @@ _RANGES = {
     "workers": (1, 1024, 2),
     "population": (1, 10_000, 8), "generations": (1, 1_000_000, 100), "start": (0, 1, 0.1), "low": (0, 1, 0.1),
     "high": (0, 1, 0.999), "sigma": (1e-9, 1, 0.05), "slack": (0, 1, 0.001),
+    "ppl_rise": (0, 1000, 0.05),
 }  # fmt: skip
+
+_OPTIONS = {"drop": "max-drop", "ppl_rise": "max-ppl-increase"}  # named otherwise than their fields
 
 
 def _check(settings):
     for name, (low, high, example) in _RANGES.items():
         value = getattr(settings, name)
         if value is not None and not low <= value <= high:
-            option = name if name != "drop" else "max-drop"
+            option = _OPTIONS.get(name, name)
             raise ValueError(f"--{option} {value}: give a value in [{low}, {high}], e.g. --{option} {example}")
     if not settings.low <= settings.high:
         raise ValueError(f"--low {settings.low}: is above --high {settings.high}; give e.g. --low 0.1 --high 0.999")

@@ -16,7 +16,7 @@ def render(base, settings, result, dense=None):
     lines = [
         f"random seed: {settings.seed}",
         f"grouping: {settings.group}, search: {settings.search}",
-        f"start accuracy: {_percent(base['valid'])}, tolerated drop: {100 * settings.drop:g} points",
+        f"start accuracy: {_percent(base['valid'])}, tolerated drop: {100 * settings.drop:g} points{_rise(settings)}",
         f"original: {_splits(base)}",
     ]
     for entry in result["rounds"]:
@@ -41,13 +41,18 @@ def _round(entry, base):
         lines.append(f"  test: {_scores(base['test'])} => {_scores(pruned['test'])}")
     retrained = entry.get("retrained")
     if retrained:
-        epochs = ", ".join(f"{100 * accuracy:.3f}" for accuracy in retrained["accuracies"])
+        scores = zip(retrained["accuracies"], retrained["perplexities"], strict=True)
+        epochs = ", ".join(f"{100 * accuracy:.3f} ({perplexity:.2f})" for accuracy, perplexity in scores)
         lines += [
-            f"  retraining, valid accuracy of each epoch: {epochs}",
+            f"  retraining, valid accuracy (perplexity) of each epoch: {epochs}",
             f"  {'recovered' if retrained['recovered'] else 'not recovered'}, epoch {retrained['epoch']}: "
             f"{_splits(retrained)}",
         ]
     return lines
+
+
+def _rise(settings):
+    return "" if settings.ppl_rise is None else f", rise of perplexity: {100 * settings.ppl_rise:g} %"
 
 
 def _splits(measured):

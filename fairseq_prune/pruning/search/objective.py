@@ -1,19 +1,22 @@
 """What a search minimises: minus the fraction removed, as long as accuracy holds."""
 
 from dataclasses import dataclass
+from typing import Optional
 
 
 @dataclass(frozen=True)
 class Limit:
-    """An accuracy limit.
+    """A limit of accuracy and, if one is given, of perplexity.
 
     Args:
         accuracy: of the original model.
         drop: tolerated, in the same measure; a drop of exactly this much is within the limit.
+        perplexity: highest within the limit; None = any.
     """
 
     accuracy: float
     drop: float
+    perplexity: Optional[float] = None
 
     @property
     def floor(self):
@@ -24,13 +27,18 @@ class Limit:
         """True if the accuracy is within the limit (to 1e-12, for sums of decimal fractions)."""
         return self.accuracy - accuracy <= self.drop + 1e-12
 
-    def fitness(self, accuracy, removed):
+    def fitness(self, accuracy, removed, perplexity=None):
         """SiPO's objective: ``-removed`` in [-1, 0] within the limit, else drop / tolerated drop, above 1.
+
+        Not SiPO's: where accuracy is within its limit and perplexity is not, perplexity / highest perplexity.
 
         Args:
             accuracy: of the candidate.
             removed: fraction of the weights, in [0, 1].
+            perplexity: of the candidate; None if it does not count.
         """
-        if self.allows(accuracy):
-            return -removed
-        return (self.accuracy - accuracy) / max(self.drop, 1e-9)
+        if not self.allows(accuracy):
+            return (self.accuracy - accuracy) / max(self.drop, 1e-9)
+        if perplexity is not None and perplexity > self.perplexity:
+            return perplexity / self.perplexity
+        return -removed
