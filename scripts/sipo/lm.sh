@@ -4,13 +4,14 @@
 #   scripts/sipo/lm.sh GROUP once|rounds
 #
 # GROUP is all, layer or stage. Trains the dense model first if it is not there. Environment variables:
-# scripts/sipo/common.sh; NAME of the folder (GROUP-once or GROUP-rounds), ROUNDS (20) and EPOCHS_RETRAIN (8) of retraining.
+# scripts/sipo/common.sh; NAME of the folder (GROUP-once or GROUP-rounds), ROUNDS (20), EPOCHS_RETRAIN (8) of retraining and
+# CONTROL (--dense-control): empty where another group's run of this seed has it, which is the same for as many rounds.
 usage="usage: scripts/sipo/lm.sh GROUP once|rounds, e.g. scripts/sipo/lm.sh stage once"
 group=${1:?$usage} mode=${2:?$usage}
 source "$(dirname "$0")/common.sh"
 case $mode in
 once) rounds="" ;;
-rounds) rounds="--rounds ${ROUNDS:-20} --epochs ${EPOCHS_RETRAIN:-8} --dense-control" ;;
+rounds) rounds="--rounds ${ROUNDS:-20} --epochs ${EPOCHS_RETRAIN:-8} ${CONTROL---dense-control}" ;;
 *) echo "$mode: $usage" >&2; exit 2 ;;
 esac
 [ -e "$RUNS/dense-$SEED/checkpoint_best.pt" ] || scripts/sipo/train_lm.sh

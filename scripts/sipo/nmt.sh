@@ -5,7 +5,8 @@
 #
 # ARCH is rnnsearch or luongnet (the original's sizes: GPUs and days), or e.g. rnnsearch_small. Environment variables:
 #   DATA (data-bin/wmt14), RUNS (checkpoints/sipo-nmt), SEED (1), GROUP (stage), MAX_DROP (0.01), EPOCHS (13) of dense
-#   training, ROUNDS (30), EXTRA (options of fairseq-train), SEARCH (options of fairseq-prune sipo)
+#   training, DENSE (further options of it, e.g. "--optimizer adam --lr 0.002" where there is little text), ROUNDS (30),
+#   EXTRA (options of fairseq-train), SEARCH (options of fairseq-prune sipo)
 usage="usage: scripts/sipo/nmt.sh ARCH once|rounds, e.g. scripts/sipo/nmt.sh rnnsearch_small once"
 arch=${1:?$usage} mode=${2:?$usage}
 export DATA=${DATA:-data-bin/wmt14} RUNS=${RUNS:-checkpoints/sipo-nmt} ARCH=$arch
@@ -21,7 +22,7 @@ dense=$RUNS/$arch-dense-$SEED
 # The original's training: SGD from learning rate 1, half of it when validation does not improve, clipped at 5.
 [ -e "$dense/checkpoint_best.pt" ] || fairseq-train "$DATA" --user-dir fairseq_prune $common --batch-size 128 --lr 1 \
     --clip-norm 5 --lr-scheduler reduce_lr_on_plateau --lr-shrink 0.5 --max-epoch "${EPOCHS:-13}" --seed "$SEED" \
-    --no-epoch-checkpoints --save-dir "$dense"
+    --no-epoch-checkpoints --save-dir "$dense" ${DENSE:-}
 fairseq-prune sipo "$DATA" --checkpoint "$dense/checkpoint_best.pt" --save-dir "$RUNS/$arch-${GROUP:-stage}-$mode-$SEED" \
     --group "${GROUP:-stage}" --max-drop "$MAX_DROP" --seed "$SEED" $rounds $SEARCH \
     --train $common --batch-size 128 --lr 0.1 --clip-norm 1
