@@ -39,8 +39,9 @@ for run in ${*:-$all}; do
         exit 2
         ;;
     esac
-    train "$runs/$run" $recipe --seed "$seed" --finetune-from-model $runs/base/checkpoint_last.pt --max-epoch 3 $options
-    evaluate "$runs/$run"
-    rows="$rows $run=$runs/$run/test.log:$runs/$run/checkpoint_last.pt"
+    folder=$runs/${run/:/_} # a colon would part paths
+    train "$folder" $recipe --seed "$seed" --finetune-from-model $runs/base/checkpoint_last.pt --max-epoch 3 $options
+    evaluate "$folder"
+    rows="$rows $run=$folder/test.log:$folder/checkpoint_last.pt"
 done
 python3 scripts/vision/compare.py $rows
