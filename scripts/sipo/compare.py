@@ -2,7 +2,7 @@
 """Prints one table of SiPO runs: a row for each kind of FOLDER, which fairseq-prune sipo wrote.
 
 FOLDERs whose names differ in a number at the end, as stage-once-1 and stage-once-2, are seeds of one kind: their row
-has means and standard deviations. "evaluations" are candidates of all rounds, "removed" is a fraction of all parameters.
+has means and standard deviations. "evaluations" are candidates of all rounds, "removed" is a share of all parameters.
 Qualities are the best round's, of its retrained model where there is one; those of the dense models that the runs
 started from stand in rows of their own, and so do dense controls. BLEU is over whitespace tokens.
 """
