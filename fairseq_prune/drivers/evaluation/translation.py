@@ -41,7 +41,7 @@ def translate(model, task, split, reference=False):
             references.append(_text(task, words, escape_unk=True))
     return {
         "bleu": whitespace_bleu(hypotheses, references),
-        "sacrebleu": BLEU().corpus_score(hypotheses, [references]).score,
+        "sacrebleu": BLEU(force=True).corpus_score(hypotheses, [references]).score,
         "hyp_ppl": hypothesis_perplexity(logprob, tokens),
     }
 
@@ -50,7 +50,7 @@ def whitespace_bleu(hypotheses, references):
     """Corpus BLEU-4 in [0, 100] over whitespace tokens (lists of str), case-sensitive, not smoothed."""
     from sacrebleu.metrics import BLEU
 
-    return BLEU(tokenize="none", smooth_method="none").corpus_score(hypotheses, [references]).score
+    return BLEU(tokenize="none", smooth_method="none", force=True).corpus_score(hypotheses, [references]).score
 
 
 def hypothesis_perplexity(logprob, tokens):
