@@ -10,10 +10,23 @@ page=docs/benchmarks.md
         "Python $(python3 -c 'import platform; print(platform.python_version())')," \
         "torch $(python3 -c 'import torch; print(torch.__version__)')." \
         "Every table compares within one run; load average at the start $(cut -d' ' -f1 /proc/loadavg)."
-    for benchmark in selection training_step srp_generation rnn_lm_training sipo_evaluation augmentation vision_step masks permutation before_training start_up; do
-        printf '\n`python benchmarks/%s.py`\n\n' $benchmark
-        python3 benchmarks/$benchmark.py
-    done
+    while read -r benchmark; do
+        printf '\n`python benchmarks/%s`\n\n' "$benchmark"
+        python3 benchmarks/$benchmark </dev/null
+    done <<END
+selection.py
+training_step.py --size iwslt_de_en --max-tokens 4096 --rounds 10
+training_step.py
+srp_generation.py
+rnn_lm_training.py
+sipo_evaluation.py
+augmentation.py
+vision_step.py
+masks.py
+permutation.py
+before_training.py
+start_up.py
+END
 } >$page.tmp
 mv $page.tmp $page
 cat $page
