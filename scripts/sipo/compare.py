@@ -75,14 +75,13 @@ def main():
             kind, _, seed = Path(folder).name.rpartition("-")
             kind = kind if re.fullmatch(r"\d+", seed) else Path(folder).name
             for name, numbers in rows_of(kind, read(folder)).items():
-                row = table.setdefault(name, [])
-                if numbers not in row:  # runs of one seed start from one model
-                    row.append(numbers)
+                key = folder if name == kind else tuple(numbers)  # runs of one seed start from one dense model
+                table.setdefault(name, {})[key] = numbers
     except ValueError as error:
         raise SystemExit(str(error)) from error
     print(f"| {' | '.join(HEADER)} |\n|{'---|' * len(HEADER)}")
     for name, row in table.items():
-        print(f"| {name} | {len(row)} | {' | '.join(cell(column) for column in zip(*row, strict=True))} |")
+        print(f"| {name} | {len(row)} | {' | '.join(cell(column) for column in zip(*row.values(), strict=True))} |")
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ def table(*folders):
 def test_seeds_share_a_row(tmp_path):
     write(tmp_path / "stage-once-1", 0.80, 0.38, 5)
     write(tmp_path / "stage-once-2", 0.90, 0.39, 5)
+    write(tmp_path / "stage-once-3", 0.90, 0.39, 5)
     write(
         tmp_path / "all-rounds", 0.70, 0.35, 3,
         {"retrained": measured(0.41, 19.0, bleu=12.5)}, {"epochs": 6, **measured(0.42, 18.0)},
@@ -41,7 +42,7 @@ def test_seeds_share_a_row(tmp_path):
     rows, _ = table(*sorted(tmp_path.iterdir()))
     assert rows == {
         "dense": ["1", "0", "0", "0.00", "40.00", "20.00", "40.00", "20.00", "-"],
-        "stage-once": ["2", "0", "5", "85.00 ± 7.07", "38.50 ± 0.71", "30.00", "38.50 ± 0.71", "30.00", "-"],
+        "stage-once": ["3", "0", "5", "86.67 ± 5.77", "38.67 ± 0.58", "30.00", "38.67 ± 0.58", "30.00", "-"],
         "all-rounds": ["1", "1", "3", "70.00", "41.00", "19.00", "41.00", "19.00", "12.50"],
         "dense, 6 epochs more": ["1", "0", "0", "0.00", "42.00", "18.00", "42.00", "18.00", "-"],
     }

@@ -33,7 +33,10 @@ class Recovery:
         return all(reached[measure] for measure in _MEASURES[self.by])
 
     def best(self, scores):
-        """Index of the best of the scores that reach it, or of all if none does: by accuracy, or else by perplexity."""
+        """Index of the best of the scores that reach it, or of all if none does.
+
+        The best is the first of the lowest perplexity where only that counts, else of the highest accuracy.
+        """
         among = [i for i, score in enumerate(scores) if self.reached(score)] or range(len(scores))
         if self.by == "perplexity":
             return min(among, key=lambda i: scores[i]["perplexity"])

@@ -24,7 +24,7 @@ class Settings:
         low: smallest rate of the reference; else that is what is removed already.
         high: largest rate.
         sigma: first standard deviation of steps.
-        slack: accuracy that may be missing for a round to count as recovered.
+        slack: of :class:`~.recovery.Recovery`.
         ppl_rise: tolerated rise of perplexity, as a fraction of the given model's; None = any.
         recover: what an epoch must reach to count as recovered: accuracy, perplexity or both.
         train: options of fairseq-train, list of words.
