@@ -28,7 +28,7 @@ $(STAMP): setup.py constraints.txt
 	@$(PIP) install -qq -c constraints.txt -e '.[all]'
 	@touch $@
 
-demo: $(STAMP) ## Train, prune and translate on a small generated corpus (under 5 minutes)
+demo: $(STAMP) ## Train, prune and translate on a small generated corpus (4 to 6 minutes)
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" bash scripts/demo.sh
 
 demo-vision: $(STAMP) ## Train a small ResNet on digits and cut filters out of it (under 2 minutes)
