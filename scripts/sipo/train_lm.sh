@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
 # Trains the dense language model; environment variables: scripts/sipo/common.sh, and EPOCHS (6, as the original's).
 source "$(dirname "$0")/common.sh"
-fairseq-train "$DATA" --user-dir fairseq_prune $LM_TRAIN --lr-scheduler reduce_lr_on_plateau --lr-shrink 0.25 \
-    --lr-patience 0 --max-epoch "${EPOCHS:-6}" --seed "$SEED" --no-epoch-checkpoints --save-dir "$RUNS/dense-$SEED"
+fairseq-train "$DATA" --user-dir fairseq_prune $LM_TRAIN --max-epoch "${EPOCHS:-6}" --seed "$SEED" \
+    --no-epoch-checkpoints --save-dir "$RUNS/dense-$SEED"
