@@ -1,0 +1,76 @@
+"""The scripts of SiPO's experiments, from text to a pruned model, on a few invented sentences."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).parents[2] / "scripts" / "sipo"
+
+
+def script(name, *words, **variables):
+    """Run a script as in an activated environment."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    env = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1", **{key: str(value) for key, value in variables.items()}}
+    return subprocess.run(["bash", SCRIPTS / name, *map(str, words)], env=env, capture_output=True, text=True)
+
+
+def result(done, folder):
+    """The summary of a run that went well."""
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads((folder / "summary.json").read_text())
+
+
+def test_a_language_model_in_rounds(text, tmp_path):
+    """Words: 36 of 40, <unk> and the end of a line; then a round with its dense control, and the inspections."""
+    data, runs = tmp_path / "data", tmp_path / "runs"
+    assert script("prepare_lm.sh", text, data, "en", 38).returncode == 0
+    frequent = (data / "dict.txt").read_text().splitlines()
+    assert len(frequent) == 36 and "<unk>" in (data / "preprocess.log").read_text()
+    env = {"DATA": data, "RUNS": runs, "ARCH": "rnn_lm_tiny", "EPOCHS": 1, "SEARCH": "--slack 1 --high 0.5"}
+    done = script("lm.sh", "layer", "rounds", ROUNDS=1, EPOCHS_RETRAIN=1, **env)
+    summary = result(done, runs / "layer-rounds-1")
+    assert summary["best"] == 0 and summary["dense"]["epochs"] == 1
+    assert {*summary["rounds"][0]["search"]["by_group"]} == {"embedding", "rnn0", "rnn1", "decoder"}
+    pruned = runs / "layer-rounds-1" / "best.pt"
+    shown = script("inspect.sh", "lm", runs / "dense-1" / "checkpoint_best.pt", pruned, DATA=data)
+    assert shown.stdout.startswith("======== Language Model ========\n") and "original" in shown.stdout, shown.stderr
+    chance = script("random_lm.sh", "layer-rounds", **env)
+    assert f"{summary['rounds'][0]['search']['pruned']}" in chance.stdout.replace(",", ""), chance.stderr[-2000:]
+
+
+def test_a_translation_model_once(text, tmp_path):
+    """Only pairs of at most 6 words a side learn and validate."""
+    data, runs = tmp_path / "data", tmp_path / "runs"
+    done = script("prepare_nmt.sh", text, data, "de", "en", 40, 6)
+    short = {split: _short(text / f"{split}.de") for split in ("train", "valid")}
+    assert done.stdout.startswith(f"{short['train']} of 120 pairs kept\n{short['valid']} of 16 pairs kept\n"), (
+        done.stderr
+    )
+    done = script("nmt.sh", "rnnsearch_tiny", "once", DATA=data, RUNS=runs, EPOCHS=1, GROUP="all", SEARCH="--high 0.5")
+    summary = result(done, runs / "rnnsearch_tiny-all-once-1")
+    assert summary["best"] == 0 and "bleu" in summary["rounds"][0]["pruned"]["test"]
+
+
+def _short(path):
+    return sum(len(line.split()) <= 6 for line in path.read_text().splitlines())
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "named"),
+    [
+        ("prepare_lm.sh", ["nowhere", "out"], "TEXT nowhere: no file train.txt"),
+        ("prepare_nmt.sh", ["nowhere", "out", "de", "en"], "TEXT nowhere: no file train.de"),
+        ("lm.sh", ["all", "once"], "DATA nowhere: no such folder"),
+        ("lm.sh", ["all", "twice"], "twice: usage: "),
+        ("nmt.sh", ["rnnsearch", "once"], "DATA nowhere: no such folder"),
+        ("inspect.sh", ["lm", "a.pt", "b.pt"], "DATA nowhere: no such folder"),
+        ("inspect.sh", ["bert", "a.pt", "b.pt"], "bert: usage: "),
+    ],
+)
+def test_missing_data_are_named(name, words, named):
+    done = script(name, *words, DATA=SCRIPTS if "usage" in named else "nowhere")
+    assert done.returncode == 2 and done.stderr.startswith(named), done.stderr
