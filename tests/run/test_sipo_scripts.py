@@ -38,7 +38,7 @@ def test_a_language_model_in_rounds(text, tmp_path):
     pruned = runs / "layer-rounds-1" / "best.pt"
     shown = script("inspect.sh", "lm", runs / "dense-1" / "checkpoint_best.pt", pruned, DATA=data)
     assert shown.stdout.startswith("======== Language Model ========\n") and "original" in shown.stdout, shown.stderr
-    chance = script("random_lm.sh", "layer-rounds", **env)
+    chance = script("random_lm.sh", "layer-rounds", 1, **env)
     assert f"{summary['rounds'][0]['search']['pruned']}" in chance.stdout.replace(",", ""), chance.stderr[-2000:]
 
 
