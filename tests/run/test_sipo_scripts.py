@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -29,7 +30,8 @@ def test_a_language_model_in_rounds(text, tmp_path):
     data, runs = tmp_path / "data", tmp_path / "runs"
     assert script("prepare_lm.sh", text, data, "en", 38).returncode == 0
     frequent = (data / "dict.txt").read_text().splitlines()
-    assert len(frequent) == 36 and "<unk>" in (data / "preprocess.log").read_text()
+    replaced = re.search(r"train\.en: .* ([\d.]+)% replaced", (data / "preprocess.log").read_text())
+    assert len(frequent) == 36 and 0 < float(replaced[1]) < 20
     env = {"DATA": data, "RUNS": runs, "ARCH": "rnn_lm_tiny", "EPOCHS": 1, "SEARCH": "--slack 1 --high 0.5"}
     done = script("lm.sh", "layer", "rounds", ROUNDS=1, EPOCHS_RETRAIN=1, **env)
     summary = result(done, runs / "layer-rounds-1")
@@ -42,17 +44,18 @@ def test_a_language_model_in_rounds(text, tmp_path):
     assert f"{summary['rounds'][0]['search']['pruned']}" in chance.stdout.replace(",", ""), chance.stderr[-2000:]
 
 
-def test_a_translation_model_once(text, tmp_path):
-    """Only pairs of at most 6 words a side learn and validate."""
+def test_a_translation_model_in_rounds(text, tmp_path):
+    """Only pairs of at most 6 words a side learn and validate; the fourth epoch of retraining has half the rate."""
     data, runs = tmp_path / "data", tmp_path / "runs"
     done = script("prepare_nmt.sh", text, data, "de", "en", 40, 6)
-    short = {split: _short(text / f"{split}.de") for split in ("train", "valid")}
-    assert done.stdout.startswith(f"{short['train']} of 120 pairs kept\n{short['valid']} of 16 pairs kept\n"), (
-        done.stderr
-    )
-    done = script("nmt.sh", "rnnsearch_tiny", "once", DATA=data, RUNS=runs, EPOCHS=1, GROUP="all", SEARCH="--high 0.5")
-    summary = result(done, runs / "rnnsearch_tiny-all-once-1")
-    assert summary["best"] == 0 and "bleu" in summary["rounds"][0]["pruned"]["test"]
+    train, valid = (_short(text / f"{split}.de") for split in ("train", "valid"))
+    assert done.stdout.startswith(f"{train} of 120 pairs kept\n{valid} of 16 pairs kept\n"), done.stderr
+    env = {"DATA": data, "RUNS": runs, "EPOCHS": 1, "GROUP": "all", "SEARCH": "--high 0.5 --slack 1 --epochs 4"}
+    done = script("nmt.sh", "rnnsearch_tiny", "rounds", ROUNDS=1, **env)
+    summary = result(done, runs / "rnnsearch_tiny-all-rounds-1")
+    assert summary["best"] == 0 and "bleu" in summary["rounds"][0]["retrained"]["test"]
+    rates = re.findall(r"\| train \| epoch .* \| lr ([\d.]+) ", done.stdout + done.stderr)
+    assert rates == ["1", *["0.1", "0.1", "0.1", "0.05"] * 2]  # dense, retrained, control
 
 
 def _short(path):
