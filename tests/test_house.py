@@ -116,6 +116,7 @@ CONTROLS = [  # rule, path, a source that must be caught there, one that must no
     (science_stands_alone, "fairseq_prune/pruning/__init__.py", "from .. import compat", "from . import a"),
     (arrows_run_one_way, ENGINE, "import fairseq_prune.tasks", "from fairseq_prune.pruning import scope"),
     (arrows_run_one_way, ENGINE, "from ..cli.main import main", "from ..compat import patch"),
+    (arrows_run_one_way, "fairseq_prune/compat/a.py", "from ..engine import x", "from .patching import x"),
     (arrows_run_one_way, "fairseq_prune/deploy/a.py", "from ..engine import x", "from ..pruning import x"),
     (arrows_run_one_way, "fairseq_prune/cli/a.py", "from .. import tasks", "from ..data import draw"),
     (arrows_run_one_way, ENGINE, "from ..data import draw", "import fairseq.tasks"),

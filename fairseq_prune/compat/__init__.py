@@ -1,0 +1,28 @@
+"""Every workaround for fairseq, torch and numpy, each with its reason; one topic a file.
+
+:func:`install` runs when fairseq imports the user-dir; it is idempotent.
+"""
+
+from . import averages, checkpoints, copying
+from .averages import start_averages_from_weights
+from .best_checkpoint import forget_best, hold_best
+from .checkpoints import UNREADABLE, load_checkpoint
+from .options import refuse_bf16
+from .ranks import load_on_every_rank
+
+__all__ = [
+    "UNREADABLE",
+    "forget_best",
+    "hold_best",
+    "install",
+    "load_checkpoint",
+    "load_on_every_rank",
+    "refuse_bf16",
+    "start_averages_from_weights",
+]
+
+
+def install():
+    """Put all process-wide workarounds in force."""
+    for topic in (checkpoints, copying, averages):
+        topic.install()

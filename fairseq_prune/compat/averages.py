@@ -1,0 +1,45 @@
+"""fairseq's averages of weights (``--store-ema``)."""
+
+from .patching import patch_once
+
+
+def install():
+    """Let averages be masked, and average nothing that has to stay whole."""
+    from fairseq.models.ema.ema import EMA
+
+    patch_once(EMA, "__init__", _exposing_masters)
+
+
+def _exposing_masters(ema_init):
+    """A task is given the EMA model but not its fp32 copies, which have to be masked as well.
+
+    Besides, EMA would average integers (an error) and connectivity, whose 0 and 1 have to stay.
+    """
+
+    def init(self, model, *args, **kwargs):
+        ema_init(self, model, *args, **kwargs)
+        self.model.ema_fp32_params = self.fp32_params
+        integers = {name for name, value in self.model.state_dict().items() if not value.is_floating_point()}
+        self.skip_keys = {*self.skip_keys, *integers, *getattr(model, "connectivity", ())}
+
+    return init
+
+
+def start_averages_from_weights():
+    """Let ``--store-ema`` start from a checkpoint that has no averages.
+
+    fairseq means to start them from the weights but has deleted those by then (KeyError 'model').
+    The weights given twice stay in memory for the run, so call this only for runs with averages.
+    """
+    from fairseq import checkpoint_utils
+
+    patch_once(checkpoint_utils, "load_checkpoint_to_cpu", _with_averages)
+
+
+def _with_averages(load_checkpoint_to_cpu):
+    def load(*args, **kwargs):
+        state = load_checkpoint_to_cpu(*args, **kwargs)
+        state["extra_state"].setdefault("ema", state["model"])
+        return state
+
+    return load

@@ -1,0 +1,104 @@
+"""Read checkpoints without running any code they may hold, and say in one line what is wrong with one."""
+
+import argparse
+import contextlib
+import pickle
+import struct
+
+import numpy as np
+import torch
+
+from .patching import patch_once
+
+# What torch.load raises of foreign files, beside pickle.UnpicklingError.
+UNREADABLE = (RuntimeError, EOFError, LookupError, OSError, UnicodeDecodeError, struct.error)
+
+
+def install():
+    """Let torch read fairseq's own files; make fairseq's messages about others one line."""
+    from fairseq import checkpoint_utils
+
+    _allow_fairseq_checkpoints()
+    patch_once(checkpoint_utils, "load_checkpoint_to_cpu", _with_readable_errors)
+    patch_once(checkpoint_utils, "load_model_ensemble_and_task", _with_missing_files_named)
+
+
+def _allow_fairseq_checkpoints():
+    """torch >= 2.6 refuses fairseq's own files: they hold a Namespace and numpy scalars.
+
+    (fairseq #5603, #5610.) These few types rebuild data only, so ``weights_only=True`` stays on.
+    Files written under numpy 1 name the same objects by their old path.
+    """
+    multiarray = np.core.multiarray if np.__version__ < "2" else np._core.multiarray
+    torch.serialization.add_safe_globals(
+        [argparse.Namespace, np.ndarray, np.dtype]
+        + [getattr(np.dtypes, name) for name in ("Float64DType", "Float32DType", "Int64DType", "Int32DType")]
+        + [
+            (getattr(multiarray, name), f"numpy.{core}.multiarray.{name}")
+            for name in ("_reconstruct", "scalar")
+            for core in ("core", "_core")
+        ]
+    )
+
+
+def load_checkpoint(path):
+    """Read a checkpoint without running any code it may hold.
+
+    Args:
+        path: a fairseq checkpoint.
+
+    Returns:
+        Its dict, tensors on the CPU.
+
+    Raises:
+        ValueError: missing, truncated, holding code, or no checkpoint of fairseq.
+    """
+    _allow_fairseq_checkpoints()
+    with _explained(path):
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(state, dict) or "model" not in state:
+            raise RuntimeError("it holds no model")
+        return state
+
+
+@contextlib.contextmanager
+def _explained(path):
+    try:
+        yield
+    except FileNotFoundError:
+        raise ValueError(f"checkpoint {path}: no such file; give e.g. checkpoints/checkpoint_best.pt") from None
+    except pickle.UnpicklingError as error:
+        reason = str(error)
+        if "Unsupported" in reason or "GLOBAL" in reason:
+            reason = "it holds code or foreign classes, which are never loaded"
+        raise ValueError(f"checkpoint {path}: not loaded, {reason.splitlines()[0]}") from None
+    except UNREADABLE as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"checkpoint {path}: not a readable fairseq checkpoint ({reason})") from None
+
+
+def _with_readable_errors(load_checkpoint_to_cpu):
+    """fairseq shows an unreadable checkpoint as a traceback; here it is one line."""
+
+    def load(path, *args, **kwargs):
+        try:
+            with _explained(path):
+                return load_checkpoint_to_cpu(path, *args, **kwargs)
+        except ValueError as error:
+            raise SystemExit(str(error)) from None
+
+    return load
+
+
+def _with_missing_files_named(load_model_ensemble_and_task):
+    """``--path`` of a file that is not there: one line here too."""
+
+    def load(*args, **kwargs):
+        try:
+            return load_model_ensemble_and_task(*args, **kwargs)
+        except OSError as error:
+            if "Model file not found" not in str(error):
+                raise
+            raise SystemExit(f"--path: {error}; give e.g. checkpoints/checkpoint_best.pt") from None
+
+    return load

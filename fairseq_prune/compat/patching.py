@@ -1,0 +1,24 @@
+"""Replace a function of fairseq, once."""
+
+import functools
+
+
+def patch_once(holder, attribute, patch):
+    """Replace a function by ``patch(function)``, unless this patch is in force already.
+
+    Args:
+        holder: the module or class that has the function.
+        attribute: its name there.
+        patch: takes the function, returns what to call instead.
+
+    Raises:
+        AttributeError: this fairseq has no such function.
+    """
+    original = getattr(holder, attribute)
+    done = getattr(original, "fairseq_prune_patches", ())
+    if patch.__name__ in done:
+        return
+    patched = functools.wraps(original)(patch(original))
+    patched.fairseq_prune_patches = (*done, patch.__name__)
+    is_static = isinstance(vars(holder).get(attribute), staticmethod)
+    setattr(holder, attribute, staticmethod(patched) if is_static else patched)
