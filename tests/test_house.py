@@ -167,3 +167,11 @@ def test_the_user_dir_loads_nothing_heavy():
 
 def test_a_heavy_import_is_seen():
     assert heavy_added("sys.modules['foolbox'] = sys; import foolbox") == {"foolbox"}
+
+
+def test_nothing_ignored_is_tracked():
+    """A tracked link called .venv would replace the environment of every checkout that has one."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("no git checkout")
+    command = ["git", "ls-files", "--cached", "--ignored", "--exclude-standard"]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout == ""
