@@ -268,9 +268,7 @@ class Pruner:
         return self._selection.choose(self.events_done, self.masked.local_masks(), evidence)
 
     def _remove(self, choice, optimizer, ema_model):
-        owned = self._selection.chooser.owned
-        masks = {name: keep for name, keep in self.masked.local_masks().items() if name not in owned}
-        masks.update(choice.masks)
+        masks = choice.masks
         ranks.require_equal(checksum(masks), "pruning masks", next(iter(self.masked.parameters.values())).device)
         if checksum(masks) == checksum(self.masks):
             return

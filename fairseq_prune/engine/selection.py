@@ -1,11 +1,14 @@
 """What a run selects from, and how much by when."""
 
+from dataclasses import replace
+
 import torch
 
 from ..pruning.budget import Deviation, Threshold
 from ..pruning.choosing import chooser_of, count_removed, coupled_chooser_of, overlap
 from ..pruning.growing import Growth
 from ..pruning.importance import EVIDENCE
+from ..pruning.masks import intersect
 from ..pruning.prunable import find_prunables
 from ..pruning.units import Weight, is_coupled, parse_units
 from . import ranks
@@ -106,7 +109,7 @@ class Selection:
             evidence: dict of parameter name -> tensor to be scored instead of the parameter.
 
         Returns:
-            :class:`~fairseq_prune.pruning.choosing.Choice`.
+            :class:`~fairseq_prune.pruning.choosing.Choice`, with all masks that are then in force.
         """
         if evidence is None:
             evidence = self.chooser.inherited.evidence(dict(self._model.named_parameters()))
@@ -114,7 +117,8 @@ class Selection:
             group: self.plan.schedule.fraction_at(event, self.initial[group], self._fraction(group, masks, evidence))
             for group in self.chooser.groups
         }
-        return self.chooser.choose(fractions, masks, self._generator(), evidence)
+        choice = self.chooser.choose(fractions, masks, self._generator(), evidence)
+        return replace(choice, masks=intersect(masks, choice.masks, self.prunables))
 
     def _generator(self):
         return torch.Generator().manual_seed(self.seed)

@@ -8,8 +8,9 @@ from .select import drop_lowest, drop_lowest_within
 def decide(prunables, budget, units, score, masks):
     """Rank the units of a group and remove the lowest.
 
-    What is removed stays removed: it ranks below everything else, and a budget below what is
-    already gone removes nothing more.
+    What is removed counts and ranks below everything else, and a budget below what is already gone
+    removes nothing more. Of units that stay, single weights may be gone:
+    :func:`~.masks.intersect` keeps them so.
 
     Args:
         prunables: the group, list of :class:`~fairseq_prune.pruning.prunable.Prunable`.
@@ -19,8 +20,8 @@ def decide(prunables, budget, units, score, masks):
         masks: dict of name -> bool, in force so far.
 
     Returns:
-        dict of prunable name -> bool mask of its weight. For single weights exactly
-        ``budget`` are removed; larger units never remove more than that.
+        dict of prunable name -> bool mask of its weight, by the units that leave. Together with the
+        masks in force, for single weights exactly ``budget`` are removed; larger units never remove more than that.
     """
     scores, costs = [], []
     for p in prunables:
@@ -36,7 +37,7 @@ def decide(prunables, budget, units, score, masks):
         costs.append(cost)
     counts = [len(s) for s in scores]
     parts = _drop(torch.cat(scores), costs, counts, max(budget, 0)).split(counts)
-    return {p.name: _combine(p, units.spread(part, p.shape), masks) for p, part in zip(prunables, parts, strict=True)}
+    return {p.name: units.spread(part, p.shape) for p, part in zip(prunables, parts, strict=True)}
 
 
 def _drop(scores, costs, counts, budget):
@@ -45,8 +46,3 @@ def _drop(scores, costs, counts, budget):
         return drop_lowest(scores, budget // costs[0])
     by_unit = [torch.as_tensor(c).to(scores.device).expand(n) for c, n in zip(costs, counts, strict=True)]
     return drop_lowest_within(scores, torch.cat(by_unit), budget)
-
-
-def _combine(prunable, keep, masks):
-    before = prunable.mask_in(masks)
-    return keep if before is None else keep & before

@@ -65,6 +65,26 @@ def store_masks(metadata, masks):
         root[METADATA_KEY] = packed
 
 
+def intersect(before, chosen, prunables=()):
+    """The masks that keep what two dicts of masks keep: what is removed stays removed.
+
+    Args:
+        before: dict of parameter name -> bool, in force.
+        chosen: the same, of what is to leave.
+        prunables: :class:`~.prunable.Prunable` s. Where weights are normalised, a slice that has left is masked by its
+            scale alone.
+
+    Returns:
+        dict of parameter name -> bool.
+    """
+    masks = {**before, **chosen, **{name: before[name] & chosen[name] for name in before.keys() & chosen.keys()}}
+    for p in prunables:
+        keep = p.mask_in(masks) if p.scale else None
+        if keep is not None:
+            masks = {name: mask for name, mask in masks.items() if name not in p.mask_names} | p.masks_for(keep)
+    return masks
+
+
 def checksum(masks):
     """CRC-32 over names and bits; equal masks on every rank have equal checksums."""
     crc = 0

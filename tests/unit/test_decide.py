@@ -8,6 +8,7 @@ from torch import nn
 
 from fairseq_prune.pruning.decide import decide
 from fairseq_prune.pruning.importance import IMPORTANCES
+from fairseq_prune.pruning.masks import intersect
 from fairseq_prune.pruning.prunable import find_prunables
 from fairseq_prune.pruning.units import parse_units
 
@@ -32,7 +33,7 @@ def prune(prunables, fraction, units="weight", masks=None):
     units = parse_units(units)
     score = lambda p: IMPORTANCES["magnitude"](p.weight(), units)  # noqa: E731
     budget = round(fraction * sum(p.parameter.numel() for p in prunables))
-    return decide(prunables, budget, units, score, masks or {})
+    return intersect(masks or {}, decide(prunables, budget, units, score, masks or {}))
 
 
 def removed(keeps):

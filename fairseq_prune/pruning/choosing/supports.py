@@ -38,8 +38,7 @@ class SupportChooser(TensorChooser):
             scores = self._average(self._importance(self._evidence(p, evidence), _WEIGHT, generator)).view(p.shape)
             if before is not None:
                 scores = scores.masked_fill(~before, -torch.inf)
-            keep = self.keep(p, scores, fractions[p.name])
-            chosen.update(p.masks_for(keep if before is None else keep & before))
+            chosen.update(p.masks_for(self.keep(p, scores, fractions[p.name])))
         return Choice(chosen)
 
     def leaving(self, layer, choice):
