@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from fairseq_prune.engine.plan import make_plan
 from fairseq_prune.engine.pruner import Pruner
-from fairseq_prune.engine.selection import Selection
+from fairseq_prune.engine.selector import Selection
 from vision_bridge.models.nets import NETS, NetSpec
 
 ROUNDS, BATCH = 9, 64

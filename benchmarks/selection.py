@@ -5,7 +5,7 @@ import time
 
 import torch
 
-from fairseq_prune.pruning.select import drop_lowest, drop_lowest_by_ranking
+from fairseq_prune.pruning.selecting.ranking import drop_lowest, drop_lowest_by_ranking
 
 COUNT, FRACTION, ROUNDS = 20_000_000, 0.8, 7
 

@@ -15,10 +15,10 @@ import torch
 from fairseq.data import Dictionary
 
 import fairseq_prune
-from fairseq_prune.drivers.evaluation.blocks import column_blocks
-from fairseq_prune.drivers.evaluation.evaluator import Evaluator
-from fairseq_prune.drivers.evaluation.load import Workbench
 from fairseq_prune.engine.columns import lay_out
+from fairseq_prune.evaluate.blocks import column_blocks
+from fairseq_prune.evaluate.evaluator import Evaluator
+from fairseq_prune.evaluate.load import Workbench
 from fairseq_prune.models.rnn_lm import RnnLm, RnnLmConfig
 from fairseq_prune.pruning.search.table import MagnitudeTable, sound_count
 

@@ -3,7 +3,7 @@
 
 import argparse
 
-from fairseq_prune.data.grammar import write_corpus
+from corpus.grammar import write_corpus
 
 
 def main():

@@ -6,8 +6,8 @@ import re
 import pytest
 import sacrebleu
 
-from fairseq_prune.data import lexicon
-from fairseq_prune.data.grammar import LONGEST, generate_pairs, write_corpus
+from scripts.corpus import lexicon
+from scripts.corpus.grammar import LONGEST, generate_pairs, write_corpus
 
 MASCULINE = {noun.de for noun in lexicon.NOUNS if noun.gender == "m"} - {"junge"}  # it means young, too
 NOT_MASCULINE = {noun.de for noun in lexicon.NOUNS if noun.gender != "m"}

@@ -8,21 +8,24 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-SCIENCE = sys.stdlib_module_names | {"torch", "numpy"}
+SCIENCE = sys.stdlib_module_names | {"torch", "numpy", "scipy"}
+FLOORS = [  # from the ground up: a room may import those of the floors below it
+    {"pruning", "compat", "errors"},
+    {"families", "optim", "modules"},
+    {"methods"},
+    {"checkpoint"},
+    {"engine"},
+    {"tasks", "criterions", "models", "deploy", "report"},
+    {"evaluate"},
+    {"drivers"},
+    {"cli"},
+    {"__main__"},
+]
+UNNAMED = {"tasks", "criterions", "models"}  # only fairseq knows them, by what they register
 ROOMS = {  # each room of fairseq_prune and the rooms it may import, beside itself
-    "pruning": set(),
-    "compat": set(),
-    "data": set(),
-    "engine": {"pruning", "compat"},
-    **dict.fromkeys(("tasks", "criterions", "optim", "modules"), {"engine", "pruning", "compat"}),
-    "models": {"engine", "pruning", "compat", "modules"},
-    "deploy": {"pruning", "compat"},
-    "report": {"pruning", "compat"},
-    "drivers": {"engine", "pruning", "compat", "deploy", "report"},
-    "cli": {"drivers", "engine", "pruning", "compat", "data", "deploy", "report"},
-    "__main__": {"cli"},
+    room: set().union(*FLOORS[:number]) - UNNAMED for number, floor in enumerate(FLOORS) for room in floor
 }
-PLAIN = {"pruning", "data", "report", "cli"}  # usable without fairseq
+PLAIN = {"pruning", "families", "report", "cli"}  # usable without fairseq
 HEAVY = {"torchvision", "torch_pruning", "foolbox", "matplotlib", "sklearn"}
 
 
@@ -117,13 +120,13 @@ CONTROLS = [  # rule, path, a source that must be caught there, one that must no
     (arrows_run_one_way, ENGINE, "import fairseq_prune.tasks", "from fairseq_prune.pruning import scope"),
     (arrows_run_one_way, ENGINE, "from ..cli.main import main", "from ..compat import patch"),
     (arrows_run_one_way, "fairseq_prune/compat/a.py", "from ..engine import x", "from .patching import x"),
-    (arrows_run_one_way, "fairseq_prune/deploy/a.py", "from ..engine import x", "from ..pruning import x"),
-    (arrows_run_one_way, "fairseq_prune/cli/a.py", "from .. import tasks", "from ..data import draw"),
-    (arrows_run_one_way, ENGINE, "from ..data import draw", "import fairseq.tasks"),
-    (arrows_run_one_way, "fairseq_prune/report/a.py", "from ..data import draw", "from ..compat import x"),
-    (arrows_run_one_way, "fairseq_prune/data/a.py", "from ..report import cost", "from .words import x"),
+    (arrows_run_one_way, "fairseq_prune/checkpoint/a.py", "from ..engine import x", "from ..pruning import x"),
+    (arrows_run_one_way, "fairseq_prune/cli/a.py", "from .. import tasks", "from ..drivers import x"),
+    (arrows_run_one_way, "fairseq_prune/methods/a.py", "from ..engine import x", "import fairseq.tasks"),
+    (arrows_run_one_way, "fairseq_prune/report/a.py", "from ..drivers import x", "from ..compat import x"),
+    (arrows_run_one_way, "fairseq_prune/families/a.py", "from ..methods import x", "from .units import x"),
     (arrows_run_one_way, "fairseq_prune/tasks/a.py", "from ..cli import main", "from ..engine.wrap import prunable"),
-    (arrows_run_one_way, "scripts/a.py", "from fairseq_prune.tasks import x", "from fairseq_prune.data.draw import x"),
+    (arrows_run_one_way, "scripts/a.py", "from fairseq_prune.tasks import x", "from .corpus.draw import x"),
     (arrows_run_one_way, "vision_bridge/a.py", "import fairseq_prune.tasks", "import fairseq_prune.engine"),
     (only_the_door_names_vision_bridge, ENGINE, "import_module('vision_bridge')", "vision = None"),
     (files_are_short, ENGINE, "\n" * 301, "\n" * 300),
@@ -131,7 +134,7 @@ CONTROLS = [  # rule, path, a source that must be caught there, one that must no
     (configs_keep_their_types, OPTIONS, FUTURE.format("a.FairseqDataclass"), FUTURE.format("Module")),
     (configs_keep_their_types, OPTIONS, POSTPONE + (ROOT / OPTIONS).read_text(), (ROOT / OPTIONS).read_text()),
     (plain_rooms_need_no_fairseq, "fairseq_prune/report/a.py", "def f(): from fairseq.data import x", "import torch"),
-    (plain_rooms_need_no_fairseq, "fairseq_prune/data/a.py", "import fairseq", "from ..compat import fairseq"),
+    (plain_rooms_need_no_fairseq, "fairseq_prune/families/a.py", "import fairseq", "from ..pruning import fairseq"),
 ]
 RULES = [*dict.fromkeys(control[0] for control in CONTROLS), names_say_something]
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 from small_models import DECODER, ENCODER, build_model
 
+from fairseq_prune.checkpoint.tensors import Row, tensor_rows
 from fairseq_prune.pruning.masks import pack_mask
 from fairseq_prune.report.inspect import count_masked, inspect_checkpoint, model_settings, totals
 from fairseq_prune.report.legacy_flops import legacy_flops
 from fairseq_prune.report.table import render
-from fairseq_prune.report.tensors import Row, tensor_rows
 
 TENSOR_KEYS = {"name", "shape", "params", "nonzero", "fraction_removed"}
 TOTAL_KEYS = {"params", "nonzero", "fraction_removed", "macs", "bytes"}

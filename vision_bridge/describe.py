@@ -4,9 +4,9 @@ from functools import partial
 
 from torch.nn.modules.conv import _ConvNd
 
+from fairseq_prune.checkpoint.tensors import fraction, tensor_rows
 from fairseq_prune.deploy.describers import DESCRIBERS
 from fairseq_prune.engine.account import NodeCount
-from fairseq_prune.report.tensors import fraction, tensor_rows
 
 from .cost import count_without_norms, layer_costs
 from .ratios.layers import PREFIX

@@ -6,7 +6,7 @@ from typing import Optional
 from fairseq.dataclass import FairseqDataclass
 from fairseq.tasks import FairseqTask  # noqa: F401  (fairseq.dataclass is incomplete without it)
 
-from fairseq_prune.pruning.methods import METHODS
+from fairseq_prune.methods.table import METHODS
 
 from .reinit import KINDS
 

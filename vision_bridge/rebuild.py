@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from fairseq_prune.deploy.config import Config
+from fairseq_prune.checkpoint.config import Config
 
 from .models.classifier import ImageClassifier
 from .surgery.resize import follow_widths

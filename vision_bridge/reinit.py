@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-from fairseq_prune.engine.masters import homes, values_of
+from fairseq_prune.optim.masters import homes, values_of
 
 NORMS = (_BatchNorm, nn.GroupNorm, nn.LayerNorm)
 KINDS = ("orth", "kaiming")

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from fairseq.tasks import FairseqTask, register_task
 
-from fairseq_prune.engine.checks import one_line_errors
 from fairseq_prune.engine.mixin import PruneMixin
 from fairseq_prune.engine.options import PruneOptions
+from fairseq_prune.errors import one_line_errors
 
 from .data.options import ImageOptions
 from .data.source import open_source

@@ -47,7 +47,7 @@ def run(args):
         ValueError: a checkpoint of another task, options out of range, or a missing extra.
     """
     with quietly():
-        from ..drivers.attackers import attack
+        from ..evaluate.attackers import attack
 
         report, text = attack(args)
     print(json.dumps(report) if args.json else text)

@@ -52,11 +52,11 @@ def run(args):
 
 
 def _compact(args):
+    from ..checkpoint.config import Config
+    from ..checkpoint.write import write_checked
     from ..compat import load_checkpoint
     from ..deploy.compactors import compactor_of
-    from ..deploy.config import Config
     from ..deploy.verify import require_same
-    from ..deploy.write import write_checked
 
     original = load_checkpoint(args.checkpoint)
     compactor = compactor_of(original)

@@ -87,7 +87,7 @@ def _report(args, path):
 
 def _evaluate(args):
     from ..compat import load_checkpoint
-    from ..drivers.evaluation.quality import inspect_quality, render_quality
+    from ..evaluate.quality import inspect_quality, render_quality
 
     paths = {"original": args.original, "pruned": args.checkpoint} if args.original else {"model": args.checkpoint}
     columns = {

@@ -14,7 +14,7 @@ from fairseq.criterions.label_smoothed_cross_entropy import (
 )
 from fairseq.logging import metrics
 
-from ..engine.checks import one_line_errors
+from ..errors import one_line_errors
 from .distillation import distillation_loss
 from .teacher import EXAMPLE, load_teacher
 

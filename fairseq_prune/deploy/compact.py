@@ -6,12 +6,12 @@ from collections import Counter, OrderedDict
 import torch
 from fairseq.utils import get_activation_fn
 
+from ..checkpoint.config import Config
+from ..families.transformer import FEED_FORWARD, transformer_table
 from ..pruning.masks import store_masks, stored_masks
 from ..pruning.surgery.cut import cut_state, cut_tensor
 from ..pruning.surgery.table import build_table, lengths_of
-from ..pruning.surgery.transformer import FEED_FORWARD, transformer_table
 from ..pruning.surgery.vector import kind_of
-from .config import Config
 from .dead_units import evenly, find_dead
 
 STAGES = (("residual",), ("qk", "vo", "ffn"))  # a narrower stream may leave more units dead

@@ -6,9 +6,9 @@ from typing import Callable
 from fairseq.models import ARCH_MODEL_NAME_REGISTRY
 
 from .. import register
+from ..checkpoint.config import Config
 from ..pruning.registry import Registry
 from .compact import compact
-from .config import Config
 
 COMPACTORS = Registry("family of models")
 DEFAULT = "transformer"

@@ -5,7 +5,7 @@ import itertools
 import torch
 from fairseq import utils
 
-from .load import load_model, load_task
+from ..checkpoint.load import load_model, load_task
 
 LIMIT = 1e-6
 _ROWS = 4  # sentences or images in a batch; logits of a whole vocabulary in float64 are large

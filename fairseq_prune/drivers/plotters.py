@@ -1,8 +1,8 @@
 """Figures of what a checkpoint does with data, by what its task brings for it."""
 
+from ..evaluate.for_task import load_for
 from ..pruning.registry import Registry
 from ..report.png import check_png
-from .for_task import load_for
 
 PLOTTERS = Registry("task")  # filled by register(): functions (model, task, criterion, options) -> text
 FIGURES = ("confusion", "saliency", "scores")

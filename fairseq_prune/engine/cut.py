@@ -1,8 +1,8 @@
 """Cutting a model while it trains."""
 
+from ..optim.masters import homes
 from ..pruning.surgery.cut import cut_state, cut_statistics, entries, replace_values
 from . import ranks
-from .masters import homes
 
 
 def may_cut(optimizer, averaged):

@@ -2,9 +2,9 @@
 
 import logging
 
+from ..optim.masters import homes, moments_of, values_of
 from ..pruning.enforce import mask_tensor
 from ..pruning.masks import pack_mask
-from .masters import homes, moments_of, values_of
 from .travel import let_masks_travel
 
 logger = logging.getLogger(__name__)

@@ -9,19 +9,20 @@ import torch
 from fairseq import utils
 from fairseq.logging import metrics
 
+from ..checkpoint.resize import follow_widths, load_before_wrapping
 from ..compat import hold_best, load_on_every_rank, refuse_bf16, start_averages_from_weights
-from ..pruning.permute.structure import permutable
-from ..pruning.surgery.families import structure_of
+from ..errors import one_line_data_errors, one_line_errors
+from ..families.permutable import permutable
+from ..families.units import structure_of
 from . import ranks
 from .account import Account, NodeCount, log_harmonic_mean
-from .checks import check_run, one_line_data_errors, one_line_errors
+from .checks import check_run
 from .evidence import gather
 from .growth_file import add_record
 from .options import given_options
 from .plan import Plan, make_plan
 from .pruner import Pruner
 from .reachable import check_reachable
-from .resize import follow_widths, load_before_wrapping
 from .run_record import note_start
 
 

@@ -11,7 +11,7 @@ from typing import Any, List, Optional
 from fairseq.tasks import FairseqTask  # noqa: F401  (fairseq.dataclass is incomplete without it)
 from omegaconf import II
 
-from .approach_options import ApproachOptions, given_approach
+from ..methods.options import ApproachOptions, given_approach
 from .recipe import read_recipe
 
 _WHEN = "'4ep' after 4 epochs, '500up' after 500 updates"

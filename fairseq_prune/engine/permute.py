@@ -4,8 +4,8 @@ import logging
 
 import torch
 
+from ..optim.masters import homes, moments_of, values_of
 from ..pruning.permute.apply import permute_tensor, permuted
-from .masters import homes, moments_of, values_of
 
 logger = logging.getLogger(__name__)
 

@@ -3,16 +3,16 @@
 from dataclasses import dataclass, replace
 from typing import Any, Optional
 
-from ..pruning.approach import Projection
+from ..methods.checks import check_approach
+from ..methods.options import read_approach
+from ..methods.settings import Projection
+from ..methods.table import METHODS
 from ..pruning.budget import Threshold, parse_target
 from ..pruning.budget.counting import ROUNDINGS
 from ..pruning.importance import IMPORTANCES
-from ..pruning.methods import METHODS
 from ..pruning.schedule import SHAPES, Schedule, When
 from ..pruning.scope import SCOPES
 from ..pruning.units import Support, parse_units
-from .approach_checks import check_approach
-from .approach_options import read_approach
 from .recipe import read_patterns, read_stages
 
 
@@ -21,7 +21,7 @@ class Plan:
     """What a run removes and when. Built by :func:`make_plan`.
 
     Args:
-        method: name in :data:`~fairseq_prune.pruning.methods.METHODS`.
+        method: name in :data:`~fairseq_prune.methods.table.METHODS`.
         units: e.g. ``"weight"``.
         importance: name in the table of importances; None where nothing is removed.
         scope: name in the table of scopes.
@@ -36,7 +36,7 @@ class Plan:
         rounding: from a fraction to a count, name in the table of roundings.
         rewind: after every removal, weights and moments go back to where they were then; None: they go on.
         permute: reorder channels before the first selection.
-        approach: between the first selection and the removal, data of :mod:`~fairseq_prune.pruning.approach` or
+        approach: between the first selection and the removal, data of :mod:`~fairseq_prune.methods.settings` or
             :class:`~fairseq_prune.pruning.growing.Growth`; None for masks at once.
     """
 

@@ -3,18 +3,18 @@
 import logging
 
 from ..compat import forget_best
-from ..pruning.choosing import count_removed
+from ..methods import approach_for
+from ..optim.masters import overflowed
 from ..pruning.importance import EVIDENCE
 from ..pruning.masks import checksum, pack_mask
+from ..pruning.selecting import count_removed
 from . import ranks
-from .approach import approach_for
 from .cut import cut_in_run, may_cut
 from .masked_model import MaskedModel
-from .masters import overflowed
 from .permute import permute_in_run
 from .plan import Plan, check_same_plan
 from .rewind import Rewind
-from .selection import Selection
+from .selector import Selection
 from .stand_in import stand_in
 from .telling import tell_removed
 from .weight_norms import rescale_norms

@@ -2,7 +2,7 @@
 
 import torch
 
-from .masters import homes, moments_of, values_of
+from ..optim.masters import homes, moments_of, values_of
 
 
 class Rewind:

@@ -1,7 +1,7 @@
 """What the log says of a removal."""
 
-from ..pruning.choosing import count_removed
 from ..pruning.masks import checksum
+from ..pruning.selecting import count_removed
 
 
 def tell_removed(prunables, masks, fraction, whole):

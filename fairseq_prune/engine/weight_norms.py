@@ -1,6 +1,6 @@
 """Weight-normalised layers whose directions lose elements."""
 
-from .masters import homes, values_of
+from ..optim.masters import homes, values_of
 
 
 def rescale_norms(prunables, masks, optimizer):

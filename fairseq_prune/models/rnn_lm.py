@@ -13,7 +13,7 @@ from fairseq.models import (
 from torch import nn
 from torch.nn import functional as F
 
-from ..engine.checks import one_line_errors
+from ..errors import one_line_errors
 
 ABSENT = 2  # <s> and <pad> come first in every dictionary of fairseq
 IMPOSSIBLE = -1e4  # exp() is 0 in every precision; -inf times a label smoothing of 0 would be nan

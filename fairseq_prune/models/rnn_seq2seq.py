@@ -6,7 +6,7 @@ from fairseq.dataclass import FairseqDataclass
 from fairseq.models import FairseqEncoderDecoderModel, register_model, register_model_architecture
 from torch import nn
 
-from ..engine.checks import one_line_errors
+from ..errors import one_line_errors
 from ..modules.rnn_attention import GeneralAttention, MlpAttention
 from ..modules.rnn_cells import GruCell, LstmCell
 from .rnn_decoder import RnnDecoder

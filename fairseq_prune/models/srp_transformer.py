@@ -5,15 +5,15 @@ from fairseq.models import register_model, register_model_architecture
 from fairseq.models.transformer import TransformerModel
 from fairseq.models.transformer import transformer_legacy as stock
 
-from ..engine.checks import one_line_errors
+from ..checkpoint.srp_load import adapt_state
+from ..errors import one_line_errors
+from ..families.transformer import transformer_table
 from ..modules.connectivity import ConnectedLinear
 from ..modules.layer_norm import ConnectedLayerNorm
 from ..pruning.surgery.cut import entries
 from ..pruning.surgery.table import shortest_axis
-from ..pruning.surgery.transformer import transformer_table
 from ..pruning.surgery.vector import Vector, kind_of
 from .srp_connect import connect
-from .srp_load import adapt_state
 from .srp_support import check_supported
 
 

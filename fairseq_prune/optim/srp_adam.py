@@ -5,7 +5,7 @@ from ast import literal_eval
 from fairseq.optim import FairseqOptimizer, register_optimizer
 from fairseq.optim.adam import Adam, FairseqAdam, FairseqAdamConfig
 
-from ..engine.checks import one_line_errors
+from ..errors import one_line_errors
 
 
 @register_optimizer("srp_adam", dataclass=FairseqAdamConfig)

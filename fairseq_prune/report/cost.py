@@ -16,8 +16,8 @@ that fairseq computes and throws away. Zeros count like any other weight: only s
 import re
 from math import prod
 
-from .families import FAMILIES, OUTPUT
-from .tensors import direction_name, parameters, scale_name
+from ..checkpoint.tensors import direction_name, parameters, scale_name
+from ..families.products import FAMILIES, OUTPUT
 
 LENGTHS_HELP = "give two whole numbers above 0, source and target tokens, e.g. --lengths 25,25"
 

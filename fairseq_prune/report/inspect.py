@@ -12,10 +12,10 @@ from collections.abc import Mapping
 
 import torch
 
+from ..checkpoint.tensors import direction_name, fraction, scale_name, tensor_rows
 from ..pruning.masks import stored_masks
 from .cost import count_macs
 from .legacy_flops import legacy_flops
-from .tensors import direction_name, fraction, scale_name, tensor_rows
 
 
 def totals(rows):

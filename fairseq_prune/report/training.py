@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from .tensors import fraction
+from ..checkpoint.tensors import fraction
 
 LABELS = {"params": "parameters", "nodes": "nodes"}
 

@@ -11,9 +11,9 @@ from fairseq.tasks import register_task
 from fairseq.tasks.language_modeling import LanguageModelingConfig, LanguageModelingTask
 
 from ..engine.carried import Carried
-from ..engine.checks import one_line_errors
 from ..engine.mixin import PruneMixin
 from ..engine.options import PruneOptions
+from ..errors import one_line_errors
 from .column_dataset import TokenStream
 
 BREAK_THE_STREAM = """sample_break_mode output_dictionary_size self_target past_target add_bos_token shorten_method

@@ -33,7 +33,7 @@ def read_accuracy(path):
 
 def load(checkpoint):
     """The model of a checkpoint."""
-    from fairseq_prune.deploy.load import load_model, load_task
+    from fairseq_prune.checkpoint.load import load_model, load_task
 
     task, _ = load_task(checkpoint)
     return load_model(checkpoint, task)

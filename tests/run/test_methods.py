@@ -4,7 +4,7 @@ import pytest
 import torch
 from conftest import masks_of, same_tensors
 
-from fairseq_prune.pruning.methods import METHODS
+from fairseq_prune.methods.table import METHODS
 from fairseq_prune.pruning.units import is_coupled, parse_units
 
 # Those of coupled units, which Transformers have by other names, and of convolutions are tested in tests/vision.

@@ -7,7 +7,7 @@ import pytest
 import torch
 from small_models import DECODER, ENCODER, build_model
 
-from fairseq_prune.engine.resize import follow_widths, load_before_wrapping
+from fairseq_prune.checkpoint.resize import follow_widths, load_before_wrapping
 
 
 def narrow_state(model, width):

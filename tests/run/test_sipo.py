@@ -9,7 +9,7 @@ from conftest import Run, masks_of, words_of
 
 from fairseq_prune.cli.main import main
 from fairseq_prune.compat import load_checkpoint
-from fairseq_prune.drivers.evaluation.load import Workbench
+from fairseq_prune.evaluate.load import Workbench
 
 TRAIN = words_of("""--task prune_stateful_language_modeling --arch rnn_lm_tiny --criterion cross_entropy --optimizer sgd
     --lr 2 --clip-norm 0.25 --batch-size 4 --batch-size-valid 2 --tokens-per-sample 7 --cpu --num-workers 0

@@ -10,8 +10,8 @@ from srp_diary import ARCHS, QUIET, srp_run, widths
 from two_ranks import train_on_two
 
 from fairseq_prune.compat import load_checkpoint
+from fairseq_prune.families.transformer import transformer_table
 from fairseq_prune.pruning.surgery.cut import cut_tensor
-from fairseq_prune.pruning.surgery.transformer import transformer_table
 
 STEPS = """--optimizer sgd --lr 0.1 --momentum 0.9 --dropout 0 --batch-size 8 --required-batch-size-multiple 1
     --max-update 5""".split()

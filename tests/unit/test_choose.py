@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fairseq_prune.pruning.budget.widths import Widths
-from fairseq_prune.pruning.surgery.choose import choose
+from fairseq_prune.pruning.selecting.widths import choose
 from fairseq_prune.pruning.surgery.vector import Vector, kind_of
 
 INF = float("inf")

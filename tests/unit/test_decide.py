@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from fairseq_prune.pruning.decide import decide
 from fairseq_prune.pruning.importance import IMPORTANCES
 from fairseq_prune.pruning.masks import intersect
 from fairseq_prune.pruning.prunable import find_prunables
+from fairseq_prune.pruning.selecting.groups import decide
 from fairseq_prune.pruning.units import parse_units
 
 DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16]

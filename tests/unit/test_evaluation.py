@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from fairseq_prune.drivers.evaluation.abandon import is_hopeless
-from fairseq_prune.drivers.evaluation.output import OutputLayer
-from fairseq_prune.drivers.evaluation.score import Score
-from fairseq_prune.drivers.evaluation.translation import _text, hypothesis_perplexity, whitespace_bleu
+from fairseq_prune.evaluate.abandon import is_hopeless
+from fairseq_prune.evaluate.output import OutputLayer
+from fairseq_prune.evaluate.score import Score
+from fairseq_prune.evaluate.translation import _text, hypothesis_perplexity, whitespace_bleu
 
 
 def decoder(rows, width=8, absent=0, seed=1):
@@ -39,7 +39,7 @@ class TestOutputLayer:
         assert learnt.count_hits(features, targets) == hits
 
     def test_the_screen_drops_most_misses(self, data, monkeypatch):
-        monkeypatch.setattr("fairseq_prune.drivers.evaluation.output._SCREEN", 64)
+        monkeypatch.setattr("fairseq_prune.evaluate.output._SCREEN", 64)
         layer, features, targets, hits = data
         output = OutputLayer(layer)
         output.count_predictions(features, targets)

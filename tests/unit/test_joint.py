@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from fairseq_prune.engine.plan import make_plan
-from fairseq_prune.engine.selection import Selection
+from fairseq_prune.engine.selector import Selection
 from fairseq_prune.pruning.surgery.structure import Coupled, Structure
 from fairseq_prune.pruning.surgery.table import Owner
 

@@ -6,12 +6,12 @@ from small_models import DECODER, ENCODER, VOCABULARY, build_model
 from srp_models import WORDS, busy, srp
 from torch import nn
 
+from fairseq_prune.families.permutable import permutable
+from fairseq_prune.families.units import structure_of
 from fairseq_prune.pruning.permute.apply import permute_state, permuted
 from fairseq_prune.pruning.permute.search import kept
 from fairseq_prune.pruning.permute.stack import stack
-from fairseq_prune.pruning.permute.structure import permutable
 from fairseq_prune.pruning.surgery.cut import entries
-from fairseq_prune.pruning.surgery.families import structure_of
 from fairseq_prune.pruning.surgery.structure import Structure
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from fairseq_prune.methods.table import METHODS
 from fairseq_prune.pruning.importance import IMPORTANCES
-from fairseq_prune.pruning.methods import METHODS
 from fairseq_prune.pruning.registry import Registry, nearest
 from fairseq_prune.pruning.schedule import SHAPES
 from fairseq_prune.pruning.scope import SCOPES

@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from fairseq_prune.pruning.select import drop_lowest, drop_lowest_by_ranking, drop_lowest_within
+from fairseq_prune.pruning.selecting.ranking import drop_lowest, drop_lowest_by_ranking, drop_lowest_within
 
 DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16]
 INF = float("inf")

@@ -8,9 +8,9 @@ from srp_models import srp
 from test_masters import KINDS, WITH_MASTERS, config
 
 from fairseq_prune.engine.masked_model import MaskedModel
-from fairseq_prune.engine.masters import homes, values_of
 from fairseq_prune.engine.srp.plan import SrpPlan
 from fairseq_prune.engine.srp.shrinker import Position, Shrinker
+from fairseq_prune.optim.masters import homes, values_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*GradScaler.*")
 PLAN = SrpPlan(rate=0.4, shrinks=True, updates=5)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from fairseq_prune.engine.plan import make_plan
-from fairseq_prune.engine.selection import Selection
+from fairseq_prune.engine.selector import Selection
 from fairseq_prune.pruning.budget import Deviation
 from fairseq_prune.pruning.budget.given import parse_target
 from fairseq_prune.pruning.layout import output_input_axes

@@ -9,7 +9,7 @@ from attacks import few_steps, pixels_of
 from conftest import same_tensors
 from torch import nn
 
-from fairseq_prune.deploy.load import load_model, load_task
+from fairseq_prune.checkpoint.load import load_model, load_task
 from vision_bridge.attack.evaluate import evaluate, summarise
 from vision_bridge.attack.perturb import is_right, perturb, smallest_norms
 from vision_bridge.attack.pixels import PixelModel, draw, held_still

@@ -10,10 +10,10 @@ from commands import refused
 from conftest import masks_of, words_of
 from digits import train
 
+from fairseq_prune.checkpoint.load import load_model, load_task
 from fairseq_prune.cli import attack as command
 from fairseq_prune.cli.main import main
 from fairseq_prune.compat import load_checkpoint
-from fairseq_prune.deploy.load import load_model, load_task
 from vision_bridge.attack.settings import EPSILONS, read_epsilons
 from vision_bridge.attack.table import ATTACKS
 

@@ -13,7 +13,7 @@ from fairseq_prune.engine.options import NAMES
 from fairseq_prune.engine.permute import permute_in_run
 from fairseq_prune.engine.plan import make_plan
 from fairseq_prune.engine.recipe import read_recipe
-from fairseq_prune.engine.selection import Selection
+from fairseq_prune.engine.selector import Selection
 from fairseq_prune.pruning.units import NM, NofM
 from vision_bridge.models.nets import NETS, NetSpec
 from vision_bridge.surgery.trace import trace

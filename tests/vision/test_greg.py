@@ -4,7 +4,7 @@ import pytest
 import torch
 from conftest import masks_of, same_tensors, words_of
 
-from fairseq_prune.pruning.methods import METHODS
+from fairseq_prune.methods.table import METHODS
 
 RATIOS = "[0,0.75,0.5,0.3,0]"
 WIDTHS = {"layer1.0": 4, "layer2.0": 16, "layer3.0": 44}  # of 16, 32 and 64; one always stays

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from fairseq_prune.families.permutable import permutable
 from fairseq_prune.pruning.permute.apply import permute_state, permuted
 from fairseq_prune.pruning.permute.search import kept
 from fairseq_prune.pruning.permute.stack import stack
-from fairseq_prune.pruning.permute.structure import permutable
 from fairseq_prune.pruning.surgery.cut import entries
 from fairseq_prune.pruning.surgery.structure import Structure
 from vision.test_trace import VECTORS, build, images, outputs

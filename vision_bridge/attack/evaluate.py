@@ -6,7 +6,7 @@ import logging
 import torch
 from fairseq.logging import progress_bar
 
-from fairseq_prune.drivers.attackers import ATTACKERS
+from fairseq_prune.evaluate.attackers import ATTACKERS
 from fairseq_prune.report.png import check_png
 
 from ..data.seeds import seed_of

@@ -3,7 +3,7 @@
 import torch
 from fairseq.models import BaseFairseqModel, register_model, register_model_architecture
 
-from fairseq_prune.engine.checks import one_line_errors
+from fairseq_prune.errors import one_line_errors
 
 from .nets import NETS, NetSpec
 from .torchvision_nets import build_torchvision

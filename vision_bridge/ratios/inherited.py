@@ -5,8 +5,8 @@ from fractions import Fraction
 import torch
 
 from fairseq_prune.compat import load_checkpoint
-from fairseq_prune.pruning.choosing import Choice, Inherited
 from fairseq_prune.pruning.masks import stored_masks, unpack_mask
+from fairseq_prune.pruning.selecting import Choice, Inherited
 from fairseq_prune.pruning.surgery.structure import masks_without
 
 
@@ -38,7 +38,7 @@ class Base:
             parameters: dict of name -> parameter, at full width.
 
         Returns:
-            (dict of vector name -> fraction that is exact, :class:`~fairseq_prune.pruning.choosing.Inherited`).
+            (dict of vector name -> fraction that is exact, :class:`~fairseq_prune.pruning.selecting.Inherited`).
 
         Raises:
             ValueError: it is of another architecture, lost nothing, or does not say which units it lost.

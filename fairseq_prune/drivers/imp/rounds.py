@@ -4,12 +4,12 @@ import glob
 import os
 import re
 
+from ...checkpoint.load import load_model, load_task
 from ...compat import load_checkpoint
-from ...deploy.load import load_model, load_task
-from ...engine.selection import Selection
-from ...pruning.choosing import count_removed
+from ...engine.selector import Selection
+from ...evaluate.quality import inspect_quality
 from ...pruning.masks import stored_masks
-from ..evaluation.quality import inspect_quality
+from ...pruning.selecting import count_removed
 from ..files import copy_whole, write_pruned
 from ..identity import file_checksum
 from ..records import Records

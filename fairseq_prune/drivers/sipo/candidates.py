@@ -9,7 +9,7 @@ from functools import partial
 
 import torch
 
-from ..evaluation.abandon import is_hopeless
+from ...evaluate.abandon import is_hopeless
 
 
 class Candidates:

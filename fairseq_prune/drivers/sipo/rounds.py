@@ -9,9 +9,9 @@ import numpy as np
 
 from ...compat import load_checkpoint
 from ...engine.json_file import read_json, write_json
+from ...evaluate.translation import translate
 from ...pruning.search.objective import Limit
 from ...pruning.search.table import MagnitudeTable, reference_count, sound_count
-from ..evaluation.translation import translate
 from ..files import copy_whole, write_pruned
 from ..identity import file_checksum, stay_the_same
 from ..records import Records

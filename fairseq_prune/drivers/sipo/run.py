@@ -4,10 +4,10 @@ import os
 
 from ...engine.json_file import write_json
 from ...engine.recipe import read_stages
-from ...pruning.grouping import group_parameters
+from ...evaluate.load import Workbench
+from ...families.grouping import group_parameters
 from ...pruning.prunable import find_prunables
 from ...pruning.scope import stage_scope
-from ..evaluation.load import Workbench
 from ..files import copy_whole
 from .rounds import SipoRun
 from .searches import SEARCHES

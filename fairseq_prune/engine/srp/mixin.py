@@ -5,7 +5,7 @@ from functools import partial
 from fairseq.logging import metrics
 
 from ...compat import hold_best, load_checkpoint
-from ..checks import one_line_errors
+from ...errors import one_line_errors
 from ..reachable import updates_in_epoch
 from .plan import SrpPlan, check_end, is_fresh, make_srp_plan
 from .score import connectivity_scores

@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 import torch
 
 from ...compat import forget_best
+from ...optim.masters import homes, values_of
 from ...pruning.budget.widths import BUDGETS
 from ...pruning.enforce.hold import HeldElements
 from ...pruning.masks import checksum, pack_mask, unpack_mask
+from ...pruning.selecting.widths import choose
 from ...pruning.shrink import SHRINKINGS
-from ...pruning.surgery.choose import choose
 from ...pruning.surgery.table import owned_elements, unit_norms
 from .. import ranks
 from ..cut import cut_in_run, may_cut
-from ..masters import homes, values_of
 from .plan import OPTIONS, STAGES
 
 logger = logging.getLogger(__name__)

@@ -59,7 +59,8 @@ def permuted(model, structure, n, m, generator, sparse=None, rounds=None):
     Args:
         model: ``nn.Module``; not modified.
         structure: :class:`~..surgery.structure.Structure` of what may be permuted, from
-            :func:`.structure.permutable` or by tracing. Hidden units of :func:`~..surgery.families.structure_of` are
+            :func:`fairseq_prune.families.permutable.permutable` or by tracing. Hidden units of
+            :func:`fairseq_prune.families.units.structure_of` are
             passed over, as it does not say who reads the last layer.
         n: weights kept of each group (count).
         m: weights of a group (count).

@@ -1,0 +1,1 @@
+"""Checkpoints: reading, restoring, resizing, writing whole."""

@@ -1,0 +1,81 @@
+"""What a checkpoint's config says about its model, and rewriting it for a cut one."""
+
+import argparse
+import copy
+from collections.abc import Mapping
+
+from fairseq.models import ARCH_MODEL_NAME_REGISTRY
+from fairseq.tasks import TASK_REGISTRY
+
+from .. import register
+from ..families.unsupported import UNSUPPORTED
+
+SRP_ARCH = "srp_transformer"
+
+
+class Config:
+    """The config of a checkpoint, new (``cfg``) or old (``args``), as one mapping a group.
+
+    Args:
+        checkpoint: what the file holds; not modified, the config is copied.
+
+    Attributes:
+        stored: dict of ``cfg`` and ``args``, to be put into a checkpoint.
+
+    Raises:
+        ValueError: it has no config.
+    """
+
+    def __init__(self, checkpoint):
+        self.stored = {key: copy.deepcopy(checkpoint.get(key)) for key in ("cfg", "args")}
+        args, groups = self.stored["args"], self.stored["cfg"]
+        if args is None and not isinstance(groups, Mapping):
+            raise ValueError("the checkpoint has no config; give a file that fairseq-train saved")
+        self._old = args is not None
+        self.model = _as_dict(args if self._old else groups["model"])
+        self._task = self.model if self._old else _as_dict(groups["task"])
+
+    @property
+    def arch(self):
+        """Name of the architecture."""
+        return self.model.get("_name") or self.model.get("arch")
+
+    @property
+    def task(self):
+        """Name of the task."""
+        return self._task.get("task" if self._old else "_name") or self._task.get("task")
+
+    @property
+    def shares_embeddings(self):
+        """True if encoder and decoder have the same embeddings, so the same residual width."""
+        return bool(self.model.get("share_all_embeddings") or self.model.get("merge_src_tgt_embed"))
+
+    def heads(self, vector):
+        """Attention heads of the block that a vector belongs to (count)."""
+        return self.model[f"{vector.partition('.')[0]}_attention_heads"]
+
+    def can_become_srp(self):
+        """True for stock Transformers that an SRP architecture computes as well."""
+        model = self.model
+        widths = {model.get(f"decoder_{part}_dim") for part in ("embed", "input", "output")} - {None}
+        stock = ARCH_MODEL_NAME_REGISTRY.get(self.arch) == "transformer"
+        return stock and len(widths) == 1 and not any(model.get(option) for option in UNSUPPORTED)
+
+    def become_srp(self):
+        """Name the SRP architecture instead of the stock one; all options stay."""
+        for key in ("_name", "arch"):
+            if key in self.model:
+                self.model[key] = SRP_ARCH
+
+    def become_pruning(self):
+        """Name the pruning version of the task, whose models follow cut widths, where there is one."""
+        register()
+        pruning = f"prune_{self.task}"
+        if pruning in TASK_REGISTRY:
+            for key in ("_name", "task"):
+                if self._task.get(key) == self.task:
+                    self._task[key] = pruning
+
+
+def _as_dict(group):
+    return vars(group) if isinstance(group, argparse.Namespace) else group

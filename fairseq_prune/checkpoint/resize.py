@@ -1,0 +1,95 @@
+"""Models that take over the feed-forward widths of the weights they load."""
+
+import os
+
+from fairseq.file_io import PathManager
+
+from ..compat import load_checkpoint
+from ..families.transformer import FEED_FORWARD
+from ..pruning.surgery.cut import entries, replace_values
+from ..pruning.surgery.table import build_table
+
+
+def follow_widths(model):
+    """Let a stock Transformer load weights whose feed-forward blocks were cut.
+
+    Blocks become as wide as those that come, but never wider than the architecture's; what does not
+    fit together is left for torch to name. SRP and vision models do all this themselves and are passed over.
+    Call it before the masks' own load hook is registered, since masks have the cut shapes.
+
+    Args:
+        model: ``nn.Module``; its parameters stay the same objects.
+    """
+    table = _feed_forward_table(model)
+    widest = _widths(table, entries(model))
+    if takes_over_shapes(model) or not widest:
+        return
+
+    def take_over(module, state, prefix, *_):
+        if prefix:
+            return
+        mine, arriving, values = entries(module), _widths(table, state), {}
+        for name, ((axis, vector, _),) in table.items():
+            if vector in widest and arriving.get(vector, widest[vector] + 1) <= widest[vector]:
+                shape = list(mine[name].shape)
+                shape[axis] = arriving[vector]
+                values[name] = mine[name].new_empty(shape)
+        replace_values(module, values)
+
+    model.register_load_state_dict_pre_hook(take_over)
+
+
+def load_before_wrapping(model, model_cfg, task_cfg):
+    """Give a model of a multi-rank run the shapes of the weights that its trainer will load.
+
+    DDP wraps the model, and notes its shapes, before the trainer loads weights. So they are loaded
+    once more, beforehand. The trainer loads them again and reports what does not fit.
+
+    Args:
+        model: any; left alone if it never takes over shapes.
+        model_cfg: its config.
+        task_cfg: the task's config node inside the full config.
+
+    Raises:
+        ValueError: the checkpoint is unreadable.
+    """
+    root = task_cfg._get_parent() if hasattr(task_cfg, "_get_parent") else None
+    if root is None or root.distributed_training.distributed_world_size == 1:
+        return
+    path = _starting_weights(root.checkpoint)
+    if path and (takes_over_shapes(model) or _feed_forward_table(model)):
+        try:
+            model.load_state_dict(load_checkpoint(path)["model"], strict=True, model_cfg=model_cfg)
+        except RuntimeError:
+            return
+
+
+def takes_over_shapes(model):
+    """True for models that see to it themselves that they take over the shapes they load."""
+    return hasattr(model, "connectivity") or getattr(model, "takes_over_shapes", False)
+
+
+def _feed_forward_table(model):
+    return build_table(FEED_FORWARD, entries(model))
+
+
+def _widths(table, tensors):
+    """Widths of the blocks whose tensors are all there and agree, dict of vector name -> count."""
+    widths = {}
+    for name, ((axis, vector, _),) in table.items():
+        widths.setdefault(vector, set()).add(tensors[name].shape[axis] if name in tensors else None)
+    return {vector: width.pop() for vector, width in widths.items() if len(width) == 1 and None not in width}
+
+
+def _starting_weights(cfg):
+    """The file that fairseq's ``load_checkpoint`` will read, or None.
+
+    Args:
+        cfg: the ``checkpoint`` group of the full config.
+    """
+    path = cfg.restore_file.replace(".pt", f"{cfg.checkpoint_suffix}.pt")
+    if cfg.restore_file == "checkpoint_last.pt":
+        path = os.path.join(cfg.save_dir, path)
+        if not PathManager.isfile(path):
+            path = cfg.continue_once or cfg.finetune_from_model
+    return path if path and PathManager.isfile(path) else None

@@ -1,0 +1,96 @@
+"""Loading weights of any widths into an SRP Transformer."""
+
+import torch
+
+from ..errors import one_line_errors
+from ..pruning.masks import METADATA_KEY, pack_mask, unpack_mask
+from ..pruning.surgery.cut import cut_state, cut_tensor, entries, replace_values
+from ..pruning.surgery.table import lengths_of
+
+
+def adapt_state(model, state, prefix, metadata, *_):
+    """Load hook: complete what stock checkpoints lack, check shapes, and take them over.
+
+    Args:
+        model: the SRP Transformer that loads.
+        state: the state dict, changed in place.
+        prefix: of the entry names; passed over unless empty.
+        metadata: of the state dict for this module; masks in it are cut along.
+
+    Raises:
+        SystemExit: shapes that no cut of this architecture has, or the wrong layer-norm mode.
+    """
+    if prefix or not any(name in state for name in model.table):
+        return
+    with one_line_errors():
+        _check_fixed_axes(model, state)
+        _complete(model, state)
+        _check_widths(model, state)
+        _settle_layer_norm(model, state)
+    if model.cuts_on_load:
+        keep = {name: state[name] != 0 for name in model.connectivity if name in state}
+        _cut_masks(metadata.get(METADATA_KEY, {}), state, model.table, keep)
+        state.update(cut_state(state, model.table, keep))
+    mine = entries(model)
+    replace_values(model, {name: mine[name].new_empty(state[name].shape) for name in model.table if name in state})
+
+
+def _cut_masks(packed, state, table, keep):
+    """Cut packed masks in place; those of tensors that are narrower by now were cut when last loaded."""
+    for name, mask in packed.items():
+        if name in state and mask["shape"] == list(state[name].shape):
+            packed[name] = pack_mask(cut_tensor(unpack_mask(mask), table.get(name, ()), keep))
+
+
+def _check_fixed_axes(model, state):
+    """Axes that no vector owns, which count words, are not taken over: those of a cut model fit too."""
+    mine = entries(model)
+    for name, owners in model.table.items():
+        if name in state:
+            theirs, ours = state[name].shape, mine[name].shape
+            fixed = set(range(len(ours))) - {owner.axis for owner in owners}
+            if len(theirs) != len(ours) or any(theirs[axis] != ours[axis] for axis in fixed):
+                raise ValueError(
+                    f"{name} has shape {tuple(theirs)} in the checkpoint, {tuple(ours)} in this model; use the data "
+                    "(its dictionaries) and the architecture options of its training"
+                )
+
+
+def _complete(model, state):
+    """Connectivity 1 and all positions, where weights come from a stock Transformer."""
+    lengths = lengths_of(model.table, {name: value.shape for name, value in state.items()})
+    for vector in model.vectors:
+        if vector.name not in state and vector.name in lengths:
+            if lengths[vector.name] != vector.length:
+                raise ValueError(
+                    f"the checkpoint has {lengths[vector.name]} units of {vector.name}, this architecture "
+                    f"{vector.length}; repeat the architecture options of its training"
+                )
+            state[vector.name] = torch.ones(vector.length)
+    for side in ("encoder", "decoder"):
+        state.setdefault(f"{side}.pos_emb_mask", torch.arange(getattr(model.cfg, side).embed_dim))
+    state.setdefault("weighted_layer_norm", model.weighted_layer_norm.clone())
+
+
+def _check_widths(model, state):
+    lengths = lengths_of(model.table, {name: value.shape for name, value in state.items()})
+    for vector in model.vectors:
+        length = lengths.get(vector.name, vector.length)
+        if length > vector.length or length % vector.heads:
+            raise ValueError(
+                f"the checkpoint has {length} units of {vector.name}, this architecture {vector.length} in "
+                f"{vector.heads} head(s); repeat the architecture options of its training"
+            )
+
+
+def _settle_layer_norm(model, state):
+    """The mode of a cut model is that of its cut; an uncut one computes the same in either."""
+    asked, stored = model.asked_layer_norm, bool(state["weighted_layer_norm"])
+    if asked is None or asked == stored:
+        return
+    full = {vector.name: vector.length for vector in model.vectors}
+    if all(len(state[name]) == full[name] and (state[name] == 1).all() for name in full if name in state):
+        state["weighted_layer_norm"] = torch.tensor(int(asked))
+        return
+    wrong, right = ("--weighted-layernorm", "plain") if asked else ("--srp-plain-layernorm", "weighted")
+    raise ValueError(f"{wrong}: the checkpoint was pruned with {right} layer norm; leave the option out")

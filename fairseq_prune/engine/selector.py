@@ -1,0 +1,156 @@
+"""What a run selects from, and how much by when."""
+
+from dataclasses import replace
+
+import torch
+
+from ..pruning.budget import Deviation, Threshold
+from ..pruning.growing import Growth
+from ..pruning.importance import EVIDENCE
+from ..pruning.masks import intersect
+from ..pruning.prunable import find_prunables
+from ..pruning.selecting import chooser_of, count_removed, coupled_chooser_of, overlap
+from ..pruning.units import Weight, is_coupled, parse_units
+from . import ranks
+
+
+class Selection:
+    """The units of a model and the plan's targets for them.
+
+    Args:
+        model: ``nn.Module``.
+        plan: :class:`~.plan.Plan`.
+        find_structure: function -> :class:`~fairseq_prune.pruning.surgery.structure.Structure` of the model as it
+            is; only called for coupled units.
+        find_targets: function of a chooser -> dict of group name -> fraction; None: those of the plan.
+
+    Attributes:
+        prunables: tensors of which fractions are told, list of :class:`~fairseq_prune.pruning.prunable.Prunable`.
+        chooser: :mod:`~fairseq_prune.pruning.selecting`; None if the plan removes nothing.
+        structure: of coupled units; None for others.
+        initial: dict of group name -> fraction that was removed before the first event.
+        seed: of random choices.
+
+    Raises:
+        ValueError: a pattern matches nothing, a tensor has no such units, or a target no group.
+    """
+
+    def __init__(self, model, plan, find_structure=None, find_targets=None):
+        self.plan, self.seed, self.initial = plan, plan.seed, {}
+        self._model, self._find_structure = model, find_structure
+        self._find_targets = find_targets or (lambda chooser: chooser.targets(plan.target))
+        self.prunables = find_prunables(model, *self._patterns())
+        self.chooser = self.structure = self._targets = None
+        if plan.prunes:
+            self.look()
+
+    def _patterns(self):
+        """Patterns of tensors to count and prune; of coupled units they go by vectors instead."""
+        plan = self.plan
+        coupled = plan.prunes and is_coupled(parse_units(plan.units))
+        return ((), (), ()) if coupled else (plan.include, plan.skip, plan.only)
+
+    def look(self):
+        """Find what there is to choose from, in the shapes that the model has now."""
+        units = parse_units(self.plan.units)
+        if is_coupled(units):
+            self.structure = self._find_structure()
+            parameters = dict(self._model.named_parameters())
+            self.chooser = coupled_chooser_of(units)(self.plan, self.structure, units, ranks.average, parameters)
+        else:
+            self.chooser = chooser_of(units)(self.plan, self.prunables, units, ranks.average)
+            self._refuse_weight_norms()
+        self._targets = self._find_targets(self.chooser)
+        for target in self._targets.values():
+            if isinstance(target, Deviation) and not isinstance(units, Weight):
+                raise ValueError(f"--prune-target {target}: is for single weights; give e.g. --prune-target 0.5")
+
+    def _refuse_weight_norms(self):
+        """What approaches and derivatives do to a stored direction is not what it would mean for its weight."""
+        approach = self.plan.approach if not isinstance(self.plan.approach, Growth) else None
+        for p in self.prunables:
+            if p.scale and (approach or self.plan.importance in EVIDENCE):
+                raise ValueError(
+                    f"--prune-method {self.plan.method}: {p.name} is weight-normalised, which only masks by magnitude "
+                    f"can take; leave it out, e.g. --prune-skip '{p.name}'"
+                )
+
+    @property
+    def total(self):
+        """Weights of all prunable tensors as they are (count)."""
+        return count_removed(self.prunables, {})[1]
+
+    def begin(self, masks):
+        """Before the first event: the way to the target starts from what is removed by then."""
+        for group in self.chooser.groups:
+            removed, total = self.chooser.count(group, masks)
+            self.initial[group] = removed / total
+
+    def check(self, masks):
+        """Refuse targets below what is removed already.
+
+        Raises:
+            ValueError: there is one; removed weights are never revived.
+        """
+        for group in self.chooser.groups:
+            removed, total = self.chooser.count(group, masks)
+            if removed > self.chooser.budget(group, self._fraction(group, masks)):
+                raise ValueError(
+                    f"--prune-target {self._targets[group]}: {removed / total:.4f} of {group!r} is removed already; "
+                    f"give at least that, or keep it with --prune-method none"
+                )
+
+    def choose(self, event, masks, evidence=None):
+        """What leaves at an event.
+
+        Args:
+            event: its number, from 1.
+            masks: in force, dict of parameter name -> bool; what is removed stays so.
+            evidence: dict of parameter name -> tensor to be scored instead of the parameter.
+
+        Returns:
+            :class:`~fairseq_prune.pruning.selecting.Choice`, with all masks that are then in force.
+        """
+        if evidence is None:
+            evidence = self.chooser.inherited.evidence(dict(self._model.named_parameters()))
+        fractions = {
+            group: self.plan.schedule.fraction_at(event, self.initial[group], self._fraction(group, masks, evidence))
+            for group in self.chooser.groups
+        }
+        choice = self.chooser.choose(fractions, masks, self._generator(), evidence)
+        return replace(choice, masks=intersect(masks, choice.masks, self.prunables))
+
+    def _generator(self):
+        return torch.Generator().manual_seed(self.seed)
+
+    def _fraction(self, group, masks, evidence=None):
+        target = self._targets[group]
+        if isinstance(target, Threshold):
+            return self.chooser.share_within(group, target, masks, self._generator(), evidence)
+        return self.chooser.share_below(group, target, masks) if isinstance(target, Deviation) else target
+
+    def overlap(self, choice):
+        """Fraction of what leaves that had left the run which says how many; None where that is not known."""
+        inherited = self.chooser.inherited
+        if inherited.choice is None or inherited.binding:
+            return None
+        return overlap(self.chooser, self.layers, choice, inherited.choice)
+
+    @property
+    def layers(self):
+        """Names of the layers that are to lose units."""
+        return [
+            layer
+            for group, members in self.chooser.layers.items()
+            for layer in members
+            if isinstance(self._targets[group], Threshold) or self.chooser.budget(group, self._fraction(group, {}))
+        ]
+
+    def state(self):
+        """Plain values."""
+        return {"initial": dict(self.initial), "seed": self.seed, **(self.chooser.state() if self.chooser else {})}
+
+    def load_state(self, state):
+        """Take up the position of an interrupted run."""
+        self.initial, self.seed = state["initial"], state["seed"]
+        self.chooser.load_state(state)

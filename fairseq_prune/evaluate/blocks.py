@@ -1,0 +1,56 @@
+"""Features and targets of a split, block by block."""
+
+from ..engine.columns import chunk, num_chunks
+
+
+def column_blocks(columns, pad, count=20):
+    """Walk the columns of a stream with carried state, from zeros.
+
+    Args:
+        columns: int64 [columns, rows + 1], from :func:`~fairseq_prune.engine.columns.lay_out`.
+        pad: target that does not count.
+        count: blocks to divide the rows into; the result does not depend on it.
+
+    Returns:
+        function of a model -> iterator over (features float [n, width], targets int64 [n]).
+    """
+    length = max(1, -(-(columns.size(1) - 1) // count))
+
+    def walk(model):
+        state = None
+        for index in range(num_chunks(columns, length)):
+            inputs, targets = chunk(columns, index, length)
+            features, state = model.decoder.extract_features(inputs, state)
+            yield _counted(features, targets, pad)
+
+    return walk
+
+
+def batch_blocks(samples, pad):
+    """One block a batch, each from its own start.
+
+    Args:
+        samples: list of fairseq batches.
+        pad: target that does not count.
+
+    Returns:
+        as :func:`column_blocks`.
+    """
+
+    def walk(model):
+        for sample in samples:
+            yield _counted(_features(model, sample["net_input"]), sample["target"], pad)
+
+    return walk
+
+
+def _features(model, inputs):
+    if not hasattr(model, "encoder"):
+        return model.decoder.extract_features(inputs["src_tokens"])[0]
+    encoded = model.encoder(inputs["src_tokens"], src_lengths=inputs["src_lengths"])
+    return model.decoder.extract_features(inputs["prev_output_tokens"], encoder_out=encoded)[0]
+
+
+def _counted(features, targets, pad):
+    keep = targets != pad
+    return features[keep], targets[keep]

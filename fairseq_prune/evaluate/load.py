@@ -1,0 +1,92 @@
+"""From a checkpoint and a folder of data to an evaluator, on the GPU if there is one."""
+
+import torch
+from fairseq import utils
+
+from ..checkpoint.load import load_model, load_task
+from ..engine.columns import lay_out
+from .blocks import batch_blocks, column_blocks
+from .by_criterion import measure
+from .evaluator import Evaluator
+
+_SENTENCES = 64  # a batch
+
+
+class Workbench:
+    """One checkpoint's task and data, on which it and its descendants are evaluated.
+
+    Args:
+        checkpoint: path.
+        data: folder of fairseq-preprocess; None: that of the checkpoint.
+        reference: divide counts of a stream as the original did, by all rows where one has no target.
+
+    Attributes:
+        task: fairseq's task.
+
+    Raises:
+        ValueError: no such data.
+    """
+
+    def __init__(self, checkpoint, data=None, reference=False):
+        self.task, self._config = load_task(checkpoint, data)
+        self._reference, self._blocks = reference, {}
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    def has(self, split):
+        """True if the data have that split."""
+        try:
+            self._load(split)
+        except (FileNotFoundError, SystemExit):
+            return False
+        return True
+
+    def model(self, checkpoint):
+        """Load a model, in float32 and eval mode.
+
+        Raises:
+            ValueError: the data's vocabulary is not that of the checkpoint.
+        """
+        return load_model(checkpoint, self.task).to(self._device).eval()
+
+    def evaluator(self, model, split):
+        """An :class:`~.evaluator.Evaluator` of a model on a split.
+
+        Raises:
+            ValueError: the split is empty, or shorter than its columns.
+        """
+        if split not in self._blocks:
+            self._load(split)
+            self._blocks[split] = self._divide(model, split)
+        blocks, denominator = self._blocks[split]
+        return Evaluator(model, blocks, denominator)
+
+    def by_criterion(self, model, split):
+        """What the criterion of the training says of a model without a decoder, as :func:`~.by_criterion.measure`."""
+        self._load(split)
+        criterion = self.task.build_criterion(self._config.criterion).to(self._device).eval()
+        return measure(model, criterion, self._samples(model, self.task.dataset(split)))
+
+    def _load(self, split):
+        if split not in self.task.datasets:
+            self.task.load_dataset(split)
+
+    def _divide(self, model, split):
+        dataset, pad = self.task.dataset(split), self.task.target_dictionary.pad()
+        if hasattr(dataset, "tokens"):
+            options = self._config.dataset
+            count = options.batch_size_valid or options.batch_size
+            columns = lay_out(dataset.tokens, count, pad, self._reference).to(self._device)
+            return column_blocks(columns, pad), columns.numel() if self._reference else None
+        return batch_blocks(list(self._samples(model, dataset)), pad), None
+
+    def _samples(self, model, dataset):
+        batches = self.task.get_batch_iterator(
+            dataset,
+            max_sentences=_SENTENCES,
+            max_positions=utils.resolve_max_positions(self.task.max_positions(), model.max_positions()),
+            ignore_invalid_inputs=True,
+        )
+        return (self._moved(sample) for sample in batches.next_epoch_itr(shuffle=False))
+
+    def _moved(self, sample):
+        return utils.apply_to_sample(lambda tensor: tensor.to(self._device), sample)

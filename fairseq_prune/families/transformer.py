@@ -1,0 +1,54 @@
+"""The removal table of fairseq's Transformers.
+
+Vectors bear the names of SRP's connectivity vectors, whether or not a model has them:
+``embedding_c`` the residual width of a side, ``*_attn_qk_c`` the query/key and ``*_attn_vo_c`` the
+value dimensions of an attention block (head-major), ``fc_c`` the neurons of a feed-forward block.
+Weights of linear layers are [out, in].
+"""
+
+from ..pruning.surgery.table import Row, build_table
+
+_LAYER = r"(.+\.layers\.\d+)"
+
+FEED_FORWARD = (
+    Row(r"\1.fc_c", _LAYER + r"\.fc1\.(weight|bias)", 0),
+    Row(r"\1.fc_c", _LAYER + r"\.fc2\.weight", 1),
+    Row(r"\1.fc_c", _LAYER + r"\.fc_c", 0),
+)
+_ATTENTION = (
+    Row(r"\1_qk_c", _LAYER[:-1] + r"\.\w+_attn)\.[qk]_proj\.(weight|bias)", 0),
+    Row(r"\1_vo_c", _LAYER[:-1] + r"\.\w+_attn)\.v_proj\.(weight|bias)", 0),
+    Row(r"\1_vo_c", _LAYER[:-1] + r"\.\w+_attn)\.out_proj\.weight", 1),
+    Row(r"\g<0>", _LAYER + r"\.\w+_attn_(qk|vo)_c", 0),
+)
+_ENCODER_WIDTH = (
+    Row("encoder.embedding_c", r"encoder\.embed_tokens\.weight", 1),
+    Row("encoder.embedding_c", r"encoder\.layers\.\d+\.(self_attn\.[qkv]_proj|fc1)\.weight", 1),
+    Row("encoder.embedding_c", r"encoder\.layers\.\d+\.(self_attn\.out_proj|fc2|\w+_layer_norm)\.(weight|bias)", 0),
+    Row("encoder.embedding_c", r"decoder\.layers\.\d+\.encoder_attn\.[kv]_proj\.weight", 1),
+    Row("encoder.embedding_c", r"encoder\.(embedding_c|pos_emb_mask)", 0),
+)
+_DECODER_WIDTH = (
+    Row("decoder.embedding_c", r"decoder\.(embed_tokens|output_projection)\.weight", 1),
+    Row("decoder.embedding_c", r"decoder\.layers\.\d+\.(self_attn\.[qkv]_proj|encoder_attn\.q_proj|fc1)\.weight", 1),
+    Row("decoder.embedding_c", r"decoder\.layers\.\d+\.(\w+_attn\.out_proj|fc2|\w+_layer_norm)\.(weight|bias)", 0),
+    Row("decoder.embedding_c", r"decoder\.(embedding_c|pos_emb_mask)", 0),
+)
+ENCODER_DECODER = FEED_FORWARD + _ATTENTION + _ENCODER_WIDTH + _DECODER_WIDTH
+
+
+def transformer_table(names, shared):
+    """The table of an encoder-decoder Transformer.
+
+    Source: SRP, its removal of connectivity vectors; here as data.
+
+    Args:
+        names: entry names of its state dict.
+        shared: True if encoder and decoder share their embeddings: then both have one residual
+            width, ``encoder.embedding_c``.
+
+    Returns:
+        dict of entry name -> tuple of (axis, vector name).
+    """
+    aliases = {"decoder.embedding_c": "encoder.embedding_c"} if shared else {}
+    return build_table(ENCODER_DECODER, names, aliases)

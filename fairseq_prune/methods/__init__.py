@@ -1,0 +1,35 @@
+"""What a run does between the first selection and the removal: one class for each kind of approach.
+
+To add one: a dataclass in :mod:`fairseq_prune.methods.settings`, a subclass of
+:class:`~.base.Approach` in a module here, and a row in :data:`APPROACHES`.
+"""
+
+from ..pruning.growing import Growth
+from . import settings
+from .gated import Gated
+from .growing import GrowingPenalty
+from .hard_concrete import HardConcreteGates
+from .lagrangian import Drawn
+from .movement import Movement, SoftMovement
+from .projecting import Projecting
+from .regularised import Regularised
+from .straight_through import StraightThrough
+from .tick_tock import TickTockGates
+
+APPROACHES = {
+    Growth: GrowingPenalty,
+    settings.Projection: Projecting,
+    settings.Lagrangian: Drawn,
+    settings.StraightThrough: StraightThrough,
+    settings.Movement: Movement,
+    settings.SoftMovement: SoftMovement,
+    settings.Gates: Gated,
+    settings.Hoyer: Regularised,
+    settings.HardConcrete: HardConcreteGates,
+    settings.TickTock: TickTockGates,
+}
+
+
+def approach_for(wanted, chooser, parameters, seed):
+    """The object that does what some settings say; None for None: masks at every event."""
+    return wanted and APPROACHES[type(wanted)](wanted, chooser, parameters, seed)

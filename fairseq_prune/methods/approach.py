@@ -1,0 +1,94 @@
+"""The interface of what happens between the first selection and the removal."""
+
+
+class Approach:
+    """Does nothing by itself.
+
+    Args:
+        settings: data of :mod:`~fairseq_prune.methods.settings` or :mod:`~fairseq_prune.pruning.growing`.
+        chooser: of the units, :mod:`~fairseq_prune.pruning.selecting`.
+        parameters: dict of name -> parameter.
+        seed: of random choices.
+
+    Attributes:
+        active: True from its first update to the removal.
+        record: what a file is told of the units at this update, plain values; None: nothing.
+    """
+
+    record = None
+
+    def __init__(self, settings, chooser, parameters, seed):
+        self.settings, self.chooser, self.parameters, self.seed = settings, chooser, parameters, seed
+        self.active = False
+
+    def begin(self, updates, layers, choose, optimizer):
+        """Start, at the first event.
+
+        Args:
+            updates: completed (count).
+            layers: names of those that lose units.
+            choose: function of evidence (dict of parameter name -> tensor to score instead of it, or None) ->
+                :class:`~fairseq_prune.pruning.selecting.Choice`, by the weights and the target as they are now.
+            optimizer: the fairseq optimizer.
+        """
+        self.active = True
+        self.select(choose, optimizer)
+
+    def select(self, choose, optimizer):
+        """Act on a new selection, at every event but the last; arguments as :meth:`begin`."""
+
+    def last_choice(self, choose):
+        """What leaves in the end."""
+        return choose(None)
+
+    def before_update(self, updates, choose):
+        """Called before every update while active; arguments as :meth:`begin`."""
+
+    def trained_values(self):
+        """What the loss sees instead of parameters: dict of parameter name -> tensor."""
+        return {}
+
+    def validated_values(self, choose):
+        """What validation sees instead of parameters: dict of parameter name -> tensor."""
+        return {}
+
+    @property
+    def values(self):
+        """All parameters, detached, dict of name -> tensor."""
+        return {name: parameter.detach() for name, parameter in self.parameters.items()}
+
+    def masked(self, masks):
+        """Parameters as masks would leave them, for a dict of parameter name -> bool."""
+        return {name: self.parameters[name].detach() * keep for name, keep in masks.items()}
+
+    def before_step(self, optimizer):
+        """Change the gradients."""
+
+    def after_step(self, optimizer):
+        """Change the weights."""
+
+    def is_over(self, updates):
+        """True if the step after so many completed updates is the last before the removal."""
+        return False
+
+    def end(self, optimizer):
+        """Stop acting; the units that leave are about to be removed."""
+        self.active = False
+
+    @property
+    def metrics(self):
+        """What a log may tell: dict of name -> float."""
+        return {}
+
+    def state(self):
+        """Plain values and tensors; None before and after."""
+        return None
+
+    def load_state(self, state):
+        """Take up the position of an interrupted run."""
+        self.active = True
+
+    def _here(self, stored):
+        """Tensors on the parameters' device, for a dict of name -> tensor."""
+        device = next(iter(self.parameters.values())).device
+        return {name: value.to(device) for name, value in stored.items()}

@@ -1,0 +1,207 @@
+"""A growing penalty in a run: its factors, its place in the schedule, and what it does to gradients and weights."""
+
+import logging
+from dataclasses import asdict
+
+import torch
+
+from ..optim.masters import add_to_gradient, homes, master_gradient, values_of
+from ..pruning.growing import Layer, contraction, grow, magnitude_ratio
+from ..pruning.selecting import Choice, CoupledChooser, overlap
+from .approach import Approach
+
+logger = logging.getLogger(__name__)
+COUPLED = {"SGD", "NAG"}  # torch optimizers in whose steps a gradient keeps its size
+RECORDED = 10  # every so many changes, what units have come to goes into a file
+ENOUGH = 7.0  # ln 1000, the magnitude ratio at which pruning may end
+
+
+class GrowingPenalty(Approach):
+    """The penalty of one run.
+
+    With SGD it enters the gradient where weight decay does, after clipping. Adaptive optimizers would divide it away,
+    so there it decays the weights after the step, as in AdamW (arXiv:1711.05101).
+
+    Attributes:
+        choice: what leaves, :class:`~fairseq_prune.pruning.selecting.Choice`; None until it is chosen.
+
+    Raises:
+        ValueError: norms are to be penalised, but units own none.
+    """
+
+    def __init__(self, settings, chooser, *given):
+        super().__init__(settings, chooser, *given)
+        if settings.norms and not isinstance(chooser, CoupledChooser):
+            raise ValueError("--reg-bn: is for units that own biases and norms, e.g. --prune-units filter")
+        self.choice = self.record = None
+        self._initial, self._overlap = None, None  # of a choice made later: by the first weights, and what they share
+        self._layers, self._began, self._settled, self._grown = {}, None, None, None
+        self._factors = {}
+
+    def begin(self, updates, layers, choose, optimizer):
+        self.active, self._began = True, updates
+        first = choose(None)
+        self.choice, self._initial = (None, first) if self.settings.picks else (first, None)
+        self._layers = {name: Layer() for name in layers}
+        self._warn_of_little(optimizer)
+
+    def last_choice(self, choose):
+        return self.choice or choose(None)
+
+    @property
+    def metrics(self):
+        """The largest factor in force; once units are picked, the fraction that the first weights would have picked."""
+        return {"penalty": self.largest} | ({} if self._overlap is None else {"overlap": self._overlap})
+
+    @property
+    def largest(self):
+        """The largest factor in force (float)."""
+        return max((layer.factor for layer in self._layers.values()), default=0.0)
+
+    def before_update(self, updates, choose):
+        """Grow if it is time; accumulated batches and retries of an update come with its number again."""
+        self.record = None
+        if updates == self._grown:
+            return
+        self._grown = updates
+        changes, early = divmod(updates - self._began, self.settings.interval)
+        if early:
+            return
+        now = self.choice or choose(None)
+        if self._settled is None:
+            self._grow(updates, now)
+        if changes % RECORDED == 0:
+            self.record = self._recorded(updates, now)
+
+    def _grow(self, updates, now):
+        self._layers, picks = grow(self.settings, self._layers, self.choice is not None, self._ratios(now))
+        if picks:
+            self._pick(updates, now)
+        if all(layer.through for layer in self._layers.values()):
+            self._settled = updates
+            logger.info(
+                f"penalty at {self.largest:.5f} after {updates} updates: all layers are through, {self._told()}"
+            )
+        self._factors = {}
+
+    def _pick(self, updates, choice):
+        self.choice = choice
+        self._overlap, self._initial = overlap(self.chooser, self._layers, choice, self._initial), None
+        logger.info(
+            f"penalty at {self.largest:.5f} after {updates} updates: the units that leave are chosen; "
+            f"{self._overlap:.4f} of them were the smallest at first"
+        )
+
+    def _recorded(self, updates, choice):
+        """Mean L1 norms of the units of each layer that stay and that leave."""
+        layers = {}
+        for name in self._layers:
+            norms, leaves = self.chooser.norms(name), self.chooser.leaving(name, choice)
+            layers[name] = {"kept": float(norms[~leaves].mean()), "removed": float(norms[leaves].mean())}
+        return {
+            "updates": updates,
+            "began": self._began,
+            "penalty": self.largest,
+            "picked": self.choice is not None,
+            "layers": layers,
+        }
+
+    def _told(self):
+        ratios = [layer.ratio for layer in self._layers.values() if layer.ratio is not None]
+        parts = f"kept units {min(ratios):.3g} to {max(ratios):.3g} times larger; " if ratios else ""
+        return f"{parts}units leave in {self.settings.stabilise} updates"
+
+    def _ratios(self, choice):
+        if self.settings.ratio_limit == float("inf"):
+            return {}
+        return {
+            name: magnitude_ratio(self.chooser.magnitudes(name), self.chooser.leaving(name, choice))
+            for name, layer in self._layers.items()
+            if not layer.through
+        }
+
+    def is_over(self, updates):
+        """True if the step after so many completed updates is the last before the removal."""
+        return self._settled is not None and updates >= self._settled + self.settings.stabilise
+
+    def _factor_tensors(self):
+        """Dict of parameter name -> factor of each of its elements; set up after every change."""
+        if not self._factors:
+            for name, layer in self._layers.items():
+                self._add_factors(self.chooser.spread(name, self._unit_factors(name, layer)))
+                if self.settings.norms and self.choice is not None:
+                    leaves = self.chooser.leaving(name, self.choice)
+                    self._add_factors(self.chooser.spread_beside(name, leaves * layer.factor))
+        return self._factors
+
+    def _add_factors(self, factors):
+        for entry, factor in factors.items():
+            before = self._factors.get(entry)
+            self._factors[entry] = factor if before is None else before + factor
+
+    def _unit_factors(self, name, layer):
+        if self.choice is None:
+            return torch.full_like(self.chooser.magnitudes(name), layer.factor)
+        return torch.where(self.chooser.leaving(name, self.choice), layer.factor, layer.kept)
+
+    def before_step(self, optimizer):
+        """Add factor times weight to the gradients, unless the optimizer is adaptive."""
+        if not self.active or not _is_coupled(optimizer):
+            return
+        masters = homes(optimizer)
+        for name, factor in self._factor_tensors().items():
+            parameter = self.parameters[name]
+            gradient = master_gradient(parameter, masters)
+            if gradient is not None and self.settings.blocks_loss:
+                gradient.zero_()
+            add_to_gradient(parameter, masters, optimizer, values_of(parameter, masters)[0], factor)
+
+    def after_step(self, optimizer):
+        """Decay the weights by learning rate times factor, if the optimizer is adaptive."""
+        if not self.active or _is_coupled(optimizer):
+            return
+        masters, rate = homes(optimizer), optimizer.get_lr()
+        for name, factor in self._factor_tensors().items():
+            left = 1 - (rate * factor).clamp(max=1)
+            for value in values_of(self.parameters[name], masters):
+                value.mul_(left.to(value.dtype))
+
+    def _warn_of_little(self, optimizer):
+        """Say so if the whole penalty cannot shrink anything by much."""
+        group = optimizer.optimizer.param_groups[0]
+        momentum = group.get("momentum", 0.0) if _is_coupled(optimizer) else 0.0
+        shrinks = contraction(self.settings, optimizer.get_lr(), momentum)
+        if shrinks < ENOUGH:
+            logger.warning(
+                f"the penalty shrinks weights by a factor of e^{shrinks:.1f} at most, which is little (e^{ENOUGH:.0f} "
+                "is 1000): give a higher learning rate, a later --prune-end or a higher --reg-upper-limit"
+            )
+
+    def state(self):
+        return self.active and {
+            "began": self._began,
+            "settled": self._settled,
+            "grown": self._grown,
+            "layers": {name: asdict(layer) for name, layer in self._layers.items()},
+            "choice": self.choice and self.choice.plain(),
+            "initial": self._initial and self._initial.plain(),
+            "overlap": self._overlap,
+        } or None  # fmt: skip
+
+    def load_state(self, state):
+        super().load_state(state)
+        device = next(iter(self.parameters.values())).device
+        self._began, self._settled, self._grown = state["began"], state["settled"], state["grown"]
+        self._layers = {name: Layer(**layer) for name, layer in state["layers"].items()}
+        choices = (state[name] and Choice.from_plain(state[name], device) for name in ("choice", "initial"))
+        self.choice, self._initial = choices
+        self._overlap = state["overlap"]
+        self._factors = {}
+
+    def end(self, optimizer):
+        super().end(optimizer)
+        self._factors = {}
+
+
+def _is_coupled(optimizer):
+    return type(optimizer.optimizer).__name__ in COUPLED

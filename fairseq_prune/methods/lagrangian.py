@@ -1,0 +1,59 @@
+"""ADMM: weights drawn to what they should become."""
+
+import torch
+
+from ..optim.masters import add_to_gradient, homes, values_of
+from .approach import Approach
+
+
+class Drawn(Approach):
+    """Keeps the nearest sparse weights Z and the scaled duals U, in the dtype of the masters."""
+
+    def __init__(self, *given):
+        super().__init__(*given)
+        self._nearest, self._duals, self._distance = {}, {}, None
+
+    def select(self, choose, optimizer):
+        masters, owned = homes(optimizer), self.chooser.owned
+        weights = {name: values_of(p, masters)[0] for name, p in self.parameters.items() if name in owned}
+        sums = {name: w + self._duals[name] if name in self._duals else w.clone() for name, w in weights.items()}
+        masks = choose({**self.values, **sums}).masks
+        for name, total in sums.items():
+            self._nearest[name] = total * masks[name] if name in masks else total
+            if name in self._duals:  # at the first selection there is nothing to have missed yet
+                self._duals[name] += weights[name] - self._nearest[name]
+            else:
+                self._duals[name] = torch.zeros_like(total)
+        missing = sum(float((weights[name] - near).float().square().sum()) for name, near in self._nearest.items())
+        whole = sum(float(weight.float().square().sum()) for weight in weights.values())
+        self._distance = (missing / whole) ** 0.5 if whole else 0.0
+
+    def before_step(self, optimizer):
+        masters = homes(optimizer)
+        for name, nearest in self._nearest.items():
+            parameter = self.parameters[name]
+            pull = values_of(parameter, masters)[0] - nearest + self._duals[name]
+            add_to_gradient(parameter, masters, optimizer, pull, self.settings.rho)
+
+    def validated_values(self, choose):
+        return self.masked(choose(None).masks)
+
+    @property
+    def metrics(self):
+        """How far the weights were from being sparse at the last selection, |W - Z| / |W|."""
+        return {"distance": self._distance}
+
+    def end(self, optimizer):
+        super().end(optimizer)
+        self._nearest, self._duals = {}, {}
+
+    def state(self):
+        if not self.active:
+            return None
+        return {"nearest": dict(self._nearest), "duals": dict(self._duals), "distance": self._distance}
+
+    def load_state(self, state):
+        super().load_state(state)
+        self._distance = state["distance"]
+        for mine, stored in ((self._nearest, state["nearest"]), (self._duals, state["duals"])):
+            mine.update({name: value.to(self.parameters[name].device) for name, value in stored.items()})

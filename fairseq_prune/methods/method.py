@@ -1,0 +1,44 @@
+"""What a method is: its answers to the questions of the vocabulary."""
+
+from dataclasses import dataclass
+from typing import Any, Optional
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row of :data:`~fairseq_prune.methods.table.METHODS`.
+
+    Every answer names an entry in the table of its room. It is a default: the option of the same
+    name overrides it.
+
+    Args:
+        summary: what it does, in one line.
+        source: paper.
+        units: what leaves together, e.g. ``"weight"`` or ``"block:4x4"``.
+        importance: what a unit is worth; None where nothing is removed.
+        scope: compared with whom.
+        schedule: when, and how much by then.
+        rounding: from a fraction to a count.
+        approach: what happens between the first selection and the removal, data of :mod:`~.approach` or
+            :class:`~.growing.Growth`; None: every selection removes.
+        target: how much is to leave where the user does not say; None: the user has to.
+        steps: events of a gradual schedule that all happen at its start, unless the user gives an end (count).
+        every: interval between events in the schedule's unit (count); None: a tenth of the way.
+    """
+
+    summary: str
+    source: str
+    units: str = "weight"
+    importance: Optional[str] = None
+    scope: str = "global"
+    schedule: str = "once"
+    rounding: str = "nearest"
+    approach: Any = None
+    target: Optional[str] = None
+    every: Optional[int] = None
+    steps: Optional[int] = None
+
+    @property
+    def prunes(self):
+        """True if the method removes anything; False if it only keeps what is removed."""
+        return self.importance is not None

@@ -1,0 +1,88 @@
+"""Movement pruning: scores that learn where weights go."""
+
+import torch
+
+from ..optim.masters import homes, master_gradient, values_of
+from .straight_through import StraightThrough
+
+
+class Movement(StraightThrough):
+    """Hard: selections go by the sums of -W dL/dW; what is not selected does not learn, but its scores do."""
+
+    def __init__(self, *given):
+        super().__init__(*given)
+        self._scores = {}
+
+    def begin(self, updates, layers, choose, optimizer):
+        self._scores = {
+            name: torch.zeros_like(parameter, dtype=torch.float32)
+            for name, parameter in self.parameters.items()
+            if name in self.chooser.owned
+        }
+        super().begin(updates, layers, choose, optimizer)
+
+    def _evidence(self):
+        return self._scores
+
+    def before_step(self, optimizer):
+        masters, unscaled = homes(optimizer), float(getattr(optimizer, "_multiply_factor", 1.0))
+        for name, score in self._scores.items():
+            gradient = master_gradient(self.parameters[name], masters)
+            if gradient is not None:
+                weight = values_of(self.parameters[name], masters)[0]
+                self._learn(name, score, unscaled * gradient.float() * weight.float())
+                gradient.mul_(self._masks.get(name, 1))
+
+    def _learn(self, name, score, gradient):
+        score.sub_(gradient)
+
+    def end(self, optimizer):
+        super().end(optimizer)
+        self._scores = {}
+
+    def state(self):
+        state = super().state()
+        return state and {**state, "scores": dict(self._scores)}
+
+    def load_state(self, state):
+        super().load_state(state)
+        self._scores = self._here(state["scores"])
+
+
+class SoftMovement(Movement):
+    """Soft: scores follow Adam, a penalty pulls them down, and what sigmoid(score) says stays or leaves."""
+
+    def __init__(self, *given):
+        super().__init__(*given)
+        self._adam = None
+
+    def begin(self, updates, layers, choose, optimizer):
+        super().begin(updates, layers, choose, optimizer)
+        self._adam = torch.optim.Adam(self._scores.values(), lr=self.settings.rate)
+
+    def _evidence(self):
+        return {name: score.sigmoid() for name, score in self._scores.items()}
+
+    def _learn(self, name, score, gradient):
+        open_now = score.sigmoid()
+        share = self.settings.weight / (len(self._scores) * score.numel())
+        score.grad = gradient + share * open_now * (1 - open_now)
+
+    def after_step(self, optimizer):
+        self._adam.step()
+        self._adam.zero_grad()
+
+    @property
+    def metrics(self):
+        """The mean over matrices of the mean sigmoid of their scores."""
+        means = [score.sigmoid().mean() for score in self._scores.values()]
+        return {"open": float(torch.stack(means).mean())} if means else {}
+
+    def state(self):
+        state = super().state()
+        return state and {**state, "adam": self._adam.state_dict()["state"]}
+
+    def load_state(self, state):
+        super().load_state(state)
+        self._adam = torch.optim.Adam(self._scores.values(), lr=self.settings.rate)
+        self._adam.load_state_dict({**self._adam.state_dict(), "state": state["adam"]})

@@ -1,0 +1,149 @@
+"""The options of approaches; those of growing penalties in the spelling of GReg's original."""
+
+from dataclasses import dataclass, field, replace
+from typing import Optional
+
+from fairseq.dataclass import FairseqDataclass
+from fairseq.tasks import FairseqTask  # noqa: F401  (fairseq.dataclass is incomplete without it)
+
+from ..pruning.growing import Growth, fit
+from .settings import Gates, HardConcrete, Hoyer, Lagrangian, SoftMovement, StraightThrough, TickTock
+
+
+def _option(text, default=None):
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass
+class ApproachOptions(FairseqDataclass):
+    """How weights leave that do not leave at once; None means the method's own value."""
+
+    update_reg_interval: Optional[int] = _option("updates between two changes of the penalty (default 5)")
+    stabilize_reg_interval: Optional[int] = _option("updates with the full penalty before the removal (default 40000)")
+    reg_upper_limit: Optional[float] = _option("factor at which a layer is through (default 1.0)")
+    reg_upper_limit_pick: Optional[float] = _option("greg2: factor at which units are picked (default 0.01)")
+    reg_granularity_prune: Optional[float] = _option("added for units that leave at each change (default 1e-4)")
+    reg_granularity_pick: Optional[float] = _option("greg2: added for all units until they are picked (default 1e-5)")
+    reg_granularity_recover: Optional[float] = _option("greg2: factor of units that stay (default -1e-4)")
+    mag_ratio_limit: Optional[float] = _option("a layer is through when kept units are so much larger (default 1000)")
+    reg_stop_scope: Optional[str] = _option("that ratio is asked of all layers (global) or of each by itself (layer)")
+    reg_fit: bool = _option("scale the penalty to end at --prune-end, which must be in updates", False)
+    prune_rho: Optional[float] = _option("admm: weight of the penalty (default 1e-3)")
+    prune_mask_decay: Optional[float] = _option("sr_ste: decay of what is not selected (default 2e-4)")
+    prune_lambda: Optional[float] = _option(
+        "weight of the regulariser: hoyer_square (default 1e-3), group_hoyer_square (0.1), l0 (10, all gates open), "
+        "soft_movement (1)"
+    )
+    prune_gate_l1: Optional[float] = _option("penalty of gates: skeleton (default 1e-5), gate_decorators (1e-3)")
+    prune_score_lr: Optional[float] = _option("soft_movement: Adam's learning rate of scores (default 0.01)")
+    prune_gate_lr: Optional[float] = _option("gated methods: learning rate of gates (default the run's)")
+    prune_ticks: Optional[int] = _option("gate_decorators: intervals in which gates learn alone (default 10)")
+    prune_tocks: Optional[int] = _option("gate_decorators: intervals before them in which all learns (default 10)")
+    prune_gate_threshold: Optional[float] = _option("skeleton: size at which a gate closes (default 0.01)")
+    reg_bn: bool = _option("the penalty also acts on biases and norms of the units that leave", False)
+    block_loss_grad: bool = _option("the penalty replaces the gradient of penalised weights (an ablation)", False)
+
+
+_GATED = (Gates, HardConcrete, TickTock)
+_WEIGHTED = (Hoyer, HardConcrete, SoftMovement)
+_FIELDS = {  # of an option: data that has it, one kind or several, and its field there
+    "update_reg_interval": (Growth, "interval"),
+    "stabilize_reg_interval": (Growth, "stabilise"),
+    "reg_upper_limit": (Growth, "limit"),
+    "reg_upper_limit_pick": (Growth, "pick_limit"),
+    "reg_granularity_prune": (Growth, "step"),
+    "reg_granularity_pick": (Growth, "pick_step"),
+    "reg_granularity_recover": (Growth, "recover"),
+    "mag_ratio_limit": (Growth, "ratio_limit"),
+    "reg_stop_scope": (Growth, "stop_scope"),
+    "reg_fit": (Growth, None),
+    "reg_bn": (Growth, "norms"),
+    "block_loss_grad": (Growth, "blocks_loss"),
+    "prune_rho": (Lagrangian, "rho"),
+    "prune_mask_decay": (StraightThrough, "decay"),
+    "prune_lambda": (_WEIGHTED, "weight"),
+    "prune_score_lr": (SoftMovement, "rate"),
+    "prune_gate_l1": ((Gates, TickTock), "l1"),
+    "prune_gate_lr": (_GATED, "rate"),
+    "prune_ticks": (TickTock, "ticks"),
+    "prune_tocks": (TickTock, "tocks"),
+    "prune_gate_threshold": (Gates, "threshold"),
+}
+_POSITIVE = {"interval", "limit", "pick_limit", "step", "pick_step", "ratio_limit", "rho", "rate", "ticks", "tocks"}
+_NOT_NEGATIVE = {"weight", "l1"}
+_EXAMPLES = {
+    Growth: "greg1",
+    Lagrangian: "admm",
+    StraightThrough: "sr_ste",
+    Gates: "skeleton",
+    TickTock: "gate_decorators",
+    _WEIGHTED: "l0",
+    SoftMovement: "soft_movement",
+    (Gates, TickTock): "gate_decorators",
+    _GATED: "l0",
+}
+
+
+def given_approach(cfg):
+    """Options of approaches that a run was given, dict of name -> value."""
+    return {name: getattr(cfg, name) for name in _FIELDS if getattr(cfg, name, None) not in (None, False)}
+
+
+def read_approach(method, approach, options, schedule, single_weights):
+    """A method's approach with the user's options.
+
+    Args:
+        method: its name.
+        approach: data of :mod:`~fairseq_prune.methods.settings` or
+            :class:`~fairseq_prune.pruning.growing.Growth`; None for methods without.
+        options: from :func:`given_approach`.
+        schedule: of the run.
+        single_weights: True if units are single weights, which have no magnitude ratio.
+
+    Returns:
+        The same kind of data, or None.
+
+    Raises:
+        ValueError: naming the option, the value and a valid example.
+    """
+    for name, value in options.items():
+        kind, field = _FIELDS[name]
+        if not isinstance(approach, kind):
+            raise ValueError(
+                f"{_spelt(name)} {value}: is not for --prune-method {method}; e.g. --prune-method {_EXAMPLES[kind]}"
+            )
+        if field in _POSITIVE and not value > 0:
+            raise ValueError(f"{_spelt(name)} {value}: must be above 0, e.g. {getattr(approach, field) or 0.01}")
+        if field in _NOT_NEGATIVE and not value >= 0:
+            raise ValueError(f"{_spelt(name)} {value}: must not be below 0, e.g. {getattr(approach, field)}")
+    given = {field: options[name] for name, (_, field) in _FIELDS.items() if field and name in options}
+    if approach is not None:
+        approach = replace(approach, **given)
+    return _grown(approach, options, schedule, single_weights) if isinstance(approach, Growth) else approach
+
+
+def _grown(growth, options, schedule, single_weights):
+    if growth.stop_scope not in ("global", "layer"):
+        raise ValueError(f"--reg-stop-scope {growth.stop_scope}: give global or layer")
+    if growth.stabilise < 0:
+        raise ValueError(f"--stabilize-reg-interval {growth.stabilise}: must not be below 0, e.g. 10000")
+    if growth.picks and growth.pick_limit >= growth.limit:
+        raise ValueError(
+            f"--reg-upper-limit-pick {growth.pick_limit}: must be below --reg-upper-limit {growth.limit}, e.g. 0.01"
+        )
+    if single_weights:
+        growth = replace(growth, ratio_limit=float("inf"))
+    return _fitted(growth, schedule) if options.get("reg_fit") else growth
+
+
+def _fitted(growth, schedule):
+    if schedule.end is None or schedule.unit != "up":
+        raise ValueError("--reg-fit needs --prune-end in updates, e.g. --prune-end 2000up")
+    try:
+        return fit(growth, schedule.end.count - schedule.start.count)
+    except ValueError as error:
+        raise ValueError(f"--prune-end {schedule.end}: {error}") from None
+
+
+def _spelt(name):
+    return "--" + name.replace("_", "-")

@@ -1,0 +1,22 @@
+"""Selections that act on the weights once."""
+
+from ..optim.masters import homes, moments_of, values_of
+from ..pruning.enforce import mask_tensor
+from .approach import Approach
+
+
+class Projecting(Approach):
+    """Sets what a selection does not keep to zero, with its moments; then all weights train on."""
+
+    def select(self, choose, optimizer):
+        masters = homes(optimizer)
+        for name, keep in choose(None).masks.items():
+            parameter = self.parameters[name]
+            for tensor in (*values_of(parameter, masters), *moments_of(parameter, masters, optimizer)):
+                mask_tensor(tensor, keep)
+
+    def validated_values(self, choose):
+        return self.masked(choose(None).masks)
+
+    def state(self):
+        return {} if self.active else None

@@ -1,0 +1,170 @@
+"""Choosing coupled units, which own slices of several tensors."""
+
+import copy
+import fnmatch
+
+import torch
+
+from ..budget import targets_for
+from ..budget.counting import ROUNDINGS
+from ..importance import IMPORTANCES
+from ..registry import nearest
+from ..surgery.structure import AXES, masks_without, unit_rows
+from ..units import Row
+from .ranking import drop_lowest
+from .selection import Choice, Inherited
+
+
+class CoupledChooser:
+    """Chooses coupled units. Groups are single vectors (scope layer) or all of them (scope global).
+
+    Arguments as :class:`TensorChooser`, and:
+
+    Args:
+        structure: :class:`~.surgery.structure.Structure`.
+        parameters: dict of name -> parameter.
+
+    Raises:
+        ValueError: there are no such units, or a pattern matches none.
+    """
+
+    inherited = Inherited()
+
+    def __init__(self, plan, structure, units, average, parameters):
+        self._side, self._rounding, self._average = units.side, ROUNDINGS[plan.rounding], average
+        self._importance, self._parameters, self._structure = IMPORTANCES[plan.importance], parameters, structure
+        kinds = [v for v in structure.vectors.values() if v.kind in units.kinds]
+        if not kinds:
+            known = ", ".join(sorted({v.kind for v in structure.vectors.values()})) or "none at all"
+            raise ValueError(f"--prune-units {plan.units}: the model has no such coupled units; it has {known}")
+        for option, patterns in (("--prune-skip", plan.skip), ("--prune-only", plan.only)):
+            _check_patterns(option, patterns, kinds)
+        members = [v for v in kinds if not plan.only or any(_matches(v, pattern, units.side) for pattern in plan.only)]
+        members = [v for v in members if not any(_matches(v, pattern) for pattern in plan.skip)]
+        if not members:
+            raise ValueError(f"--prune-skip '{','.join(plan.skip)}' leaves nothing to prune")
+        if plan.include:
+            raise ValueError(f"--prune-include {','.join(plan.include)}: coupled units take along all they own")
+        if plan.scope not in ("global", "layer"):
+            raise ValueError(
+                f"--prune-scope {plan.scope}: coupled units know global and layer, e.g. --prune-scope layer"
+            )
+        self.groups = {"all": members} if plan.scope == "global" else {v.name: [v] for v in members}
+
+    def count(self, group, masks):
+        """(removed, total) of a group (counts of units)."""
+        members = self.groups[group]
+        return sum(int((~self._alive(v, masks)).sum()) for v in members), sum(v.length for v in members)
+
+    def targets(self, target):
+        """As :meth:`TensorChooser.targets`; a vector also goes by the names of the tensors on its side."""
+        names = {name: getattr(v, self._side) for name, (v, *more) in self.groups.items() if not more}
+        return targets_for(names if len(names) == len(self.groups) else self.groups.keys(), target)
+
+    def budget(self, group, fraction):
+        """What a fraction of a group comes to (count of units)."""
+        return self._rounding(fraction, sum(v.length for v in self.groups[group]))
+
+    def share_within(self, group, threshold, masks, generator, evidence=None):
+        """As :meth:`TensorChooser.share_within`, of units; the best of every vector stays."""
+        scores = torch.cat([self._guarded(v, masks, generator, evidence) for v in self.groups[group]])
+        return int((scores <= threshold.limit).sum()) / len(scores)
+
+    def choose(self, fractions, masks, generator, evidence=None):
+        """As :meth:`TensorChooser.choose`. One unit of every vector stays."""
+        keep = {}
+        for group, members in self.groups.items():
+            scores = [self._guarded(v, masks, generator, evidence) for v in members]
+            budget = min(self.budget(group, fractions[group]), sum(len(s) - 1 for s in scores))
+            kept = drop_lowest(torch.cat(scores), budget).split([len(s) for s in scores])
+            keep.update(zip((v.name for v in members), kept, strict=True))
+        shapes = {name: p.shape for name, p in self._parameters.items()}
+        return Choice(masks_without(self._structure, shapes, keep), keep)
+
+    def _guarded(self, vector, masks, generator, evidence):
+        """Scores that rank removed units below everything, and the best unit above everything."""
+        scores = self._average(self._importance(self._rows(vector.name, evidence), Row(), generator))
+        scores = scores.masked_fill(~self._alive(vector, masks), -torch.inf)
+        scores[scores.argmax()] = torch.inf
+        return scores
+
+    def _rows(self, layer, evidence=None):
+        values = evidence or {name: parameter.detach() for name, parameter in self._parameters.items()}
+        return unit_rows(self._structure, layer, self._side, values.get)
+
+    @property
+    def sides(self):
+        """As :attr:`TensorChooser.sides`: by what writes the units and by what reads them."""
+        views = tuple(copy.copy(self) for _ in AXES)
+        for view, side in zip(views, AXES, strict=True):
+            view._side = side
+        return views
+
+    def state(self):
+        """As :meth:`TensorChooser.state`."""
+        return {}
+
+    def load_state(self, state):
+        """As :meth:`TensorChooser.load_state`."""
+
+    @property
+    def layers(self):
+        """As :attr:`TensorChooser.layers`; a layer is a vector."""
+        return {group: [v.name for v in members] for group, members in self.groups.items()}
+
+    def magnitudes(self, layer):
+        """As :meth:`TensorChooser.magnitudes`."""
+        return self._average(self._rows(layer).float().abs().mean(1))
+
+    def norms(self, layer):
+        """As :meth:`TensorChooser.norms`, of what is scored."""
+        return self._rows(layer).float().abs().sum(1)
+
+    def leaving(self, layer, choice):
+        """As :meth:`TensorChooser.leaving`."""
+        return ~choice.keep[layer]
+
+    def spread(self, layer, values):
+        """As :meth:`TensorChooser.spread`; along the other axes, the tensors have one element."""
+        spread = {}
+        for entry, owner in self._structure.slices(layer, self._side):
+            view = [-1 if axis == owner.axis else 1 for axis in range(self._parameters[entry].dim())]
+            part = owner.along(values, otherwise=0.0).view(view)
+            spread[entry] = spread[entry] + part if entry in spread else part
+        return spread
+
+    def spread_beside(self, layer, values):
+        """As :meth:`TensorChooser.spread_beside`: over all vectors, of biases and norms, that the units own."""
+        return {
+            entry: owner.along(values, otherwise=0.0)
+            for entry, owners in self._structure.table.items()
+            for owner in owners
+            if owner.vector == layer and entry in self._parameters and self._parameters[entry].dim() == 1
+        }
+
+    def _alive(self, vector, masks):
+        if not any(entry in masks for entry in vector.writers):
+            return torch.ones(vector.length, dtype=torch.bool, device=self._parameters[vector.writers[0]].device)
+        whole = {name: torch.ones_like(self._parameters[name], dtype=torch.bool) for name in vector.writers}
+        return unit_rows(self._structure, vector.name, "writers", {**whole, **masks}.get).any(1)
+
+    def sum_over(self, layer, values):
+        """As :meth:`TensorChooser.sum_over`."""
+        return self._rows(layer, values).float().sum(1)
+
+    @property
+    def owned(self):
+        """Names of all parameters it decides about."""
+        return {entry for entry in self._structure.table if entry in self._parameters}
+
+
+def _matches(vector, pattern, *sides):
+    names = (name for side in sides or ("writers", "readers") for name in getattr(vector, side))
+    return any(fnmatch.fnmatchcase(name, pattern) for name in (vector.name, *names))
+
+
+def _check_patterns(option, patterns, vectors):
+    for pattern in patterns:
+        if not any(_matches(v, pattern) for v in vectors):
+            hint = nearest(pattern, [v.name for v in vectors])
+            raise ValueError(f"{option} {pattern}: matches no layer with such units{hint}; e.g. {vectors[0].name!r}")

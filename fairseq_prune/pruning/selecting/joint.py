@@ -1,0 +1,85 @@
+"""Choosing nodes and single weights from one ranking."""
+
+import fnmatch
+
+import torch
+
+from ..surgery.structure import masks_without
+from ..units import Weight
+from .coupled import CoupledChooser
+from .ranking import drop_lowest
+from .selection import Choice
+
+_WEIGHT = Weight()
+
+
+class JointChooser(CoupledChooser):
+    """Removes what is worth least among nodes and weights, until a number of weights is gone.
+
+    A node counts with all the weights that it owns. Source: CNIP of Verdenius et al. 2020 (arXiv:2006.00896), whose
+    code turns shares of both kinds into two targets and misses both; here one threshold is solved for.
+
+    Arguments as :class:`CoupledChooser`; patterns hold for nodes and weights.
+
+    Raises:
+        ValueError: as there, or the scope is not ``global``.
+    """
+
+    def __init__(self, plan, *given):
+        super().__init__(plan, *given)
+        if plan.scope != "global":
+            raise ValueError(f"--prune-scope {plan.scope}: units {plan.units} are one ranking; give global")
+        self._weights = {
+            name: p for name, p in self._parameters.items()
+            if p.dim() > 1 and not _any(name, plan.skip) and (not plan.only or _any(name, plan.only))
+        }  # fmt: skip
+
+    def count(self, group, masks):
+        """(removed, total) of all weights (counts)."""
+        removed = sum(int((~masks[name]).sum()) for name in self._weights if name in masks)
+        return removed, sum(p.numel() for p in self._weights.values())
+
+    def budget(self, group, fraction):
+        """What a fraction comes to (count of weights)."""
+        return self._rounding(fraction, self.count(group, {})[1])
+
+    def choose(self, fractions, masks, generator, evidence=None):
+        """As :meth:`TensorChooser.choose`: exactly so many weights, one node of every vector stays."""
+        ((group, vectors),) = self.groups.items()
+        budget, lengths = self.budget(group, fractions[group]), [v.length for v in vectors]
+        nodes = torch.cat([self._guarded(v, masks, generator, evidence) for v in vectors])
+        order = nodes.argsort(stable=True)[: len(nodes) - len(vectors)]
+        weights = self._scores(masks, generator, evidence)
+
+        def without(count):
+            """Nodes that stay, masks of all that they leave, and scores of the weights that are left."""
+            stay = torch.ones_like(nodes, dtype=torch.bool).index_fill(0, order[:count], False)
+            keep = dict(zip((v.name for v in vectors), stay.split(lengths), strict=True))
+            gone = masks_without(self._structure, {n: p.shape for n, p in self._parameters.items()}, keep)
+            left = [s.masked_fill(~gone[n].flatten(), -torch.inf) if n in gone else s for n, s in weights.items()]
+            return keep, gone, torch.cat(left)
+
+        low, high = 0, len(order)
+        while low < high:  # the most nodes that fit, together with the weights worth no more than the last of them
+            middle = (low + high + 1) // 2
+            fits = int((without(middle)[2] <= nodes[order[middle - 1]]).sum()) <= budget
+            low, high = (middle, high) if fits else (low, middle - 1)
+        keep, gone, left = without(low)
+        parts = drop_lowest(left, budget).split([len(s) for s in weights.values()])
+        kept = {name: part.view(self._weights[name].shape) for name, part in zip(weights, parts, strict=True)}
+        return Choice({**gone, **kept}, keep)
+
+    def _scores(self, masks, generator, evidence):
+        """Dict of weight name -> its scores [elements]; what is removed ranks below everything."""
+        values = evidence or {name: p.detach() for name, p in self._weights.items()}
+        scores = {n: self._average(self._importance(values[n], _WEIGHT, generator)) for n in self._weights}
+        return {n: s.masked_fill(~masks[n].flatten(), -torch.inf) if n in masks else s for n, s in scores.items()}
+
+    @property
+    def owned(self):
+        """As :attr:`CoupledChooser.owned`."""
+        return super().owned | self._weights.keys()
+
+
+def _any(name, patterns):
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
