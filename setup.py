@@ -23,7 +23,7 @@ EXTRAS = {
         "matplotlib",  # the figures of `fairseq-prune plot`
         "tensorboard",  # the curves of fairseq's `--tensorboard-logdir`
     ],
-    "dev": ["pytest", "pytest-xdist", "ruff"],  # `make test`, on all cores, and `make lint`
+    "dev": ["pytest", "pytest-timeout", "pytest-xdist", "ruff"],  # `make test`, on all cores, and `make lint`
 }
 EXTRAS["all"] = sorted({package for extra in EXTRAS.values() for package in extra})
 

@@ -1,7 +1,9 @@
 """Toy data and fairseq's own commands, run in this process."""
 
+import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ from types import SimpleNamespace
 import fairseq  # noqa: F401  (before fairseq_prune, which then registers itself)
 import pytest
 import torch
+from processes import adopt_orphans, left_running
 
 import fairseq_prune
 from fairseq_prune.compat import load_checkpoint
@@ -20,6 +23,17 @@ torch.set_num_threads(1)
 
 TINY = """--encoder-layers 1 --decoder-layers 1 --encoder-embed-dim 16 --decoder-embed-dim 16
     --encoder-ffn-embed-dim 32 --decoder-ffn-embed-dim 32 --encoder-attention-heads 2 --decoder-attention-heads 2"""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_process_outlives_the_tests():
+    """Neither a child nor a child's child."""
+    adopt_orphans()
+    yield
+    left = left_running()
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert not left, f"still running when the tests were through: {left}"
 
 
 def reset_fairseq():

@@ -3,7 +3,7 @@
 :func:`install` runs when fairseq imports the user-dir; it is idempotent.
 """
 
-from . import averages, checkpoints, copying
+from . import averages, checkpoints, copying, peers, ranks
 from .averages import start_averages_from_weights
 from .best_checkpoint import forget_best, hold_best
 from .checkpoints import UNREADABLE, load_checkpoint
@@ -24,5 +24,5 @@ __all__ = [
 
 def install():
     """Put all process-wide workarounds in force."""
-    for topic in (checkpoints, copying, averages):
+    for topic in (checkpoints, copying, averages, ranks, peers):
         topic.install()

@@ -1,4 +1,49 @@
-"""Several ranks reading one checkpoint."""
+"""Several ranks: how they are started, and checkpoints with masks on all of them."""
+
+import os
+
+import torch
+from torch.nn.parallel import DistributedDataParallel
+
+from .patching import patch_once
+
+
+def install():
+    """Start ranks by torchrun also where it has several machines or no GPU, on the CPU with any ``--ddp-backend``."""
+    from fairseq.distributed import utils
+    from fairseq.models import distributed_fairseq_model
+
+    patch_once(utils, "infer_init_method", _as_torchrun_says)
+    if distributed_fairseq_model.DistributedDataParallel is not OnAnyDevice:
+        distributed_fairseq_model.DistributedDataParallel = OnAnyDevice
+
+
+def _as_torchrun_says(infer_init_method):
+    """fairseq divides by the number of GPUs, and if ``--distributed-world-size`` is 1 lets each process train alone.
+
+    Its default is the number of GPUs of this machine. And without a GPU fairseq's spawn starts no process and ends
+    as if all were well.
+    """
+
+    def infer(cfg, force_distributed=False):
+        started = int(os.environ.get("WORLD_SIZE", 1)) if "TORCHELASTIC_RUN_ID" in os.environ else 1
+        if started > 1 and cfg.distributed_init_method is None:
+            cfg.distributed_init_method, cfg.distributed_no_spawn = "env://", True
+            cfg.distributed_world_size, cfg.distributed_rank = started, int(os.environ["RANK"])
+            cfg.device_id = int(os.environ["LOCAL_RANK"]) if torch.cuda.is_available() else 0
+        else:
+            infer_init_method(cfg, force_distributed)
+
+    return infer
+
+
+class OnAnyDevice(DistributedDataParallel):
+    """fairseq names a GPU also for a model on the CPU, which torch refuses."""
+
+    def __init__(self, module, device_ids=None, output_device=None, **kwargs):
+        if not next(module.parameters()).is_cuda:
+            device_ids = output_device = None
+        super().__init__(module, device_ids, output_device, **kwargs)
 
 
 def load_on_every_rank(task_cfg):

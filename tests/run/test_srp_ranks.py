@@ -1,13 +1,12 @@
 """SRP in two gloo processes: one selection, connectivity down to 0, cut by the run that follows."""
 
 import re
-import sys
 
 import pytest
 import torch
-from conftest import USER_DIR, words_of
+from conftest import words_of
+from ranks import train_on
 from srp_diary import ARCHS, QUIET, srp_run, widths
-from two_ranks import train_on_two
 
 from fairseq_prune.compat import load_checkpoint
 from fairseq_prune.families.transformer import transformer_table
@@ -16,22 +15,12 @@ from fairseq_prune.pruning.surgery.cut import cut_tensor
 STEPS = """--optimizer sgd --lr 0.1 --momentum 0.9 --dropout 0 --batch-size 8 --required-batch-size-multiple 1
     --max-update 5""".split()
 SRP = "--srp --compression-rate 0.4 --srp-pruning-updates 2 --pruning-iter 2 --srp-score-batches 4".split()
-# fairseq silences all ranks but the first; the shrinker's lines are what is compared here. And it starts torch's DDP
-# in a way that only works on GPUs.
-MAIN = """
-import logging
-from fairseq.models import distributed_fairseq_model as room
-DDP = room.DistributedDataParallel
-room.DistributedDataParallel = lambda **k: DDP(**k | {"device_ids": None, "output_device": None})
-logging.getLogger("fairseq_prune.engine.srp.shrinker").setLevel(logging.INFO)
-from fairseq_cli.train import cli_main
-cli_main()
-"""
+LOGGERS = ["fairseq_prune.engine.srp.shrinker"]
 
 
 def command(data, folder, *words):
     return [
-        sys.executable, "-c", MAIN, data, "--user-dir", USER_DIR, "--task", "srp_translation",
+        data, "--task", "srp_translation",
         *words_of(ARCHS["separate"]), *STEPS, *QUIET,
         *"--criterion cross_entropy --cpu --num-workers 0 --no-epoch-checkpoints --log-format simple".split(),
         "--save-dir", folder, *words,
@@ -45,7 +34,7 @@ def selections(output):
 @pytest.fixture(scope="module")
 def two(parallel, tmp_path_factory):
     folder = tmp_path_factory.mktemp("two")
-    return folder, train_on_two(command(parallel, folder, *SRP, "--ddp-backend", "legacy_ddp"))
+    return folder, train_on(2, command(parallel, folder, *SRP), LOGGERS)
 
 
 def test_ranks_agree_with_each_other_and_with_one_process(two, parallel, tmp_path, caplog):
@@ -82,7 +71,7 @@ def test_the_run_that_follows_cuts(two, parallel, tmp_path):
         name: int((c == 1).sum()) for name, c in load_checkpoint(start[1])["model"].items() if name in widths(alone)
     }
     assert widths(alone) == left and left["encoder.embedding_c"] < 16
-    train_on_two(command(parallel, tmp_path / "together", *start, "--ddp-backend", "pytorch_ddp"))
+    train_on(2, command(parallel, tmp_path / "together", *start))
     together = load_checkpoint(tmp_path / "together" / "checkpoint_last.pt")
     assert all(torch.equal(value, together["model"][name]) for name, value in alone["model"].items())
     assert together["optimizer_history"][-1]["num_updates"] == 5

@@ -1,25 +1,16 @@
 """A growing penalty on two ranks, whose batches differ."""
 
-import sys
-
 import pytest
 import torch
-from conftest import USER_DIR, masks_of, words_of
-from two_ranks import train_on_two
+from conftest import masks_of, words_of
+from ranks import train_on
 
 from fairseq_prune.compat import load_checkpoint
 from vision.test_greg import FAST_PICK, RATIOS, WIDTHS
 
-# fairseq silences all ranks but the first; the pruner's lines are what is compared here
-MAIN = """
-import logging
-logging.getLogger("fairseq_prune.engine").setLevel(logging.INFO)
-from fairseq_cli.train import cli_main
-cli_main()
-"""
 WORDS = words_of("""--task prune_image_classification --arch resnet8 --image-size 8 --max-train-images 64 --batch-size 8
     --criterion image_classification --optimizer sgd --momentum 0.9 --lr-scheduler phased --prune-lr 0.1 --lr-ft 0:0.05
-    --cpu --num-workers 0 --max-update 16 --no-epoch-checkpoints --disable-validation --ddp-backend legacy_ddp""")
+    --cpu --num-workers 0 --max-update 16 --no-epoch-checkpoints --disable-validation""")
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +18,7 @@ def two(tmp_path_factory):
     """The last checkpoint, and what the ranks printed of the pruning."""
     folder = tmp_path_factory.mktemp("two")
     words = [*WORDS, "--prune-method", "greg2", "--stage-pr", RATIOS, *FAST_PICK, "--save-dir", folder]
-    printed = train_on_two([sys.executable, "-c", MAIN, "synthetic", "--user-dir", USER_DIR, *words])
+    printed = train_on(2, ["synthetic", *words], ["fairseq_prune.engine"])
     lines = [
         [line.split(" | ")[-1] for line in text.splitlines() if "fairseq_prune.engine" in line] for text in printed
     ]

@@ -6,10 +6,10 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import USER_DIR, masks_of, same_tensors, words_of
+from conftest import masks_of, same_tensors, words_of
 from digits import MLP, load, measure, train
 from omegaconf import OmegaConf
-from two_ranks import train_on_two
+from ranks import train_on
 from validation import validated_digits
 
 from fairseq_prune.compat import load_checkpoint
@@ -54,17 +54,7 @@ def test_the_best_checkpoint_is_of_the_best_top1(digits_run):
 
 def test_two_ranks_measure_each_image_once(tmp_path):
     """They have 2 and 1 of the 3 validation batches, and no batch norms, whose means each rank has of its own."""
-    words = [
-        *words_of(MLP),
-        "--no-batch-norm",
-        "--max-update",
-        11,
-        "--ddp-backend",
-        "legacy_ddp",
-        "--save-dir",
-        tmp_path,
-    ]
-    train_on_two([sys.executable, "-m", "fairseq_cli.train", "digits", "--user-dir", USER_DIR, *words])
+    train_on(2, ["digits", *words_of(MLP), "--no-batch-norm", "--max-update", 11, "--save-dir", tmp_path])
     state = load_checkpoint(tmp_path / "checkpoint_last.pt")["extra_state"]
     assert state["val_loss"] == pytest.approx(measure(*load(tmp_path / "checkpoint_last.pt"), "valid")[0], abs=6e-4)
     assert state["val_loss"] > 30

@@ -1,0 +1,116 @@
+"""Ranks end together.
+
+When a process dies, gloo's others fail at their next exchange, NCCL's wait for ten minutes, and one that computes
+notices nothing. So each rank holds a connection to the first one; the system closes it with the process, however that
+ends. fairseq's spawn and torchrun look after the processes of one machine; this also serves those started by hand.
+"""
+
+import contextlib
+import logging
+import os
+import selectors
+import socket
+import threading
+import time
+from urllib.parse import urlsplit
+
+from torch import distributed
+
+from .patching import patch_once
+
+GRACE = 3.0  # seconds in which a rank may fail by itself, or finish writing a checkpoint
+PATIENCE = 60.0  # seconds for all to connect
+DONE = b"d"
+
+logger = logging.getLogger(__name__)
+
+
+def install():
+    """Let every command of fairseq that runs on several ranks watch them."""
+    from fairseq.distributed import utils
+
+    patch_once(utils, "call_main", _together)
+
+
+def _together(call_main):
+    def call(cfg, main, **kwargs):
+        return call_main(cfg, Together(main), **kwargs)
+
+    return call
+
+
+class Together:
+    """A ``main`` of fairseq during which this process ends if another rank does. fairseq's spawn pickles it."""
+
+    def __init__(self, main):
+        self._main = main
+
+    def __call__(self, cfg, **kwargs):
+        with watched_peers(cfg.distributed_training.distributed_init_method):
+            return self._main(cfg, **kwargs)
+
+
+@contextlib.contextmanager
+def watched_peers(init_method):
+    """End this process, exit code 1, if another rank's ends or fails before its own block is through.
+
+    Args:
+        init_method: how the ranks have met, e.g. ``tcp://host:port`` with the first rank's host.
+
+    Raises:
+        OSError: another rank cannot be reached.
+    """
+    if not (distributed.is_initialized() and distributed.get_world_size() > 1):
+        yield
+        return
+    peers = _join_first() if distributed.get_rank() else _gather_others(init_method)
+    for peer in peers:
+        os.register_at_fork(after_in_child=peer.close)  # a data loader's worker may live on for 5 s
+    threading.Thread(target=_watch, args=(peers,), daemon=True).start()
+    yield  # no "finally": a rank that fails is to end the others
+    for peer in peers:
+        with contextlib.suppress(OSError):
+            peer.send(DONE)
+
+
+def _gather_others(init_method):
+    """Of the first rank: its connections to all others."""
+    host = urlsplit(init_method).hostname or os.environ.get("MASTER_ADDR") or socket.gethostname()
+    dual = socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if dual else socket.AF_INET
+    with socket.create_server(("", 0), family=family, dualstack_ipv6=dual) as server:
+        server.settimeout(PATIENCE)
+        distributed.broadcast_object_list([host, server.getsockname()[1]])
+        peers = [server.accept()[0] for _ in range(distributed.get_world_size() - 1)]
+    for peer in peers:
+        peer.settimeout(None)
+    return peers
+
+
+def _join_first():
+    """Of another rank: its connection to the first one."""
+    address = [None, None]
+    distributed.broadcast_object_list(address)
+    peer = socket.create_connection(address, PATIENCE)
+    peer.settimeout(None)
+    return [peer]
+
+
+def _watch(peers):
+    with selectors.DefaultSelector() as selector:
+        for peer in peers:
+            selector.register(peer, selectors.EVENT_READ)
+        while selector.get_map():
+            for key, _ in selector.select():
+                if _receive(key.fileobj) != DONE:
+                    logger.error("another rank has ended: this one ends too")
+                    time.sleep(GRACE)
+                    os._exit(1)
+                selector.unregister(key.fileobj)
+
+
+def _receive(peer):
+    try:
+        return peer.recv(1)
+    except OSError:  # reset
+        return b""
