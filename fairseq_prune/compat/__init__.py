@@ -3,10 +3,11 @@
 :func:`install` runs when fairseq imports the user-dir; it is idempotent.
 """
 
-from . import averages, checkpoints, copying, peers, ranks
+from . import averages, checkpoints, copying, last_words, peers, ranks
 from .averages import start_averages_from_weights
 from .best_checkpoint import forget_best, hold_best
 from .checkpoints import UNREADABLE, load_checkpoint
+from .last_words import say_in_the_end
 from .options import refuse_bf16
 from .ranks import load_on_every_rank
 
@@ -18,11 +19,12 @@ __all__ = [
     "load_checkpoint",
     "load_on_every_rank",
     "refuse_bf16",
+    "say_in_the_end",
     "start_averages_from_weights",
 ]
 
 
 def install():
     """Put all process-wide workarounds in force."""
-    for topic in (checkpoints, copying, averages, ranks, peers):
+    for topic in (checkpoints, copying, averages, ranks, peers, last_words):
         topic.install()

@@ -6,7 +6,7 @@ from fairseq.file_io import PathManager
 
 from ..methods.checks import MELTED
 from ..pruning.importance import EVIDENCE
-from .reachable import check_reachable
+from .reachable import RunLength, check_long_enough
 
 
 def check_run(cfg, plan):
@@ -35,6 +35,6 @@ def check_run(cfg, plan):
     if isinstance(plan.approach, MELTED) and cfg.prune_store_ema:
         raise ValueError(f"--store-ema: averages miss the gates of --prune-method {plan.method}; leave it out")
     if plan.prunes:
-        check_reachable(plan.schedule, cfg.prune_max_epoch, cfg.prune_max_update)
+        check_long_enough(plan, RunLength(cfg.prune_max_epoch, cfg.prune_max_update))
     if cfg.prune_bf16:
         raise ValueError("--bf16: means TPU in this fairseq; use --fp16 or --amp, e.g. --amp")

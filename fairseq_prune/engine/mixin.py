@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import logging
 import os
 from functools import partial
 
@@ -10,7 +11,7 @@ from fairseq import utils
 from fairseq.logging import metrics
 
 from ..checkpoint.resize import follow_widths, load_before_wrapping
-from ..compat import hold_best, load_on_every_rank, refuse_bf16, start_averages_from_weights
+from ..compat import hold_best, load_on_every_rank, refuse_bf16, say_in_the_end, start_averages_from_weights
 from ..errors import one_line_data_errors, one_line_errors
 from ..families.permutable import permutable
 from ..families.units import structure_of
@@ -22,8 +23,11 @@ from .growth_file import add_record
 from .options import given_options
 from .plan import Plan, make_plan
 from .pruner import Pruner
-from .reachable import check_reachable
+from .reachable import RunLength, check_long_enough
 from .run_record import note_start
+from .telling import tell_pending
+
+logger = logging.getLogger(__name__)
 
 
 class PruneMixin:
@@ -64,7 +68,22 @@ class PruneMixin:
         with one_line_data_errors(cfg.data):
             task = super().setup_task(cfg, **kwargs)
         task.plan, task.options, task.only_evaluates = plan, cfg, from_checkpoint
+        if not from_checkpoint:
+            say_in_the_end(task.tell_unfinished)
         return task
+
+    @property
+    def unfinished(self):
+        """What was to be removed and is not yet, in words; None: nothing."""
+        return tell_pending(self.pruner)
+
+    def tell_unfinished(self):
+        """Called when the training has ended, for whatever reason."""
+        if self.unfinished and ranks.rank() == 0:
+            logger.warning(
+                f"NOT DONE: the run ended before it had removed what was asked: {self.unfinished}; resume with the "
+                "same command and a later end (--max-epoch, --max-update, --stop-min-lr, --stop-time-hours)"
+            )
 
     @classmethod
     def pruning_options(cls, cfg):
@@ -125,15 +144,10 @@ class PruneMixin:
         """Refuse, now that the epoch's length is known, a schedule that the run cannot finish."""
         continues = self.options.prune_restore_file != "checkpoint_last.pt"
         if not continues and not self.has_sharded_data("train"):
+            o = self.options
+            limits = o.prune_max_epoch, o.prune_max_update, len(batches), o.prune_update_freq, o.prune_skip_remainder
             with one_line_errors():
-                check_reachable(
-                    self.plan.schedule,
-                    self.options.prune_max_epoch,
-                    self.options.prune_max_update,
-                    len(batches),
-                    self.options.prune_update_freq,
-                    self.options.prune_skip_remainder,
-                )
+                check_long_enough(self.plan, RunLength(*limits))
 
     @contextlib.contextmanager
     def scoring_batches(self, model, count, seed):

@@ -61,6 +61,11 @@ class Plan:
         """True if the run removes anything itself."""
         return self.schedule is not None
 
+    @property
+    def updates_needed(self):
+        """Updates from the first event to the removal at most, where the schedule names no end (count)."""
+        return 0 if self.schedule.end or self.approach is None else self.approach.updates_needed
+
     def plain(self):
         """The plan as plain values, to store in a checkpoint and compare on a resume."""
         return {

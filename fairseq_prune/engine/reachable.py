@@ -1,44 +1,98 @@
 """Whether a run sees the end of its schedule."""
 
+from dataclasses import dataclass
 from functools import partial
+from typing import Optional
 
 
-def check_reachable(
-    schedule, max_epoch=0, max_update=0, batches_per_epoch=None, update_freq=(1,), skip_remainder=False
-):
+@dataclass(frozen=True)
+class RunLength:
+    """Where a run ends.
+
+    Args:
+        max_epoch: the last epoch; 0 means no limit.
+        max_update: the last update; 0 means no limit.
+        batches_per_epoch: batches of one rank (count); None while unknown.
+        update_freq: batches in an update, for each epoch; the last stands for all later ones.
+        skip_remainder: the run drops what does not fill an update (--skip-remainder-batch).
+    """
+
+    max_epoch: float = 0
+    max_update: float = 0
+    batches_per_epoch: Optional[int] = None
+    update_freq: tuple = (1,)
+    skip_remainder: bool = False
+
+    @property
+    def _updates_in(self):
+        return partial(updates_in_epoch, self.batches_per_epoch, self.update_freq, self.skip_remainder)
+
+    def updates_by(self, epoch):
+        """Updates until the end of an epoch (count); 0 while unknown."""
+        return sum(map(self._updates_in, range(1, epoch + 1))) if self.batches_per_epoch else 0
+
+    def epoch_of(self, update, last=0):
+        """Number of the epoch in which an update falls; that of the last epoch, if there is one, at most."""
+        epoch, updates = 0, 0
+        while updates < update and epoch < (last or update):
+            epoch += 1
+            updates += self._updates_in(epoch)
+        return epoch
+
+    def limit(self, unit):
+        """(Last epoch or update, the option that says so), the tightest that is known; None without any."""
+        limits = {
+            ("ep", self.max_epoch): f"--max-epoch {self.max_epoch}",
+            ("up", self.max_update): f"--max-update {self.max_update}",
+        }
+        if self.batches_per_epoch:
+            updates, epoch = self.updates_by(self.max_epoch), self.epoch_of(self.max_update, self.max_epoch)
+            limits["up", updates] = f"--max-epoch {self.max_epoch} is {updates} updates"
+            limits["ep", epoch] = f"--max-update {self.max_update} is reached in epoch {epoch}"
+        return min(((n, reason) for (of, n), reason in limits.items() if of == unit and n), default=None)
+
+
+def check_reachable(schedule, run):
     """Refuse a schedule whose last event the run never sees.
 
     An event happens before the update that follows it, so at least one update has to remain.
 
     Args:
         schedule: the :class:`~fairseq_prune.pruning.schedule.Schedule`.
-        max_epoch: the run's last epoch; 0 means no limit.
-        max_update: the run's last update; 0 means no limit.
-        batches_per_epoch: batches of one rank (count); None while unknown.
-        update_freq: batches in an update, for each epoch; the last stands for all later ones.
-        skip_remainder: the run drops what does not fill an update (--skip-remainder-batch).
+        run: :class:`RunLength`.
 
     Raises:
         ValueError: naming the option and a value that would do.
     """
-    limits = {
-        ("ep", max_epoch): f"--max-epoch {max_epoch}",
-        ("up", max_update): f"--max-update {max_update}",
-    }
-    if batches_per_epoch:
-        per_epoch = partial(updates_in_epoch, batches_per_epoch, update_freq, skip_remainder)
-        updates = sum(map(per_epoch, range(1, max_epoch + 1)))
-        limits["up", updates] = f"--max-epoch {max_epoch} is {updates} updates"
-        epochs = _epochs_begun(max_update, max_epoch, per_epoch)
-        limits["ep", epochs] = f"--max-update {max_update} is reached in epoch {epochs}"
-    limit, reason = min(
-        ((n, reason) for (unit, n), reason in limits.items() if unit == schedule.unit and n), default=(None, None)
-    )
+    limit, reason = run.limit(schedule.unit) or (None, None)
     if limit and schedule.last >= limit:
         option = "--prune-end" if schedule.end else "--prune-start"
         raise ValueError(
             f"{option} {schedule.last}{schedule.unit} is not reached before the end of the run ({reason}); "
             f"give at most {option} {limit - 1}{schedule.unit}"
+        )
+
+
+def check_long_enough(plan, run):
+    """Refuse a plan whose weights leave so long after its last event that the run may not see it.
+
+    Args:
+        plan: :class:`~.plan.Plan`.
+        run: :class:`RunLength`.
+
+    Raises:
+        ValueError: naming the method, the updates that it needs, and values that would do.
+    """
+    check_reachable(plan.schedule, run)
+    start, (limit, reason) = plan.schedule.start, run.limit("up") or (None, None)
+    last = plan.updates_needed + (start.count if plan.schedule.unit == "up" else run.updates_by(start.count))
+    if plan.updates_needed and limit and last > limit:
+        longer = f"--max-update {last}"
+        if reason.startswith("--max-epoch"):
+            longer = f"--max-epoch {run.epoch_of(last)}"
+        raise ValueError(
+            f"--prune-method {plan.method} may need {last:,} updates until its units leave, and the run ends before "
+            f"({reason}); give e.g. {longer}, or --reg-fit --prune-end {limit // 2}up"
         )
 
 
@@ -56,11 +110,3 @@ def updates_in_epoch(batches, update_freq, skip_remainder, epoch):
         return (batches - 1) // frequency
     return -(-batches // frequency)
 
-
-def _epochs_begun(max_update, max_epoch, updates_in):
-    """Number of the epoch in which an update falls, or that of the last epoch."""
-    epoch, updates = 0, 0
-    while updates < max_update and epoch < (max_epoch or max_update):
-        epoch += 1
-        updates += updates_in(epoch)
-    return epoch

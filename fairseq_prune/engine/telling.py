@@ -1,4 +1,4 @@
-"""What the log says of a removal."""
+"""What the log says of removals: those that were, and those that are still to come."""
 
 from ..pruning.masks import checksum
 from ..pruning.selecting import count_removed
@@ -26,3 +26,16 @@ def tell_removed(prunables, masks, fraction, whole):
         f"{fraction:.4f} of {whole:,} weights removed "
         f"(least {low:.2f} {least}, most {high:.2f} {most}; masks {checksum(masks):08x})"
     )
+
+
+def tell_pending(pruner):
+    """What a pruner has still to remove, one line; None if nothing.
+
+    Args:
+        pruner: :class:`~.pruner.Pruner`.
+    """
+    if not pruner.pending:
+        return None
+    events = f"{pruner.events_done} of {pruner.plan.schedule.num_events} pruning events"
+    selected = ", what was selected is still there" if pruner.approaching else ""
+    return f"--prune-method {pruner.plan.method} saw {events}{selected}; {pruner.fraction_removed:.4f} removed"

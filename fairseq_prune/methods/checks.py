@@ -37,6 +37,8 @@ def check_approach(plan):
         raise ValueError(
             f"--prune-units {plan.units}: are not for --prune-method {plan.method}; e.g. --prune-units {example}"
         )
+    if getattr(plan.approach, "norms", False) and not is_coupled(units):
+        raise ValueError("--reg-bn: is for units that own biases and norms, e.g. --prune-units filter")
     derived = plan.importance in EVIDENCE and plan.approach and not isinstance(plan.approach, Projection)
     if derived or isinstance(plan.approach, GATED) and plan.importance != "score":
         raise ValueError(f"--prune-importance {plan.importance}: is not for --prune-method {plan.method}; leave it out")

@@ -7,7 +7,7 @@ import torch
 
 from ..optim.masters import add_to_gradient, homes, master_gradient, values_of
 from ..pruning.growing import Layer, contraction, grow, magnitude_ratio
-from ..pruning.selecting import Choice, CoupledChooser, overlap
+from ..pruning.selecting import Choice, overlap
 from .approach import Approach
 
 logger = logging.getLogger(__name__)
@@ -24,15 +24,10 @@ class GrowingPenalty(Approach):
 
     Attributes:
         choice: what leaves, :class:`~fairseq_prune.pruning.selecting.Choice`; None until it is chosen.
-
-    Raises:
-        ValueError: norms are to be penalised, but units own none.
     """
 
-    def __init__(self, settings, chooser, *given):
-        super().__init__(settings, chooser, *given)
-        if settings.norms and not isinstance(chooser, CoupledChooser):
-            raise ValueError("--reg-bn: is for units that own biases and norms, e.g. --prune-units filter")
+    def __init__(self, *given):
+        super().__init__(*given)
         self.choice = self.record = None
         self._initial, self._overlap = None, None  # of a choice made later: by the first weights, and what they share
         self._layers, self._began, self._settled, self._grown = {}, None, None, None

@@ -86,7 +86,8 @@ _EXAMPLES = {
 
 def given_approach(cfg):
     """Options of approaches that a run was given, dict of name -> value."""
-    return {name: getattr(cfg, name) for name in _FIELDS if getattr(cfg, name, None) not in (None, False)}
+    values = {name: getattr(cfg, name, None) for name in _FIELDS}
+    return {name: value for name, value in values.items() if value is not None and value is not False}  # 0 is given
 
 
 def read_approach(method, approach, options, schedule, single_weights):

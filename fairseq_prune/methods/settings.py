@@ -4,8 +4,18 @@ from dataclasses import dataclass
 from typing import Optional
 
 
+class Timed:
+    """When the units leave, as :class:`~fairseq_prune.pruning.growing.Growth` says it, too.
+
+    Attributes:
+        updates_needed: from the first event to the removal at most, where the schedule names no end (count).
+    """
+
+    updates_needed = 0
+
+
 @dataclass(frozen=True)
-class Projection:
+class Projection(Timed):
     """Every selection sets what it does not keep to zero, once; then all weights train on.
 
     Periodic iterative hard thresholding, what the original of the filter, stripe, pattern and irregular methods does.
@@ -13,7 +23,7 @@ class Projection:
 
 
 @dataclass(frozen=True)
-class Lagrangian:
+class Lagrangian(Timed):
     """Weights W are drawn to the nearest ones Z that are as sparse as wanted: ADMM.
 
     The loss gets rho/2 |W - Z + U|^2; at every selection Z is what it keeps of W + U, then U grows by W - Z.
@@ -27,7 +37,7 @@ class Lagrangian:
 
 
 @dataclass(frozen=True)
-class StraightThrough:
+class StraightThrough(Timed):
     """The loss is that of the selected weights, but all of them stay and can come back.
 
     Args:
@@ -39,7 +49,7 @@ class StraightThrough:
 
 
 @dataclass(frozen=True)
-class Movement:
+class Movement(Timed):
     """As :class:`StraightThrough`, by scores that gather -W dL/dW; what is not selected does not learn.
 
     Source: Sanh et al., NeurIPS 2020 (arXiv:2005.07683), eqs. 3 and 6, hard movement pruning.
@@ -47,7 +57,7 @@ class Movement:
 
 
 @dataclass(frozen=True)
-class SoftMovement:
+class SoftMovement(Timed):
     """As :class:`Movement`, where what stays is what sigmoid(score) puts above a threshold, however many they are.
 
     The loss gets the mean over matrices of their mean sigmoid(score). Scores begin at 0 and follow Adam.
@@ -65,7 +75,7 @@ class SoftMovement:
 
 
 @dataclass(frozen=True)
-class Gates:
+class Gates(Timed):
     """Every unit is multiplied by a gate that learns with it; units leave by the size of their gates.
 
     Gates start at 1, follow momentum 0.9 at the run's learning rate, without weight decay. Once a gate is at or below
@@ -86,7 +96,7 @@ class Gates:
 
 
 @dataclass(frozen=True)
-class Hoyer:
+class Hoyer(Timed):
     """The loss gets the Hoyer-square regulariser of every layer, which draws small units to zero and large ones up.
 
     Of units with norms n it is (sum n)^2 / sum n^2, from 1 (all but one are zero) to their number (all are equal).
@@ -101,7 +111,7 @@ class Hoyer:
 
 
 @dataclass(frozen=True)
-class HardConcrete:
+class HardConcrete(Timed):
     """Every unit is multiplied by a random gate, which is often exactly 0 or 1, and the loss gets what they let in.
 
     At every update one gate is drawn for each unit, for the whole batch; validation takes the gates that need no
@@ -120,7 +130,7 @@ class HardConcrete:
 
 
 @dataclass(frozen=True)
-class TickTock:
+class TickTock(Timed):
     """Gates as in :class:`Gates`, which in turns learn alone (tick) and with the weights (tock).
 
     Intervals between selections are tocks first, then ticks, and so on. A tick adds up |gate times its gradient| over

@@ -47,6 +47,27 @@ class Growth:
     blocks_loss: bool = False
     norms: bool = False
 
+    @property
+    def updates_needed(self):
+        """Until the units leave where no layer is through by its magnitude ratio."""
+        changes, factor = 0, 0.0
+        if self.picks:
+            changes, factor = _changes_until(np.greater_equal, self.pick_limit, self.pick_step)
+        more, _ = _changes_until(np.greater, self.limit, self.step, factor)
+        return (changes + more - 1) * self.interval + self.stabilise + 1
+
+
+_LONG = 10**7  # changes; a run that had more would not end in a lifetime
+
+
+def _changes_until(compares, limit, step, start=0.0):
+    """(Count of changes until a float32 factor that grows from a start compares with a limit so, the factor then)."""
+    most = int(min(_LONG, 2 + 1.01 * max(limit - start, 0) / step))
+    factors = np.cumsum(np.append(np.float32(start), np.full(most, step, np.float32)), dtype=np.float32)[1:]
+    found = np.flatnonzero(compares(factors.astype(np.float64), limit))
+    first = int(found[0]) if len(found) else most - 1
+    return first + 1, float(factors[first])
+
 
 @dataclass(frozen=True)
 class Layer:

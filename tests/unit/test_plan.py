@@ -3,7 +3,7 @@
 import pytest
 
 from fairseq_prune.engine.plan import Plan, make_plan
-from fairseq_prune.engine.reachable import check_reachable
+from fairseq_prune.engine.reachable import RunLength, check_long_enough, check_reachable
 from fairseq_prune.pruning.schedule import Schedule, When
 
 MAGNITUDE = {"method": "magnitude", "target": "0.8"}
@@ -94,7 +94,7 @@ def updates_of(max_epoch, max_update, batches, update_freq):
 def refused(last, unit, **run):
     """Whether a schedule with its last event there is refused, and the largest value offered instead."""
     try:
-        check_reachable(Schedule("once", When(last, unit)), **run)
+        check_reachable(Schedule("once", When(last, unit)), RunLength(**run))
     except ValueError as error:
         assert f"--prune-start {last}{unit} is not reached" in str(error)
         return int(str(error).rpartition("--prune-start ")[2].removesuffix(unit))
@@ -120,21 +120,52 @@ def test_reachable_is_what_the_run_reaches(max_epoch, max_update, update_freq):
 def test_the_end_is_named_where_there_is_one():
     schedule = Schedule("cubic", When(0, "up"), When(20, "up"))
     with pytest.raises(ValueError) as error:
-        check_reachable(schedule, max_update=20)
+        check_reachable(schedule, RunLength(max_update=20))
     for word in ("--prune-end 20up", "--max-update 20", "give at most --prune-end 19up"):
         assert word in str(error.value)
-    check_reachable(schedule, max_update=21)
+    check_reachable(schedule, RunLength(max_update=21))
 
 
 def test_what_is_unknown_is_not_refused():
-    check_reachable(Schedule("once", When(10**9, "up")))
-    check_reachable(Schedule("once", When(10**9, "up")), max_epoch=3)
-    check_reachable(Schedule("once", When(10**9, "ep")), max_update=3)
+    check_reachable(Schedule("once", When(10**9, "up")), RunLength())
+    check_reachable(Schedule("once", When(10**9, "up")), RunLength(max_epoch=3))
+    check_reachable(Schedule("once", When(10**9, "ep")), RunLength(max_update=3))
 
 
 def test_dropped_remainders_count():
     """fairseq drops the last batch and what then fills no update: 10 batches by 4 are 2 updates, not 3."""
     schedule = make_plan({"method": "magnitude", "target": 0.5, "start": "5up"}).schedule
-    check_reachable(schedule, max_epoch=2, batches_per_epoch=10, update_freq=(4,))
+    check_reachable(schedule, RunLength(2, 0, 10, (4,)))
     with pytest.raises(ValueError, match="--max-epoch 2 is 4 updates"):
-        check_reachable(schedule, max_epoch=2, batches_per_epoch=10, update_freq=(4,), skip_remainder=True)
+        check_reachable(schedule, RunLength(2, 0, 10, (4,), skip_remainder=True))
+
+
+GREG = {"target": "0.5", "approach": {"update_reg_interval": 10, "stabilize_reg_interval": 10000}}
+
+
+@pytest.mark.parametrize("method, interval, stabilise, removed", [
+    ("greg1", 5, 40000, 89_995), ("greg2", 5, 40000, 94_500),
+    ("greg1", 10, 10000, 109_990), ("greg2", 10, 10000, 119_000),
+])  # fmt: skip
+def test_the_end_of_growth_is_that_of_the_paper(method, interval, stabilise, removed):
+    """The removals of specs/greg.md, counted from 0; a run that ends one update earlier is refused."""
+    approach = {"update_reg_interval": interval, "stabilize_reg_interval": stabilise}
+    plan = make_plan({"method": method, "target": "0.5", "approach": approach})
+    assert plan.updates_needed == removed + 1
+    check_long_enough(plan, RunLength(max_update=removed + 1))
+    with pytest.raises(ValueError, match=f"--prune-method {method} .* give e.g. --max-update {removed + 1}, or"):
+        check_long_enough(plan, RunLength(max_update=removed))
+
+
+def test_gregs_own_commands_are_refused_with_the_epochs_that_would_do():
+    """README of GReg: 120 epochs of finetuning on CIFAR10, 391 updates each; the penalty takes 281.3 of them."""
+    plan = make_plan({"method": "greg1", **GREG})
+    check_long_enough(plan, RunLength(max_epoch=120))  # as long as no epoch's length is known
+    with pytest.raises(ValueError, match="--max-epoch 120 is 46920 updates.* give e.g. --max-epoch 282, or"):
+        check_long_enough(plan, RunLength(120, 0, 391))
+    check_long_enough(plan, RunLength(282, 0, 391))
+    later = make_plan({"method": "greg1", **GREG, "start": "2ep"})
+    with pytest.raises(ValueError, match="give e.g. --max-epoch 284, or"):
+        check_long_enough(later, RunLength(283, 0, 391))
+    with_end = make_plan({"method": "greg1", **GREG, "end": "2000up"})
+    check_long_enough(with_end, RunLength(120, 0, 391))

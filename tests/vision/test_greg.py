@@ -69,7 +69,7 @@ def test_single_weights(new_image_run):
 
 def test_law_of_the_penalty(new_image_run):
     """With the gradient of the loss blocked, no momentum and no decay, w <- w (1 - rate * factor)."""
-    law = "--block-loss-grad --momentum 0 --weight-decay 0 --stabilize-reg-interval 100 --update-reg-interval 1"
+    law = "--block-loss-grad --momentum 0 --weight-decay 0 --stabilize-reg-interval 3 --update-reg-interval 1"
     steps = "--reg-granularity-prune 0.25 --reg-upper-limit 0.6 --prune-lr 0.5 --save-interval-updates 1"
     run = new_image_run()
     run.train("--prune-method", "greg1", "--stage-pr", RATIOS, *words_of(law), *words_of(steps), "--max-update", "6")

@@ -78,6 +78,10 @@ class SrpMixin:
             self.shrinker.warn_of_half_shrunk()
         super().begin_epoch(epoch, model)
 
+    @property
+    def unfinished(self):
+        return self.shrinker.unfinished or super().unfinished
+
     def begin_valid_epoch(self, epoch, model):
         super().begin_valid_epoch(epoch, model)
         if self.shrinker.pending:

@@ -88,6 +88,14 @@ class Shrinker:
         """True as long as the plan has something to cut."""
         return self._plan.prunes and self.rounds_done < self._plan.rounds
 
+    @property
+    def unfinished(self):
+        """What is to be cut, in words; None if nothing is."""
+        if not self.pending:
+            return None
+        selected = ", what was selected is still there" if self._window else ""
+        return f"--compression-rate {self._plan.rate} saw {self.rounds_done} of {self._plan.rounds} rounds{selected}"
+
     def count_parameters(self):
         """Count the model's parameters; call after loading or cutting, as the metrics ask all the time."""
         self.parameters_left = sum(p.numel() for p in self.model.parameters())

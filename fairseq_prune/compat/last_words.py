@@ -1,0 +1,43 @@
+"""What a training says when it is over; fairseq tells its task nothing then."""
+
+from contextvars import ContextVar
+from functools import partial
+
+from .patching import patch_once
+
+_RUN = ContextVar("functions that the running training calls in the end", default=())
+
+
+def install():
+    """Let all of fairseq's ways into a training, hydra's and spawned ranks too, end with what it has to say."""
+    from fairseq.distributed import utils
+
+    patch_once(utils, "call_main", _with_last_words)
+
+
+def _with_last_words(call_main):
+    def call(cfg, main, **kwargs):
+        return call_main(cfg, partial(_run, main), **kwargs)
+
+    return call
+
+
+def _run(main, cfg, **kwargs):  # a function of the module, so spawned processes find it
+    before = _RUN.set([])
+    try:
+        main(cfg, **kwargs)
+        for speak in _RUN.get():
+            speak()
+    finally:
+        _RUN.reset(before)
+
+
+def say_in_the_end(speak):
+    """Have a function called once the training that is being set up has ended without an error.
+
+    Args:
+        speak: function without arguments. Outside of a training it is never called.
+    """
+    words = _RUN.get()
+    if isinstance(words, list):
+        words.append(speak)
