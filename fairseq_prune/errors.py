@@ -2,6 +2,8 @@
 
 import contextlib
 
+from .files.messages import one_line
+
 
 @contextlib.contextmanager
 def one_line_errors():
@@ -9,7 +11,7 @@ def one_line_errors():
     try:
         yield
     except ValueError as error:
-        raise SystemExit(str(error)) from None
+        raise SystemExit(one_line(error)) from None
 
 
 @contextlib.contextmanager

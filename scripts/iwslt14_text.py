@@ -6,6 +6,8 @@ import re
 from functools import partial
 from pathlib import Path
 
+from fairseq_prune.files import whole
+
 LANGUAGES = ("de", "en")
 TESTS = ("TED.dev2010", "TEDX.dev2012", "TED.tst2010", "TED.tst2011", "TED.tst2012")
 LONGEST, RATIO = 175, 1.5  # tokens a side, and of the longer side to the shorter
@@ -91,10 +93,9 @@ def write_text(folder, out):
         "valid": kept[VALID_EVERY - 1 :: VALID_EVERY],
         "test": clean(test_lines(folder)),
     }
-    out.mkdir(parents=True, exist_ok=True)
     for split, pairs in splits.items():
         for side, language in enumerate(LANGUAGES):
-            (out / f"{split}.{language}").write_text("".join(f"{pair[side]}\n" for pair in pairs), "utf-8")
+            whole.write_text(out / f"{split}.{language}", "".join(f"{pair[side]}\n" for pair in pairs))
 
 
 def main():

@@ -19,7 +19,8 @@ for split in train valid; do
     done
 done
 
-work=$(mktemp -d "${TMPDIR:-/tmp}/prepare.XXXXXX")
+mkdir -p "$(dirname "$out")"
+work=$(mktemp -d "$(dirname "$out")/.prepare.XXXXXX") # beside OUT, which so appears whole
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$work/bpe" "$work/bin"
 
@@ -38,6 +39,5 @@ fairseq-preprocess --source-lang "$src" --target-lang "$tgt" --joined-dictionary
     --trainpref "$work/bpe/train" --validpref "$work/bpe/valid" ${tests:+--testpref "$tests"} \
     --destdir "$work/bin"
 
-mkdir -p "$(dirname "$out")"
 mv "$work/bin" "$out"
 echo "binarised corpus in $out"

@@ -65,7 +65,7 @@ def trains_here(monkeypatch):
     """Drivers train in this process, which saves it the imports; the folders that were trained in, a list."""
     folders = []
 
-    def run(command, check):
+    def run(command, **_):
         folders.append(Path(command[command.index("--save-dir") + 1]).name)
         run_fairseq("train", *command[3:])
         return subprocess.CompletedProcess(command, 0)

@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SCIENCE = sys.stdlib_module_names | {"torch", "numpy", "scipy"}
 FLOORS = [  # from the ground up: a room may import those of the floors below it
+    {"files"},
     {"pruning", "compat", "errors"},
     {"families", "optim", "modules"},
     {"methods"},
@@ -25,7 +26,7 @@ UNNAMED = {"tasks", "criterions", "models"}  # only fairseq knows them, by what 
 ROOMS = {  # each room of fairseq_prune and the rooms it may import, beside itself
     room: set().union(*FLOORS[:number]) - UNNAMED for number, floor in enumerate(FLOORS) for room in floor
 }
-PLAIN = {"pruning", "families", "report", "cli"}  # usable without fairseq
+PLAIN = {"files", "pruning", "families", "report", "cli"}  # usable without fairseq
 HEAVY = {"torchvision", "torch_pruning", "foolbox", "matplotlib", "sklearn"}
 
 

@@ -1,8 +1,8 @@
 """Writing a checkpoint that nobody sees before it is whole and checked."""
 
-import os
-
 import torch
+
+from ..files.whole import whole_file
 
 
 def write_checked(checkpoint, path, check):
@@ -16,13 +16,7 @@ def write_checked(checkpoint, path, check):
     Returns:
         What ``check`` returns.
     """
-    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-    temporary = f"{path}.tmp"
-    try:
-        torch.save(checkpoint, temporary)
-        result = check(temporary)
-        os.replace(temporary, path)
-    finally:
-        if os.path.exists(temporary):
-            os.remove(temporary)
-    return result
+    with whole_file(path) as file:
+        torch.save(checkpoint, file)
+        file.flush()
+        return check(file.name)

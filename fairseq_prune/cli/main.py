@@ -12,6 +12,7 @@ import pkgutil
 import sys
 
 from .. import cli
+from ..files.messages import one_line, say_which
 from ..pruning.registry import nearest
 
 
@@ -38,7 +39,7 @@ def _parse(argv):
     """Read the command line.
 
     Returns:
-        The command's ``run`` and its arguments.
+        The command's ``run``, its arguments, and their values by option as typed.
 
     Raises:
         SystemExit: unknown command or option (status 2), or help was asked for (0).
@@ -58,7 +59,9 @@ def _parse(argv):
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     module.add_arguments(options)
-    return module.run, options.parse_args(chosen.rest)
+    args = options.parse_args(chosen.rest)
+    names = {(action.option_strings or [action.metavar])[0]: action.dest for action in options._actions}
+    return module.run, args, {name: getattr(args, dest, None) for name, dest in names.items()}
 
 
 def main(argv=None):
@@ -68,13 +71,28 @@ def main(argv=None):
         argv: arguments after the program's name; None = those of the process.
 
     Raises:
-        SystemExit: with one line for the user (status 1) where the core refuses an input.
+        SystemExit: with one line for the user (status 1) where the core refuses an input, or the system a file.
     """
-    run, args = _parse(argv)
+    run, args, named = _parse(argv)
     try:
         run(args)
         sys.stdout.flush()
-    except (ValueError, FileNotFoundError) as error:
-        raise SystemExit(" ".join(str(error).split())) from error
-    except BrokenPipeError:  # the reader, e.g. `head`, has seen enough; flushing at exit must not fail
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except ValueError as error:
+        raise SystemExit(one_line(error)) from error
+    except BrokenPipeError:  # the reader, e.g. `head`, has seen enough
+        _print_no_more()
+    except OSError as error:
+        raise SystemExit(_about_file(error, named)) from error
+
+
+def _about_file(error, named):
+    """What the system says of a file; of none but standard output it is not known which."""
+    if error.filename is None:
+        _print_no_more()
+        return f"standard output: {error.strerror or error}"
+    return say_which(error, named) or one_line(f"{error.filename}: {error.strerror}")
+
+
+def _print_no_more():
+    """Flushing at exit must not fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -8,6 +8,7 @@ import struct
 import numpy as np
 import torch
 
+from ..files.messages import one_line
 from .patching import patch_once
 
 # What torch.load raises of foreign files, beside pickle.UnpicklingError.
@@ -85,7 +86,7 @@ def _with_readable_errors(load_checkpoint_to_cpu):
             with _explained(path):
                 return load_checkpoint_to_cpu(path, *args, **kwargs)
         except ValueError as error:
-            raise SystemExit(str(error)) from None
+            raise SystemExit(one_line(error)) from None
 
     return load
 

@@ -2,7 +2,7 @@
 
 import zlib
 
-from ..engine.json_file import read_json, write_json
+from ..files.json_file import read_sealed, write_sealed
 
 
 def stay_the_same(path, content):
@@ -15,9 +15,9 @@ def stay_the_same(path, content):
     Raises:
         ValueError: the folder holds results of something else.
     """
-    before = read_json(path)
+    before = read_sealed(path)
     if before is None:
-        write_json(path, content)
+        write_sealed(path, content)
         return
     changed = [name for name in content if before.get(name) != content[name]]
     if changed:

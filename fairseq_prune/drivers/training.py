@@ -1,6 +1,7 @@
 """A training inside a driver: fairseq-train in a folder of its own, which a killed driver resumes."""
 
 import argparse
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from fairseq.tasks import TASK_REGISTRY
 
 from .. import register
 from ..engine.mixin import PruneMixin
+from .child import ends_with
 
 USER_DIR = Path(__file__).resolve().parents[1]
 
@@ -73,6 +75,7 @@ def train(data, folder, words):
         ValueError: the training failed; its own message is on the terminal.
     """
     command = [sys.executable, "-m", "fairseq_cli.train", data, "--user-dir", USER_DIR, "--save-dir", folder, *words]
-    code = subprocess.run([str(word) for word in command], check=False).returncode
+    words = [str(word) for word in command]
+    code = subprocess.run(words, check=False, preexec_fn=ends_with(os.getpid())).returncode
     if code:
         raise ValueError(f"fairseq-train stopped with status {code} in {folder}; see its message above")

@@ -15,8 +15,8 @@ import fairseq
 import torch
 from omegaconf import OmegaConf
 
+from ..files.json_file import read_json, write_json
 from . import ranks
-from .json_file import read_json, write_json
 
 FILE = "run.json"
 PACKAGE = Path(__file__).resolve().parents[1]

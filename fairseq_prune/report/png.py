@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from ..files.whole import whole_file
+
 
 def check_png(option, path):
     """Refuse a figure that could not be written.
@@ -26,7 +28,6 @@ def check_png(option, path):
 
 
 def save_png(figure, path):
-    """Write a Matplotlib figure under a temporary name, then rename."""
-    temporary = Path(f"{path}.tmp")
-    figure.savefig(temporary, dpi=120, format="png")
-    temporary.replace(path)
+    """Write a Matplotlib figure."""
+    with whole_file(path) as file:
+        figure.savefig(file, dpi=120, format="png")

@@ -8,6 +8,7 @@ context closes, so translating takes more than a dictionary. Everything follows 
 import os
 import random
 
+from fairseq_prune.files.whole import write_text
 from scripts.corpus import english, german, lexicon
 from scripts.corpus.draw import OTHERS, PERSON, SPEAKERS, Draw, without_relative
 from scripts.corpus.meaning import PAST, PRESENT, Entity, Pronoun
@@ -138,11 +139,8 @@ def write_corpus(folder, sizes, seed):
     if len(sizes) != len(SPLITS) or min(sizes) < 1:
         raise ValueError(f"sizes={sizes} must be three counts of at least 1, for train, valid and test")
     pairs = generate_pairs(sum(sizes), seed)
-    os.makedirs(folder, exist_ok=True)
     for split, size in zip(SPLITS, sizes, strict=True):
         part, pairs = pairs[:size], pairs[size:]
         for side, language in enumerate(("de", "en")):
             path = os.path.join(folder, f"{split}.{language}")
-            with open(f"{path}.part", "w", encoding="utf-8") as file:
-                file.writelines(f"{pair[side]}\n" for pair in part)
-            os.replace(f"{path}.part", path)
+            write_text(path, "".join(f"{pair[side]}\n" for pair in part))

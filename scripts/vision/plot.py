@@ -13,6 +13,8 @@ import sys
 import numpy as np
 from compare import read_accuracy
 
+from fairseq_prune.report.png import save_png
+
 COLOURS, MARKERS = 10, "os^"
 LEFT = 0.01  # of the fraction; what is nearer to 1 is drawn at the edge
 TICKS = (0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98)
@@ -53,7 +55,7 @@ def draw(found, path):
     axes.set(xlabel="fraction removed", ylabel="top-1 accuracy (%)")
     axes.grid(alpha=0.3)
     axes.legend(ncols=2, fontsize="small")
-    figure.savefig(path, dpi=150)
+    save_png(figure, path)
 
 
 def _spread(fraction):

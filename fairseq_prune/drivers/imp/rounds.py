@@ -8,11 +8,11 @@ from ...checkpoint.load import load_model, load_task
 from ...compat import load_checkpoint
 from ...engine.selector import Selection
 from ...evaluate.quality import inspect_quality
+from ...files.records import Records
 from ...pruning.masks import stored_masks
 from ...pruning.selecting import count_removed
-from ..files import copy_whole, write_pruned
+from ..descendant import copy_checked, write_pruned
 from ..identity import file_checksum
-from ..records import Records
 from ..training import train
 from .settings import fractions
 from .start import write_start
@@ -92,7 +92,7 @@ class ImpRun:
 
     def _write_start(self, path):
         if self._settings.checkpoint:
-            copy_whole(self._settings.checkpoint, path)
+            copy_checked(self._settings.checkpoint, path)
         else:
             write_start(self._data, self._settings.train, path)
 
@@ -102,7 +102,7 @@ class ImpRun:
             return
         ways = sorted(path for path in glob.glob(self.path("round-0/checkpoint*.pt")) if re.search(r"\d\.pt$", path))
         if not os.path.exists(self.path("rewind.pt")):
-            copy_whole(self._find_point(ways), self.path("rewind.pt"))
+            copy_checked(self._find_point(ways), self.path("rewind.pt"))
         for path in ways:
             os.remove(path)
 

@@ -1,13 +1,12 @@
 """A checkpoint of the model that a training would begin with."""
 
-import os
-
 import numpy as np
 import torch
 from fairseq import options, tasks, utils
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from omegaconf import OmegaConf
 
+from ...files.whole import whole_file
 from ..training import USER_DIR
 
 
@@ -34,5 +33,5 @@ def write_start(data, words, path):
         "extra_state": {},
         "last_optimizer_state": None,
     }
-    torch.save(content, f"{path}.tmp")
-    os.replace(f"{path}.tmp", path)
+    with whole_file(path) as file:
+        torch.save(content, file)

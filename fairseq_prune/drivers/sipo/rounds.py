@@ -8,13 +8,13 @@ from functools import partial
 import numpy as np
 
 from ...compat import load_checkpoint
-from ...engine.json_file import read_json, write_json
 from ...evaluate.translation import translate
+from ...files.json_file import read_sealed, write_sealed
+from ...files.records import Records
 from ...pruning.search.objective import Limit
 from ...pruning.search.table import MagnitudeTable, reference_count, sound_count
-from ..files import copy_whole, write_pruned
+from ..descendant import copy_checked, write_pruned
 from ..identity import file_checksum, stay_the_same
-from ..records import Records
 from .candidates import Candidates
 from .recovery import Recovery
 from .searches import SEARCHES
@@ -85,10 +85,10 @@ class SipoRun:
 
     def _once(self, name, compute):
         """The content of a JSON file; computed and written if it is not there."""
-        content = read_json(self.path(name))
+        content = read_sealed(self.path(name))
         if content is None:
             content = compute()
-            write_json(self.path(name), content)
+            write_sealed(self.path(name), content)
         return content
 
     def measure(self, checkpoint, splits=("valid", "test")):
@@ -221,7 +221,7 @@ class SipoRun:
         )  # fmt: skip
         epochs, scores = self._measure_epochs(folder, settings.epochs)
         chosen = self._choose(scores)
-        copy_whole(epochs[chosen], self.path(f"retrained-{number}.pt"))
+        copy_checked(epochs[chosen], self.path(f"retrained-{number}.pt"))
         return {
             "recovered": any(map(self._recovery.reached, scores)), "epoch": chosen + 1,
             "accuracies": [score["accuracy"] for score in scores],

@@ -1,14 +1,14 @@
 """A SiPO run from its inputs to its record."""
 
-import os
-
-from ...engine.json_file import write_json
 from ...engine.recipe import read_stages
 from ...evaluate.load import Workbench
 from ...families.grouping import group_parameters
+from ...files.alone import one_writer
+from ...files.json_file import write_json
+from ...files.whole import write_text
 from ...pruning.prunable import find_prunables
 from ...pruning.scope import stage_scope
-from ..files import copy_whole
+from ..descendant import copy_checked
 from .rounds import SipoRun
 from .searches import SEARCHES
 from .settings import with_presets
@@ -31,20 +31,24 @@ def run_sipo(checkpoint, data, folder, given, dense_control=False, log=None):
 
     Raises:
         ValueError: bad settings, groups or data, or a failed training.
+        OSError: nothing can be written into the folder, or another process writes there.
     """
     bench = Workbench(checkpoint, data, bool(given.get("reference")))
     settings, groups, translates = _prepare(bench.model(checkpoint), given)
-    run = SipoRun(bench, checkpoint, groups, settings, folder, data, log or {}, translates)
-    result = run.run()
+    with one_writer(folder):
+        run = SipoRun(bench, checkpoint, groups, settings, folder, data, log or {}, translates)
+        return _finish(run, run.run(), settings, dense_control)
+
+
+def _finish(run, result, settings, dense_control):
+    """Write what a run has come to; its record."""
     epochs = settings.epochs * sum("retrained" in entry for entry in result["rounds"])
     dense = run.dense_control(epochs) if dense_control and epochs else None
     if result["best"] is not None:
-        copy_whole(run.best_checkpoint(result["best"]), run.path("best.pt"))
+        copy_checked(run.best_checkpoint(result["best"]), run.path("best.pt"))
     write_json(run.path("summary.json"), {"original": run.base, **result, "dense": dense})
     text = render(run.base, settings, result, dense)
-    with open(run.path("record.txt.tmp"), "w", encoding="utf-8") as file:
-        file.write(text)
-    os.replace(run.path("record.txt.tmp"), run.path("record.txt"))
+    write_text(run.path("record.txt"), text)
     return text
 
 

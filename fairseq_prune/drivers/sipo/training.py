@@ -1,9 +1,8 @@
 """The training inside a round."""
 
-from pathlib import Path
-
 import yaml
 
+from ...files.whole import write_text
 from .. import training
 
 _OWN = ("--save-dir", "--max-epoch", "--finetune-from-model", "--restore-file", "--no-epoch-checkpoints", "--user-dir")
@@ -33,8 +32,7 @@ def write_recipe(path, groups, fractions):
     """
     fractions = {name: min(fraction, 1 - 1e-12) for name, fraction in fractions.items()}
     content = {"prune-include": ["*"], "prune-scope": "stage", "prune-stages": groups, "prune-target": fractions}
-    Path(f"{path}.tmp").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
-    Path(f"{path}.tmp").replace(path)
+    write_text(path, yaml.safe_dump(content, sort_keys=False))
 
 
 def train(data, folder, start, epochs, words, seed, recipe=None):

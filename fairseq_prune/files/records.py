@@ -4,6 +4,9 @@ import json
 import os
 import threading
 
+from .json_file import AGAIN, parse, sealed, unsealed
+from .whole import naming, write_text
+
 
 class Records:
     """The records of one search, or of other work, on disk.
@@ -16,22 +19,23 @@ class Records:
         key: names of the values that tell records apart.
 
     Raises:
-        ValueError: the file was written under another header.
+        ValueError: the file was written under another header, or is damaged.
     """
 
     def __init__(self, path, header, key=("generation", "individual")):
         self._path, self._key, self._lock, self._known = path, key, threading.Lock(), {}
-        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-        lines = _whole_lines(path)
+        lines, header = _whole_lines(path), json.loads(json.dumps(header))
         if not lines:
-            self._append(header)
-        elif lines[0] != json.loads(json.dumps(header)):
-            changed = sorted(k for k in header if lines[0].get(k) != json.loads(json.dumps(header[k])))
+            write_text(path, _line(header))
+        elif lines[0] != header:
+            changed = sorted(k for k in header if lines[0].get(k) != header[k])
             raise ValueError(
                 f"--save-dir: {path} was begun with another {', '.join(changed) or 'header'}; resume with the same "
                 "options and checkpoint, or give a new folder"
             )
         for record in lines[1:]:
+            if any(name not in record for name in key):
+                raise ValueError(f"{path}: damaged, a record has no {' or '.join(key)}; {AGAIN}")
             self._remember(record)
 
     def get(self, *key):
@@ -41,24 +45,25 @@ class Records:
     def add(self, record):
         """Write a record (dict of plain values, those of the key among them)."""
         self._remember(record)
-        self._append(record)
+        with self._lock, naming(self._path), open(self._path, "a", encoding="utf-8") as file:
+            file.write(_line(record))
+            file.flush()
+            os.fsync(file.fileno())
 
     def _remember(self, record):
         self._known[tuple(record[name] for name in self._key)] = record
 
-    def _append(self, record):
-        with self._lock, open(self._path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+
+def _line(record):
+    return json.dumps(sealed(record)) + "\n"
 
 
 def _whole_lines(path):
-    """The objects in a file of JSON lines; a last line that a kill cut short is cut off."""
+    """The objects in a file of JSON lines; a last line that a kill or a full disk cut short is cut off."""
     if not os.path.exists(path):
         return []
     with open(path, "rb+") as file:
         content = file.read()
         whole = content.rfind(b"\n") + 1
         file.truncate(whole)
-    return [json.loads(line) for line in content[:whole].splitlines()]
+    return [unsealed(parse(line, path), path) for line in content[:whole].splitlines()]

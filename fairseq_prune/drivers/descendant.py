@@ -1,12 +1,12 @@
 """Checkpoints that a driver writes between trainings."""
 
 import copy
-import os
-import shutil
 from collections import OrderedDict
 
 import torch
 
+from ..compat import load_checkpoint
+from ..files.whole import copy_whole, whole_file
 from ..pruning.masks import store_masks
 
 
@@ -27,11 +27,15 @@ def write_pruned(source, weights, masks, path, resumes=False):
     store_masks(state._metadata, masks)
     fresh = {} if resumes else {"extra_state": {}, "last_optimizer_state": None}
     content = {**source, "model": state, **fresh}
-    torch.save(content, f"{path}.tmp")
-    os.replace(f"{path}.tmp", path)
+    with whole_file(path) as file:
+        torch.save(content, file)
 
 
-def copy_whole(source, path):
-    """Copy a file under a temporary name, then rename."""
-    shutil.copyfile(source, f"{path}.tmp")
-    os.replace(f"{path}.tmp", path)
+def copy_checked(source, path):
+    """Put a copy of a checkpoint in another's place, if it can be loaded.
+
+    Raises:
+        ValueError: the source is missing or damaged; what was there stays.
+    """
+    load_checkpoint(source)
+    copy_whole(source, path)

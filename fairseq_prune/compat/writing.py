@@ -1,0 +1,87 @@
+"""Checkpoints that are there whole or not at all, and trainings that have their folder for themselves."""
+
+import contextlib
+
+import torch
+
+from ..files.alone import one_writer
+from ..files.messages import say_which
+from ..files.whole import copy_whole, remove_halves, whole_file
+from .patching import patch_once
+
+
+def install():
+    """Make fairseq write checkpoints whole, by one training a folder, and say in one line what hinders it."""
+    from fairseq import checkpoint_utils
+    from fairseq.distributed import utils
+    from fairseq.file_io import PathManager
+
+    patch_once(PathManager, "copy", _whole)
+    patch_once(checkpoint_utils, "torch_persistent_save", _once)
+    patch_once(utils, "call_main", _alone)
+
+
+def _whole(path_manager_copy):
+    """fairseq copies ``checkpoint_last.pt`` in place: a kill meanwhile leaves half a file."""
+    from fairseq.file_io import PathManager
+
+    def copy(src_path, dst_path, overwrite=False):
+        if PathManager.path_requires_pathmanager(dst_path):
+            return path_manager_copy(src_path, dst_path, overwrite)
+        copy_whole(src_path, dst_path)
+        return dst_path
+
+    return copy
+
+
+def _once(torch_persistent_save):
+    """fairseq tries three times, into one file: on a full disk that ends in a traceback, and half a file stays."""
+    from fairseq.file_io import PathManager
+
+    def save(obj, filename, async_write=False):
+        if async_write or not PathManager.supports_rename(filename):
+            torch_persistent_save(obj, filename, async_write)
+            return
+        with whole_file(filename) as file:
+            torch.save(obj, file)
+
+    return save
+
+
+def _alone(call_main):
+    """Two trainings in one folder die of each other's temporary files, or mix their checkpoints."""
+
+    def call(cfg, main, **kwargs):
+        trains = cfg.common_eval.path is None
+        return call_main(cfg, Alone(main) if trains else main, **kwargs)
+
+    return call
+
+
+class Alone:
+    """A ``main`` of fairseq that has its ``--save-dir`` to itself. fairseq's spawn pickles it."""
+
+    def __init__(self, main):
+        self._main = main
+
+    def __call__(self, cfg, **kwargs):
+        named = {"--save-dir": cfg.checkpoint.save_dir, "--log-file": cfg.common.log_file}
+        try:
+            with _held(cfg.checkpoint, cfg.distributed_training.distributed_rank):
+                return self._main(cfg, **kwargs)
+        except OSError as error:
+            message = say_which(error, named | {"--tensorboard-logdir": cfg.common.tensorboard_logdir})
+            if message is None:
+                raise
+            raise SystemExit(message) from None
+
+
+@contextlib.contextmanager
+def _held(cfg, rank):
+    """Hold the folder of a training that saves, on its first rank."""
+    if cfg.no_save or rank:
+        yield
+        return
+    with one_writer(cfg.save_dir):
+        remove_halves(cfg.save_dir, "checkpoint*.pt")
+        yield

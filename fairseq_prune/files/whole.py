@@ -1,0 +1,92 @@
+"""The one writer of files: under a temporary name, to the disk, and only then under its own."""
+
+import contextlib
+import errno
+import glob
+import os
+import shutil
+
+from .alone import open_alone
+
+_NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES)  # of a folder, on some file systems
+
+
+@contextlib.contextmanager
+def whole_file(path):
+    """Write a file that is seen whole or not at all, also after a power cut; until then the one before stays.
+
+    Args:
+        path: of the file; its folder is made.
+
+    Yields:
+        Binary file object; its ``name`` is a temporary one in the same folder.
+
+    Raises:
+        OSError: with the path as ``filename``. Then, as after any error in the block, nothing temporary is left.
+    """
+    path = os.fspath(path)
+    folder = os.path.dirname(os.path.abspath(path))
+    if os.path.lexists(path) and not os.path.isfile(path):
+        raise FileExistsError(errno.EEXIST, "exists and is no file", path)
+    os.makedirs(folder, exist_ok=True)
+    file = open_alone(f"{path}.tmp")
+    try:
+        with naming(path), file:
+            file.truncate(0)
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(file.name, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.remove(file.name)
+        raise
+    _sync(folder)
+
+
+def write_text(path, text):
+    """Write a text (str) in UTF-8 by :func:`whole_file`."""
+    with whole_file(path) as file:
+        file.write(text.encode())
+
+
+def copy_whole(source, path):
+    """Copy a file by :func:`whole_file`."""
+    with open(source, "rb") as original, whole_file(path) as file:
+        shutil.copyfileobj(original, file, 1 << 24)
+
+
+def remove_halves(folder, pattern):
+    """Remove what killed writers left; only for who has the folder for himself.
+
+    Args:
+        folder: of results.
+        pattern: of the files' own names, e.g. ``"checkpoint*.pt"``.
+    """
+    for path in glob.glob(f"{glob.escape(folder)}/{pattern}.tmp"):
+        os.remove(path)
+
+
+@contextlib.contextmanager
+def naming(path):
+    """Say which file could not be written: the system does not, and torch hides that it was the system at all."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        cause = error
+        while cause and not isinstance(cause, OSError):
+            cause = cause.__context__
+        if cause is None or cause.filename:
+            raise
+        raise type(cause)(cause.errno, cause.strerror, path) from None
+
+
+def _sync(folder):
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+    finally:
+        os.close(handle)
