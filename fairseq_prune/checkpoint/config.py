@@ -8,7 +8,7 @@ from fairseq.models import ARCH_MODEL_NAME_REGISTRY
 from fairseq.tasks import TASK_REGISTRY
 
 from .. import register
-from ..families.unsupported import UNSUPPORTED
+from ..families.transformer.unsupported import UNSUPPORTED
 
 SRP_ARCH = "srp_transformer"
 

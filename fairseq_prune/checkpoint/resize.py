@@ -5,7 +5,7 @@ import os
 from fairseq.file_io import PathManager
 
 from ..compat import load_checkpoint
-from ..families.transformer import FEED_FORWARD
+from ..families.transformer.table import FEED_FORWARD
 from ..pruning.surgery.cut import entries, replace_values
 from ..pruning.surgery.table import build_table
 

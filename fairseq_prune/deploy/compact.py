@@ -7,7 +7,7 @@ import torch
 from fairseq.utils import get_activation_fn
 
 from ..checkpoint.config import Config
-from ..families.transformer import FEED_FORWARD, transformer_table
+from ..families.transformer.table import FEED_FORWARD, transformer_table
 from ..pruning.masks import store_masks, stored_masks
 from ..pruning.surgery.cut import cut_state, cut_tensor
 from ..pruning.surgery.table import build_table, lengths_of

@@ -13,8 +13,7 @@ from fairseq.logging import metrics
 from ..checkpoint.resize import follow_widths, load_before_wrapping
 from ..compat import hold_best, load_on_every_rank, refuse_bf16, say_in_the_end, start_averages_from_weights
 from ..errors import one_line_data_errors, one_line_errors
-from ..families.permutable import permutable
-from ..families.units import structure_of
+from ..families import permutable, structure_of
 from . import ranks
 from .account import Account, NodeCount, log_harmonic_mean
 from .checks import check_run

@@ -1,6 +1,6 @@
 """What an SRP architecture cannot do, refused when it is built."""
 
-from ..families.unsupported import UNSUPPORTED
+from ..families.transformer.unsupported import UNSUPPORTED
 
 
 def check_supported(args):

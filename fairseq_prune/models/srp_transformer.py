@@ -7,7 +7,7 @@ from fairseq.models.transformer import transformer_legacy as stock
 
 from ..checkpoint.srp_load import adapt_state
 from ..errors import one_line_errors
-from ..families.transformer import transformer_table
+from ..families.transformer.table import transformer_table
 from ..modules.connectivity import ConnectedLinear
 from ..modules.layer_norm import ConnectedLayerNorm
 from ..pruning.surgery.cut import entries

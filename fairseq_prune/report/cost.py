@@ -17,7 +17,8 @@ import re
 from math import prod
 
 from ..checkpoint.tensors import direction_name, parameters, scale_name
-from ..families.products import FAMILIES, OUTPUT
+from ..families import costs
+from ..families.cost import OUTPUT
 
 LENGTHS_HELP = "give two whole numbers above 0, source and target tokens, e.g. --lengths 25,25"
 
@@ -62,20 +63,20 @@ def matrix_shapes(model_state):
     return shapes
 
 
-def find_family(shapes):
-    """Recognise a model by its parameter names.
+def find_cost(shapes):
+    """Recognise what a model multiplies by its parameter names.
 
     Args:
         shapes: dict of names to shapes, from :func:`matrix_shapes`.
 
     Returns:
-        The first of ``FAMILIES`` whose rows cover every name, or None.
+        The first :class:`~fairseq_prune.families.cost.Cost` whose rows cover every name, or None.
     """
-    for family in FAMILIES:
-        needed = all(any(re.fullmatch(need, name) for name in shapes) for need in family.needs)
-        covered = (any(re.fullmatch(row.pattern, name) for row in family.products) for name in shapes)
+    for cost in costs():
+        needed = all(any(re.fullmatch(need, name) for name in shapes) for need in cost.needs)
+        covered = (any(re.fullmatch(row.pattern, name) for row in cost.products) for name in shapes)
         if needed and all(covered):
-            return family
+            return cost
     return None
 
 
@@ -93,18 +94,18 @@ def count_macs(model_state, source_tokens, target_tokens):
         ``(family name, MACs)``, or ``(None, None)`` for a model of no known family.
     """
     shapes = matrix_shapes(model_state)
-    family = find_family(shapes)
-    if family is None:
+    cost = find_cost(shapes)
+    if cost is None:
         return None, None
     layers = {name.split(".")[2] for name in shapes if name.startswith("decoder.layers.")}
     values = {"S": source_tokens, "T": target_tokens, "L": len(layers)}
     values["P"] = target_tokens * (target_tokens + 1) // 2
     macs = 0
-    for row in family.products:
+    for row in cost.products:
         if row.positions is not None:
             times = prod(values[letter] for letter in row.positions)
             matching = (shape for name, shape in shapes.items() if re.fullmatch(row.pattern, name))
             macs += times * sum(prod(shape) if row.axis is None else shape[row.axis] for shape in matching)
-    if family.tied_output in shapes and not any(re.fullmatch(OUTPUT, name) for name in shapes):
-        macs += target_tokens * prod(shapes[family.tied_output])
-    return family.name, macs
+    if cost.tied_output in shapes and not any(re.fullmatch(OUTPUT, name) for name in shapes):
+        macs += target_tokens * prod(shapes[cost.tied_output])
+    return cost.name, macs

@@ -10,7 +10,7 @@ code, ``src/flops_counter.py`` of snudm-starlab/SRP.
 
 import re
 
-from .cost import find_family, matrix_shapes
+from .cost import find_cost, matrix_shapes
 
 OUTPUTS = ("decoder.output_projection.weight", "decoder.embed_tokens.weight")
 
@@ -65,9 +65,9 @@ def legacy_flops(model_state, heads, tokens):
         ValueError: no encoder-decoder Transformer with one output matrix, or ``heads`` is unknown.
     """
     shapes = matrix_shapes(model_state)
-    family, output = find_family(shapes), next((shapes[name] for name in OUTPUTS if name in shapes), None)
-    if family is None or family.name != "transformer" or output is None:
-        found = family.name if family else "unknown"
+    cost, output = find_cost(shapes), next((shapes[name] for name in OUTPUTS if name in shapes), None)
+    if cost is None or cost.name != "transformer" or output is None:
+        found = cost.name if cost else "unknown"
         raise ValueError(f"--legacy-flops: family {found!r} has none, only encoder-decoder ones, e.g. 'transformer'")
     if not heads:
         raise ValueError(f"--legacy-flops: the checkpoint says encoder_attention_heads is {heads!r}, not e.g. 4")

@@ -8,7 +8,7 @@ import torch
 from conftest import TINY, USER_DIR, Run, masks_of, run_fairseq, same_tensors, words_of
 
 from fairseq_prune.compat import load_checkpoint
-from fairseq_prune.families.transformer import transformer_table
+from fairseq_prune.families.transformer.table import transformer_table
 from fairseq_prune.pruning.surgery.cut import cut_state
 
 TIED = "--share-decoder-input-output-embed"

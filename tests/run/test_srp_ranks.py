@@ -9,7 +9,7 @@ from ranks import train_on
 from srp_diary import ARCHS, QUIET, srp_run, widths
 
 from fairseq_prune.compat import load_checkpoint
-from fairseq_prune.families.transformer import transformer_table
+from fairseq_prune.families.transformer.table import transformer_table
 from fairseq_prune.pruning.surgery.cut import cut_tensor
 
 STEPS = """--optimizer sgd --lr 0.1 --momentum 0.9 --dropout 0 --batch-size 8 --required-batch-size-multiple 1

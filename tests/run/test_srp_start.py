@@ -10,7 +10,7 @@ from fairseq.trainer import Trainer
 from srp_diary import ARCHS, QUIET, copies, keeping_a_diary, srp_run, widths
 
 from fairseq_prune.engine.srp.mixin import SrpMixin
-from fairseq_prune.families.transformer import transformer_table
+from fairseq_prune.families.transformer.table import transformer_table
 
 SRP = "--srp --compression-rate 0.4 --srp-pruning-updates 2 --max-update 4".split()
 STILL = ["--lr", "0", "--max-update", "1", *QUIET]

@@ -10,8 +10,8 @@ from torch.nn import functional as F
 from fairseq_prune.checkpoint.config import Config
 from fairseq_prune.deploy.compact import compact, remove_dead_units
 from fairseq_prune.deploy.dead_units import evenly, find_dead
-from fairseq_prune.families.transformer import transformer_table
-from fairseq_prune.families.unsupported import UNSUPPORTED
+from fairseq_prune.families.transformer.table import transformer_table
+from fairseq_prune.families.transformer.unsupported import UNSUPPORTED
 from fairseq_prune.pruning.masks import METADATA_KEY, pack_mask, stored_masks
 
 WIDTH, NEURONS, HEADS = 6, 8, 2

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fairseq_prune.families.grouping import GROUPINGS, group_parameters
+from fairseq_prune.families.recurrent.grouping import GROUPINGS, group_parameters
 
 RNN = [f"{kind}_{part}" for part in ("ih", "hh") for kind in ("weight", "bias")]
 LM = ["decoder.embed_tokens.weight", *(f"decoder.lstm.{name}_l{k}" for k in (0, 1) for name in RNN),

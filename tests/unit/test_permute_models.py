@@ -6,8 +6,7 @@ from small_models import DECODER, ENCODER, VOCABULARY, build_model
 from srp_models import WORDS, busy, srp
 from torch import nn
 
-from fairseq_prune.families.permutable import permutable
-from fairseq_prune.families.units import structure_of
+from fairseq_prune.families import permutable
 from fairseq_prune.pruning.permute.apply import permute_state, permuted
 from fairseq_prune.pruning.permute.search import kept
 from fairseq_prune.pruning.permute.stack import stack
@@ -34,17 +33,17 @@ BOTH_WAYS = {"encoder_hidden_size": 8, "encoder_bidirectional": True}
 MODELS = {  # architecture, options, kinds and numbers of the vectors that move
     "transformer": ("transformer", ENCODER | DECODER, {"neuron": 3, "value": 8}),
     "lm": ("transformer_lm", DECODER, {"neuron": 1, "value": 2}),
-    "rnn_lm": ("rnn_lm", LM, {"state": 2}),
-    "lstm_lm": ("lstm_lm", LM | {"decoder_out_embed_dim": 12}, {"state": 2}),
+    "rnn_lm": ("rnn_lm", LM, {"hidden": 2}),
+    "lstm_lm": ("lstm_lm", LM | {"decoder_out_embed_dim": 12}, {"hidden": 2}),
     "lstm_lm tied": ("lstm_lm", LM | {
         "decoder_embed_dim": 16, "decoder_out_embed_dim": 16, "share_decoder_input_output_embed": True,
-    }, {"state": 1}),
-    "lstm": ("lstm", SEQ2SEQ, {"state": 2}),
-    "lstm, no attention": ("lstm", SEQ2SEQ | {"decoder_attention": "0"}, {"state": 1}),
-    "lstm, both ways": ("lstm", SEQ2SEQ | BOTH_WAYS, {"state": 4}),
+    }, {"hidden": 1}),
+    "lstm": ("lstm", SEQ2SEQ, {"hidden": 2}),
+    "lstm, no attention": ("lstm", SEQ2SEQ | {"decoder_attention": "0"}, {"hidden": 1}),
+    "lstm, both ways": ("lstm", SEQ2SEQ | BOTH_WAYS, {"hidden": 4}),
     "lstm, bridged": ("lstm", SEQ2SEQ | {"encoder_bidirectional": True}, {}),
-    "rnnsearch": ("rnnsearch", RECURRENT, {"state": 4}),
-    "luongnet": ("luongnet", RECURRENT, {"state": 2}),
+    "rnnsearch": ("rnnsearch", RECURRENT, {"hidden": 4}),
+    "luongnet": ("luongnet", RECURRENT, {"hidden": 2}),
 }  # fmt: skip
 
 
@@ -132,9 +131,3 @@ def test_attention_of_torch(options):
     before = model["attention"](query, key, key)[0]
     model.load_state_dict(permute_state(model.state_dict(), structure, orders))
     assert (model["attention"](query, key, key)[0] - before).abs().max() < 1e-9
-
-
-def test_half_of_the_hidden_units_of_families_is_not_known():
-    """structure_of says nothing of who reads the last layer, so its hidden units stay."""
-    model = busy(build_model("rnn_lm", **LM))
-    assert permuted(model, structure_of(model), 2, 4, torch.Generator()) == {}

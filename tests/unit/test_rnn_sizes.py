@@ -8,7 +8,7 @@ import pytest
 import torch
 from srp_models import build, dictionary
 
-from fairseq_prune.families.grouping import group_parameters
+from fairseq_prune.families.recurrent.grouping import group_parameters
 
 GROUPS = {  # arch, preset -> group -> (pattern, size); the tables of Li et al.'s experiments
     ("rnnsearch", "stage"): {

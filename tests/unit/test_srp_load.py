@@ -7,7 +7,7 @@ import torch
 from srp_models import STAGES, batch, busy, choose_units, cut_copy, logits, srp, stock, switch_off
 from torch import nn
 
-from fairseq_prune.families.unsupported import UNSUPPORTED
+from fairseq_prune.families.transformer.unsupported import UNSUPPORTED
 from fairseq_prune.pruning.masks import METADATA_KEY, pack_mask, stored_masks
 from fairseq_prune.pruning.surgery.cut import cut_state
 

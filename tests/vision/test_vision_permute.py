@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from fairseq_prune.families.permutable import permutable
+from fairseq_prune.families import permutable
 from fairseq_prune.pruning.permute.apply import permute_state, permuted
 from fairseq_prune.pruning.permute.search import kept
 from fairseq_prune.pruning.permute.stack import stack

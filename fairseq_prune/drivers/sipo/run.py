@@ -2,7 +2,7 @@
 
 from ...engine.recipe import read_stages
 from ...evaluate.load import Workbench
-from ...families.grouping import group_parameters
+from ...families.recurrent.grouping import group_parameters
 from ...files.alone import one_writer
 from ...files.json_file import write_json
 from ...files.whole import write_text

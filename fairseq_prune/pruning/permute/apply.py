@@ -59,9 +59,7 @@ def permuted(model, structure, n, m, generator, sparse=None, rounds=None):
     Args:
         model: ``nn.Module``; not modified.
         structure: :class:`~..surgery.structure.Structure` of what may be permuted, from
-            :func:`fairseq_prune.families.permutable.permutable` or by tracing. Hidden units of
-            :func:`fairseq_prune.families.units.structure_of` are
-            passed over, as it does not say who reads the last layer.
+            :func:`fairseq_prune.families.permutable` or by tracing.
         n: weights kept of each group (count).
         m: weights of a group (count).
         generator: CPU ``torch.Generator``; drawn from once for each vector searched.
@@ -73,8 +71,8 @@ def permuted(model, structure, n, m, generator, sparse=None, rounds=None):
     """
     values, found = entries(model), {}
     fixed = _fixed(structure, values)
-    for name, vector in structure.vectors.items():
-        if vector.kind == "hidden" or name in fixed:
+    for name in structure.vectors:
+        if name in fixed:
             continue
         matrix = stack(structure, name, values, m, sparse)
         if matrix is not None:

@@ -1,15 +1,18 @@
 """The hidden units of recurrent models, with all that reads them: layers above, the decoder, attention, output.
 
 The state that an encoder hands on makes the units of a decoder's layer the same as those of the encoder's layer
-beside it. Only models of known parts are taken; any other module could read the states.
+beside it. All readers are known only of models whose every part is known, as any other module could read the states.
 """
+
+import re
 
 import torch
 from torch import nn
 
-from ..pruning.surgery.cut import entries
-from ..pruning.surgery.structure import Coupled
-from ..pruning.surgery.table import Owner
+from ...pruning.surgery.cut import entries
+from ...pruning.surgery.structure import Coupled
+from ...pruning.surgery.table import Owner
+from ..family import Vectors
 
 _WEIGHTS = ("weight_ih", "weight_hh")
 _DROPOUT = {"dropout", "dropout_module", "dropout_in_module", "dropout_out_module"}
@@ -23,15 +26,38 @@ _ATTENTION = {  # parts of an attention -> the weights that states go through, a
 }
 
 
-def hidden_units(model):
-    """Units of the recurrent layers of fairseq's LSTM models and ours, a vector for each layer and direction.
+_GATES = {nn.LSTM: 4, nn.GRU: 3, nn.LSTMCell: 4, nn.GRUCell: 3}
+
+
+def hidden_units(model: nn.Module) -> Vectors:
+    """Hidden units of all layers whose state begins at zero, or where another layer's units begin.
+
+    Without any input, such a unit stays at zero. Of layers whose readers are not all known, those that are in the
+    same module count. Units are masked and not cut, as fairseq's modules have one size for all their layers.
 
     Args:
         model: ``nn.Module``.
 
     Yields:
-        (list of (entry name, :class:`~..surgery.table.Owner`), :class:`~..surgery.structure.Coupled`).
+        (list of (entry name, :class:`~fairseq_prune.pruning.surgery.table.Owner`),
+        :class:`~fairseq_prune.pruning.surgery.structure.Coupled`).
     """
+    known = set()
+    for rows, vector in known_units(model):
+        known.update(entry for entry, owner in rows if owner.axis == 0)
+        yield rows, vector
+    receives_state = any(name.startswith("encoder.") for name, _ in model.named_modules())
+    for name, module in model.named_modules():
+        kind = next((kind for kind in _GATES if isinstance(module, kind)), None)
+        if kind is None or (receives_state and kind in (nn.LSTMCell, nn.GRUCell)):
+            continue
+        for part in _parts(module):
+            if f"{name}.weight_hh{part}" not in known:
+                yield _alone(f"{name}.", module, part, torch.arange(module.hidden_size).repeat(_GATES[kind]))
+
+
+def known_units(model: nn.Module) -> Vectors:
+    """Hidden units whose readers are all known, a vector for each layer and direction; as :func:`hidden_units`."""
     sides, values = _sides(model), entries(model)
     if not sides or not all(cell.format(part) in values for cell in _cells(sides) for part in _WEIGHTS):
         return
@@ -41,6 +67,31 @@ def hidden_units(model):
         above = top if layer == layers - 1 else _inputs(sides, layer + 1)
         for direction in range(len(sides[0][layer])):
             yield _units(sides, layer, direction, above, values)
+
+
+def _parts(module):
+    """What the names of one layer's tensors end in: ``_l0``, ``_l0_reverse``; nothing for cells."""
+    weights = (re.fullmatch(r"weight_hh(.*)", name) for name, _ in module.named_parameters(recurse=False))
+    return [match[1] for match in weights if match]
+
+
+def _alone(prefix, module, part, units):
+    """Rows of all gates, columns of the recurrent weight, columns of the next layer's input."""
+    name, width = f"{prefix}weight_hh{part}", module.hidden_size
+    own = [f"{kind}_{side}{part}" for kind in ("weight", "bias") for side in ("ih", "hh")]
+    rows = [(prefix + entry, Owner(0, name, units)) for entry in own if hasattr(module, entry)]
+    rows.append((name, Owner(1, name)))
+    layer = re.fullmatch(r"_l(\d+)(_reverse)?", part)
+    above = layer and [f"weight_ih_l{int(layer[1]) + 1}{direction}" for direction in ("", "_reverse")]
+    above = [entry for entry in above or () if hasattr(module, entry)]
+    for entry in above:
+        columns = torch.full((getattr(module, entry).shape[1],), -1)
+        start = width if layer[2] else 0
+        columns[start : start + width] = torch.arange(width)
+        rows.append((prefix + entry, Owner(1, name, columns)))
+    writers = tuple(f"{prefix}weight_{side}{part}" for side in ("ih", "hh"))
+    readers = (name, *(prefix + entry for entry in above))
+    return rows, Coupled(name, "hidden", width, writers, readers, False)
 
 
 def _units(sides, layer, direction, above, values):
@@ -59,7 +110,7 @@ def _units(sides, layer, direction, above, values):
     owners = [(entry, Owner(axis, name, units.repeat(sizes[entry, axis]))) for entry, axis, units in rows]
     writes = (entry for entry, axis, _ in rows if axis == 0 and values[entry].dim() > 1)
     reads = (entry for entry, axis, _ in rows if axis == 1)
-    return owners, Coupled(name, "state", len(alone), tuple(writes), tuple(reads), False)
+    return owners, Coupled(name, "hidden", len(alone), tuple(writes), tuple(reads), False)
 
 
 def _sides(model):

@@ -3,9 +3,9 @@
 import torch
 from torch import nn
 
-from ..pruning.surgery.cut import entries
-from ..pruning.surgery.structure import Coupled
-from ..pruning.surgery.table import Owner
+from ...pruning.surgery.cut import entries
+from ...pruning.surgery.structure import Coupled
+from ...pruning.surgery.table import Owner
 
 _PROJECTIONS = {"q_proj", "k_proj", "v_proj", "out_proj"}
 _AXES = {  # of what is written along value dimensions, last in packed tensors

@@ -7,7 +7,7 @@ in its own way. Every parameter counts, biases and embeddings included.
 
 import re
 
-from ..pruning.registry import Registry
+from ...pruning.registry import Registry
 
 GROUPINGS = Registry("grouping")
 

@@ -6,7 +6,7 @@ value dimensions of an attention block (head-major), ``fc_c`` the neurons of a f
 Weights of linear layers are [out, in].
 """
 
-from ..pruning.surgery.table import Row, build_table
+from ...pruning.surgery.table import Row, build_table
 
 _LAYER = r"(.+\.layers\.\d+)"
 

@@ -1,0 +1,71 @@
+"""What is known of a family of models. A new family is a module that adds one, and its import in the package."""
+
+import itertools
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from torch import nn
+
+from ..pruning.registry import Registry
+from ..pruning.surgery.structure import Coupled, Structure
+from ..pruning.surgery.table import Owner
+from .cost import Cost
+
+FAMILIES = Registry("family of models")
+Vectors = Iterable[tuple[list[tuple[str, Owner]], Coupled]]  # a vector of units, with all that it owns
+
+
+def _none(model: nn.Module) -> Vectors:
+    return ()
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family's units and costs; what it does not have is left out.
+
+    A model may have units of several families: each looks for its own layers in it.
+
+    Args:
+        units: function of a model -> its coupled units, each vector with (entry name, owner) of all that leaves
+            with them.
+        permutable: the same, of units whose order does not matter: all that reads them is known.
+        costs: what its architectures multiply.
+    """
+
+    units: Callable[[nn.Module], Vectors] = _none
+    permutable: Callable[[nn.Module], Vectors] = _none
+    costs: tuple[Cost, ...] = ()
+
+
+def structure_of(model: nn.Module) -> Structure:
+    """The coupled units of a model: feed-forward neurons, attention heads, hidden units.
+
+    Args:
+        model: ``nn.Module``.
+
+    Returns:
+        :class:`~..pruning.surgery.structure.Structure`; without vectors where the model has none of these.
+    """
+    return _structure(family.units(model) for family in FAMILIES.values())
+
+
+def permutable(model: nn.Module) -> Structure:
+    """The units whose order does not change what a model computes: neurons, value dimensions, hidden units.
+
+    Arguments and result as of :func:`structure_of`.
+    """
+    return _structure(family.permutable(model) for family in FAMILIES.values())
+
+
+def costs() -> list[Cost]:
+    """What the architectures of all families multiply."""
+    return [cost for family in FAMILIES.values() for cost in family.costs]
+
+
+def _structure(families: Iterable[Vectors]) -> Structure:
+    table, vectors = {}, {}
+    for rows, vector in itertools.chain.from_iterable(families):
+        vectors[vector.name] = vector
+        for entry, owner in rows:
+            table.setdefault(entry, []).append(owner)
+    return Structure({entry: tuple(owners) for entry, owners in table.items()}, vectors)

@@ -1,0 +1,23 @@
+"""Transformers: neurons are cut, heads masked; neurons and value dimensions may change places."""
+
+from collections.abc import Iterator
+
+from torch import nn
+
+from ..family import FAMILIES, Family
+from .costs import COSTS
+from .units import heads, neurons
+from .values import value_dims
+
+
+def _units(model: nn.Module) -> Iterator:
+    yield from neurons(model)
+    yield from heads(model)
+
+
+def _permutable(model: nn.Module) -> Iterator:
+    yield from neurons(model)
+    yield from value_dims(model)
+
+
+FAMILIES.add("transformer")(Family(_units, _permutable, COSTS))
