@@ -3,7 +3,7 @@
 :func:`install` runs when fairseq imports the user-dir; it is idempotent.
 """
 
-from . import averages, checkpoints, last_words, peers, ranks, writing
+from . import averages, beams, checkpoints, last_words, peers, ranks, writing
 from .averages import start_averages_from_weights
 from .best_checkpoint import forget_best, hold_best
 from .checkpoints import UNREADABLE, load_checkpoint
@@ -26,5 +26,5 @@ __all__ = [
 
 def install():
     """Put all process-wide workarounds in force."""
-    for topic in (checkpoints, averages, ranks, peers, last_words, writing):
+    for topic in (checkpoints, averages, beams, ranks, peers, last_words, writing):
         topic.install()

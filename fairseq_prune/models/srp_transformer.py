@@ -83,6 +83,10 @@ class SrpTransformerModel(TransformerModel):
         self.weighted_layer_norm.fill_(weighted)
         self.refresh()
 
+    def share_beams(self, beams):
+        """Read the source once for so many hypotheses in a row (count) in incremental decoding."""
+        self.decoder.set_beam_size(beams)
+
     def leave_out(self, units):
         """Form no gradient of what units own in linear layers, as long as it would be dropped.
 

@@ -68,15 +68,19 @@ def test_connectivity_of_one_changes_nothing(weighted):
         assert all(c.vector.grad.abs().max() > 0 for c in twin.connectivity.values())
 
 
-def beams(model):
+def generator(model, beam=3):
     from fairseq.sequence_generator import SequenceGenerator
 
+    return SequenceGenerator([model], dictionary(WORDS), beam_size=beam, max_len_b=8, normalize_scores=False)
+
+
+def beams(model, searching=None):
     source, lengths, _ = batch()
-    generator = SequenceGenerator([model], dictionary(WORDS), beam_size=3, max_len_b=8, normalize_scores=False)
+    searching = searching or generator(model)
     sample = {"net_input": {"src_tokens": source, "src_lengths": lengths}}
     return [
         (hypo["tokens"].tolist(), hypo["score"].item())
-        for hypos in generator.generate([model], sample)
+        for hypos in searching.generate([model], sample)
         for hypo in hypos
     ]
 
@@ -95,6 +99,22 @@ def test_beam_search():
     cut = cut_copy(switch_off(ours, keep), keep)
     assert_same_beams(beams(cut), beams(ours))
     assert [tokens for tokens, _ in beams(cut)] != [tokens for tokens, _ in expected]
+
+
+def test_beams_share_their_source_in_every_search_of_a_process():
+    """Searches of different beams on one model, in any order: their hypotheses, and a source that is read once."""
+    model, rows = busy(srp()), []
+    searches = {beam: generator(model, beam) for beam in (5, 1, 3)}
+    expected = {beam: beams(twin, generator(twin, beam)) for beam in searches for twin in [copy.deepcopy(model)]}
+    model.decoder.layers[0].encoder_attn.k_proj.register_forward_hook(lambda _, x, y: rows.append(y.shape[1]))
+    for beam in (5, 1, 3, 5, 3, 1):
+        assert_same_beams(beams(model, searches[beam]), expected[beam])
+    sentences = len(batch()[0])
+    assert rows == [sentences] * 6
+    theirs = busy(stock())
+    model.load_state_dict(theirs.state_dict())
+    for beam in (5, 1):  # fairseq's attention reads the source of every hypothesis
+        assert_same_beams(beams(model, searches[beam]), beams(theirs, generator(theirs, beam)))
 
 
 @pytest.mark.parametrize("stage", STAGES)
