@@ -2,7 +2,8 @@
 
 from setuptools import find_packages, setup
 
-# What a user of the core needs. PyYAML, which reads recipes, comes with fairseq (through omegaconf).
+# What a user of the core needs. With fairseq come PyYAML (through omegaconf), which reads recipes, and scipy (through
+# scikit-learn), which finds assignments.
 CORE = [
     "fairseq-fixed==0.12.3.1",  # provides `fairseq`, kept working on today's Python and torch
     "torch>=2.6",  # the first that loads checkpoints with weights_only=True by default

@@ -1,7 +1,6 @@
 """Tables of named things that refuse silent mistakes."""
 
 import difflib
-import fnmatch
 
 
 def nearest(name, known):
@@ -58,7 +57,3 @@ class Registry(dict):
 
     def __missing__(self, name):
         raise ValueError(f"unknown {self.kind} {name!r}{nearest(name, self) or ';'} known: {', '.join(sorted(self))}")
-
-    def names(self, pattern="*"):
-        """Sorted names that match a shell pattern."""
-        return sorted(fnmatch.filter(self, pattern))

@@ -8,7 +8,6 @@ from typing import Optional
 from .registry import Registry
 
 SHAPES = Registry("schedule")
-_UNITS = {"ep": "completed epochs", "up": "updates"}
 
 
 @dataclass(frozen=True)

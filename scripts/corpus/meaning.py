@@ -53,11 +53,6 @@ class Mood(NamedTuple):
     when: str
     manner: str = ""
 
-    @property
-    def passive(self):
-        """Whether the object is the grammatical subject."""
-        return self.style == "be"
-
 
 class Clause(NamedTuple):
     """One verb with all that belongs to it; a clause with ``adjective`` says what somebody is."""

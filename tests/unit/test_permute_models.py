@@ -2,12 +2,13 @@
 
 import pytest
 import torch
+from permutations import permute_state
 from small_models import DECODER, ENCODER, VOCABULARY, build_model
 from srp_models import WORDS, busy, srp
 from torch import nn
 
 from fairseq_prune.families import permutable
-from fairseq_prune.pruning.permute.apply import permute_state, permuted
+from fairseq_prune.pruning.permute.apply import permuted
 from fairseq_prune.pruning.permute.search import kept
 from fairseq_prune.pruning.permute.stack import stack
 from fairseq_prune.pruning.surgery.cut import entries

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from permutations import search, uniform
+from permutations import permute_state, search, uniform
 from torch import nn
 
-from fairseq_prune.pruning.permute.apply import permute_state, permute_tensor, permuted
+from fairseq_prune.pruning.permute.apply import permute_tensor, permuted
 from fairseq_prune.pruning.permute.search import kept
 from fairseq_prune.pruning.permute.stack import stack
 from fairseq_prune.pruning.surgery.cut import entries
@@ -90,9 +90,3 @@ def test_a_tensor_with_another_name_stays():
     assert permuted(model, structure, 2, 4, torch.Generator())
     model["c"] = model["a"]
     assert not permuted(model, structure, 2, 4, torch.Generator())
-
-
-def test_no_permutation():
-    structure = table_of([vector("v", 4, "weight")], weight=[Owner(1, "v")])
-    with pytest.raises(ValueError, match="not a permutation of the 4 units of v"):
-        permute_state({"weight": torch.ones(2, 4)}, structure, {"v": elements(0, 1, 1, 3)})

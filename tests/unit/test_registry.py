@@ -20,8 +20,6 @@ def colours():
 
 def test_all_names_find_the_entry(colours):
     assert (colours["red"], colours["crimson"], colours["blue"]) == ("R", "R", "B")
-    assert colours.names() == ["blue", "crimson", "red"]
-    assert colours.names("*r*") == ["crimson", "red"]
 
 
 def test_a_name_is_taken_once(colours):

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from permutations import permute_state
 from torch import nn
 
 from fairseq_prune.families import permutable
-from fairseq_prune.pruning.permute.apply import permute_state, permuted
+from fairseq_prune.pruning.permute.apply import permuted
 from fairseq_prune.pruning.permute.search import kept
 from fairseq_prune.pruning.permute.stack import stack
 from fairseq_prune.pruning.surgery.cut import entries

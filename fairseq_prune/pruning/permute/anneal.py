@@ -1,8 +1,7 @@
 """Annealed reassignment: every group gives one column away and gets the one that suits it, all of them at once."""
 
 import numpy as np
-
-from .matching import best_matching
+from scipy.optimize import linear_sum_assignment
 
 NOISE = 0.35  # of the first round, in standard deviations of what a column's place is worth
 TOGETHER = 128  # groups that exchange columns
@@ -35,7 +34,8 @@ def anneal(columns, groups, n, rounds, generator):
         for some in np.array_split(order, -(-len(groups) // TOGETHER)):
             worth = _worth(columns, groups[some], n)
             worth += generator.standard_normal(worth.shape) * (noise * _spread(worth))
-            groups[some, -1] = groups[some, -1][best_matching(worth)]
+            _, best = linear_sum_assignment(worth, maximize=True)
+            groups[some, -1] = groups[some, -1][best]
 
 
 def _worth(columns, groups, n):

@@ -26,27 +26,6 @@ def permute_tensor(tensor, owners, permutations):
     return tensor
 
 
-def permute_state(state, structure, permutations):
-    """Reorder the units of a state dict, or of masks.
-
-    Args:
-        state: dict of entry name -> tensor.
-        structure: :class:`~..surgery.structure.Structure` whose vectors know all that reads their units.
-        permutations: as in :func:`permute_tensor`.
-
-    Returns:
-        dict with the same names; entries without owners are the same objects.
-
-    Raises:
-        ValueError: not a permutation of the vector's units.
-    """
-    for name, order in permutations.items():
-        length = structure.vectors[name].length
-        if not torch.equal(order.sort().values, torch.arange(length)):
-            raise ValueError(f"not a permutation of the {length} units of {name}")
-    return {name: permute_tensor(value, structure.table.get(name, ()), permutations) for name, value in state.items()}
-
-
 def permuted(model, structure, n, m, generator, sparse=None, rounds=None):
     """Search an order of the units of every vector in which N:M sparsity of their readers keeps more.
 
