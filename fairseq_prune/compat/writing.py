@@ -1,6 +1,7 @@
 """Checkpoints that are there whole or not at all, and trainings that have their folder for themselves."""
 
 import contextlib
+from functools import partial
 
 import torch
 
@@ -53,27 +54,21 @@ def _alone(call_main):
 
     def call(cfg, main, **kwargs):
         trains = cfg.common_eval.path is None
-        return call_main(cfg, Alone(main) if trains else main, **kwargs)
+        return call_main(cfg, partial(_train, main) if trains else main, **kwargs)
 
     return call
 
 
-class Alone:
-    """A ``main`` of fairseq that has its ``--save-dir`` to itself. fairseq's spawn pickles it."""
-
-    def __init__(self, main):
-        self._main = main
-
-    def __call__(self, cfg, **kwargs):
-        named = {"--save-dir": cfg.checkpoint.save_dir, "--log-file": cfg.common.log_file}
-        try:
-            with _held(cfg.checkpoint, cfg.distributed_training.distributed_rank):
-                return self._main(cfg, **kwargs)
-        except OSError as error:
-            message = say_which(error, named | {"--tensorboard-logdir": cfg.common.tensorboard_logdir})
-            if message is None:
-                raise
-            raise SystemExit(message) from None
+def _train(main, cfg, **kwargs):  # a function of the module, so spawned processes find it
+    named = {"--save-dir": cfg.checkpoint.save_dir, "--log-file": cfg.common.log_file}
+    try:
+        with _held(cfg.checkpoint, cfg.distributed_training.distributed_rank):
+            return main(cfg, **kwargs)
+    except OSError as error:
+        message = say_which(error, named | {"--tensorboard-logdir": cfg.common.tensorboard_logdir})
+        if message is None:
+            raise
+        raise SystemExit(message) from None
 
 
 @contextlib.contextmanager

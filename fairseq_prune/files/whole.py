@@ -29,18 +29,19 @@ def whole_file(path):
     if os.path.lexists(path) and not os.path.isfile(path):
         raise FileExistsError(errno.EEXIST, "exists and is no file", path)
     os.makedirs(folder, exist_ok=True)
-    file = open_alone(f"{path}.tmp")
-    try:
-        with naming(path), file:
-            file.truncate(0)
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(file.name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.remove(file.name)
-        raise
+    with naming(path):
+        file = open_alone(f"{path}.tmp")
+        try:
+            with file:
+                file.truncate(0)
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(file.name, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.remove(file.name)
+            raise
     _sync(folder)
 
 
@@ -76,7 +77,7 @@ def naming(path):
         cause = error
         while cause and not isinstance(cause, OSError):
             cause = cause.__context__
-        if cause is None or cause.filename:
+        if cause is None or cause.filename not in (None, f"{path}.tmp"):
             raise
         raise type(cause)(cause.errno, cause.strerror, path) from None
 

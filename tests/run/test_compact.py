@@ -282,6 +282,24 @@ def test_mistakes_end_in_one_line(rows, stock, tmp_path):
     assert [p.read_text() for p in tmp_path.iterdir()] == ["mine"]
 
 
+def test_a_full_disk(rows, tmp_path, small_disk):
+    out = tmp_path / "compact.pt"
+    out.write_text("old")
+    small_disk(10_000)
+    line = refused("compact", rows.folder / "checkpoint_last.pt", out, "--overwrite")
+    assert line == f"OUT {out}: File too large; free some space, or give another place, e.g. checkpoints/compact.pt"
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
+
+
+@pytest.mark.parametrize("place", ["file/compact.pt", "folder"])
+def test_no_place_for_a_file(rows, tmp_path, place):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    line = refused("compact", rows.folder / "checkpoint_last.pt", tmp_path / place, "--overwrite")
+    assert line.startswith(f"OUT {tmp_path / place}: ") and "; give a place that can be written, e.g. " in line
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "folder"]
+
+
 def test_the_table(rows, capsys, tmp_path):
     out = tmp_path / "compact.pt"
     out.write_text("old")

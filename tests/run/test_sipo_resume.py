@@ -80,6 +80,29 @@ def test_killed_in_retraining(counting, dense, tmp_path):
     assert same_tensors(load_checkpoint(half / "best.pt")["model"], load_checkpoint(whole / "best.pt")["model"])
 
 
+@pytest.mark.parametrize("content", [b"", b"half", None])
+def test_a_damaged_result_replaces_no_good_one(once, counting, dense, tmp_path, content):
+    folder = tmp_path / "again"
+    shutil.copytree(once[0], folder)
+    if content is None:
+        (folder / "pruned-0.pt").unlink()
+    else:
+        (folder / "pruned-0.pt").write_bytes(content)
+    with pytest.raises(SystemExit, match="checkpoint .*/pruned-0.pt: no"):
+        sipo(counting, dense, folder, *QUICK)
+    assert (folder / "best.pt").read_bytes() == (once[0] / "best.pt").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["base.json", "inputs.json", "settings.json", "search-0.json", "pruned-0.json"])
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"rates": [0.5], "crc32": 1}'])
+def test_damaged_records_are_named(once, counting, dense, tmp_path, name, content):
+    folder = tmp_path / "again"
+    shutil.copytree(once[0], folder)
+    (folder / name).write_bytes(content)
+    with pytest.raises(SystemExit, match=f"/{name}: damaged, .*; remove it to have it made again, or give a new fol"):
+        sipo(counting, dense, folder, *QUICK)
+
+
 class TestAnotherRun:
     """A finished folder does not pass for the results of other options or files."""
 

@@ -3,8 +3,6 @@
 import errno
 import json
 import os
-import resource
-import signal
 import subprocess
 import sys
 
@@ -16,16 +14,6 @@ from fairseq_prune.files.json_file import read_json, read_sealed, write_json, wr
 from fairseq_prune.files.messages import one_line, say_which
 from fairseq_prune.files.records import Records
 from fairseq_prune.files.whole import copy_whole, whole_file, write_text
-
-
-@pytest.fixture
-def small_disk():
-    """No file may grow beyond 100 kB: writing more is an error of the system, as on a full disk."""
-    before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, handler)
 
 
 def names(folder):
@@ -52,6 +40,7 @@ class TestWholeFile:
     )
     def test_a_full_disk(self, tmp_path, small_disk, write):
         write_text(tmp_path / "a", "old")
+        small_disk(100_000)
         with pytest.raises(OSError) as caught, whole_file(tmp_path / "a") as file:
             write(file)
         assert caught.value.errno == errno.EFBIG and caught.value.filename == str(tmp_path / "a")
@@ -216,6 +205,7 @@ class TestRecords:
     def test_a_full_disk_is_named_and_the_rest_stays(self, tmp_path, small_disk):
         records = self.make(tmp_path)
         records.add({"round": 0})
+        small_disk(100_000)
         with pytest.raises(OSError) as caught:
             records.add({"round": 1, "long": "x" * 200_000})
         assert caught.value.filename == tmp_path / "rounds.jsonl"

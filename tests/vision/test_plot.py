@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from commands import refused
 from torch import nn
 
 from fairseq_prune.cli.main import main
@@ -67,6 +68,15 @@ def test_command(checkpoint, tmp_path, capsys):
     assert [line.partition(":")[0] for line in told] == [str(figure) for figure in figures]
     assert all(figure.read_bytes().startswith(PNG) for figure in figures)
     assert not list(tmp_path.glob("*.tmp"))
+
+
+@pytest.mark.parametrize("folder", ["/proc", None])
+def test_no_place_for_a_figure(checkpoint, tmp_path, small_disk, folder):
+    path = f"{folder or tmp_path}/scores.png"
+    small_disk(5_000)
+    line = refused("plot", checkpoint, "--scores", path, "--cpu", "--batches", "1")
+    assert line.startswith(f"--scores {path}: ") and line.endswith(", e.g. --scores checkpoints/scores.png")
+    assert not list(tmp_path.glob("scores*"))
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,7 @@ class ImpRun:
                 record = self._round(number, fraction)
                 self._records.add(record)
             records.append(record)
+        load_checkpoint(self.last(len(records) - 1))  # the result; of a run that was over before, too
         return records
 
     def _round(self, number, fraction):
