@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from fairseq_prune.engine.evidence import gather
 from fairseq_prune.engine.plan import make_plan
 from fairseq_prune.engine.pruner import Pruner
+from fairseq_prune.pruning.schedule import Position
 from vision_bridge.models.nets import NETS, NetSpec
 from vision_bridge.surgery.trace import trace
 
@@ -47,7 +48,7 @@ def prune(net, batches, **options):
     plan = make_plan({"steps": STEPS, **options})
     pruner = Pruner(net, plan, find_structure=lambda: trace(net, batches[0][0][:2]))
     pruner.gather = lambda model, kind, event: gather(kind, model, Criterion(), batches)
-    pruner.before_update(optimizer, 0, 0)
+    pruner.before_update(optimizer, Position(0, 0))
 
 
 def passes(net, batches):

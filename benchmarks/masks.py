@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from fairseq_prune.engine.plan import make_plan
 from fairseq_prune.engine.pruner import Pruner
 from fairseq_prune.engine.selector import Selection
+from fairseq_prune.pruning.schedule import Position
 from vision_bridge.models.nets import NETS, NetSpec
 
 ROUNDS, BATCH = 9, 64
@@ -38,14 +39,14 @@ def training(arch, options):
     def step():
         update = next(updates)
         if pruner:
-            pruner.before_update(optimizer, 0, update)
+            pruner.before_update(optimizer, Position(0, update))
         optimizer.optimizer.zero_grad()
         F.cross_entropy(net(images), classes).backward()
         if pruner:
             pruner.before_step(optimizer)
         optimizer.optimizer.step()
         if pruner:
-            pruner.after_step(optimizer, update)
+            pruner.after_step(optimizer, Position(0, update))
 
     return step
 

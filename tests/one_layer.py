@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from fairseq_prune.engine.plan import make_plan
 from fairseq_prune.engine.pruner import Pruner
+from fairseq_prune.pruning.schedule import Position
 
 X = torch.randn(16, 8, generator=torch.Generator().manual_seed(1))
 Y = torch.randn(16, 6, generator=torch.Generator().manual_seed(2))
@@ -39,7 +40,7 @@ class Training:
 
     def step(self):
         """Returns the weights that the loss saw, and their gradient."""
-        self.pruner.before_update(self.optimizer, 0, self.updates)
+        self.pruner.before_update(self.optimizer, Position(0, self.updates))
         self.model.zero_grad()
         with self.pruner.in_training():
             seen = self.weight
@@ -47,7 +48,7 @@ class Training:
         gradient = self.model.weight.grad.clone()
         self.pruner.before_step(self.optimizer)
         self.optimizer.optimizer.step()
-        self.pruner.after_step(self.optimizer, self.updates)
+        self.pruner.after_step(self.optimizer, Position(0, self.updates))
         self.updates += 1
         return seen, gradient
 

@@ -56,10 +56,10 @@ class VisionPruning:
             targets, chooser.inherited = base.of_weights(list(chooser.groups), parameters)
         return targets
 
-    def before_update(self, optimizer, update_num):
+    def before_update(self, optimizer):
         """As :class:`~fairseq_prune.engine.mixin.PruneMixin`; then ``--reinit``."""
         pending = self.pruner.pending
-        super().before_update(optimizer, update_num)
+        super().before_update(optimizer)
         if self.options.reinit and pending and not self.pruner.pending:
             reinitialise(self._model, self.options.reinit, self.plan.seed, optimizer)
             self.pruner.masked.mask_values(optimizer)

@@ -14,9 +14,11 @@ from ..checkpoint.resize import follow_widths, load_before_wrapping
 from ..compat import hold_best, load_on_every_rank, refuse_bf16, say_in_the_end, start_averages_from_weights
 from ..errors import one_line_data_errors, one_line_errors
 from ..families import permutable, structure_of
+from ..pruning.schedule import Position
 from . import ranks
 from .account import Account, NodeCount, log_harmonic_mean
 from .checks import check_run
+from .clock import Clock
 from .evidence import gather
 from .growth_file import add_record
 from .options import given_options
@@ -40,7 +42,8 @@ class PruneMixin:
     only_evaluates = _started = False
     _completed_epochs = 0
     _ema_model = None
-    _model = None
+    _model = _clock = None
+    _position = Position()
     account = None
     _file_bytes = None
 
@@ -135,8 +138,10 @@ class PruneMixin:
         recomposes = not trains or update_epoch_batch_itr or not keeps
         kwargs.update(epoch=epoch if recomposes else 1, update_epoch_batch_itr=update_epoch_batch_itr)
         batches = super().get_batch_iterator(dataset, *args, **kwargs)
-        if trains and self.plan.prunes:
-            self._check_length(batches)
+        if trains:
+            self._clock = Clock(batches, self.options.prune_update_freq, self.options.prune_skip_remainder)
+            if self.plan.prunes:
+                self._check_length(batches)
         return batches
 
     def _check_length(self, batches):
@@ -202,20 +207,23 @@ class PruneMixin:
 
     def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False, **ema):
         self._ema_model = ema.get("ema_model")
+        self._position = self._clock.at(self._completed_epochs, update_num)
         with one_line_errors():
             self.pruner.gather = partial(self._gather, criterion)
             if self.plan.prunes:
                 self.account.open()
-            self.before_update(optimizer, update_num)
+            self.before_update(optimizer)
             if self.plan.prunes:
                 self.account.begin_update()
         ema = ema if getattr(super(), "uses_ema", False) else {}
         with self.pruner.in_training():
-            return super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad, **ema)
+            result = super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad, **ema)
+        self.pruner.after_backward()
+        return result
 
-    def before_update(self, optimizer, update_num):
+    def before_update(self, optimizer):
         """Let the pruner act before an update; tasks with something to do once it is through add to it."""
-        self.pruner.before_update(optimizer, self._completed_epochs, update_num, self._ema_model)
+        self.pruner.before_update(optimizer, self._position, self._ema_model)
         add_record(self.options.prune_save_dir, self.pruner.record)
 
     def valid_step(self, sample, model, criterion, **ema):
@@ -226,7 +234,7 @@ class PruneMixin:
     def optimizer_step(self, optimizer, model, update_num):
         self.pruner.before_step(optimizer)
         super().optimizer_step(optimizer, model, update_num)
-        self.pruner.after_step(optimizer, update_num, self._ema_model)
+        self.pruner.after_step(optimizer, self._position, self._ema_model)
 
     def get_checkpoint_dict(self):
         account = {"account": self.account.state()} if self.plan.prunes else {}

@@ -59,7 +59,7 @@ class Pruner:
         self._rewind = Rewind(self.masked.parameters) if self.plan.rewind else None
 
     def _new_approach(self):
-        return approach_for(self.plan.approach, self._selection.chooser, self.masked.parameters, self.plan.seed)
+        return approach_for(self.plan.approach, self._selection.chooser, self._model, self.plan.seed)
 
     @property
     def masks(self):
@@ -119,13 +119,12 @@ class Pruner:
                 self._approach = self._new_approach()
             self._selection.check(self.masked.local_masks())
 
-    def before_update(self, optimizer, epochs, updates, ema_model=None):
+    def before_update(self, optimizer, position, ema_model=None):
         """Prune if an event is due. Called before the first forward pass of an update.
 
         Args:
             optimizer: the fairseq optimizer.
-            epochs: completed epochs (count).
-            updates: completed updates (count).
+            position: :class:`~fairseq_prune.pruning.schedule.Position` of that update.
             ema_model: fairseq's moving-average copy of the model, if the run keeps one.
 
         Raises:
@@ -133,38 +132,38 @@ class Pruner:
         """
         self._validated = {}
         if self.plan.prunes:
-            position = {"ep": epochs, "up": updates}[self.plan.schedule.unit]
-            event = self.plan.schedule.events_by(position)
-            if self._rewind and self.pending and not self._rewind.saved and position >= self.plan.rewind.count:
+            now = position.of(self.plan.schedule.unit)
+            event = self.plan.schedule.events_by(now)
+            if self._rewind and self.pending and not self._rewind.saved and now >= self.plan.rewind.count:
                 self._rewind.save(optimizer)
             if event > self.events_done:
                 if self.events_done == 0:
-                    self._begin(event, position, optimizer)
-                self._prune_until(event, optimizer, ema_model, updates)
+                    self._begin(event, now, optimizer)
+                self._prune_until(event, optimizer, ema_model, position)
                 if not self.approaching:
                     name = f"pruning event {event}/{self.plan.schedule.num_events}"
-                    logger.info(f"{name} after {epochs} epochs, {updates} updates: {self._told()}")
+                    logger.info(f"{name} after {position.epochs} epochs, {position.updates} updates: {self._told()}")
             if self.approaching:
-                if self.plan.schedule.is_past(position):
+                if self.plan.schedule.is_past(now):
                     self._end_approach(optimizer, ema_model)
                 else:
-                    self._approach.before_update(updates, self._choose)
+                    self._approach.before_update(position, self._choose)
         if not self.pending:
-            self._tell_scheduler(optimizer, epochs)
+            self._tell_scheduler(optimizer, position.epochs)
 
-    def _prune_until(self, event, optimizer, ema_model, updates):
+    def _prune_until(self, event, optimizer, ema_model, position):
         for due in self.plan.schedule.due(self.events_done, event):
             self.events_done = due
-            self._prune(optimizer, ema_model, updates)
+            self._prune(optimizer, ema_model, position)
         if self._rewind and not self.pending:
             self._rewind.forget()
 
-    def _prune(self, optimizer, ema_model, updates):
+    def _prune(self, optimizer, ema_model, position):
         if not self._approach:
             self._remove(self._choose(), optimizer, ema_model)
         elif not self._approach.active:
-            self._approach.begin(updates, self._selection.layers, self._choose, optimizer)
-            logger.info(f"selected after {updates} updates, {self.plan.schedule}; nothing is removed before the end")
+            self._approach.begin(position, self._selection.layers, self._choose, optimizer)
+            logger.info(f"selected, {self.plan.schedule}; nothing is removed before the end")
         elif not self.plan.schedule.is_last(self.events_done):
             self._approach.select(self._choose, optimizer)
 
@@ -194,25 +193,30 @@ class Pruner:
         """Context in which the model is as sparse as it is to become."""
         return stand_in(self.masked.parameters, self._validated)
 
+    def after_backward(self):
+        """Let an approach into every pass's gradients, before they are clipped."""
+        if self.approaching:
+            self._approach.after_backward()
+
     def before_step(self, optimizer):
-        """Let an approach into the gradients."""
+        """Let an approach into the gradients of a step."""
         self._acts = self.approaching and not overflowed(optimizer, self.masked.parameters.values())
         if self._acts:
             self._approach.before_step(optimizer)
 
-    def after_step(self, optimizer, updates, ema_model=None):
+    def after_step(self, optimizer, position, ema_model=None):
         """Put the removed weights back to zero, in the fp32 masters and the model; end an approach that is over.
 
         Args:
             optimizer: the fairseq optimizer.
-            updates: completed before this step (count).
+            position: :class:`~fairseq_prune.pruning.schedule.Position` of this step's update.
             ema_model: as in :meth:`before_update`.
         """
         if self._acts:
             self._approach.after_step(optimizer)
         if self.masks:
             self.masked.mask_values(optimizer)
-        if self.approaching and self._approach.is_over(updates):
+        if self.approaching and self._approach.is_over(position):
             self._end_approach(optimizer, ema_model)
 
     def state(self):

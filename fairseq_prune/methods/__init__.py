@@ -30,6 +30,6 @@ APPROACHES = {
 }
 
 
-def approach_for(wanted, chooser, parameters, seed):
+def approach_for(wanted, chooser, model, seed):
     """The object that does what some settings say; None for None: masks at every event."""
-    return wanted and APPROACHES[type(wanted)](wanted, chooser, parameters, seed)
+    return wanted and APPROACHES[type(wanted)](wanted, chooser, model, seed)

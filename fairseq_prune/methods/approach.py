@@ -7,25 +7,27 @@ class Approach:
     Args:
         settings: data of :mod:`~fairseq_prune.methods.settings` or :mod:`~fairseq_prune.pruning.growing`.
         chooser: of the units, :mod:`~fairseq_prune.pruning.selecting`.
-        parameters: dict of name -> parameter.
+        model: ``nn.Module``.
         seed: of random choices.
 
     Attributes:
         active: True from its first update to the removal.
+        parameters: of the model, dict of name -> parameter.
         record: what a file is told of the units at this update, plain values; None: nothing.
     """
 
     record = None
 
-    def __init__(self, settings, chooser, parameters, seed):
-        self.settings, self.chooser, self.parameters, self.seed = settings, chooser, parameters, seed
+    def __init__(self, settings, chooser, model, seed):
+        self.settings, self.chooser, self.model, self.seed = settings, chooser, model, seed
+        self.parameters = dict(model.named_parameters())
         self.active = False
 
-    def begin(self, updates, layers, choose, optimizer):
+    def begin(self, position, layers, choose, optimizer):
         """Start, at the first event.
 
         Args:
-            updates: completed (count).
+            position: :class:`~fairseq_prune.pruning.schedule.Position` of the update that comes.
             layers: names of those that lose units.
             choose: function of evidence (dict of parameter name -> tensor to score instead of it, or None) ->
                 :class:`~fairseq_prune.pruning.selecting.Choice`, by the weights and the target as they are now.
@@ -41,7 +43,7 @@ class Approach:
         """What leaves in the end."""
         return choose(None)
 
-    def before_update(self, updates, choose):
+    def before_update(self, position, choose):
         """Called before every update while active; arguments as :meth:`begin`."""
 
     def trained_values(self):
@@ -61,14 +63,17 @@ class Approach:
         """Parameters as masks would leave them, for a dict of parameter name -> bool."""
         return {name: self.parameters[name].detach() * keep for name, keep in masks.items()}
 
+    def after_backward(self):
+        """Change the gradients of every backward pass, before they are clipped."""
+
     def before_step(self, optimizer):
-        """Change the gradients."""
+        """Change the gradients of a step, after they were clipped."""
 
     def after_step(self, optimizer):
         """Change the weights."""
 
-    def is_over(self, updates):
-        """True if the step after so many completed updates is the last before the removal."""
+    def is_over(self, position):
+        """True if the step at a position is the last before the removal."""
         return False
 
     def end(self, optimizer):

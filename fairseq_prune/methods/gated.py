@@ -18,7 +18,7 @@ class Gated(Approach):
         super().__init__(*given)
         self._gates, self._velocities, self._gradients = {}, {}, {}
 
-    def begin(self, updates, layers, choose, optimizer):
+    def begin(self, position, layers, choose, optimizer):
         self.active = True
         self._gates = {name: self._first(torch.ones_like(self.chooser.magnitudes(name))) for name in layers}
         self._velocities = {name: torch.zeros_like(gate) for name, gate in self._gates.items()}

@@ -33,8 +33,8 @@ class GrowingPenalty(Approach):
         self._layers, self._began, self._settled, self._grown = {}, None, None, None
         self._factors = {}
 
-    def begin(self, updates, layers, choose, optimizer):
-        self.active, self._began = True, updates
+    def begin(self, position, layers, choose, optimizer):
+        self.active, self._began = True, position.updates
         first = choose(None)
         self.choice, self._initial = (None, first) if self.settings.picks else (first, None)
         self._layers = {name: Layer() for name in layers}
@@ -53,9 +53,9 @@ class GrowingPenalty(Approach):
         """The largest factor in force (float)."""
         return max((layer.factor for layer in self._layers.values()), default=0.0)
 
-    def before_update(self, updates, choose):
+    def before_update(self, position, choose):
         """Grow if it is time; accumulated batches and retries of an update come with its number again."""
-        self.record = None
+        self.record, updates = None, position.updates
         if updates == self._grown:
             return
         self._grown = updates
@@ -115,9 +115,8 @@ class GrowingPenalty(Approach):
             if not layer.through
         }
 
-    def is_over(self, updates):
-        """True if the step after so many completed updates is the last before the removal."""
-        return self._settled is not None and updates >= self._settled + self.settings.stabilise
+    def is_over(self, position):
+        return self._settled is not None and position.updates >= self._settled + self.settings.stabilise
 
     def _factor_tensors(self):
         """Dict of parameter name -> factor of each of its elements; set up after every change."""

@@ -19,10 +19,10 @@ class HardConcreteGates(Gated):
     def _first(self, ones):
         return ones * SPREAD * torch.randn(len(ones), generator=self._generator).to(ones)
 
-    def before_update(self, updates, choose):
+    def before_update(self, position, choose):
         """Draw; accumulated batches and retries of an update come with its number again."""
-        if updates != self._drawn:
-            self._drawn = updates
+        if position.updates != self._drawn:
+            self._drawn = position.updates
             self._noise = {name: draw_noise(len(g), self._generator).to(g) for name, g in self._gates.items()}
 
     def _trained(self, layer):

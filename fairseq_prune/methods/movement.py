@@ -13,13 +13,13 @@ class Movement(StraightThrough):
         super().__init__(*given)
         self._scores = {}
 
-    def begin(self, updates, layers, choose, optimizer):
+    def begin(self, position, layers, choose, optimizer):
         self._scores = {
             name: torch.zeros_like(parameter, dtype=torch.float32)
             for name, parameter in self.parameters.items()
             if name in self.chooser.owned
         }
-        super().begin(updates, layers, choose, optimizer)
+        super().begin(position, layers, choose, optimizer)
 
     def _evidence(self):
         return self._scores
@@ -56,8 +56,8 @@ class SoftMovement(Movement):
         super().__init__(*given)
         self._adam = None
 
-    def begin(self, updates, layers, choose, optimizer):
-        super().begin(updates, layers, choose, optimizer)
+    def begin(self, position, layers, choose, optimizer):
+        super().begin(position, layers, choose, optimizer)
         self._adam = torch.optim.Adam(self._scores.values(), lr=self.settings.rate)
 
     def _evidence(self):

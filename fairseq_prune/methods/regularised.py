@@ -15,7 +15,7 @@ class Regularised(Approach):
         super().__init__(*given)
         self._layers, self._sum = [], None
 
-    def begin(self, updates, layers, choose, optimizer):
+    def begin(self, position, layers, choose, optimizer):
         self.active, self._layers = True, list(layers)
 
     def after_step(self, optimizer):

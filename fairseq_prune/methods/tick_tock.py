@@ -13,8 +13,8 @@ class TickTockGates(Gated):
         super().__init__(*given)
         self._interval, self._effects = 0, {}
 
-    def begin(self, updates, layers, choose, optimizer):
-        super().begin(updates, layers, choose, optimizer)
+    def begin(self, position, layers, choose, optimizer):
+        super().begin(position, layers, choose, optimizer)
         self._interval, self._effects = 0, {name: torch.zeros_like(gate) for name, gate in self._gates.items()}
 
     @property

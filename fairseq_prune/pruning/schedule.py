@@ -3,7 +3,7 @@
 import math
 import re
 from dataclasses import dataclass
-from typing import Optional
+from typing import Callable, Optional
 
 from .registry import Registry
 
@@ -36,6 +36,28 @@ class When:
 
     def __str__(self):
         return f"{self.count}{self.unit}"
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a run is: at an update that comes or is being made.
+
+    Args:
+        epochs: completed (count).
+        updates: completed (count).
+        ends_epoch: that update is the last of its epoch.
+        updates_until: function from a count of epochs, the present one included, to the updates until they are over,
+            this one included (count); None where epochs have no known length.
+    """
+
+    epochs: int = 0
+    updates: int = 0
+    ends_epoch: bool = False
+    updates_until: Optional[Callable[[int], int]] = None
+
+    def of(self, unit):
+        """Completed epochs (``"ep"``) or updates (``"up"``)."""
+        return {"ep": self.epochs, "up": self.updates}[unit]
 
 
 @dataclass(frozen=True)

@@ -207,7 +207,7 @@ def test_scoring_in_a_run_leaves_no_trace(parallel, tmp_path, monkeypatch):
     score, seen = SrpMixin._score, []
 
     def watched(task, criterion):
-        model, epoch = task.shrinker.model, task._batches
+        model, epoch = task.shrinker.model, task._clock._batches
 
         def traces():
             generators = torch.get_rng_state(), torch.tensor(np.random.get_state()[1].astype(np.int64))

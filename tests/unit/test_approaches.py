@@ -6,6 +6,8 @@ import pytest
 import torch
 from one_layer import Training
 
+from fairseq_prune.pruning.schedule import Position
+
 
 def smallest(weight, count):
     """Mask without the smallest weights of the layer."""
@@ -125,7 +127,7 @@ def test_gates_by_hand():
         gates = torch.where(closed | (gates.abs() <= 0.8), torch.zeros(6), gates)
     assert 0 < int((gates == 0).sum()) < 6
     before = training.weight
-    training.pruner.before_update(training.optimizer, 0, 6)
+    training.pruner.before_update(training.optimizer, Position(0, 6))
     rows = gates.abs().argsort(stable=True)[3:]
     assert torch.allclose(training.weight[rows], (before * gates[:, None])[rows], atol=1e-5)
     assert int((~training.pruner.masks["weight"]).all(1).sum()) == 3
@@ -152,7 +154,7 @@ def test_hoyer_by_hand():
         zeros += int((expected == 0).sum())
     assert zeros
     before = training.weight
-    training.pruner.before_update(training.optimizer, 0, 6)
+    training.pruner.before_update(training.optimizer, Position(0, 6))
     assert torch.equal(training.pruner.masks["weight"], before.abs() > 0.1)
     assert not training.pruner.pending and 0 < int((training.weight == 0).sum()) < 48
 
@@ -177,7 +179,7 @@ def test_l0_by_hand():
     velocity = torch.zeros(6)
     for update in range(6):
         before, noise = training.weight, torch.rand(6, generator=generator)
-        training.pruner.before_update(training.optimizer, 0, update)  # of an earlier batch of the same update
+        training.pruner.before_update(training.optimizer, Position(0, update))  # of an earlier batch of the same update
         seen, gradient = training.step()
         drawn = torch.sigmoid((noise.logit() + log_alpha) * 1.5) * 1.2 - 0.1
         assert torch.allclose(seen, before * drawn.clamp(0, 1)[:, None], atol=1e-5)
@@ -191,7 +193,7 @@ def test_l0_by_hand():
     assert 0 < int(closed.sum()) < 6
     assert training.pruner.metrics["closed"] == pytest.approx(float(closed.float().mean()))
     before = training.weight
-    training.pruner.before_update(training.optimizer, 0, 6)
+    training.pruner.before_update(training.optimizer, Position(0, 6))
     assert torch.equal(training.pruner.masks["weight"], ~closed[:, None].expand(6, 8))
     assert torch.allclose(training.weight, before * gates.clamp(0, 1)[:, None], atol=1e-4)
 
@@ -202,7 +204,7 @@ def test_tick_tock_by_hand():
     gates, velocity, effects = torch.ones(6), torch.zeros(6), torch.zeros(6)
     for update, ticks in enumerate((False, True, True, False, True, True)):
         before = training.weight
-        training.pruner.before_update(training.optimizer, 0, update)
+        training.pruner.before_update(training.optimizer, Position(0, update))
         if update and (False, True, True, False, True, True)[update - 1]:
             order = torch.where(gates == 0, -1.0, effects).argsort(stable=True)
             gates[order[: round(3 * update / 6)]] = 0
@@ -215,7 +217,7 @@ def test_tick_tock_by_hand():
         gates = (gates - 0.05 * velocity) * (gates != 0)
         assert training.pruner.metrics["closed"] == pytest.approx(float((gates == 0).float().mean()))
     before = training.weight
-    training.pruner.before_update(training.optimizer, 0, 6)
+    training.pruner.before_update(training.optimizer, Position(0, 6))
     leaves = torch.where(gates == 0, -1.0, effects).argsort(stable=True)[:3]
     gates[leaves] = 0
     assert torch.allclose(training.weight, before * gates[:, None], atol=1e-5)
@@ -226,9 +228,9 @@ def test_a_penalty_grows_once_an_update():
     settings = {"update_reg_interval": 1, "reg_granularity_prune": 0.25, "stabilize_reg_interval": 3}
     one, four = (Training(method="greg1", units="weight", approach=settings) for _ in range(2))
     for update in range(4):
-        one.pruner.before_update(one.optimizer, 0, update)
+        one.pruner.before_update(one.optimizer, Position(0, update))
         for _ in range(4):
-            four.pruner.before_update(four.optimizer, 0, update)
+            four.pruner.before_update(four.optimizer, Position(0, update))
         assert one.pruner.metrics["penalty"] == four.pruner.metrics["penalty"] == 0.25 * (update + 1)
 
 

@@ -11,7 +11,7 @@ from fairseq_prune.engine.evidence import TEMPERATURE, gather
 from fairseq_prune.engine.plan import make_plan
 from fairseq_prune.engine.pruner import Pruner
 from fairseq_prune.pruning.importance import IMPORTANCES
-from fairseq_prune.pruning.schedule import Schedule, When
+from fairseq_prune.pruning.schedule import Position, Schedule, When
 from fairseq_prune.pruning.units import Row, Weight
 
 BATCHES = [
@@ -156,11 +156,11 @@ def test_before_training(method, events):
     pruner.gather = counting(net, kinds)
     optimizer = type("Optimizer", (), {"optimizer": torch.optim.SGD(net.parameters(), lr=0.1)})()
     pruner.check_start()
-    pruner.before_update(optimizer, 0, 0)
+    pruner.before_update(optimizer, Position(0, 0))
     assert not pruner.pending and [event for _, event in kinds] == list(range(1, events + 1))
     removed = sum(int((~keep).sum()) for keep in pruner.masks.values())
     assert removed == round(0.9 * (48 + 32)) and len(set(kinds)) == events
-    pruner.before_update(optimizer, 0, 1)
+    pruner.before_update(optimizer, Position(0, 1))
     assert len(kinds) == events
 
 
@@ -170,7 +170,7 @@ def test_one_step_is_snip_and_more_are_not():
         pruner = Pruner(net, make_plan({"target": 0.8, "skip": "idle.*", **options}))
         pruner.gather = counting(net, [])
         pruner.check_start()
-        pruner.before_update(type("O", (), {"optimizer": torch.optim.SGD(net.parameters(), lr=0.1)})(), 0, 0)
+        pruner.before_update(type("O", (), {"optimizer": torch.optim.SGD(net.parameters(), lr=0.1)})(), Position(0, 0))
         return pruner.masks
 
     one, snip, five = masks(method="snip_it", steps="1"), masks(method="snip"), masks(method="snip_it")

@@ -11,6 +11,7 @@ from torch.nn.utils import weight_norm
 from fairseq_prune.engine.plan import make_plan
 from fairseq_prune.engine.pruner import Pruner
 from fairseq_prune.optim.masters import homes, moments_of, values_of
+from fairseq_prune.pruning.schedule import Position
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*GradScaler.*"),
@@ -99,9 +100,9 @@ def step(net, optimizer):
 
 def train(net, optimizer, pruner, updates):
     for update in updates:
-        pruner.before_update(optimizer, 0, update)
+        pruner.before_update(optimizer, Position(0, update))
         step(net, optimizer)
-        pruner.after_step(optimizer, 0)
+        pruner.after_step(optimizer, Position(0, 0))
 
 
 def tensors_of(net, optimizer, name):
@@ -161,7 +162,7 @@ def test_an_event_masks_masters_model_and_moments(training, kind):
     train(net, optimizer, pruner, range(2))
     assert not pruner.masks
     before = {name: [m.clone() for m in tensors_of(net, optimizer, name)[1]] for name in net.trained()}
-    pruner.before_update(optimizer, 0, 2)
+    pruner.before_update(optimizer, Position(0, 2))
     assert pruner.masks.keys() > {"embed.weight", "fc.weight"}
     for name in net.trained():
         values, moments = tensors_of(net, optimizer, name)
@@ -216,7 +217,7 @@ def test_weight_normalised_survivors_keep_their_value(training, kind):
         return [effective(g, v) for g, v in pairs]
 
     before = weights()
-    pruner.before_update(optimizer, 0, 2)
+    pruner.before_update(optimizer, Position(0, 2))
     keep = pruner.masks["normed.weight_v"] & pruner.masks.get("normed.weight_g", torch.tensor(True))
     assert int(keep.sum()) == 12
     tolerance = 2e-3 if net.fc.weight.dtype == torch.float16 else 1e-6
@@ -230,7 +231,7 @@ def test_scales_of_whole_slices_keep_every_bit(training, kind):
     net, optimizer, pruner = training(kind, skip="embed*,fc*,frozen*", target=1 / 24)
     train(net, optimizer, pruner, range(2))
     before = [value.clone() for value in tensors_of(net, optimizer, "normed.weight_g")[0]]
-    pruner.before_update(optimizer, 0, 2)
+    pruner.before_update(optimizer, Position(0, 2))
     whole = pruner.masks["normed.weight_v"].all(1)
     assert int(whole.sum()) == 3
     after = tensors_of(net, optimizer, "normed.weight_g")[0]
@@ -246,14 +247,14 @@ def grown(training, kind, **growth):
     approach = {**GROWTH, **growth}
     net, optimizer, pruner = training(kind, method="greg1", units="weight", start="0up", approach=approach)
     for update in range(4):
-        pruner.before_update(optimizer, 0, update)
+        pruner.before_update(optimizer, Position(0, update))
         optimizer.zero_grad()
         wanted = gradients(net)
         optimizer.backward(sum((p * wanted[name].to(p)).sum().float() for name, p in net.trained().items()))
         optimizer.clip_grad_norm(0.0)
         pruner.before_step(optimizer)
         optimizer.step()
-        pruner.after_step(optimizer, update)
+        pruner.after_step(optimizer, Position(0, update))
     return {name: tensors_of(net, optimizer, name)[0][0].float() for name in net.trained()}, pruner.metrics["penalty"]
 
 

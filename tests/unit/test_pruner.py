@@ -11,6 +11,7 @@ from torch.nn.utils import weight_norm
 from fairseq_prune.engine import pruner as engine
 from fairseq_prune.engine.plan import make_plan
 from fairseq_prune.engine.pruner import Pruner
+from fairseq_prune.pruning.schedule import Position
 
 GRADUAL = {"method": "magnitude", "target": 0.8, "schedule": "cubic", "end": "10up", "every": "1up"}
 
@@ -38,7 +39,7 @@ def removed_at(pruner, updates):
     """Weights removed after each event; values and masks agree."""
     counts = []
     for update in updates:
-        pruner.before_update(optimizer(), 0, update)
+        pruner.before_update(optimizer(), Position(0, update))
         counts.append(sum(int((p.parameter == 0).sum()) for p in pruner._selection.prunables))
         assert counts[-1] == round(pruner.fraction_removed * 1000)
     return counts
@@ -67,7 +68,7 @@ def test_every_group_starts_from_its_own():
     """Half of all weights is 40 % of one layer and 65 % of the other."""
     _, pruner = start(half_gone(scope="global"), **GRADUAL, scope="layer")
     gone = {name: int((~keep).sum()) / keep.numel() for name, keep in pruner.masks.items()}
-    pruner.before_update(optimizer(), 0, 5)
+    pruner.before_update(optimizer(), Position(0, 5))
     assert pruner.state()["initial"] == pytest.approx(gone) and len(set(gone.values())) == 2
     for name, keep in pruner.masks.items():
         assert int((~keep).sum()) == round((gone[name] + (0.8 - gone[name]) * 0.875) * keep.numel())
@@ -119,7 +120,7 @@ def test_a_slice_that_leaves_takes_its_direction_mask_along():
     pruner = Pruner(net, make_plan({**GRADUAL, "schedule": "linear", "target": 4 / 12, "end": "4up"}))
     masks = []
     for update in range(5):
-        pruner.before_update(optimizer(), 0, update)
+        pruner.before_update(optimizer(), Position(0, update))
         masks.append({name: keep.tolist() for name, keep in pruner.masks.items()})
         assert round(pruner.fraction_removed * 12) == update
         assert net(torch.ones(4)).isfinite().all()
@@ -146,5 +147,5 @@ def test_masks_are_used_where_the_weights_are():
     pruner = Pruner(net)
     pruner.masked.adopt({"weight": torch.ones(3, 4, dtype=torch.bool).tril()})
     assert pruner.fraction_removed == 0.5
-    pruner.after_step(optimizer(), 0)
+    pruner.after_step(optimizer(), Position(0, 0))
     assert pruner.masks["weight"].device == net.weight.device

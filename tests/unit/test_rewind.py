@@ -6,6 +6,8 @@ import pytest
 import torch
 from test_approaches import Training
 
+from fairseq_prune.pruning.schedule import Position
+
 OPTIONS = {"method": "imp", "target": 0.75, "start": "3up", "end": "7up", "every": "2up", "rewind": "2up"}
 
 
@@ -17,7 +19,7 @@ def test_survivors_go_back_and_the_last_round_trains_on():
         moments.append(
             training.optimizer.optimizer.state[training.model.weight].get("momentum_buffer", torch.zeros(6, 8)).clone()
         )
-        training.pruner.before_update(training.optimizer, 0, update)
+        training.pruner.before_update(training.optimizer, Position(0, update))
         if update in (3, 5, 7):
             keep = training.pruner.masks.get("weight", torch.ones(6, 8, dtype=torch.bool))
             gone.append(int((~keep).sum()))

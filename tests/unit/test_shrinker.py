@@ -9,8 +9,9 @@ from test_masters import KINDS, WITH_MASTERS, config
 
 from fairseq_prune.engine.masked_model import MaskedModel
 from fairseq_prune.engine.srp.plan import SrpPlan
-from fairseq_prune.engine.srp.shrinker import Position, Shrinker
+from fairseq_prune.engine.srp.shrinker import Shrinker
 from fairseq_prune.optim.masters import homes, values_of
+from fairseq_prune.pruning.schedule import Position
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*GradScaler.*")
 PLAN = SrpPlan(rate=0.4, shrinks=True, updates=5)
@@ -42,7 +43,7 @@ class Training:
 
     def begin(self):
         at = Position(0, self.updates, False)
-        self.shrinker.before_update(self.optimizer, at, None, self.scores)
+        self.shrinker.before_update(self.optimizer, at, self.scores)
         return {name: c.vector.clone() for name, c in self.model.connectivity.items()}
 
     def finish(self, clip=0.0):

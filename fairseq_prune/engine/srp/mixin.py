@@ -6,10 +6,9 @@ from fairseq.logging import metrics
 
 from ...compat import hold_best, load_checkpoint
 from ...errors import one_line_errors
-from ..reachable import updates_in_epoch
 from .plan import SrpPlan, check_end, is_fresh, make_srp_plan
 from .score import connectivity_scores
-from .shrinker import Position, Shrinker
+from .shrinker import Shrinker
 
 
 class SrpMixin:
@@ -18,7 +17,6 @@ class SrpMixin:
     srp_plan = SrpPlan()
     shrinker = None
     cuts_on_load = False
-    _batches = None
     _at = None
     _connectivity = 1.0
 
@@ -64,12 +62,11 @@ class SrpMixin:
     def get_batch_iterator(self, dataset, *args, **kwargs):
         batches = super().get_batch_iterator(dataset, *args, **kwargs)
         if dataset is self.datasets.get(self.options.prune_train_subset):
-            self._batches = batches
             continues = self.options.prune_restore_file != "checkpoint_last.pt"
             if self.srp_plan.prunes and not continues and not self.has_sharded_data("train"):
                 with one_line_errors():
                     limits = self.options.prune_max_epoch, self.options.prune_max_update
-                    check_end(self.srp_plan, *limits, self._updates_in)
+                    check_end(self.srp_plan, *limits, self._clock.updates_in)
         return batches
 
     def begin_epoch(self, epoch, model):
@@ -90,9 +87,9 @@ class SrpMixin:
     def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False, **ema):
         if self._at is None:
             self._end_loading(ema.get("ema_model"))
-        self._at = Position(self._completed_epochs, update_num, self._batches.end_of_epoch())
+        self._at = self._clock.at(self._completed_epochs, update_num)
         with one_line_errors():
-            self.shrinker.before_update(optimizer, self._at, self._updates_until, partial(self._score, criterion))
+            self.shrinker.before_update(optimizer, self._at, partial(self._score, criterion))
         self._connectivity = self.shrinker.value(self._at)
         result = super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad, **ema)
         self.shrinker.after_backward()
@@ -107,17 +104,6 @@ class SrpMixin:
         for model in (self.shrinker.model, ema_model):
             if getattr(model, "cuts_on_load", False):
                 model.cuts_on_load = False
-
-    def _updates_in(self, epoch):
-        options = self.options
-        return updates_in_epoch(len(self._batches), options.prune_update_freq, options.prune_skip_remainder, epoch)
-
-    def _updates_until(self, epochs):
-        """Updates until the end of that many epochs, the present epoch and update included (count)."""
-        first = self._completed_epochs + 1
-        frequencies = self.options.prune_update_freq
-        begun = -(-self._batches.iterations_in_epoch // frequencies[min(first, len(frequencies)) - 1])
-        return sum(map(self._updates_in, range(first, first + epochs))) - (begun - 1)
 
     def _score(self, criterion):
         """Scores of all units over the first batches of a shuffled epoch, the same in every run of a seed."""

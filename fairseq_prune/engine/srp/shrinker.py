@@ -20,21 +20,6 @@ from .plan import OPTIONS, STAGES
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Position:
-    """Where a run is: at an update that comes or is being made.
-
-    Args:
-        epochs: completed (count).
-        updates: completed (count).
-        ends_epoch: that update is the last of its epoch.
-    """
-
-    epochs: int
-    updates: int
-    ends_epoch: bool
-
-
 @dataclass
 class Window:
     """A round of shrinking in progress.
@@ -110,14 +95,12 @@ class Shrinker:
                 "the run they are from, or start from a finished one"
             )
 
-    def before_update(self, optimizer, at, updates_until, score):
+    def before_update(self, optimizer, at, score):
         """Begin a round if it is due, and set the connectivity of the update that comes.
 
         Args:
             optimizer: the fairseq optimizer.
-            at: :class:`Position` of that update.
-            updates_until: function from a count of epochs, the present one included, to the updates
-                until they are over, this one included (count).
+            at: :class:`~fairseq_prune.pruning.schedule.Position` of that update.
             score: function -> dict of vector name -> scores; called only to select.
         """
         if not self.pending:
@@ -125,7 +108,7 @@ class Shrinker:
         if self._window is None:
             if not self._is_due(at.epochs):
                 return
-            length = self._plan.shrinks and (self._plan.updates or updates_until(self._plan.period))
+            length = self._plan.shrinks and (self._plan.updates or at.updates_until(self._plan.period))
             self._window = Window(at.updates, at.epochs, int(length), self._select(score()))
             logger.info(self._describe())
         if not self._plan.shrinks:
@@ -165,7 +148,7 @@ class Shrinker:
 
         Args:
             optimizer: the fairseq optimizer.
-            at: :class:`Position` of the update that was made.
+            at: :class:`~fairseq_prune.pruning.schedule.Position` of the update that was made.
         """
         if self._window is None:
             return

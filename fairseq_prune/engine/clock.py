@@ -1,0 +1,32 @@
+"""Where a run is, by fairseq's iterator over its training batches."""
+
+from functools import partial
+
+from ..pruning.schedule import Position
+from .reachable import updates_in_epoch
+
+
+class Clock:
+    """Tells positions, and how long epochs are.
+
+    Args:
+        batches: fairseq's ``EpochBatchIterator`` over this rank's training batches.
+        update_freq: batches in an update, for each epoch; the last stands for all later ones.
+        skip_remainder: the run drops what does not fill an update (--skip-remainder-batch).
+    """
+
+    def __init__(self, batches, update_freq, skip_remainder):
+        self._batches, self._frequencies, self._skips = batches, update_freq, skip_remainder
+
+    def at(self, epochs, updates):
+        """The :class:`~fairseq_prune.pruning.schedule.Position` after so many epochs and updates (counts)."""
+        return Position(epochs, updates, self._batches.end_of_epoch(), partial(self._updates_until, epochs + 1))
+
+    def updates_in(self, epoch):
+        """Updates of an epoch (count), by its number, from 1."""
+        return updates_in_epoch(len(self._batches), self._frequencies, self._skips, epoch)
+
+    def _updates_until(self, first, epochs):
+        """Updates until the end of that many epochs, the first and the present update included (count)."""
+        begun = -(-self._batches.iterations_in_epoch // self._frequencies[min(first, len(self._frequencies)) - 1])
+        return sum(map(self.updates_in, range(first, first + epochs))) - (begun - 1)
