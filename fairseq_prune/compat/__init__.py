@@ -3,7 +3,7 @@
 :func:`install` runs when fairseq imports the user-dir; it is idempotent.
 """
 
-from . import averages, beams, checkpoints, last_words, peers, ranks, writing
+from . import averages, beams, checkpoints, config_strings, last_words, numpy_names, peers, ranks, writing
 from .averages import start_averages_from_weights
 from .best_checkpoint import forget_best, hold_best
 from .checkpoints import UNREADABLE, load_checkpoint
@@ -24,7 +24,10 @@ __all__ = [
 ]
 
 
+TOPICS = (checkpoints, config_strings, numpy_names, averages, beams, ranks, peers, last_words, writing)
+
+
 def install():
     """Put all process-wide workarounds in force."""
-    for topic in (checkpoints, averages, beams, ranks, peers, last_words, writing):
+    for topic in TOPICS:
         topic.install()

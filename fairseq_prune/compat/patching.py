@@ -1,6 +1,7 @@
-"""Replace a function of fairseq, once."""
+"""What patches of fairseq share."""
 
 import functools
+import sys
 
 
 def patch_once(holder, attribute, patch):
@@ -22,3 +23,14 @@ def patch_once(holder, attribute, patch):
     patched.fairseq_prune_patches = (*done, patch.__name__)
     is_static = isinstance(vars(holder).get(attribute), staticmethod)
     setattr(holder, attribute, staticmethod(patched) if is_static else patched)
+
+
+def fairseq_modules():
+    """All modules of fairseq that are loaded, after loading those that its registries name.
+
+    Returns:
+        list of modules.
+    """
+    import fairseq.tasks  # noqa: F401  (with it all models, criterions and optimizers)
+
+    return [module for name, module in list(sys.modules.items()) if name.split(".")[0] in ("fairseq", "fairseq_cli")]
