@@ -1,4 +1,4 @@
-"""Loading weights of any widths into an SRP Transformer."""
+"""Loading weights of any widths into an SRP Transformer, and what it stores beside weights."""
 
 import torch
 
@@ -6,6 +6,22 @@ from ..errors import one_line_errors
 from ..pruning.masks import METADATA_KEY, pack_mask, unpack_mask
 from ..pruning.surgery.cut import cut_state, cut_tensor, entries, replace_values
 from ..pruning.surgery.table import lengths_of
+
+_ROUNDED = 0.01  # what averaging may lose of a whole number
+WHOLE = ("encoder.pos_emb_mask", "decoder.pos_emb_mask", "weighted_layer_norm")  # buffers of integers
+
+
+def store_as_floats(model, state, prefix, metadata):
+    """State-dict hook: whole numbers become float32, for scripts that average checkpoints divide what they add up.
+
+    Args:
+        model: the SRP Transformer that is stored.
+        state: the state dict, changed in place.
+        prefix: of the entry names.
+        metadata: not used.
+    """
+    for name in WHOLE:
+        state[prefix + name] = state[prefix + name].float()
 
 
 def adapt_state(model, state, prefix, metadata, *_):
@@ -23,6 +39,7 @@ def adapt_state(model, state, prefix, metadata, *_):
     if prefix or not any(name in state for name in model.table):
         return
     with one_line_errors():
+        _read_whole_numbers(state)
         _check_fixed_axes(model, state)
         _complete(model, state)
         _check_widths(model, state)
@@ -40,6 +57,18 @@ def _cut_masks(packed, state, table, keep):
     for name, mask in packed.items():
         if name in state and mask["shape"] == list(state[name].shape):
             packed[name] = pack_mask(cut_tensor(unpack_mask(mask), table.get(name, ()), keep))
+
+
+def _read_whole_numbers(state):
+    """Of files that store floats, integers, or averages of either; the same numbers in all that were averaged."""
+    for name in filter(state.__contains__, WHOLE):
+        stored = state[name].float()
+        state[name] = stored.round().long()
+        if (stored - state[name]).abs().max() > _ROUNDED:
+            raise ValueError(
+                f"{name} is an average of different numbers: the checkpoints that were averaged had been cut "
+                "differently; average those of one run, all from before or all from after its cut"
+            )
 
 
 def _check_fixed_axes(model, state):

@@ -8,9 +8,9 @@ import torch
 
 BUFFERS = {
     "version", "_float_tensor", "num_batches_tracked", "running_mean", "running_var",
-    # of SRP models: their connectivity, factors in [0, 1], and the kind of their norm
+    # of SRP models: their connectivity, factors in [0, 1], the kind of their norm, and the positions that are left
     "embedding_c", "fc_c", "self_attn_qk_c", "self_attn_vo_c", "encoder_attn_qk_c", "encoder_attn_vo_c",
-    "weighted_layer_norm",
+    "weighted_layer_norm", "pos_emb_mask",
 }  # fmt: skip
 
 

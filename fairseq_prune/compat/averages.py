@@ -19,7 +19,7 @@ def _exposing_masters(ema_init):
     def init(self, model, *args, **kwargs):
         ema_init(self, model, *args, **kwargs)
         self.model.ema_fp32_params = self.fp32_params
-        integers = {name for name, value in self.model.state_dict().items() if not value.is_floating_point()}
+        integers = {name for name, value in self.model.named_buffers() if not value.is_floating_point()}
         self.skip_keys = {*self.skip_keys, *integers, *getattr(model, "connectivity", ())}
 
     return init

@@ -143,5 +143,5 @@ def _connect(state, table):
     for name, length in lengths_of(table, {name: value.shape for name, value in state.items()}).items():
         state[name] = torch.ones(length)
     for side in ("encoder", "decoder"):
-        state[f"{side}.pos_emb_mask"] = torch.arange(state[f"{side}.embed_tokens.weight"].shape[1])
-    state["weighted_layer_norm"] = torch.tensor(1)
+        state[f"{side}.pos_emb_mask"] = torch.arange(state[f"{side}.embed_tokens.weight"].shape[1]).float()
+    state["weighted_layer_norm"] = torch.tensor(1.0)

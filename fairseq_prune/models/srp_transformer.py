@@ -5,7 +5,7 @@ from fairseq.models import register_model, register_model_architecture
 from fairseq.models.transformer import TransformerModel
 from fairseq.models.transformer import transformer_legacy as stock
 
-from ..checkpoint.srp_load import adapt_state
+from ..checkpoint.srp_load import adapt_state, store_as_floats
 from ..errors import one_line_errors
 from ..families.transformer.table import transformer_table
 from ..modules.connectivity import ConnectedLinear
@@ -38,7 +38,7 @@ class SrpTransformerModel(TransformerModel):
     def __init__(self, args, encoder, decoder):
         super().__init__(args, encoder, decoder)
         shared = encoder.embed_tokens is decoder.embed_tokens
-        self.register_buffer("weighted_layer_norm", torch.tensor(1))  # fairseq can average integers
+        self.register_buffer("weighted_layer_norm", torch.tensor(1))
         self.connectivity, heads = connect(self, shared)
         self.table = transformer_table(entries(self), shared)
         self.vectors = tuple(
@@ -47,6 +47,7 @@ class SrpTransformerModel(TransformerModel):
         self.original_shapes = {name: p.shape for name, p in self.named_parameters()}
         self.cuts_on_load = False
         self.asked_layer_norm = None
+        self.register_state_dict_post_hook(store_as_floats)
         self.register_load_state_dict_pre_hook(adapt_state)
         self.register_load_state_dict_post_hook(_refresh)
 

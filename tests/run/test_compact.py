@@ -196,7 +196,7 @@ def test_attention_dimensions_turn_a_stock_model_into_srp(stock, rows, share, ca
     )
     assert shapes(tuned) == shapes(cut)
     ours, models = ({name: value.dtype for name, value in c["model"].items()} for c in (cut, tuned))
-    assert ours == models and ours["weighted_layer_norm"] == torch.int64
+    assert ours == models and ours["weighted_layer_norm"] == torch.float32
 
 
 def test_the_given_checkpoint_is_left_as_it_is(rows):
