@@ -3,9 +3,22 @@
 :func:`install` runs when fairseq imports the user-dir; it is idempotent.
 """
 
-from . import averages, beams, checkpoints, config_strings, last_words, numpy_names, peers, ranks, writing
+from . import (
+    averages,
+    beams,
+    checkpoints,
+    config_strings,
+    last_words,
+    numpy_names,
+    peers,
+    precision,
+    ranks,
+    resuming,
+    schedulers,
+    writing,
+)
 from .averages import start_averages_from_weights
-from .best_checkpoint import forget_best, hold_best
+from .best_checkpoint import forget_best, forget_best_of, hold_best
 from .checkpoints import UNREADABLE, load_checkpoint
 from .last_words import say_in_the_end
 from .options import refuse_bf16
@@ -14,6 +27,7 @@ from .ranks import load_on_every_rank
 __all__ = [
     "UNREADABLE",
     "forget_best",
+    "forget_best_of",
     "hold_best",
     "install",
     "load_checkpoint",
@@ -24,7 +38,9 @@ __all__ = [
 ]
 
 
-TOPICS = (checkpoints, config_strings, numpy_names, averages, beams, ranks, peers, last_words, writing)
+READING = (checkpoints, config_strings, numpy_names)
+RESUMING = (precision, schedulers, resuming)
+TOPICS = (*READING, *RESUMING, averages, beams, ranks, peers, last_words, writing)
 
 
 def install():

@@ -148,8 +148,7 @@ class Pruner:
                     self._end_approach(optimizer, ema_model)
                 else:
                     self._approach.before_update(position, self._choose)
-        if not self.pending:
-            self._tell_scheduler(optimizer, position.epochs)
+        self._tell_scheduler(optimizer, position.epochs)
 
     def _prune_until(self, event, optimizer, ema_model, position):
         for due in self.plan.schedule.due(self.events_done, event):
@@ -175,7 +174,7 @@ class Pruner:
 
     def _tell_scheduler(self, optimizer, epochs):
         """Let the scheduler ``phased`` know, which leaves this function with its optimizer."""
-        if self.removed_in_epoch is None:
+        if not self.pending and self.removed_in_epoch is None:
             self.removed_in_epoch = epochs + 1
         begin = getattr(optimizer, "begin_finetuning", None)
         if begin:
@@ -241,13 +240,14 @@ class Pruner:
         """
         check_same_plan(self.plan, state)
         self.kept = state.get("kept", {})
+        if not self.plan.prunes or state["events_done"]:
+            self.removed_in_epoch = state.get("removed_in_epoch")
         if self._rewind:
             self._rewind.load_state(state["rewind"])
         if self.plan.prunes and state["events_done"]:
             self.events_done = state["events_done"]
             self._selection.load_state(state)
             self._whole = state.get("whole", self._whole)  # files of earlier versions have no cuts
-            self.removed_in_epoch = state.get("removed_in_epoch")
             if state.get("approach") is not None:
                 self._approach.load_state(state["approach"])
 

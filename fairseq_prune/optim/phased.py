@@ -43,10 +43,11 @@ class Phased(FairseqLRScheduler):
         self._set()
 
     def begin_finetuning(self, epoch):
-        """What is to leave has left.
+        """What is to leave has left, or not yet.
 
         Args:
-            epoch: number of the epoch in which it did, from 1.
+            epoch: number of the epoch in which it did, from 1; None: it has not, whatever the file said that a run of
+                another plan goes on from.
         """
         if self._removed_in != epoch:
             self._removed_in = epoch

@@ -22,3 +22,26 @@ def test_stock_fairseq_does_not_promise_that(new_run):
     parts = new_run("parts", task="translation")
     parts.train(*epochs(1))
     assert not same_tensors(parts.train(*epochs(3))["model"], whole["model"])
+
+
+def test_patience_goes_on(new_run):
+    """Early stopping counts the validations before the interruption."""
+    words = [*epochs(9), "--patience", "3", "--lr", "0"]
+    whole, parts = new_run("whole").train(*words), new_run("parts")
+    assert epoch_of(whole) == 4
+    parts.train(*words, "--max-epoch", "2")
+    assert epoch_of(parts.train(*words)) == 4
+
+
+def test_averages_move_at_the_same_updates(new_run):
+    words = "--store-ema --ema-decay 0.5 --ema-update-freq 3 --disable-validation".split()
+    whole, parts = new_run("whole").train(*words), new_run("parts")
+    first = parts.train(*words, "--max-update", "4")
+    after = parts.train(*words)
+    assert same_tensors(after["extra_state"]["ema"], whole["extra_state"]["ema"])
+    assert not same_tensors(first["extra_state"]["ema"], after["extra_state"]["ema"])
+
+
+def epoch_of(checkpoint):
+    """Epochs that are complete."""
+    return checkpoint["extra_state"]["train_iterator"]["epoch"] - 1

@@ -5,7 +5,7 @@ import os
 import re
 
 from ...checkpoint.load import load_model, load_task
-from ...compat import load_checkpoint
+from ...compat import forget_best_of, load_checkpoint
 from ...engine.selector import Selection
 from ...evaluate.quality import inspect_quality
 from ...files.records import Records
@@ -128,7 +128,7 @@ class ImpRun:
         if not os.path.exists(begun):
             os.makedirs(os.path.dirname(begun), exist_ok=True)
             point = load_checkpoint(self.path("rewind.pt" if resumes else "start.pt"))
-            point["extra_state"].pop("best", None)  # a dense model's is no yardstick
+            forget_best_of(point["extra_state"])  # a dense model's is no yardstick
             selection = self._selection(self.last(number - 1), fraction)
             masks = stored_masks(load_checkpoint(self.last(number - 1))["model"])
             selection.begin(masks)

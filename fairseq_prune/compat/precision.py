@@ -1,0 +1,97 @@
+"""What fairseq's mixed-precision optimizers forget when a run is interrupted."""
+
+import torch
+
+from .patching import patch_once
+
+
+def install():
+    """Let a resumed run have the fp32 masters and the loss scale of one that was never interrupted.
+
+    All is part of the optimizer's state, so it is restored where that is. ``MemoryEfficientFP16Optimizer`` has no
+    masters.
+    """
+    from fairseq.optim import AMPOptimizer, FP16Optimizer, MemoryEfficientFP16Optimizer
+
+    patch_once(AMPOptimizer, "state_dict", _with_grad_scaler)
+    patch_once(AMPOptimizer, "load_state_dict", _restoring_grad_scaler)
+    for optimizer in (FP16Optimizer, MemoryEfficientFP16Optimizer):
+        patch_once(optimizer, "state_dict", _with_loss_scaler)
+        patch_once(optimizer, "load_state_dict", _restoring_loss_scaler)
+    patch_once(FP16Optimizer, "state_dict", _with_masters)
+    patch_once(FP16Optimizer, "load_state_dict", _restoring_masters)
+
+
+def _with_grad_scaler(state_dict):
+    """``--amp`` does not save its GradScaler: a resumed run begins with another scale, and overflows elsewhere."""
+
+    def state(self):
+        return {**state_dict(self), "grad_scaler": self.scaler.state_dict()}
+
+    return state
+
+
+def _restoring_grad_scaler(load_state_dict):
+    def load(self, state, optimizer_overrides=None):
+        load_state_dict(self, state, optimizer_overrides)
+        if state.get("grad_scaler"):  # empty without a GPU; files of fairseq have none
+            self.scaler.load_state_dict(state["grad_scaler"])
+
+    return load
+
+
+_COUNTERS = ("_iter", "_last_overflow_iter", "_last_rescale_iter", "_overflows_since_rescale")
+
+
+def _with_loss_scaler(state_dict):
+    """``--fp16`` saves its loss scale but not since when it has been that, so it would grow at other updates."""
+
+    def state(self):
+        if self.scaler is None:
+            return state_dict(self)
+        return {**state_dict(self), "loss_scaler": {name: getattr(self.scaler, name) for name in _COUNTERS}}
+
+    return state
+
+
+def _restoring_loss_scaler(load_state_dict):
+    def load(self, state, optimizer_overrides=None):
+        load_state_dict(self, state, optimizer_overrides)
+        if self.scaler is not None:
+            for name, value in state.get("loss_scaler", {}).items():
+                setattr(self.scaler, name, value)
+
+    return load
+
+
+def _masters(optimizer):
+    """The fp32 copies and the parameters in each, list of pairs: a copy is of one parameter, or flat of a device's."""
+    masters, parameters = optimizer.fp32_params, optimizer.fp16_params
+    if not isinstance(masters, dict):
+        return [(master, [p]) for master, p in zip(masters, parameters, strict=True)]
+    if len(masters) == 1:
+        return [(master, parameters) for master in masters.values()]
+    return [(master, [p for p in parameters if p.device.index == device]) for device, master in masters.items()]
+
+
+def _with_masters(state_dict):
+    """``--fp16`` saves the rounded weights only: what its fp32 copies know beyond them is lost."""
+
+    def state(self):
+        return {**state_dict(self), "fp32_params": [master.data for master, _ in _masters(self)]}
+
+    return state
+
+
+def _restoring_masters(load_state_dict):
+    """A saved copy counts where it rounds to the weight that was loaded; others were masked or averaged since."""
+
+    @torch.no_grad()
+    def load(self, state, optimizer_overrides=None):
+        load_state_dict(self, state, optimizer_overrides)
+        for (master, parameters), saved in zip(_masters(self), state.get("fp32_params", ()), strict=False):
+            weights = torch.cat([p.data.view(-1) for p in parameters]).view_as(master)
+            saved = saved.to(master)
+            master.copy_(torch.where(saved.to(weights.dtype) == weights, saved, weights.float()))
+
+    return load

@@ -1,0 +1,85 @@
+"""What fairseq's learning-rate schedulers forget when a run is interrupted."""
+
+from .patching import patch_once
+
+
+def install():
+    """Let a resumed run have the learning rates of one that was never interrupted."""
+    from fairseq.optim.lr_scheduler.polynomial_decay_schedule import PolynomialDecayLRSchedule
+    from fairseq.optim.lr_scheduler.reduce_lr_on_plateau import ReduceLROnPlateauLRSchedule
+    from fairseq.trainer import Trainer
+
+    patch_once(Trainer, "load_checkpoint", _telling_the_validation)
+    patch_once(ReduceLROnPlateauLRSchedule, "state_dict", _with_patience)
+    patch_once(ReduceLROnPlateauLRSchedule, "load_state_dict", _restoring_patience)
+    patch_once(PolynomialDecayLRSchedule, "state_dict", _with_base)
+    patch_once(PolynomialDecayLRSchedule, "load_state_dict", _restoring_base)
+    patch_once(PolynomialDecayLRSchedule, "step_begin_epoch", _annealing_once)
+
+
+def _telling_the_validation(load_checkpoint):
+    """fairseq saves at the end of an epoch before the scheduler hears of the validation: what it decides is lost.
+
+    The file has the value it would have heard, so it hears it now.
+    """
+
+    def load(self, filename, reset_optimizer=False, reset_lr_scheduler=False, *args, **kwargs):
+        extra = load_checkpoint(self, filename, reset_optimizer, reset_lr_scheduler, *args, **kwargs)
+        if extra is not None and not reset_optimizer and not reset_lr_scheduler:
+            place, value = extra["train_iterator"], extra.get("val_loss")
+            if value is not None and place["iterations_in_epoch"] == 0 and place["epoch"] > 1:
+                self.lr_step(place["epoch"] - 1, value)
+        return extra
+
+    return load
+
+
+_PATIENCE = ("num_bad_epochs", "cooldown_counter")
+
+
+def _with_patience(state_dict):
+    """reduce_lr_on_plateau saves its best value, but not for how many epochs it has not been beaten."""
+
+    def state(self):
+        return {**state_dict(self), **{name: getattr(self.lr_scheduler, name) for name in _PATIENCE}}
+
+    return state
+
+
+def _restoring_patience(load_state_dict):
+    def load(self, state):
+        load_state_dict(self, state)
+        for name in _PATIENCE:
+            setattr(self.lr_scheduler, name, state.get(name, 0))  # files of fairseq have none
+
+    return load
+
+
+def _with_base(state_dict):
+    """polynomial_decay --force-anneal decays from the rate in which an epoch began, and does not save that."""
+
+    def state(self):
+        return {**state_dict(self), "lr": self.lr, "begun_epoch": getattr(self, "begun_epoch", None)}
+
+    return state
+
+
+def _restoring_base(load_state_dict):
+    def load(self, state):
+        load_state_dict(self, state)
+        self.lr, self.begun_epoch = state.get("lr", self.lr), state.get("begun_epoch")
+
+    return load
+
+
+def _annealing_once(step_begin_epoch):
+    """An epoch that a run is resumed in begins again; with --force-anneal that must not count as another one."""
+
+    def step(self, epoch):
+        anneals = self.cfg.force_anneal is not None and epoch >= self.cfg.force_anneal
+        if anneals and epoch == getattr(self, "begun_epoch", None):
+            return self.optimizer.get_lr()
+        self.begun_epoch = epoch
+        return step_begin_epoch(self, epoch)
+
+    return step

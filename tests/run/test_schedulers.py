@@ -1,0 +1,68 @@
+"""Learning rates of a run that was interrupted, with every scheduler: after each epoch and in the middle of one."""
+
+import pytest
+from conftest import masks_of, same_tensors, words_of
+from fairseq.optim import register_optimizer
+from fairseq.optim.adam import FairseqAdam, FairseqAdamConfig
+from fairseq.optim.lr_scheduler import LR_SCHEDULER_REGISTRY
+from fairseq.optim.lr_scheduler.triangular_lr_scheduler import TriangularLRSchedule, TriangularLRScheduleConfig
+
+LENGTH = words_of("--max-tokens 360 --max-epoch 5 --max-update 0")  # of 3 updates each
+STOPS = ["--max-update 2", "--max-epoch 2", "--max-epoch 3", "--max-update 11"]
+OPTIONS = {
+    "cosine": "--lr 0.01 --warmup-updates 4 --lr-period-updates 5 --t-mult 2",
+    "fixed": "--lr 0.01,0.02 --force-anneal 3 --lr-shrink 0.5 --warmup-updates 4",
+    "inverse_sqrt": "--lr 0.01 --warmup-updates 4",
+    "manual": "--lr 0.01 --epoch2lr {'1':0.01,'3-4':0.005} --update2lr {'8':0.002}",
+    "pass_through": "--lr 0.01 --optimizer adam_triangular",
+    "phased": "--prune-lr 0.02 --lr-ft 0:0.01,1:0.005,3:0.002",
+    "polynomial_decay": "--lr 0.01 --total-num-update 30 --force-anneal 2 --warmup-updates 2",
+    "reduce_lr_on_plateau": "--lr 0.01 --lr-shrink 0.5 --lr-patience 1 --lr-threshold 0.9 --warmup-updates 2",
+    "step": "--lr 0.01 --lr-deacy-period 4",
+    "tri_stage": "--lr 0.01 --warmup-steps 4 --hold-steps 4 --decay-steps 6",
+    "triangular": "--lr 0.001 --max-lr 0.01 --lr-period-updates 8",
+}
+METHODS = {
+    "none": "--prune-method none",
+    "magnitude": "--prune-method magnitude --prune-target 0.5 --prune-schedule cubic --prune-end 6up --prune-every 2up",
+}
+
+
+@register_optimizer("adam_triangular", dataclass=FairseqAdamConfig)
+class AdamTriangular(FairseqAdam):
+    """Adam with a scheduler of its own, which is what pass_through is for."""
+
+    def __init__(self, cfg, params):
+        super().__init__(cfg, params)
+        options = TriangularLRScheduleConfig(max_lr=0.01, lr_period_updates=8)
+        options.lr = [0.001]
+        self.lr_scheduler = TriangularLRSchedule(options, self)
+
+
+def rates_of(checkpoint):
+    return [group["lr"] for group in checkpoint["last_optimizer_state"]["param_groups"]]
+
+
+def scheduler_of(checkpoint):
+    """Its state; the epoch that reduce_lr_on_plateau counts is not used for anything."""
+    state = checkpoint["optimizer_history"][-1]["lr_scheduler_state"]
+    return {name: value for name, value in state.items() if name != "last_epoch"}
+
+
+def test_all_schedulers_are_here():
+    assert set(OPTIONS) == set(LR_SCHEDULER_REGISTRY)
+
+
+@pytest.mark.parametrize("scheduler, method", [*((name, "none") for name in OPTIONS), ("phased", "magnitude")])
+def test_interrupted_equals_uninterrupted(new_run, scheduler, method):
+    words = ["--lr-scheduler", scheduler, *OPTIONS[scheduler].split(), *METHODS[method].split(), *LENGTH]
+    whole, parts, rates = new_run("whole").train(*words), new_run("parts"), set()
+    for stop in STOPS if method == "none" else STOPS[2:]:  # after the last removal
+        rates.add(tuple(rates_of(parts.train(*words, *stop.split()))))
+    after = parts.train(*words)
+    assert after["optimizer_history"][-1]["num_updates"] == 15
+    assert rates_of(after) == rates_of(whole) and scheduler_of(after) == scheduler_of(whole)
+    assert same_tensors(after["model"], whole["model"])
+    assert same_tensors(masks_of(after), masks_of(whole))
+    assert same_tensors(after["last_optimizer_state"], whole["last_optimizer_state"])
+    assert len(rates) > 1  # control: there was a rate to lose
