@@ -19,13 +19,10 @@ def check_run(cfg, plan):
     Raises:
         ValueError: naming the option, the value and a valid example.
     """
-    resumes = PathManager.isfile(os.path.join(cfg.prune_save_dir, "checkpoint_last.pt"))
-    named = {"--restore-file": cfg.prune_restore_file, "--finetune-from-model": cfg.prune_finetune_from_model}
-    for option, path in named.items():
-        if option == "--finetune-from-model" and resumes:
-            continue  # fairseq goes on from there; the file may be gone
-        if path and path != "checkpoint_last.pt" and not PathManager.isfile(path):
-            raise ValueError(f"{option} {path}: no such file; give e.g. checkpoints/dense/checkpoint_best.pt")
+    if not PathManager.isfile(os.path.join(cfg.prune_save_dir, "checkpoint_last.pt")):  # else the file may be gone
+        _check_there("--finetune-from-model", cfg.prune_finetune_from_model)
+    if plan.prunes:
+        check_restore_file(cfg)
     if cfg.prune_ddp_backend == "fully_sharded":
         raise ValueError("--ddp-backend fully_sharded: parameters are split over ranks; use e.g. legacy_ddp")
     if plan.importance in EVIDENCE and cfg.prune_fp16:
@@ -38,3 +35,21 @@ def check_run(cfg, plan):
         check_long_enough(plan, RunLength(cfg.prune_max_epoch, cfg.prune_max_update))
     if cfg.prune_bf16:
         raise ValueError("--bf16: means TPU in this fairseq; use --fp16 or --amp, e.g. --amp")
+
+
+def check_restore_file(cfg):
+    """Refuse to prune what is not there; fairseq starts from scratch then, and so does a task that prunes nothing.
+
+    Args:
+        cfg: the task's config inside the full config.
+
+    Raises:
+        ValueError: naming the option, the value and a valid example.
+    """
+    if cfg.prune_restore_file != "checkpoint_last.pt":
+        _check_there("--restore-file", cfg.prune_restore_file)
+
+
+def _check_there(option, path):
+    if path and not PathManager.isfile(path):
+        raise ValueError(f"{option} {path}: no such file; give e.g. checkpoints/dense/checkpoint_best.pt")

@@ -3,12 +3,14 @@
 import json
 import os
 
+from ..files.whole import write_text
 from ..pruning.growing import FILE
 from . import ranks
+from .harmless import harmless
 
 
 def add_record(folder, record):
-    """Add a line; the first of a growth begins the file anew.
+    """Add a line; the first of a growth begins the file anew. Updates that a resumed run repeats stand there once.
 
     Args:
         folder: where checkpoints are saved.
@@ -16,6 +18,29 @@ def add_record(folder, record):
     """
     if record is None or ranks.rank():
         return
-    os.makedirs(folder, exist_ok=True)
-    with open(os.path.join(folder, FILE), "w" if record["updates"] == record["began"] else "a") as file:
-        file.write(json.dumps(record) + "\n")
+    path = os.path.join(folder, FILE)
+    with harmless(path):
+        os.makedirs(folder, exist_ok=True)
+        lines = _lines(path)
+        before = [line for line in lines if record["began"] <= _updates(line) < record["updates"]]
+        added = json.dumps(record) + "\n"
+        if before != lines or record["updates"] == record["began"]:
+            write_text(path, "".join([*before, added]))
+            return
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(added)
+
+
+def _lines(path):
+    if not os.path.exists(path):
+        return []
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.readlines()
+
+
+def _updates(line):
+    """The update that a line is of; -1 of what a kill or a full disk left half-written."""
+    try:
+        return int(json.loads(line)["updates"]) if line.endswith("\n") else -1
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return -1

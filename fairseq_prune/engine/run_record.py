@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 
 from ..files.json_file import read_json, write_json
 from . import ranks
+from .harmless import harmless, set_aside
 
 FILE = "run.json"
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -33,7 +34,13 @@ def note_start(task_config, epoch):
     config = task_config._get_root() if OmegaConf.is_config(task_config) else {}
     if ranks.rank() or "checkpoint" not in config or config.checkpoint.no_save:
         return
-    start = {
+    path = os.path.join(config.checkpoint.save_dir, FILE)
+    with harmless(path):
+        write_json(path, [*_starts_before(path), _start(config, epoch)])
+
+
+def _start(config, epoch):
+    return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": shlex.join(sys.argv),
         "folder": os.getcwd(),
@@ -43,8 +50,19 @@ def note_start(task_config, epoch):
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "fairseq": fairseq.__version__},
         "config": _plain(OmegaConf.to_container(config, resolve=True, enum_to_str=True)),
     }
-    path = os.path.join(config.checkpoint.save_dir, FILE)
-    write_json(path, [*(read_json(path) or []), start])
+
+
+def _starts_before(path):
+    """The starts in a record; none of a damaged one, which is set aside."""
+    try:
+        starts = read_json(path)
+        if starts is None or isinstance(starts, list) and all(isinstance(start, dict) for start in starts):
+            return starts or []
+        reason = "damaged, it holds no list of starts"
+    except ValueError as error:
+        reason = str(error).removeprefix(f"{path}: ").partition(";")[0]
+    set_aside(path, reason)
+    return []
 
 
 @functools.cache  # of the code that runs, which stays what it is

@@ -39,7 +39,7 @@ MISTAKES = {
     "--prune-method magnitude --prune-target .5 --prune-start 900up --max-update 0 --max-epoch 2":
         r"--prune-start 900up is not reached .*--max-epoch 2",
     "--prune-recipe missing.yaml": r"--prune-recipe missing.yaml: No such file",
-    "--restore-file missing.pt": r"--restore-file missing.pt: no such file",
+    "--prune-method magnitude --prune-target .5 --restore-file missing.pt": r"--restore-file missing.pt: no such file",
     "--finetune-from-model missing.pt": r"--finetune-from-model missing.pt: no such file",
     "--ddp-backend fully_sharded": r"--ddp-backend fully_sharded: .*legacy_ddp",
 }  # fmt: skip

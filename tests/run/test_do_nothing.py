@@ -36,3 +36,10 @@ def test_target_zero_does_nothing(new_run):
     ours = new_run("zero").train("--prune-method", "magnitude", "--prune-target", "0")
     assert same_tensors(ours["model"], new_run("plain", task="translation").train()["model"])
     assert not masks_of(ours)
+
+
+def test_a_missing_file_to_restore_is_as_in_fairseq(new_run):
+    """It starts from scratch; to prune what is not there is refused, see test_bad_input."""
+    words = "--restore-file", "missing.pt"
+    ours, plain = new_run("ours").train(*words), new_run("plain", task="translation").train(*words)
+    assert same_tensors(ours["model"], plain["model"])

@@ -29,9 +29,9 @@ def test_fractions():
 def imp(trains_here, capsys):
     """Run the driver; returns the records, and the trainings' folders."""
 
-    def run(folder, *words):
+    def run(folder, *words, train=()):
         trains_here.clear()
-        main(["imp", "synthetic", "--save-dir", str(folder), "--target", "0.3", *words, "--train", *TRAIN])
+        main(["imp", "synthetic", "--save-dir", str(folder), "--target", "0.3", *words, "--train", *TRAIN, *train])
         header, *records = map(json.loads, (folder / "rounds.jsonl").read_text().splitlines())
         assert f"the last one: {folder}/round-2/checkpoint_last.pt" in capsys.readouterr().out
         return records, list(trains_here)
@@ -88,6 +88,14 @@ def test_rounds(imp, tmp_path, rewind, monkeypatch):
             resumed = first["last_optimizer_state"] is not None
             assert resumed == (rewind != "0up") and same_tensors(masks_of(first), masks)
     assert not list((folder / "round-0").glob("checkpoint[0-9_]?*[0-9].pt"))
+
+
+def test_rounds_follow_the_table_of_rates(imp, tmp_path):
+    """A round that resumes at the point goes on with its epochs: --lr-ft counts from the first update of all."""
+    imp(tmp_path / "imp", "--rewind", "1ep", train=words_of("--lr-scheduler phased --lr-ft 0:0.1,1:0.01"))
+    for number in range(3):
+        ended = load_checkpoint(tmp_path / f"imp/round-{number}/checkpoint_last.pt")
+        assert ended["last_optimizer_state"]["param_groups"][0]["lr"] == 0.01
 
 
 def test_killed(imp, tmp_path):

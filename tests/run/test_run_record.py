@@ -21,6 +21,36 @@ def test_every_start_is_added(new_image_run):
     assert not list(run.folder.glob("*.tmp"))
 
 
+DAMAGED = {
+    "empty": (b"", "no JSON"),
+    "cut off": (b'[{"time": "2026-', "no JSON"),
+    "no text": (b"\xff\xfe\x00", "no JSON"),
+    "nested": (b"[" * 100_000, "no JSON"),
+    "a dict": (b'{"time": 1}', "no list of starts"),
+    "a list of others": (b"[1]", "no list of starts"),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
+def test_a_damaged_record_stops_nothing(new_image_run, caplog, kind):
+    content, reason = DAMAGED[kind]
+    run = new_image_run()
+    run.folder.mkdir()
+    (run.folder / "run.json").write_bytes(content)
+    run.train("--max-update", "1")
+    (start,) = json.loads((run.folder / "run.json").read_text())
+    assert start["epoch"] == 1 and (run.folder / "run.json.damaged").read_bytes() == content
+    (said,) = [record.message for record in caplog.records if "run.json" in record.message]
+    assert reason in said and "kept as" in said and "\n" not in said
+
+
+def test_a_record_that_cannot_be_written_stops_nothing(new_image_run, caplog):
+    run = new_image_run()
+    (run.folder / "run.json").mkdir(parents=True)
+    run.train("--max-update", "1")
+    assert any("run.json: not written" in record.message for record in caplog.records)
+
+
 def test_nothing_is_saved_with_no_save(new_image_run):
     run = new_image_run()
     with pytest.raises(ValueError, match="no such file"):  # by the fixture, which looks for a checkpoint

@@ -6,6 +6,7 @@ from fairseq.logging import metrics
 
 from ...compat import hold_best, load_checkpoint
 from ...errors import one_line_errors
+from ..checks import check_restore_file
 from .plan import SrpPlan, check_end, is_fresh, make_srp_plan
 from .score import connectivity_scores
 from .shrinker import Shrinker
@@ -26,6 +27,8 @@ class SrpMixin:
         if not from_checkpoint:
             with one_line_errors():
                 plan = make_srp_plan(cfg)
+                if plan.prunes or cfg.pretrained_model:
+                    check_restore_file(cfg)
         task = super().setup_task(cfg, from_checkpoint=from_checkpoint, **kwargs)
         if plan.prunes and task.plan.prunes:
             method = f"--prune-method {task.plan.method}"

@@ -1,0 +1,33 @@
+"""Records that tell of a run: nothing that is wrong with them may stop it."""
+
+import contextlib
+import logging
+import os
+
+from ..files.messages import one_line
+
+logger = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def harmless(path):
+    """Say in one line why a record could not be written, and train on.
+
+    Args:
+        path: of the record.
+    """
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        logger.warning(one_line(f"{path}: not written ({error}); the run goes on without it"))
+
+
+def set_aside(path, reason):
+    """Keep a damaged record under another name, and say so; a new one can be begun.
+
+    Args:
+        path: of the record.
+        reason: what is wrong with it.
+    """
+    os.replace(path, f"{path}.damaged")
+    logger.warning(one_line(f"{path}: {reason}; kept as {path}.damaged, a new one is begun"))
