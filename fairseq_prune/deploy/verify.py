@@ -8,7 +8,7 @@ from fairseq import utils
 from ..checkpoint.load import load_model, load_task
 
 LIMIT = 1e-6
-_ROWS = 4  # sentences or images in a batch; logits of a whole vocabulary in float64 are large
+ROWS = 4  # sentences or images in a batch; logits of a whole vocabulary in float64 are large
 
 
 def require_same(original, cut, batches, data=None):
@@ -32,7 +32,7 @@ def require_same(original, cut, batches, data=None):
     task, config = load_task(cut, data)
     split = config.dataset.valid_subset.split(",")[0]
     models = [load_model(path, task).eval().double() for path in (original, cut)]
-    samples = _samples(task, split, models[0], batches)
+    samples = samples_of(task, split, models[0], batches)
     if not samples:
         raise ValueError(f"the data have nothing in split {split!r} to compare on; give e.g. --data data-bin/demo")
     difference = float(torch.tensor([largest_difference(*models, sample) for sample in samples]).max())
@@ -66,11 +66,22 @@ def _scores(output):
     return output if torch.is_tensor(output) else output[0]
 
 
-def _samples(task, split, model, count):
+def samples_of(task, split, model, count):
+    """The first batches of four of a split, shuffled.
+
+    Args:
+        task: fairseq task.
+        split: e.g. ``"valid"``.
+        model: that is to read them.
+        count: of batches, at most.
+
+    Returns:
+        list of batches.
+    """
     task.load_dataset(split)
     batches = task.get_batch_iterator(
         task.dataset(split),
-        max_sentences=_ROWS,
+        max_sentences=ROWS,
         max_positions=utils.resolve_max_positions(task.max_positions(), model.max_positions()),
         ignore_invalid_inputs=True,
     ).next_epoch_itr(shuffle=True)

@@ -42,7 +42,7 @@ def whole_file(path):
             with contextlib.suppress(OSError):
                 os.remove(file.name)
             raise
-    _sync(folder)
+    sync_folder(folder)
 
 
 def write_text(path, text):
@@ -82,7 +82,8 @@ def naming(path):
         raise type(cause)(cause.errno, cause.strerror, path) from None
 
 
-def _sync(folder):
+def sync_folder(folder):
+    """Have the names in a folder on the disk, where the file system can say so."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

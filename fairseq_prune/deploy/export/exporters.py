@@ -1,0 +1,68 @@
+"""The table of what a checkpoint can be exported to."""
+
+import os
+from dataclasses import dataclass
+from typing import Optional
+
+from ...pruning.registry import Registry
+
+EXPORTERS = Registry("value of --to")  # name -> function of a Job -> report, a dict of plain values
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to export. Options that a target does not have are refused by its exporter.
+
+    Args:
+        checkpoint: path of the file to read.
+        out: path to write; a file or a folder, as the target is.
+        data: the DATA argument; None: that of the checkpoint.
+        batches: of four sentences or images to compare on (count).
+        overwrite: replace OUT if it is there.
+        quantization: CTranslate2's name of a type, or None: float32.
+        codes: path of BPE codes to put beside the model; None: those of the data folder, if it has some.
+    """
+
+    checkpoint: str
+    out: str
+    data: Optional[str] = None
+    batches: int = 25
+    overwrite: bool = False
+    quantization: Optional[str] = None
+    codes: Optional[str] = None
+
+    def __post_init__(self):
+        if self.batches < 1:
+            raise ValueError(f"--batches {self.batches}: give at least 1, e.g. --batches 25")
+        if os.path.realpath(self.out) == os.path.realpath(self.checkpoint):
+            raise ValueError(f"OUT {self.out}: is CHECKPOINT itself; give another name, e.g. exported")
+        if os.path.lexists(self.out) and not self.overwrite:
+            raise ValueError(f"OUT {self.out}: exists; give another name or --overwrite")
+
+    def stamp(self):
+        """What changes when somebody writes CHECKPOINT anew."""
+        found = os.stat(self.checkpoint)
+        return found.st_ino, found.st_size, found.st_mtime_ns
+
+    def require_unchanged(self, stamp):
+        """Refuse to go on where CHECKPOINT is no longer the file that had this :meth:`stamp`."""
+        if self.stamp() != stamp:
+            raise ValueError(f"checkpoint {self.checkpoint}: changed while it was exported; let its training finish")
+
+
+def export(target, job):
+    """Write what a target runs, once it is known to compute the same.
+
+    Args:
+        target: name in :data:`EXPORTERS`.
+        job: :class:`Job`.
+
+    Returns:
+        dict of plain values: what was written and how it was compared.
+
+    Raises:
+        ValueError: no such target, or it refuses the checkpoint or an option.
+    """
+    from . import to_ctranslate2  # noqa: F401  (they register)
+
+    return EXPORTERS[target](job)

@@ -1,0 +1,127 @@
+"""Reading a fairseq model, stock, pruned or cut, into plain layers."""
+
+import torch
+from fairseq.models.transformer import (
+    TransformerDecoder,
+    TransformerDecoderBase,
+    TransformerEncoder,
+    TransformerEncoderBase,
+)
+from torch import nn
+
+from .layers import Attention, FeedForward, Layer, Linear, Norm, Side, Transformer
+
+READABLE = (TransformerEncoderBase, TransformerEncoder, TransformerDecoderBase, TransformerDecoder)
+
+
+def read_transformer(model, activation):
+    """Read a Transformer: encoder and decoder, or a language model's decoder.
+
+    Connectivity of SRP models is folded into the weights beside it.
+
+    Args:
+        model: fairseq model.
+        activation: name of the function of its feed-forward blocks.
+
+    Returns:
+        :class:`~.layers.Transformer`.
+
+    Raises:
+        ValueError: it is none, or holds something that these layers do not express.
+    """
+    sides = {name: getattr(model, name) for name in ("encoder", "decoder") if hasattr(model, name)}
+    if "decoder" not in sides or not all(type(side) in READABLE for side in sides.values()):
+        raise ValueError(f"{type(model).__name__} is no Transformer of fairseq's with a decoder; only those are known")
+    reader = _Reader()
+    read = {name: reader.side(side, name) for name, side in sides.items()}
+    if unread := [name for name, value in model.named_parameters() if id(value) not in reader.taken]:
+        raise ValueError(f"{unread[0]} has no place in a plain Transformer (option of its architecture)")
+    return Transformer(read.get("encoder"), read["decoder"], activation)
+
+
+class _Reader:
+    """Takes parameters out of modules and notes which (``taken``: ids), so that none is forgotten."""
+
+    def __init__(self):
+        self.taken = set()
+
+    def take(self, parameter):
+        self.taken.add(id(parameter))
+        return parameter.detach().float()
+
+    def side(self, module, name):
+        if not isinstance(module.embed_tokens, nn.Embedding):
+            raise ValueError(f"{name}: adaptive and character embeddings are not known; only a plain table is")
+        if getattr(module, "cross_self_attention", False):
+            raise ValueError("--cross-self-attention: joint attention to source and target is not known")
+        stream = getattr(module, "embedding_c", None)
+        if stream is not None and not (stream == 1).all():
+            raise ValueError(f"{name}.embedding_c: dimensions are in the middle of shrinking; let the run finish")
+        layers = [self.layer(layer) for _, layer in module.layers.named_children()]
+        projections = (getattr(module, f"project_{way}_dim", None) for way in ("in", "out"))
+        output = getattr(module, "output_projection", None)
+        if name == "decoder" and output is None:
+            raise ValueError("--adaptive-softmax-cutoff: an adaptive softmax is not known")
+        return Side(
+            words=self.take(module.embed_tokens.weight),
+            factor=float(module.embed_scale),
+            positions=self.positions(module),
+            embedding_norm=self.norm(module.layernorm_embedding),
+            layers=layers,
+            pre_norm=any(layer.normalize_before for _, layer in module.layers.named_children()),
+            last_norm=self.norm(module.layer_norm),
+            project=tuple(None if way is None else self.linear(way) for way in projections),
+            output=None if output is None else self.linear(output),
+        )
+
+    def positions(self, side):
+        table, longest = side.embed_positions, side.max_positions()
+        if table is None:
+            width = side.layers[0].fc1.weight.shape[1]
+            return torch.zeros(longest, width)
+        first = side.padding_idx + 1
+        if isinstance(table, nn.Embedding):
+            return self.take(table.weight)[first:]
+        columns = getattr(side, "pos_emb_mask", slice(None))
+        return table.get_embedding(first + longest, table.embedding_dim, side.padding_idx)[first:, columns]
+
+    def layer(self, layer):
+        neurons = getattr(layer, "fc_c", None)
+        feed_forward = FeedForward(
+            self.linear(layer.fc1), self.linear(layer.fc2, into=neurons), self.norm(layer.final_layer_norm)
+        )
+        return Layer(self.attention(layer, "self_attn"), self.attention(layer, "encoder_attn"), feed_forward)
+
+    def attention(self, layer, name):
+        block = getattr(layer, name, None)
+        if block is None:
+            return None
+        qk, vo = (getattr(layer, f"{name}_{pair}_c", None) for pair in ("qk", "vo"))
+        return Attention(
+            query=self.linear(block.q_proj, out=qk),
+            key=self.linear(block.k_proj),
+            value=self.linear(block.v_proj),
+            output=self.linear(block.out_proj, into=vo),
+            heads=block.num_heads,
+            factor=float(block.scaling),
+            norm=self.norm(getattr(layer, f"{name}_layer_norm")),
+        )
+
+    def linear(self, module, out=None, into=None):
+        """A linear layer, its outputs and inputs multiplied by connectivity."""
+        weight, bias = self.take(module.weight), None if module.bias is None else self.take(module.bias)
+        if out is not None:
+            weight, bias = weight * out[:, None], None if bias is None else bias * out
+        return Linear(weight if into is None else weight * into, bias)
+
+    def norm(self, module):
+        """A layer norm; None for what stands in its place and has no weights."""
+        if module is None or not hasattr(module, "weight"):
+            return None
+        plain = not getattr(module, "weighted", True)
+        if plain and module.weight.numel() != module.original_width:
+            raise ValueError(
+                "--srp-plain-layernorm: this layer norm sees removed dimensions as zeros, which only fairseq_prune "
+                "computes; prune with --weighted-layernorm to export"
+            )
+        return Norm(self.take(module.weight), self.take(module.bias), module.eps)

@@ -1,0 +1,100 @@
+"""`--to ctranslate2`: a folder that CTranslate2 runs, on CPUs and GPUs."""
+
+import os
+import shutil
+
+from ...compat import load_checkpoint
+from ...checkpoint.load import load_model, load_task
+from ...files.folder import require_replaceable, whole_folder
+from . import compare_language_models, compare_translations
+from .exporters import EXPORTERS
+from .read import read_transformer
+from .specification import specification
+from .vocabulary import CODES, find_codes, words_of
+
+QUANTIZATIONS = ("int8", "int8_float16", "float16", "bfloat16")
+
+
+@EXPORTERS.add("ctranslate2")
+def to_ctranslate2(job):
+    """Write a folder with model, vocabularies and BPE codes.
+
+    The float32 model is compared first, whatever is asked for, and refused if it computes anything else.
+
+    Args:
+        job: :class:`~.exporters.Job`.
+
+    Returns:
+        The report.
+
+    Raises:
+        ValueError: no such quantisation here, no Transformer, or it does not compute the same.
+    """
+    device = _device(job.quantization)
+    require_replaceable(job.out, "model.bin")
+    load_checkpoint(job.checkpoint)  # a foreign file ends here, in one line
+    stamp = job.stamp()
+    task, config = load_task(job.checkpoint, job.data)
+    model = _cut(load_model(job.checkpoint, task).float().eval())
+    codes = find_codes(job.codes, config.task.data)
+    transformer = read_transformer(model, getattr(config.model, "activation_fn", None) or "relu")
+    comparison = compare_translations if transformer.encoder else compare_language_models
+    evidence = comparison.gather(task, model, config.dataset.valid_subset.split(",")[0], job.batches)
+    with whole_folder(job.out) as folder:
+        _save(transformer, model, folder)
+        report = comparison.require_same(evidence, folder)
+        if job.quantization:
+            _save(transformer, model, folder, job.quantization)
+            report = comparison.describe(evidence, folder, device)
+        if codes:
+            shutil.copyfile(codes, os.path.join(folder, CODES))
+        job.require_unchanged(stamp)
+    size = sum(entry.stat().st_size for entry in os.scandir(job.out))
+    return {"quantization": job.quantization or "float32", "bpe_codes": bool(codes), "bytes": size, **report}
+
+
+def _cut(model):
+    """SRP: what has connectivity 0 is not written at all."""
+    if hasattr(model, "cuts_on_load"):
+        model.cuts_on_load = True
+        model.load_state_dict(model.state_dict())
+    return model
+
+
+def _device(quantization):
+    """Where a type can be computed, "cpu" or "cuda"."""
+    try:
+        import ctranslate2
+    except ImportError as error:
+        raise ValueError(
+            f"--to ctranslate2 needs the package ctranslate2 ({error}): pip install 'fairseq-prune[deploy]'"
+        ) from None
+    if quantization is None:
+        return "cpu"
+    if quantization not in QUANTIZATIONS:
+        raise ValueError(f"--quantization {quantization}: unknown; give one of {', '.join(QUANTIZATIONS)}")
+    devices = ["cpu", *["cuda"][: ctranslate2.get_cuda_device_count()]]
+    able = [device for device in devices if quantization in ctranslate2.get_supported_compute_types(device)]
+    if not able:
+        here = [name for name in QUANTIZATIONS if name in ctranslate2.get_supported_compute_types("cpu")]
+        raise ValueError(
+            f"--quantization {quantization}: this machine cannot compute it, so it cannot be checked; "
+            f"give {' or '.join(here) or 'none'}, or export where it will run"
+        )
+    return able[0]
+
+
+def _save(transformer, model, folder, quantization=None):
+    spec = specification(transformer)
+    target = model.decoder.dictionary
+    spec.config.unk_token, spec.config.bos_token = target.unk_word, target.bos_word
+    spec.config.eos_token = target.eos_word
+    if transformer.encoder:
+        spec.register_source_vocabulary(words_of(model.encoder.dictionary))
+        spec.register_target_vocabulary(words_of(target))
+        spec.config.decoder_start_token, spec.config.add_source_eos = target.eos_word, True
+    else:
+        spec.register_vocabulary(words_of(target))
+    spec.validate()
+    spec.optimize(quantization)
+    spec.save(folder)

@@ -1,0 +1,50 @@
+"""What turns text into tokens, for programs that have no fairseq: vocabularies and BPE codes."""
+
+import os
+
+CODES = "bpe.codes"  # what OUT calls them
+_IN_DATA = (CODES, "bpecodes", "codes")  # what data folders call them
+
+
+def words_of(dictionary):
+    """A dictionary's words in order, under CTranslate2's name for padding.
+
+    Args:
+        dictionary: fairseq's.
+
+    Returns:
+        list of str.
+
+    Raises:
+        ValueError: two entries are one word; CTranslate2 looks words up by name.
+    """
+    words = ["<blank>" if word == dictionary.pad_word else word for word in dictionary.symbols]
+    if len(set(words)) < len(words):
+        twice = next(word for i, word in enumerate(words) if word in words[:i])
+        raise ValueError(f"the dictionary has {twice!r} twice, once under this name for padding or overwritten")
+    return words
+
+
+def find_codes(given, data):
+    """The BPE codes that belong to a model.
+
+    Args:
+        given: path that the user named, or None.
+        data: folder of the training data.
+
+    Returns:
+        path, or None: there are none.
+
+    Raises:
+        ValueError: the file that was named is not there or holds no codes of subword-nmt.
+    """
+    if given is None:
+        inside = (os.path.join(data, name) for name in _IN_DATA)
+        return next((path for path in inside if os.path.isfile(path)), None)
+    if not os.path.isfile(given):
+        raise ValueError(f"--bpe-codes {given}: no such file; give subword-nmt's, e.g. data-bin/mine/{CODES}")
+    with open(given, encoding="utf-8", errors="replace") as file:
+        lines = [line.split() for line in file if not line.startswith("#version")]
+    if not lines or any(len(line) != 2 for line in lines[:100]):
+        raise ValueError(f"--bpe-codes {given}: not the codes of subword-nmt, which are two words a line")
+    return given

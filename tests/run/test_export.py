@@ -1,0 +1,250 @@
+"""`fairseq-prune export --to ctranslate2`: it translates what fairseq translates."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import ctranslate2
+import numpy as np
+import pytest
+import torch
+from commands import refused
+from conftest import TINY, Run, run_fairseq
+from subword_nmt.learn_bpe import learn_bpe
+from validation import validated_loss
+
+from fairseq_prune.cli.main import main
+from fairseq_prune.compat import load_checkpoint
+from fairseq_prune.deploy.export import compare_translations
+from fairseq_prune.deploy.export.read import read_transformer
+
+SHARED, TIED = "--share-all-embeddings", "--share-decoder-input-output-embed"
+PRE_NORM = "--encoder-normalize-before --decoder-normalize-before --encoder-learned-pos"
+LM = """--arch transformer_lm --decoder-layers 1 --decoder-embed-dim 16 --decoder-ffn-embed-dim 32
+    --decoder-attention-heads 2 --tokens-per-sample 32"""
+ROWS = """--prune-method magnitude --prune-scope layer --prune-target 0.28 --prune-units row
+    --prune-skip *embed*,*attn*,*fc2*"""
+KINDS = {  # name -> (task, architecture, how it is pruned)
+    "post-norm": ("translation", f"--arch transformer {TIED} {TINY}", ""),
+    "pre-norm": ("translation", f"--arch transformer {PRE_NORM} {SHARED} {TINY}", ""),
+    "masked": ("prune_translation", f"--arch transformer {SHARED} {TINY}", ROWS),
+    "srp": ("srp_translation", f"--arch srp_transformer {TIED} {TINY}", "--compression-rate 0.5"),
+    "plain": ("srp_translation", f"--arch srp_transformer --srp-plain-layernorm {TIED} {TINY}", ""),
+    "lm": ("prune_language_modeling", LM, ""),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def trained(parallel, monolingual, tmp_path_factory):
+    """Train each model once and give its checkpoint: trained("masked")."""
+    runs = {}
+
+    def get(name):
+        if name not in runs:
+            task, arch, pruned = KINDS[name]
+            data = parallel if "translation" in task else monolingual
+            runs[name] = Run(tmp_path_factory.mktemp(name), data, task, arch)
+            runs[name].train("--max-update", "40", *pruned.split(), "--disable-validation")
+        return runs[name].folder / "checkpoint_last.pt"
+
+    return get
+
+
+@pytest.fixture(scope="module")
+def cut(trained, tmp_path_factory):
+    """The masked model without the neurons of the rows that are gone, different numbers in its layers."""
+    before, out = load_checkpoint(trained("masked")), tmp_path_factory.mktemp("cut")
+    before["model"]["encoder.layers.0.fc2.weight"][:, 20:] = 0
+    torch.save(before, out / "zeros.pt")
+    main(["compact", str(out / "zeros.pt"), str(out / "compact.pt"), "--batches", "1"])
+    return out / "compact.pt"
+
+
+def export(capsys, *words):
+    capsys.readouterr()
+    main(["export", *map(str, words), "--to", "ctranslate2", "--batches", "4", "--json"])
+    return json.loads(capsys.readouterr().out)
+
+
+def edited(path, out, edit):
+    """Save a checkpoint after ``edit(state dict)``; returns the path."""
+    checkpoint = load_checkpoint(path)
+    edit(checkpoint["model"])
+    torch.save(checkpoint, out)
+    return out
+
+
+def widths(folder):
+    """Neurons of each side as CTranslate2 wrote them; the format is names and shapes before each tensor."""
+    raw = (folder / "model.bin").read_bytes()
+    shapes = {}
+    for side in ("encoder", "decoder"):
+        name = f"{side}/layer_0/ffn/linear_0/weight".encode() + b"\0"
+        at = raw.index(name) + len(name)
+        shapes[side] = int.from_bytes(raw[at + 1 : at + 5], "little")
+    return shapes
+
+
+@pytest.mark.parametrize("name", ["post-norm", "pre-norm", "masked", "srp"])
+def test_the_same_translations(trained, capsys, tmp_path, name):
+    report = export(capsys, trained(name), tmp_path / "out")
+    assert (report["sentences"], report["compared"], report["same"]) == (16, 16, 16)
+    assert report["largest_difference"] < 1e-5 and report["bleu"][0] == report["bleu"][1]
+    files = {path.name for path in (tmp_path / "out").iterdir()}
+    assert "model.bin" in files and len(list(tmp_path.iterdir())) == 1
+    vocabulary = next((tmp_path / "out").glob("*vocabulary.json"))
+    assert json.loads(vocabulary.read_text())[:4] == ["<s>", "<blank>", "</s>", "<unk>"]
+
+
+def test_neurons_that_were_cut_stay_away(cut, capsys, tmp_path):
+    report = export(capsys, cut, tmp_path / "out")
+    assert report["same"] == report["compared"] == 16
+    assert widths(tmp_path / "out") == {"encoder": 14, "decoder": 23}
+
+
+def test_srp_is_as_small_as_it_was_cut(trained, capsys, tmp_path):
+    """And what still stands with connectivity 0 is cut on the way."""
+    shrunk = edited(trained("srp"), tmp_path / "shrunk.pt", lambda state: state["encoder.layers.0.fc_c"][:4].zero_())
+    before = load_checkpoint(shrunk)["model"]["encoder.layers.0.fc1.weight"].shape[0]
+    report = export(capsys, shrunk, tmp_path / "out")
+    assert report["same"] == 16 and widths(tmp_path / "out")["encoder"] == before - 4 < 28
+
+
+@pytest.fixture(scope="module")
+def codes(text, tmp_path_factory):
+    """BPE codes that keep every word whole."""
+    path = tmp_path_factory.mktemp("codes") / "learned"
+    with open(text / "train.de") as words, open(path, "w") as file:
+        learn_bpe(words, file, 1000)
+    return path
+
+
+def test_plain_text_in_three_lines(trained, parallel, text, codes, capsys, tmp_path, monkeypatch):
+    """Those of the docs, beside fairseq-generate on the same text."""
+    assert export(capsys, trained("post-norm"), tmp_path / "exported", "--bpe-codes", codes)["bpe_codes"]
+    monkeypatch.chdir(tmp_path)
+    lines = (Path(__file__).parents[2] / "docs" / "deploy.md").read_text().split("```python\n")[1].split("```")[0]
+    names = {"texts": (text / "test.de").read_text().splitlines()}
+    exec("import ctranslate2, subword_nmt.apply_bpe\n" + lines, names)  # noqa: S102  (our own docs)
+    assert len(lines.splitlines()) == 3
+    run_fairseq("generate", parallel, "--path", trained("post-norm"), "--beam", "5", "--cpu", "--num-workers", "0")
+    found = re.findall(r"^H-(\d+)\t\S+\t(.*)$", capsys.readouterr().out, re.MULTILINE)
+    assert names["translations"] == [words for _, words in sorted(found, key=lambda line: int(line[0]))]
+    assert len(set(names["translations"])) > 3
+
+
+def test_int8(trained, capsys, tmp_path):
+    whole = export(capsys, trained("post-norm"), tmp_path / "whole")
+    report = export(capsys, trained("post-norm"), tmp_path / "int8", "--quantization", "int8")
+    assert report["quantization"] == "int8" and 1e-4 < report["largest_difference"] < 1
+    assert report["compared"] == 16 and len(report["bleu"]) == 2 and report["bleu"][0] == whole["bleu"][0]
+    sizes = [(tmp_path / name / "model.bin").stat().st_size for name in ("int8", "whole")]
+    assert sizes[0] < 0.9 * sizes[1]  # the table of positions stays as it is
+
+
+def test_language_model(trained, monolingual, capsys, tmp_path):
+    report = export(capsys, trained("lm"), tmp_path / "out")
+    assert report["largest_difference"] < 1e-5 and report["sentences"] > 2
+    assert report["perplexity"][0] == pytest.approx(report["perplexity"][1], rel=1e-5)
+    loss = validated_loss(monolingual, "prune_language_modeling", trained("lm"))
+    assert np.log2(report["perplexity"][0]) == pytest.approx(loss, abs=0.01)
+
+
+def test_without_sentences_words_are_made_up(trained, parallel, capsys, tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    for path in parallel.glob("*"):
+        if path.name.startswith(("dict", "train")):
+            (data / path.name).symlink_to(path)
+    report = export(capsys, trained("post-norm"), tmp_path / "out", "--data", data)
+    assert report["sentences"] == 16 and report["same"] == report["compared"] and "bleu" not in report
+
+
+def test_shrinking_is_folded_where_it_can_be(trained, capsys, tmp_path):
+    def halve(state):
+        for name in ("encoder.layers.0.fc_c", "decoder.layers.0.encoder_attn_qk_c", "decoder.layers.0.self_attn_vo_c"):
+            state[name][::2] = 0.5
+
+    report = export(capsys, edited(trained("srp"), tmp_path / "half.pt", halve), tmp_path / "out")
+    assert report["same"] == 16 and report["largest_difference"] < 1e-5
+    half = edited(trained("srp"), tmp_path / "half.pt", lambda state: state["encoder.embedding_c"][:2].mul_(0.5))
+    line = refused("export", half, tmp_path / "no", "--to", "ctranslate2")
+    assert "encoder.embedding_c: dimensions are in the middle of shrinking" in line
+
+
+def test_plain_layer_norm_only_of_the_whole_width(trained, capsys, tmp_path):
+    assert export(capsys, trained("plain"), tmp_path / "out")["same"] == 16
+    narrow = edited(trained("plain"), tmp_path / "narrow.pt", lambda state: state["encoder.embedding_c"][:2].zero_())
+    assert "--srp-plain-layernorm: this layer norm" in refused("export", narrow, tmp_path / "no", "--to", "ctranslate2")
+
+
+@pytest.mark.parametrize("change", [{"factor": 4.1}, {"positions": torch.zeros(1024, 16)}])
+def test_a_wrong_model_is_refused_and_leaves_nothing(trained, tmp_path, monkeypatch, change):
+    """The negative control of the comparison."""
+
+    def wrong(*args):
+        right = read_transformer(*args)
+        return replace(right, encoder=replace(right.encoder, **change))
+
+    monkeypatch.setattr("fairseq_prune.deploy.export.to_ctranslate2.read_transformer", wrong)
+    line = refused("export", trained("post-norm"), tmp_path / "out", "--to", "ctranslate2", "--batches", "2")
+    assert re.search(r"does not compute the same: log-probabilities differ by up to \d\.\de.*nothing is written", line)
+    assert not list(tmp_path.iterdir())
+
+
+def test_another_search_is_noticed(trained, capsys, tmp_path, monkeypatch):
+    """Log-probabilities alone would not see it."""
+    monkeypatch.setattr("fairseq_prune.deploy.export.compare_translations.BEAM", 1)
+    line = refused("export", trained("post-norm"), tmp_path / "out", "--to", "ctranslate2", "--batches", "4")
+    assert re.search(r"differ by up to \d\.\de-0[67], and [1-9]\d* of 16 translations", line)
+
+
+def test_mistakes_end_in_one_line(trained, tmp_path, monkeypatch):
+    path, out = trained("post-norm"), tmp_path / "out"
+
+    def line(*words, to="ctranslate2"):
+        return refused("export", path, out, "--to", to, *words)
+
+    assert "unknown value of --to 'ctranslate'; did you mean 'ctranslate2'?" in line(to="ctranslate")
+    assert "--quantization int4: unknown; give one of int8" in line("--quantization", "int4")
+    assert "--batches 0" in line("--batches", "0")
+    assert "--bpe-codes" in line("--bpe-codes", tmp_path / "none") and "two words" in line("--bpe-codes", __file__)
+    assert "nowhere: no such folder" in line("--data", tmp_path / "nowhere")
+    monkeypatch.setattr(ctranslate2, "get_supported_compute_types", lambda device: {"float32", "int8"})
+    monkeypatch.setattr(ctranslate2, "get_cuda_device_count", lambda: 0)
+    said = line("--quantization", "float16")
+    assert "float16: this machine cannot compute it, so it cannot be checked; give int8" in said
+    half = tmp_path / "half.pt"
+    half.write_bytes(path.read_bytes()[:2000])
+    assert "not a readable fairseq checkpoint" in refused("export", half, out, "--to", "ctranslate2")
+    half.unlink()
+    out.mkdir()
+    assert "exists; give another name or --overwrite" in line()
+    assert "not a folder with model.bin, so it is not replaced" in line("--overwrite")
+    assert [p.name for p in tmp_path.iterdir()] == ["out"] and not list(out.iterdir())
+
+
+def test_overwrite_and_the_table(trained, capsys, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "model.bin").write_text("old")
+    (out / "left").write_text("over")
+    capsys.readouterr()
+    main(["export", str(trained("post-norm")), str(out), "--to", "ctranslate2", "--batches", "1", "--overwrite"])
+    assert re.search(r"same +4\n(.*\n)*bleu +\S+ fairseq, \S+ exported", capsys.readouterr().out)
+    assert not (out / "left").exists() and [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_checkpoint_that_changes_meanwhile(trained, tmp_path, monkeypatch):
+    path = tmp_path / "moving.pt"
+    path.write_bytes(trained("post-norm").read_bytes())
+
+    def meanwhile(*args):
+        path.write_bytes(trained("masked").read_bytes())
+        return gather(*args)
+
+    gather = compare_translations.gather
+    monkeypatch.setattr(compare_translations, "gather", meanwhile)
+    assert "changed while it was exported" in refused("export", path, tmp_path / "out", "--to", "ctranslate2")
+    assert [p.name for p in tmp_path.iterdir()] == ["moving.pt"]
