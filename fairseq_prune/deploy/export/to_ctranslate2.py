@@ -3,8 +3,8 @@
 import os
 import shutil
 
-from ...compat import load_checkpoint
 from ...checkpoint.load import load_model, load_task
+from ...compat import load_checkpoint
 from ...files.folder import require_replaceable, whole_folder
 from . import compare_language_models, compare_translations
 from .exporters import EXPORTERS
