@@ -100,6 +100,9 @@ def test_grid_writes_all_rates(counting, dense, tmp_path):
     rates = summary["rounds"][0]["search"]["rates"]
     violated = [r["rates"][0] for r in rest if not r["feasible"]]
     assert len(set(rates)) == 1 and rates[0] == pytest.approx(min(violated) - 0.01)
+    (chosen,) = [r for r in rest if r["rates"] == rates]
+    assert chosen["perplexity"] == pytest.approx(summary["rounds"][0]["pruned"]["valid"]["perplexity"])
+    assert all(r["perplexity"] > 1 for r in rest)
 
 
 def test_perplexity_may_be_limited_too(counting, dense, tmp_path):

@@ -43,6 +43,17 @@ def test_groups_and_limit(pruned):
     assert entry["pruned"]["test"].keys() >= {"bleu", "sacrebleu", "hyp_ppl"}
 
 
+def test_the_grid_starts_at_zero_and_stops_at_the_first_violation(pruned, parallel, tmp_path):
+    """And lists perplexities, of which that of rate 0 is the dense model's."""
+    arch, _, summary, dense = pruned
+    words = ["--checkpoint", dense, "--save-dir", tmp_path, "--group", "all", "--max-ppl-increase", "0.01"]
+    main(["sipo", str(parallel), *map(str, words)])
+    rest = [json.loads(line) for line in (tmp_path / "search-0.jsonl").read_text().splitlines()][1:]
+    assert [r["rates"] for r in rest] == [[step / 100] for step in range(len(rest))] and 1 < len(rest) < 100
+    assert [r["feasible"] for r in rest] == [True] * (len(rest) - 1) + [False]
+    assert rest[0]["perplexity"] == pytest.approx(summary["original"]["valid"]["perplexity"])
+
+
 def test_inspect_shows_what_the_run_measured(pruned, parallel, capsys):
     _, out, summary, dense = pruned
     capsys.readouterr()

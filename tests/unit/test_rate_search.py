@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from fairseq_prune.pruning.search.grid import STEPS, search_grid
+from fairseq_prune.pruning.search.grid import FROM_ZERO, STEPS, search_grid
 from fairseq_prune.pruning.search.ncs import NegativelyCorrelatedSearch, Settings, bhattacharyya
 from fairseq_prune.pruning.search.objective import Limit
 
@@ -23,6 +23,9 @@ class TestObjective:
         assert self.limit.fitness(0.215, 0.7) == pytest.approx(2.0)
         assert self.limit.fitness(0.22499, 0.7) > 1
 
+    def test_perplexity_without_a_limit_is_only_told(self):
+        assert self.limit.fitness(0.230, 0.7, 1e9) == -0.7
+
     def test_signs(self):
         assert -1 <= self.limit.fitness(0.225, 1.0) < 0 < 1 < self.limit.fitness(0.2249, 1.0)
         exact = Limit(accuracy=0.5, drop=0.0)
@@ -37,22 +40,28 @@ class TestObjective:
 
 class TestGrid:
     @staticmethod
-    def run(accuracy):
+    def run(accuracy, steps=STEPS, stops=False):
         calls = []
 
         def allowed(step, rate):
             calls.append(rate)
             return Limit(0.5, 0.1).allows(accuracy(rate))
 
-        return search_grid(allowed), calls
+        return search_grid(allowed, steps, stops), calls
 
     def test_the_last_before_the_first_violation_even_if_a_later_one_is_within(self):
         chosen, calls = self.run(lambda rate: 0.3 if 0.40 <= rate < 0.50 else 0.5)
         assert chosen == 0.39 and calls == list(STEPS) and len(calls) == 99
 
-    def test_corner_cases(self):
-        assert self.run(lambda rate: 0.0)[0] == 0.0
-        assert self.run(lambda rate: 0.5)[0] == 0.99
+    def test_translation_starts_at_zero_and_stops_at_the_first_violation(self):
+        chosen, calls = self.run(lambda rate: 0.3 if 0.40 <= rate < 0.50 else 0.5, FROM_ZERO, stops=True)
+        assert chosen == 0.39 and calls == [0.0, *STEPS[:40]]
+
+    @pytest.mark.parametrize("of", [(STEPS, False), (FROM_ZERO, True)])
+    def test_corner_cases(self, of):
+        assert self.run(lambda rate: 0.0, *of)[0] == 0.0
+        assert self.run(lambda rate: 0.5, *of)[0] == 0.99
+        assert self.run(lambda rate: 0.5 if rate < 0.005 else 0.0, *of)[0] == 0.0
 
 
 class TestDistance:

@@ -59,8 +59,14 @@ class Candidates:
         finally:
             torch.set_num_threads(threads)  # torch has one number for the process; workers set it, too
 
-    def evaluate(self, generation, individual, rates, reference=None):
-        """The record of one candidate, dict of plain values; arguments as :meth:`evaluate_all`."""
+    def evaluate(self, generation, individual, rates, reference=None, perplexity=False):
+        """The record of one candidate, dict of plain values.
+
+        Args:
+            generation, rates, reference: as :meth:`evaluate_all`, of this candidate.
+            individual: its number in the generation.
+            perplexity: measure it even where the limit does not ask for it.
+        """
         known = self._records.get(generation, individual)
         if known:
             return known
@@ -72,24 +78,22 @@ class Candidates:
             self.table.write(counts, evaluator.parameters)
             hopeless = partial(is_hopeless, reference=reference, required=required) if reference else lambda hits: False
             score = evaluator.hits(self.targets, hopeless)
-            perplexity = self._perplexity(evaluator, score)
+            measured = evaluator.perplexity(self.targets) if perplexity or self._is_limited(score) else None
         fraction = self.table.fraction_removed(counts)
-        fitness = self.limit.fitness(score.accuracy, fraction, perplexity)
+        fitness = self.limit.fitness(score.accuracy, fraction, measured)
         record = {
             "generation": generation, "individual": individual, "rates": rates, "removed": fraction,
             "by_group": {name: removed[name] / group.size for name, group in self.table.groups.items()},
-            "hits": list(score.block_hits), "accuracy": score.accuracy, "perplexity": perplexity,
+            "hits": list(score.block_hits), "accuracy": score.accuracy, "perplexity": measured,
             "complete": score.complete, "feasible": score.complete and fitness <= 0, "fitness": fitness,
             "seconds": round(time.perf_counter() - start, 3),
         }  # fmt: skip
         self._records.add(record)
         return record
 
-    def _perplexity(self, evaluator, score):
-        """The perplexity of a candidate whose accuracy is within the limit; None where nobody asks for it."""
-        if self.limit.perplexity is None or not (score.complete and self.limit.allows(score.accuracy)):
-            return None
-        return evaluator.perplexity(self.targets)
+    def _is_limited(self, score):
+        """True if it is the perplexity that decides."""
+        return self.limit.perplexity is not None and score.complete and self.limit.allows(score.accuracy)
 
     @contextmanager
     def _borrow(self):

@@ -5,7 +5,7 @@ from fairseq.logging import progress_bar
 
 from ...pruning.registry import Registry
 from ...pruning.search import ncs
-from ...pruning.search.grid import STEPS, search_grid
+from ...pruning.search.grid import FROM_ZERO, STEPS, search_grid
 
 SEARCHES = Registry("search")
 START = -1  # the generation of what a search starts from
@@ -15,7 +15,7 @@ _HALVINGS = 7
 
 @SEARCHES.add("grid")
 def grid(candidates, settings, start, low, log):
-    """One rate for all groups, on a grid of 1 %.
+    """One rate for all groups, on a grid of 1 %; every record has its perplexity, as SiPO's.
 
     Args:
         candidates: :class:`~.candidates.Candidates`.
@@ -30,10 +30,11 @@ def grid(candidates, settings, start, low, log):
     groups = len(candidates.table.groups)
 
     def allowed(step, rate):
-        return candidates.evaluate(step, 0, [rate] * groups)["feasible"]
+        return candidates.evaluate(step, 0, [rate] * groups, perplexity=True)["feasible"]
 
-    with progress_bar.progress_bar(list(STEPS), prefix="search", **log) as bar:
-        rate = search_grid(allowed, bar)
+    steps = FROM_ZERO if settings.grid_stops else STEPS
+    with progress_bar.progress_bar(list(steps), prefix="search", **log) as bar:
+        rate = search_grid(allowed, bar, settings.grid_stops)
     return np.full(groups, rate) if rate else None
 
 

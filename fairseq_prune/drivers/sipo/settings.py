@@ -28,6 +28,7 @@ class Settings:
         ppl_rise: tolerated rise of perplexity, as a fraction of the given model's; None = any.
         recover: what an epoch must reach to count as recovered: accuracy, perplexity or both.
         train: options of fairseq-train, list of words.
+        grid_stops: the grid starts at 0 and ends at the first rate beyond the limit.
     """
 
     group: str = "stage"
@@ -49,13 +50,14 @@ class Settings:
     ppl_rise: Optional[float] = None
     recover: str = "accuracy"
     train: tuple = field(default=())
+    grid_stops: bool = False
 
 
 _PRESETS = {  # (translates, iterates) -> SiPO's numbers
     (False, False): dict(population=6, start=0.10, low=0.1, high=0.99999999),
     (False, True): dict(population=8, start=0.60, low=0.1, high=0.999, epochs=8),
-    (True, False): dict(population=4, start=0.10, low=0.0, high=0.95),
-    (True, True): dict(population=4, start=0.25, low=0.0, high=0.95, epochs=6),
+    (True, False): dict(population=4, start=0.10, low=0.0, high=0.95, grid_stops=True),
+    (True, True): dict(population=4, start=0.25, low=0.0, high=0.95, epochs=6, grid_stops=True),
 }
 _GRID_EPOCHS = 6
 

@@ -39,6 +39,6 @@ class Limit:
         """
         if not self.allows(accuracy):
             return (self.accuracy - accuracy) / max(self.drop, 1e-9)
-        if perplexity is not None and perplexity > self.perplexity:
+        if None not in (perplexity, self.perplexity) and perplexity > self.perplexity:
             return perplexity / self.perplexity
         return -removed
