@@ -22,8 +22,8 @@ def tokenisers():
 
     def build(language):
         tokeniser = MosesTokenizer(lang=language)
-        split = partial(tokeniser.tokenize, return_str=True, escape=False)
-        return lambda line: split(line.replace("\u2019", "'")).lower()
+        split = partial(tokeniser.tokenize, return_str=True)
+        return lambda line: split(line).lower()
 
     return [build(language) for language in LANGUAGES]
 
@@ -62,7 +62,7 @@ def test_lines(folder):
         files = [folder / f"IWSLT14.{name}.de-en.{language}.xml" for language in LANGUAGES]
         sides = [SEGMENT.findall(file.read_text("utf-8")) for file in files]
         _check_lengths(files, sides)
-        yield from zip(*sides, strict=True)
+        yield from ([line.replace("\u2019", "'") for line in pair] for pair in zip(*sides, strict=True))
 
 
 def fits(pair):

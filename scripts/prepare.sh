@@ -1,17 +1,23 @@
 #!/usr/bin/env bash
 # Turns tokenised parallel text into a binarised corpus with a joint BPE.
 #
-#   scripts/prepare.sh TEXT OUT SRC TGT [BPE_MERGES]
+#   [DICTIONARIES=separate] scripts/prepare.sh TEXT OUT SRC TGT [BPE_MERGES]
 #
 # TEXT holds train.SRC, train.TGT, valid.SRC, valid.TGT and any number of
 # test*.SRC/test*.TGT, one sentence a line. OUT becomes a fairseq data folder
-# with one shared dictionary, and keeps the BPE codes. Needs fairseq-preprocess
-# and subword-nmt on PATH (source .venv/bin/activate).
+# with one dictionary for both sides (joined, the default) or one for each
+# (separate), and keeps the BPE codes. Needs fairseq-preprocess and subword-nmt
+# on PATH (source .venv/bin/activate).
 set -euo pipefail
 
 usage="usage: scripts/prepare.sh TEXT OUT SRC TGT [BPE_MERGES], e.g. scripts/prepare.sh corpus data-bin/corpus de en 6000"
 text=${1:?$usage} out=${2:?$usage} src=${3:?$usage} tgt=${4:?$usage} merges=${5:-6000}
 
+case ${DICTIONARIES:=joined} in
+    joined) join=--joined-dictionary ;;
+    separate) join="" ;;
+    *) echo "DICTIONARIES $DICTIONARIES: give joined or separate; $usage" >&2; exit 2 ;;
+esac
 [ ! -e "$out" ] || { echo "OUT $out exists already; remove it or give another folder; $usage" >&2; exit 2; }
 for split in train valid; do
     for side in "$src" "$tgt"; do
@@ -35,9 +41,10 @@ for file in "$text"/train."$src" "$text"/valid."$src" "$text"/test*."$src"; do
     done
     case $name in test*) tests="$tests${tests:+,}$work/bpe/$name" ;; esac
 done
-fairseq-preprocess --source-lang "$src" --target-lang "$tgt" --joined-dictionary --workers 2 \
+fairseq-preprocess --source-lang "$src" --target-lang "$tgt" $join --workers 2 \
     --trainpref "$work/bpe/train" --validpref "$work/bpe/valid" ${tests:+--testpref "$tests"} \
     --destdir "$work/bin"
 
 mv "$work/bin" "$out"
-echo "binarised corpus in $out"
+entries() { echo "$(($(wc -l <"$out/dict.$1.txt") + 4)) $1"; } # with fairseq's four special symbols
+echo "binarised corpus in $out; entries of the dictionaries ($DICTIONARIES): $(entries "$src"), $(entries "$tgt")"

@@ -1,12 +1,14 @@
 """Cleaning and preparing IWSLT'14, on an archive of a few invented lines."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
 from pathlib import Path
 
 import pytest
+from srp_models import build
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 TESTS = ("TED.dev2010", "TEDX.dev2012", "TED.tst2010", "TED.tst2011", "TED.tst2012")
@@ -59,8 +61,7 @@ def test_a_damaged_archive_is_refused_in_one_line(archive, tmp_path, fault):
 @pytest.mark.parametrize("source", ["no network", "no archive", "no corpus inside"])
 def test_prepare_leaves_nothing_behind(tmp_path, source):
     (tmp_path / "tmp").mkdir()
-    environment = {**os.environ, "TMPDIR": str(tmp_path / "tmp"), "IWSLT14_URL": "http://localhost:9/de-en.tgz"}
-    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    environment = with_tools(TMPDIR=str(tmp_path / "tmp"), IWSLT14_URL="http://localhost:9/de-en.tgz")
     if source != "no network":
         environment["ARCHIVE"] = str(tmp_path / "de-en.tgz")
     if source == "no corpus inside":
@@ -69,3 +70,46 @@ def test_prepare_leaves_nothing_behind(tmp_path, source):
     result = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert result.returncode and result.stderr.count("\n") == 1, result.stderr
     assert not (tmp_path / "out").exists() and not list((tmp_path / "tmp").iterdir())
+
+
+def with_tools(**more):
+    return {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", **more}
+
+
+@pytest.fixture
+def elsewhere(archive, tmp_path):
+    """The scripts in a folder of their own, beside which data go, and the archive packed."""
+    shutil.copytree(SCRIPTS, tmp_path / "suite/scripts")
+    with tarfile.open(tmp_path / "de-en.tgz", "w:gz") as file:
+        file.add(archive, "de-en")
+    return tmp_path / "suite", with_tools(ARCHIVE=str(tmp_path / "de-en.tgz"))
+
+
+@pytest.mark.parametrize("dictionaries", [None, "joined"])
+def test_the_command_of_the_docs(elsewhere, tmp_path, dictionaries):
+    """As printed in docs/srp.md, without OUT: where scripts/srp look for it, a dictionary for each side."""
+    suite, environment = elsewhere
+    environment |= {"DICTIONARIES": dictionaries} if dictionaries else {}
+    command = [suite / "scripts/prepare_iwslt14.sh"]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    out = suite / "data-bin/iwslt14.tokenized.de-en"
+    words = {la: (out / f"dict.{la}.txt").read_text("utf-8").splitlines() for la in SENTENCES}
+    assert (words["de"] == words["en"]) == bool(dictionaries)
+    sizes = ", ".join(f"{len(words[la]) + 4} {la}" for la in SENTENCES)
+    assert f"({dictionaries or 'separate'}): {sizes}" in result.stdout
+    assert subprocess.run(command, env=environment, capture_output=True).returncode == 2  # it is there already
+
+
+def test_an_unknown_kind_of_dictionaries_is_refused(elsewhere):
+    suite, environment = elsewhere
+    command = [suite / "scripts/prepare_iwslt14.sh"]
+    result = subprocess.run(command, env=environment | {"DICTIONARIES": "both"}, capture_output=True, text=True)
+    assert result.returncode == 2 and "DICTIONARIES both: give joined or separate" in result.stderr
+    assert not (suite / "data-bin").exists()
+
+
+def test_the_reference_model_of_those_dictionaries():
+    """8,848 and 6,632 entries, the target's tied to the output: what SRP's authors began with."""
+    model = build("srp_iwslt_de_en", words=(8848, 6632), share_decoder_input_output_embed=True)
+    assert sum(parameter.numel() for parameter in model.parameters()) == 39_469_056
