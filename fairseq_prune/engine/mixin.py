@@ -22,6 +22,7 @@ from .clock import Clock
 from .evidence import gather
 from .growth_file import add_record
 from .options import given_options
+from .own_options import stands_alone
 from .plan import Plan, make_plan
 from .pruner import Pruner
 from .reachable import RunLength, check_long_enough
@@ -56,10 +57,11 @@ class PruneMixin:
     def setup_task(cls, cfg, from_checkpoint=False, **kwargs):
         """Check the options, then set up the wrapped task.
 
-        A task rebuilt from a checkpoint only evaluates: it has no plan, and its training options
-        may name files of another machine.
+        A task rebuilt from a checkpoint, or from its own options alone, only evaluates: it has no plan, and
+        its training options may name files of another machine.
         """
         plan = Plan()
+        from_checkpoint = stands_alone(cfg) or from_checkpoint
         if not from_checkpoint:
             with one_line_errors():
                 plan = make_plan(cls.pruning_options(cfg), cfg.prune_seed)
