@@ -15,7 +15,7 @@ SHARING = {
     "shared": {"share_all_embeddings": True},
     "narrow-encoder": {"encoder_embed_dim": 12},
 }
-STAGES = {0: ("residual", "qk", "vo", "ffn"), 1: ("residual",), 2: ("qk", "vo", "ffn")}
+STAGES = {0: ("residual", "qk", "vo", "neuron"), 1: ("residual",), 2: ("qk", "vo", "neuron")}
 WORDS = 36
 PAD = 1
 

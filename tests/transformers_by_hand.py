@@ -1,7 +1,8 @@
 """Post-norm Transformers as shapes and owners, written out by hand: what budgets are computed from."""
 
+from fairseq_prune.families.transformer.table import kind_of
 from fairseq_prune.pruning.budget.widths import count_parameters
-from fairseq_prune.pruning.surgery.vector import Vector, kind_of
+from fairseq_prune.pruning.surgery.structure import Coupled
 
 SIDES = ("encoder", "decoder")
 
@@ -39,10 +40,10 @@ class Transformer:
                 self.linear(f"{layer}.fc1", (f, e), f"{layer}.fc_c", residual)
                 self.linear(f"{layer}.fc2", (e, f), residual, f"{layer}.fc_c")
                 self.norm(f"{layer}.final_layer_norm", e, residual)
-        self.vectors = [Vector(n, kind_of(n), length, shared_heads.get(n, 1)) for n, length in lengths.items()]
+        self.vectors = [Coupled(n, kind_of(n), length, heads=shared_heads.get(n, 1)) for n, length in lengths.items()]
         self.lengths = lengths
         self.total = self.count(lengths)
-        self.ffn_total = sum(lengths[name] for name in self.names("ffn"))
+        self.ffn_total = sum(lengths[name] for name in self.names("neuron"))
 
     def add(self, name, shape, *owned):
         self.shapes[name], self.owners[name] = shape, owned
@@ -64,7 +65,7 @@ class Transformer:
     def count_kept(self, widths, order=None):
         """Parameters left when the FFN units fill one layer after another."""
         lengths, left = dict(widths.lengths), widths.ffn_units
-        for name in order or self.names("ffn"):
+        for name in order or self.names("neuron"):
             lengths[name] = min(left, self.lengths[name])
             left -= lengths[name]
         assert left == 0

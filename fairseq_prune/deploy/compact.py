@@ -7,14 +7,13 @@ import torch
 from fairseq.utils import get_activation_fn
 
 from ..checkpoint.config import Config
-from ..families.transformer.table import FEED_FORWARD, transformer_table
+from ..families.transformer.table import FEED_FORWARD, kind_of, transformer_table
 from ..pruning.masks import store_masks, stored_masks
 from ..pruning.surgery.cut import cut_state, cut_tensor
 from ..pruning.surgery.table import build_table, lengths_of
-from ..pruning.surgery.vector import kind_of
 from .dead_units import evenly, find_dead
 
-STAGES = (("residual",), ("qk", "vo", "ffn"))  # a narrower stream may leave more units dead
+STAGES = (("residual",), ("qk", "vo", "neuron"))  # a narrower stream may leave more units dead
 _KEPT = ("train_iterator", "val_loss", "best", "metrics", "previous_training_time")  # fairseq's own extra state
 
 

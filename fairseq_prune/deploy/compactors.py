@@ -29,7 +29,7 @@ class Compactor:
 
 
 COMPACTORS.add(DEFAULT)(
-    Compactor(compact, {"residual": "residual width", "qk": "query/key dims", "vo": "value dims", "ffn": "neurons"})
+    Compactor(compact, {"residual": "residual width", "qk": "query/key dims", "vo": "value dims", "neuron": "neurons"})
 )
 
 

@@ -8,8 +8,8 @@ from typing import Optional
 
 import torch
 
+from ..families.transformer.table import kind_of
 from ..pruning.registry import Registry
-from ..pruning.surgery.vector import kind_of
 
 FINDERS = Registry("kind of vector")
 
@@ -49,7 +49,7 @@ def dead_dimensions(state, vector, activation):
     return Dead(state[vector] == 0) if vector in state else None
 
 
-@FINDERS.add("ffn")
+@FINDERS.add("neuron")
 def dead_neurons(state, vector, activation):
     """Neurons without input, whose output is a constant, or whom nobody reads. As :func:`find_dead`."""
     layer = vector.removesuffix(".fc_c")

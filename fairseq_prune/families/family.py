@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 
@@ -38,7 +38,7 @@ class Family:
 
 
 def structure_of(model: nn.Module) -> Structure:
-    """The coupled units of a model: feed-forward neurons, attention heads, hidden units.
+    """The coupled units of a model: feed-forward neurons, attention heads, hidden units, widths with connectivity.
 
     Args:
         model: ``nn.Module``.
@@ -46,7 +46,9 @@ def structure_of(model: nn.Module) -> Structure:
     Returns:
         :class:`~..pruning.surgery.structure.Structure`; without vectors where the model has none of these.
     """
-    return _structure(family.units(model) for family in FAMILIES.values())
+    found = _structure(family.units(model) for family in FAMILIES.values())
+    connectivity, shapes = (getattr(model, name, {}) for name in ("connectivity", "original_shapes"))
+    return replace(found, connectivity=connectivity, shapes=shapes)
 
 
 def permutable(model: nn.Module) -> Structure:

@@ -7,12 +7,11 @@ from fairseq.models.transformer import transformer_legacy as stock
 
 from ..checkpoint.srp_load import adapt_state, store_as_floats
 from ..errors import one_line_errors
-from ..families.transformer.table import transformer_table
+from ..families.transformer.table import transformer_table, vectors_of
 from ..modules.connectivity import ConnectedLinear
 from ..modules.layer_norm import ConnectedLayerNorm
 from ..pruning.surgery.cut import entries
 from ..pruning.surgery.table import shortest_axis
-from ..pruning.surgery.vector import Vector, kind_of
 from .srp_connect import connect
 from .srp_support import check_supported
 
@@ -28,7 +27,7 @@ class SrpTransformerModel(TransformerModel):
     Attributes:
         connectivity: dict of vector name -> :class:`~fairseq_prune.modules.connectivity.Connectivity`.
         table: removal table, dict of entry name -> ((axis, vector name), ...).
-        vectors: tuple of :class:`~fairseq_prune.pruning.surgery.vector.Vector`, original lengths.
+        vectors: tuple of :class:`~fairseq_prune.pruning.surgery.structure.Coupled`, original lengths.
         original_shapes: dict of parameter name -> shape before any cut.
         cuts_on_load: set it, on the model or on the task that builds it, to have units with zero
             connectivity cut out of weights that are loaded; a run that continues from its own
@@ -41,10 +40,9 @@ class SrpTransformerModel(TransformerModel):
         self.register_buffer("weighted_layer_norm", torch.tensor(1))
         self.connectivity, heads = connect(self, shared)
         self.table = transformer_table(entries(self), shared)
-        self.vectors = tuple(
-            Vector(name, kind_of(name), len(c.vector), heads.get(name, 1)) for name, c in self.connectivity.items()
-        )
         self.original_shapes = {name: p.shape for name, p in self.named_parameters()}
+        lengths = {name: len(c.vector) for name, c in self.connectivity.items()}
+        self.vectors = vectors_of(self.table, self.original_shapes, lengths, heads)
         self.cuts_on_load = False
         self.asked_layer_norm = None
         self.register_state_dict_post_hook(store_as_floats)

@@ -1,6 +1,8 @@
 """What a pruned model is measured by."""
 
-from .surgery.structure import unit_rows
+import torch
+
+from .surgery.structure import AXES, unit_rows
 
 
 def harmonic_mean(removed, accuracy):
@@ -25,10 +27,13 @@ def living_units(structure, weights):
 
     Returns:
         dict of vector name -> bool tensor [length]. Biases and norms of a unit are not asked: a unit that nothing
-        writes is a constant.
+        writes is a constant. One whose multiplier (connectivity) is 0 does nothing.
     """
 
-    def touched(vector, side):
-        return unit_rows(structure, vector, side, lambda name: weights[name] != 0).any(1)
+    def touched(vector):
+        sides = [side for side in AXES if structure.slices(vector, side)]  # no weight reads a query
+        rows = [unit_rows(structure, vector, side, lambda name: weights[name] != 0).any(1) for side in sides]
+        multiplied = [structure.connectivity[vector].vector != 0] if vector in structure.connectivity else []
+        return torch.stack([*rows, *multiplied]).all(0)
 
-    return {vector: touched(vector, "writers") & touched(vector, "readers") for vector in structure.vectors}
+    return {vector: touched(vector) for vector in structure.vectors}

@@ -84,7 +84,7 @@ def shapes(checkpoint):
 def test_neurons_leave_a_stock_transformer(rows, capsys, tmp_path):
     before, out = rows.folder / "checkpoint_last.pt", tmp_path / "new" / "compact.pt"
     report = compact(capsys, before, out)
-    assert report["removed"] == {"residual": 0, "qk": 0, "vo": 0, "ffn": 18}
+    assert report["removed"] == {"residual": 0, "qk": 0, "vo": 0, "neuron": 18}
     assert report["before"]["params"] - report["after"]["params"] == 18 * (16 + 1 + 16)
     assert report["before"]["macs"] - report["after"]["macs"] == 18 * 25 * 32
     assert report["after"]["bytes"] == out.stat().st_size
@@ -145,7 +145,7 @@ def test_averages_of_a_cut_model(rows, capsys, tmp_path, new_run):
 def test_language_model(trained, capsys, caplog, tmp_path):
     run = trained("lm", "prune_language_modeling", LM, *COLUMNS.split())
     before, out = run.folder / "checkpoint_last.pt", tmp_path / "compact.pt"
-    assert compact(capsys, before, out)["removed"]["ffn"] == 9
+    assert compact(capsys, before, out)["removed"]["neuron"] == 9
     perplexities = []
     for path in (before, out):
         caplog.clear()
@@ -166,7 +166,7 @@ def test_masked_language_model_of_a_stock_task(trained, capsys, tmp_path):
 
     before, out = edited(run, tmp_path / "dead.pt", kill), tmp_path / "compact.pt"
     report = compact(capsys, before, out)
-    assert report["removed"]["ffn"] == 7 and report["task"] == "prune_masked_lm"
+    assert report["removed"]["neuron"] == 7 and report["task"] == "prune_masked_lm"
     assert validated_loss(run.data, run.task, before) == validated_loss(run.data, run.task, out)
 
 
@@ -185,7 +185,7 @@ def test_attention_dimensions_turn_a_stock_model_into_srp(stock, rows, share, ca
     before, out = edited(run, tmp_path / "dead.pt", kill), tmp_path / "compact.pt"
     report = compact(capsys, before, out)
     neurons = 31 + 9 if share == SHARED else 31
-    assert report["removed"] == {"residual": 0, "qk": 4 + 4 + 14, "vo": 2 + 2 + 14, "ffn": neurons}
+    assert report["removed"] == {"residual": 0, "qk": 4 + 4 + 14, "vo": 2 + 2 + 14, "neuron": neurons}
     assert report["arch"] == "srp_transformer"
     cut = load_checkpoint(out)
     assert shapes(cut)["decoder.layers.0.self_attn.q_proj.weight"] == (2, 16)
@@ -225,7 +225,7 @@ def test_pre_norm_models_lose_neurons_only(trained, capsys, tmp_path):
         state["encoder.layers.0.self_attn.v_proj.weight"].zero_()
 
     report = compact(capsys, edited(run, tmp_path / "dead.pt", kill), tmp_path / "compact.pt")
-    assert report["removed"] == {"residual": 0, "qk": 0, "vo": 0, "ffn": 1}
+    assert report["removed"] == {"residual": 0, "qk": 0, "vo": 0, "neuron": 1}
     assert report["arch"] == "transformer"
 
 
@@ -245,7 +245,7 @@ def test_connectivity(trained, capsys, tmp_path, new_run, share):
     before, out = edited(run, tmp_path / "dead.pt", kill), tmp_path / "compact.pt"
     report = compact(capsys, before, out)
     width = 3 if share == SHARED else 5
-    assert report["removed"] == {"residual": width, "qk": 2, "vo": 4, "ffn": 1}
+    assert report["removed"] == {"residual": width, "qk": 2, "vo": 4, "neuron": 1}
     assert hypotheses(capsys, run.data, out) == hypotheses(capsys, run.data, before)
     cut = load_checkpoint(out)
     assert shapes(cut)["encoder.pos_emb_mask"] == (13,)

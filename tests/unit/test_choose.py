@@ -3,17 +3,18 @@
 import pytest
 import torch
 
+from fairseq_prune.families.transformer.table import kind_of
 from fairseq_prune.pruning.budget.widths import Widths
 from fairseq_prune.pruning.selecting.widths import choose
-from fairseq_prune.pruning.surgery.vector import Vector, kind_of
+from fairseq_prune.pruning.surgery.structure import Coupled
 
 INF = float("inf")
 VECTORS = [
-    Vector("encoder.embedding_c", "residual", 6),
-    Vector("encoder.layers.0.self_attn_qk_c", "qk", 8, 2),
-    Vector("encoder.layers.0.self_attn_vo_c", "vo", 12, 3),
-    Vector("encoder.layers.0.fc_c", "ffn", 5),
-    Vector("decoder.layers.0.fc_c", "ffn", 7),
+    Coupled("encoder.embedding_c", "residual", 6),
+    Coupled("encoder.layers.0.self_attn_qk_c", "qk", 8, heads=2),
+    Coupled("encoder.layers.0.self_attn_vo_c", "vo", 12, heads=3),
+    Coupled("encoder.layers.0.fc_c", "neuron", 5),
+    Coupled("decoder.layers.0.fc_c", "neuron", 7),
 ]
 RESIDUAL, QK, VO, FC, FC2 = (v.name for v in VECTORS)
 WIDTHS = Widths({RESIDUAL: 4, QK: 4, VO: 3, "not.of.this.stage.qk_c": 2}, 5)
@@ -48,7 +49,11 @@ def brute_force(scores, widths, alive, sizes):
     for place, v in enumerate(VECTORS):
         for i in range(v.length):
             head = i // (v.length // v.heads)
-            group = ("ffn", widths.ffn_units) if v.kind == "ffn" else (v.name, head, widths.lengths[v.name] // v.heads)
+            group = (
+                ("neuron", widths.ffn_units)
+                if v.kind == "neuron"
+                else (v.name, head, widths.lengths[v.name] // v.heads)
+            )
             if alive[v.name][i]:
                 key = (float(scores[v.name][i]), float(sizes[v.name][i]), (place, i), (v.name, i))
                 groups.setdefault(group, []).append(key)
@@ -116,7 +121,7 @@ def test_heads_are_never_compared():
     scores = changed(constant(0.0), QK, [1.0, 2.0, 3.0, 4.0, 90.0, 80.0, 70.0, 60.0])
     chosen = choose(scores, WIDTHS, [VECTORS[1]], everyone(), constant(1.0))
     assert chosen[QK].tolist() == [True, True, False, False, False, False, True, True]
-    alone = [Vector(QK, "qk", 8)]  # control: as a single head all four of the first leave
+    alone = [Coupled(QK, "qk", 8)]  # control: as a single head all four of the first leave
     assert choose(scores, WIDTHS, alone, everyone(), constant(1.0))[QK].tolist() == [True] * 4 + [False] * 4
 
 
@@ -138,7 +143,7 @@ def test_removed_units_stay_out_of_it():
 
 def test_vectors_that_are_already_cut():
     cut = {QK: 6, FC: 0, FC2: 3, VO: 0}
-    short = [Vector(v.name, v.kind, cut[v.name], v.heads) for v in VECTORS if v.name in cut]
+    short = [Coupled(v.name, v.kind, cut[v.name], heads=v.heads) for v in VECTORS if v.name in cut]
     scores, sizes, alive = constant(0.0, short), constant(1.0, short), everyone(short)
     now = [v for v in VECTORS if v.name in cut]
     chosen = choose(scores, Widths({QK: 4, VO: 0}, 2), now, alive, sizes)

@@ -152,7 +152,7 @@ def test_one_unit_stays_where_all_are_dead(state):
     state[f"{BLOCK}.v_proj.weight"].zero_()
     before = output(state)
     cut, removed = remove(state)
-    assert dict(removed) == {"vo": WIDTH - HEADS, "ffn": NEURONS - 1}
+    assert dict(removed) == {"vo": WIDTH - HEADS, "neuron": NEURONS - 1}
     assert cut[f"{LAYER}.fc2.weight"].shape == (WIDTH, 1)
     assert not remove(cut)[1]  # a second time there is nothing left to remove
     torch.testing.assert_close(output(cut), before, rtol=1e-12, atol=1e-12)
@@ -163,7 +163,7 @@ def test_a_narrower_stream_leaves_more_units_dead(state):
     state["encoder.embedding_c"] = torch.tensor([1.0, 0, 1, 1, 1, 1])
     state[f"{LAYER}.fc1.weight"][3, [0, 2, 3, 4, 5]] = 0
     cut, removed = remove(state)
-    assert dict(removed) == {"residual": 1, "ffn": 1}
+    assert dict(removed) == {"residual": 1, "neuron": 1}
     assert cut[f"{LAYER}.fc1.weight"].shape == (NEURONS - 1, WIDTH - 1)
     assert cut["encoder.embedding_c"].tolist() == [1.0] * 5
 

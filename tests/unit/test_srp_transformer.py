@@ -198,7 +198,7 @@ def test_reference_counts():
     assert sum(len(c.vector) for c in model.connectivity.values()) == 31_744
     assert sum(v.length for v in model.vectors) == 31_744
     assert {(v.kind, v.length, v.heads) for v in model.vectors} == {
-        ("residual", 512, 1), ("qk", 512, 4), ("vo", 512, 4), ("ffn", 1024, 1),
+        ("residual", 512, 1), ("qk", 512, 4), ("vo", 512, 4), ("neuron", 1024, 1),
     }  # fmt: skip
     assert len(model.vectors) == 2 + 2 * 18 + 12
     assert model.encoder.embed_scale == 512**0.5 and model.encoder.layers[5].self_attn.scaling == 128**-0.5

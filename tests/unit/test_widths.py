@@ -36,7 +36,7 @@ def test_counting():
     assert REFERENCE.total == formula(512, 128, 12_288) == 39_469_056
     assert len(REFERENCE.lengths) == 2 + 6 * 3 + 6 * 5 and sum(REFERENCE.lengths.values()) == 31_744
     assert TINY.total == formula(128, 32, 1024, 1100, 6, 4, (2, 2))
-    cut = {"residual": 199, "qk": 4 * 128, "vo": 4 * 128, "ffn": 1024}
+    cut = {"residual": 199, "qk": 4 * 128, "vo": 4 * 128, "neuron": 1024}
     assert REFERENCE.count({v.name: cut[v.kind] for v in REFERENCE.vectors}) == 15_364_926  # stage 1 alone
     assert count_parameters({"a": (3, 5), "b": (7,), "c": ()}, {"a": ((1, "v"),), "v": ((0, "v"),)}, {"v": 2}) == 14
 
@@ -82,7 +82,7 @@ def by_definition(model, rate):
 
     def count(x):
         e_kept, d_kept, f_kept = (int(x * width + Fraction(1, 2)) for width in (e, e // h, f))
-        kept = {"residual": e_kept, "qk": h * d_kept, "vo": h * d_kept, "ffn": 0}
+        kept = {"residual": e_kept, "qk": h * d_kept, "vo": h * d_kept, "neuron": 0}
         lengths = {v.name: kept[v.kind] for v in model.vectors}
         return e_kept, d_kept, f_kept, model.count(lengths), 2 * e_kept + 1
 
@@ -104,11 +104,11 @@ def test_exact_equals_its_definition(rate):
 def test_never_above_the_rate(model, rate):
     """However the FFN units fall to the layers; and nothing that would fit is left over."""
     widths = model.solve(exact, rate)
-    assert all(0 <= widths.lengths[v.name] <= v.length for v in model.vectors if v.kind != "ffn")
+    assert all(0 <= widths.lengths[v.name] <= v.length for v in model.vectors if v.kind != "neuron")
     assert all(widths.lengths[v.name] % v.heads == 0 for v in model.vectors if v.kind in ("qk", "vo"))
     assert all(widths.lengths[name] > 0 for name in model.names("residual"))
     assert 0 <= widths.ffn_units <= model.ffn_total
-    order, counts = model.names("ffn"), []
+    order, counts = model.names("neuron"), []
     for _ in range(10):
         counts += [model.count_kept(widths, order), model.count_kept(widths, order[::-1])]
         random.Random(len(counts)).shuffle(order)
@@ -122,7 +122,7 @@ def test_never_above_the_rate(model, rate):
 def test_control_the_costliest_layers_matter():
     """With two residual widths the count does depend on where the units are."""
     widths = LOPSIDED.solve(exact, 0.5)
-    order = LOPSIDED.names("ffn")
+    order = LOPSIDED.names("neuron")
     assert LOPSIDED.count_kept(widths, order) > 1.02 * LOPSIDED.count_kept(widths, order[::-1])
 
 
@@ -141,7 +141,7 @@ def test_two_stages_end_where_one_does(budget, rate):
         residuals = {name: first.lengths[name] for name in model.names("residual")}
         assert first == single == model.solve(budget, rate, residuals)
         heads_first = {name: single.lengths[name] for name in model.names("qk", "vo")}
-        cut = {name: 1 for name in model.names("ffn")}
+        cut = {name: 1 for name in model.names("neuron")}
         assert model.solve(budget, rate, {**heads_first, **cut}) == single
 
 

@@ -24,7 +24,7 @@ OPTIONS = {
     "score_batches": "--srp-score-batches",
     "seed": "--seed",
 }
-STAGES = {0: ("residual", "qk", "vo", "ffn"), 1: ("residual",), 2: ("qk", "vo", "ffn")}
+STAGES = {0: ("residual", "qk", "vo", "neuron"), 1: ("residual",), 2: ("qk", "vo", "neuron")}
 
 
 @dataclass(frozen=True)

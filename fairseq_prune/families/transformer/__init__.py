@@ -1,4 +1,4 @@
-"""Transformers: neurons are cut, heads masked; neurons and value dimensions may change places."""
+"""Transformers: neurons are cut, heads masked, with connectivity all widths cut; some may change places."""
 
 from collections.abc import Iterator
 
@@ -6,13 +6,14 @@ from torch import nn
 
 from ..family import FAMILIES, Family
 from .costs import COSTS
-from .units import heads, neurons
+from .units import dimensions, heads, neurons
 from .values import value_dims
 
 
 def _units(model: nn.Module) -> Iterator:
     yield from neurons(model)
     yield from heads(model)
+    yield from dimensions(model)
 
 
 def _permutable(model: nn.Module) -> Iterator:

@@ -6,7 +6,8 @@ value dimensions of an attention block (head-major), ``fc_c`` the neurons of a f
 Weights of linear layers are [out, in].
 """
 
-from ...pruning.surgery.table import Row, build_table
+from ...pruning.surgery.structure import Coupled
+from ...pruning.surgery.table import Row, build_table, entries_of
 
 _LAYER = r"(.+\.layers\.\d+)"
 
@@ -34,6 +35,7 @@ _DECODER_WIDTH = (
     Row("decoder.embedding_c", r"decoder\.layers\.\d+\.(\w+_attn\.out_proj|fc2|\w+_layer_norm)\.(weight|bias)", 0),
     Row("decoder.embedding_c", r"decoder\.(embedding_c|pos_emb_mask)", 0),
 )
+_KINDS = {"embedding_c": "residual", "qk_c": "qk", "vo_c": "vo", "fc_c": "neuron"}  # by the ending of the name
 ENCODER_DECODER = FEED_FORWARD + _ATTENTION + _ENCODER_WIDTH + _DECODER_WIDTH
 
 
@@ -52,3 +54,41 @@ def transformer_table(names, shared):
     """
     aliases = {"decoder.embedding_c": "encoder.embedding_c"} if shared else {}
     return build_table(ENCODER_DECODER, names, aliases)
+
+
+def kind_of(name):
+    """Tell the kind of a vector's units from the ending of its name.
+
+    Raises:
+        ValueError: no such ending.
+
+    Example:
+        >>> kind_of("decoder.layers.1.encoder_attn_vo_c")
+        'vo'
+    """
+    for ending, kind in _KINDS.items():
+        if name.endswith(ending):
+            return kind
+    raise ValueError(f"{name} is no connectivity vector; these end in {', '.join(_KINDS)}")
+
+
+def vectors_of(table, shapes, lengths, heads):
+    """What a model with connectivity knows of its units.
+
+    Args:
+        table: from :func:`transformer_table`.
+        shapes: dict of parameter name -> shape.
+        lengths: dict of vector name -> units (count).
+        heads: dict of vector name -> heads (count), for those of attention blocks.
+
+    Returns:
+        tuple of :class:`~fairseq_prune.pruning.surgery.structure.Coupled`, in the order of the lengths.
+    """
+
+    def side(vector, axis):
+        return tuple(entry for entry, at in entries_of(table, vector) if at == axis and len(shapes.get(entry, ())) > 1)
+
+    return tuple(
+        Coupled(name, kind_of(name), length, side(name, 0), side(name, 1), heads=heads.get(name, 1))
+        for name, length in lengths.items()
+    )

@@ -1,5 +1,7 @@
 """The coupled units of fairseq's Transformers, found by the names of their tensors."""
 
+from dataclasses import replace
+
 import torch
 from torch import nn
 
@@ -28,7 +30,16 @@ def neurons(model: nn.Module) -> Vectors:
             found.setdefault(owner.vector, []).append((entry, owner))
     for name, rows in found.items():
         writer, reader = (name.replace("fc_c", part) for part in ("fc1.weight", "fc2.weight"))
-        yield rows, Coupled(name, "neuron", len(names[writer]), (writer,), (reader,), name not in names)
+        yield rows, Coupled(name, "neuron", len(names[writer]), (writer,), (reader,))
+
+
+def dimensions(model: nn.Module) -> Vectors:
+    """Residual widths and dimensions of attention, which only models with connectivity know. As :func:`neurons`."""
+    for vector in getattr(model, "vectors", ()):
+        if vector.kind != "neuron":
+            owned = ((entry, owner) for entry, owners in model.table.items() for owner in owners)
+            length = len(model.connectivity[vector.name].vector)
+            yield [(e, o) for e, o in owned if o.vector == vector.name], replace(vector, length=length)
 
 
 def heads(model: nn.Module) -> Vectors:

@@ -52,7 +52,7 @@ def exact(shapes, owners, vectors, rate, current=None, rounds=1, nth=1):
     Args:
         shapes: dict of parameter name -> original shape, tied parameters once.
         owners: the removal table; see :func:`count_parameters`.
-        vectors: every :class:`~fairseq_prune.pruning.surgery.vector.Vector` of the model.
+        vectors: every :class:`~fairseq_prune.pruning.surgery.structure.Coupled` of the model.
         rate: parameters left / original parameters, in (0, 1).
         current: dict of vector name -> present length, of vectors that this stage leaves alone.
             Those that are not at their original length any more stay as they are, and the FFN
@@ -134,17 +134,17 @@ def _round_down(width, fraction):
 
 def _scaled(vectors, fraction, kept):
     """Lengths of all but the FFN vectors, every head alike."""
-    return {v.name: v.heads * kept(v.length // v.heads, fraction) for v in vectors if v.kind != "ffn"}
+    return {v.name: v.heads * kept(v.length // v.heads, fraction) for v in vectors if v.kind != "neuron"}
 
 
 def _settled(vectors, current):
     """The present lengths, without those of FFN vectors and of vectors not cut yet."""
-    originals = {v.name: v.length for v in vectors if v.kind != "ffn"}
+    originals = {v.name: v.length for v in vectors if v.kind != "neuron"}
     return {name: length for name, length in (current or {}).items() if originals.get(name, length) != length}
 
 
 def _ffn_total(vectors):
-    return sum(v.length for v in vectors if v.kind == "ffn")
+    return sum(v.length for v in vectors if v.kind == "neuron")
 
 
 def _narrowest(vectors):
@@ -170,7 +170,7 @@ def _largest_fraction(rest, layers, vectors, rate, total):
 
 def _split(terms, vectors):
     """Take the FFN units out of a count: the terms of the rest, dict of FFN vector -> terms of one unit."""
-    ffn = {v.name: v for v in vectors if v.kind == "ffn"}
+    ffn = {v.name: v for v in vectors if v.kind == "neuron"}
     parts = {None: Counter(), **{v: Counter() for v in ffn.values()}}
     for names, coefficient in terms.items():
         layer = next((ffn[name] for name in names if name in ffn), None)

@@ -12,7 +12,7 @@ def each_alone(vectors, widths):
     """Every vector by itself, and every head of it by itself.
 
     Args:
-        vectors: list of :class:`~.vector.Vector` of one kind.
+        vectors: list of :class:`~..surgery.structure.Coupled` of one kind.
         widths: :class:`~fairseq_prune.pruning.budget.widths.Widths`.
 
     Returns:
@@ -21,7 +21,7 @@ def each_alone(vectors, widths):
     return [([v], v.heads, widths.lengths[v.name] // v.heads) for v in vectors]
 
 
-@GROUPINGS.add("ffn")
+@GROUPINGS.add("neuron")
 def all_together(vectors, widths):
     """One ranking of all vectors, whose lengths may come out different. As :func:`each_alone`."""
     return [(vectors, 1, widths.ffn_units)]
@@ -37,7 +37,7 @@ def choose(scores, widths, vectors, alive, sizes):
         scores: dict of vector name -> importance [present length], any float dtype; higher means
             keep. Not modified.
         widths: units to keep, :class:`~fairseq_prune.pruning.budget.widths.Widths`.
-        vectors: those of this stage, :class:`~.vector.Vector`.
+        vectors: those of this stage, :class:`~..surgery.structure.Coupled`.
         alive: dict of vector name -> bool tensor [present length]; False = already removed.
         sizes: dict of vector name -> norm of each unit's weights, float tensor [present length].
 

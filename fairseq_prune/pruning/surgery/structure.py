@@ -1,6 +1,6 @@
 """Coupled units: what of a model leaves together, whichever family it is of."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -14,20 +14,24 @@ class Coupled:
     """A vector of units, each of which owns slices of several tensors.
 
     Args:
-        name: of the layer that writes it first.
-        kind: ``"channel"``, ``"neuron"``, ``"head"`` or ``"hidden"``.
+        name: of the layer that writes it first, or of the vector of their multipliers (connectivity).
+        kind: ``"channel"``, ``"neuron"``, ``"head"``, ``"hidden"``; of Transformers also ``"residual"`` (width),
+            ``"qk"`` and ``"vo"`` (dimensions of queries and keys, of values).
         length: units (count).
         writers: names of the weights whose slices produce the units, in the model's order.
         readers: names of the weights whose slices take them in.
         cuts: False if units can only be masked.
+        heads: rankings that the units are split into, of each of which equally many leave (count): unit
+            ``head * (length / heads) + j``.
     """
 
     name: str
     kind: str
     length: int
-    writers: tuple
-    readers: tuple
+    writers: tuple = ()
+    readers: tuple = ()
     cuts: bool = True
+    heads: int = 1
 
 
 @dataclass(frozen=True)
@@ -37,10 +41,15 @@ class Structure:
     Args:
         table: dict of entry name -> tuple of :class:`~.table.Owner`; everything that leaves with a unit.
         vectors: dict of vector name -> :class:`Coupled`.
+        connectivity: dict of vector name -> the multipliers of its units, where the model has them: an object with
+            the float tensor ``vector`` [length] and ``refresh()``, to be called after changing it.
+        shapes: dict of parameter name -> shape before any cut; of models with connectivity.
     """
 
     table: dict
     vectors: dict
+    connectivity: dict = field(default_factory=dict)
+    shapes: dict = field(default_factory=dict)
 
     def slices(self, vector, side):
         """What the units of a vector write or read.
