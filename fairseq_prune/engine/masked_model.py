@@ -2,6 +2,7 @@
 
 import logging
 
+from ..checkpoint.tensors import find_ties
 from ..optim.masters import homes, moments_of, values_of
 from ..pruning.enforce import mask_tensor
 from ..pruning.masks import pack_mask
@@ -27,28 +28,46 @@ class MaskedModel:
         self._packed = None
         let_masks_travel(model, self.packed, self.adopt)
 
-    def adopt(self, masks):
-        """Take over the masks of weights that were just loaded.
+    def adopt(self, masks, values=None):
+        """Take over the masks of weights that were just loaded, whatever of them is shared there and here.
+
+        Args:
+            masks: dict of parameter name -> bool.
+            values: the state dict that they came with, of all names; None if they are this model's own.
 
         Raises:
             ValueError: a mask fits no parameter.
         """
-        for name, keep in masks.items():
-            if name not in self.parameters or self.parameters[name].shape != keep.shape:
-                raise ValueError(f"the checkpoint masks {name} {list(keep.shape)}, which the model does not have")
-        self.hold(masks)
+        first = find_ties(values) if masks and values else {}
+        by_tensor = {first.get(name, name): (name, keep) for name, keep in masks.items()}
+        names, mine, lost = {p: name for name, p in self.parameters.items()}, {}, dict(by_tensor)
+        for alias, parameter in self._model.named_parameters(remove_duplicate=False):
+            tensor = first.get(alias, alias)
+            if alias in (values or masks):  # of the last name, as the value
+                mine[names[parameter]] = by_tensor.get(tensor, (alias, None))[1]
+            if tensor in lost and lost[tensor][1].shape == parameter.shape:
+                del lost[tensor]
+        for name, keep in lost.values():
+            raise ValueError(f"the checkpoint masks {name} {list(keep.shape)}, which the model does not have")
+        self.hold({name: keep for name, keep in mine.items() if keep is not None})
 
     def warn_of_lost_masks(self):
-        """Say so if the weights look pruned but brought no masks: removed weights will train again.
+        """Say so if tensors look pruned but brought no masks: removed weights will train again.
 
         That is what averaging checkpoints, or any other tool that rebuilds the state dict, leaves.
         """
-        matrices = [p for p in self.parameters.values() if p.dim() >= 2]
-        zeros = sum(p.numel() - int(p.count_nonzero()) for p in matrices) / sum(p.numel() for p in matrices)
-        if not self.masks and zeros > 0.1:
+        lost, zeros, weights = [], 0, 0
+        for name, p in self.parameters.items():
+            if p.dim() >= 2:
+                gone, masked = p.numel() - int(p.count_nonzero()), self.masks.get(name)
+                free = gone if masked is None else int(((p == 0) & masked.to(p.device)).sum())
+                lost += [name] if 0.1 * p.numel() < free < p.numel() else []
+                zeros, weights = zeros + gone, weights + p.numel()
+        if lost:
+            named = ", ".join(lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
             logger.warning(
-                f"{zeros:.4f} of the matrices is zero but came without masks, so it will train again; "
-                f"to keep it removed, prune that much, e.g. --prune-method magnitude --prune-target {zeros:.4f}"
+                f"more than a tenth of {named} is zero but came without masks, so it will train again; to keep it "
+                f"removed, prune what is zero now, e.g. --prune-method magnitude --prune-target {zeros / weights:.4f}"
             )
 
     def hold(self, masks):

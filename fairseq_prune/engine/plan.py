@@ -36,6 +36,7 @@ class Plan:
         rounding: from a fraction to a count, name in the table of roundings.
         rewind: after every removal, weights and moments go back to where they were then; None: they go on.
         permute: reorder channels before the first selection.
+        asked_by: the option that says how much.
         approach: between the first selection and the removal, data of :mod:`~fairseq_prune.methods.settings` or
             :class:`~fairseq_prune.pruning.growing.Growth`; None for masks at once.
     """
@@ -54,6 +55,7 @@ class Plan:
     rounding: str = "nearest"
     rewind: Optional[When] = None
     permute: bool = False
+    asked_by: str = "--prune-target"
     approach: Any = None
 
     @property
@@ -122,12 +124,13 @@ def make_plan(options, seed=1):
     answers = replace(method, **{k: options[k] for k in _METHOD_ANSWERS if k in options})
     if options.get("freeze"):
         answers = replace(answers, schedule="reselect")
-    schedule = _schedule(answers, options)
+    schedule, units = _schedule(answers, options), _units(answers.units)
+    needed = _named("units", parse_units, units).scope
     plan = Plan(
         method=name,
-        units=_units(answers.units),
+        units=units,
         importance=answers.importance,
-        scope=answers.scope,
+        scope=options.get("scope", needed or method.scope),
         target=_target(name, answers, options),
         stages=read_stages(options.get("stages", {})),
         schedule=schedule,
@@ -138,6 +141,7 @@ def make_plan(options, seed=1):
         rounding=answers.rounding,
         rewind=_named("rewind", When.parse, options["rewind"]) if "rewind" in options else None,
         permute=bool(options.get("permute")),
+        asked_by="--" + next(iter(options.get("budget", ["prune_target"]))).replace("_", "-"),
         approach=read_approach(name, _approach(answers), approach, schedule, answers.units == "weight"),
     )
     _check(plan)
@@ -146,7 +150,6 @@ def make_plan(options, seed=1):
 
 def _check(plan):
     """Refuse what does not exist or does not go together."""
-    _named("units", parse_units, plan.units)
     _named("importance", IMPORTANCES.__getitem__, plan.importance)
     _named("scope", SCOPES.__getitem__, plan.scope)
     _named("rounding", ROUNDINGS.__getitem__, plan.rounding)

@@ -1,5 +1,7 @@
 """What a run selects from, and how much by when."""
 
+import logging
+import math
 from dataclasses import replace
 
 import torch
@@ -12,6 +14,8 @@ from ..pruning.prunable import find_prunables
 from ..pruning.selecting import chooser_of, count_removed, coupled_chooser_of, overlap
 from ..pruning.units import Weight, is_coupled, parse_units
 from . import ranks
+
+logger = logging.getLogger(__name__)
 
 
 class Selection:
@@ -59,11 +63,26 @@ class Selection:
             self.chooser = coupled_chooser_of(units)(self.plan, self.structure, units, ranks.average, parameters)
         else:
             self.chooser = chooser_of(units)(self.plan, self.prunables, units, ranks.average)
+            self.prunables = self.chooser.prunables
+            for name, reason in self.chooser.left_out.items():
+                logger.info(f"--prune-units {self.plan.units}: {name} stays whole: {reason}")
             self._refuse_weight_norms()
         self._targets = self._find_targets(self.chooser)
+        self._refuse_unreachable()
         for target in self._targets.values():
             if isinstance(target, Deviation) and not isinstance(units, Weight):
                 raise ValueError(f"--prune-target {target}: is for single weights; give e.g. --prune-target 0.5")
+
+    def _refuse_unreachable(self):
+        """Targets that would leave a layer without units."""
+        for group, target in self._targets.items():
+            if isinstance(target, (Threshold, Deviation)):
+                continue
+            if (highest := self.chooser.highest(group, target)) is not None:
+                raise ValueError(
+                    f"{self.plan.asked_by} {target}: at most {_floor(highest)} of {group!r} can leave, for one unit of "
+                    f"every layer stays; give that or less, e.g. --prune-target {_floor(highest)}"
+                )
 
     def _refuse_weight_norms(self):
         """What approaches and derivatives do to a stored direction is not what it would mean for its weight."""
@@ -95,8 +114,9 @@ class Selection:
         for group in self.chooser.groups:
             removed, total = self.chooser.count(group, masks)
             if removed > self.chooser.budget(group, self._fraction(group, masks)):
+                asked = f"{self.plan.asked_by} {self._targets[group]}"
                 raise ValueError(
-                    f"--prune-target {self._targets[group]}: {removed / total:.4f} of {group!r} is removed already; "
+                    f"{asked}: {removed / total:.4f} of {group!r} is removed already; "
                     f"give at least that, or keep it with --prune-method none"
                 )
 
@@ -154,3 +174,7 @@ class Selection:
         """Take up the position of an interrupted run."""
         self.initial, self.seed = state["initial"], state["seed"]
         self.chooser.load_state(state)
+
+
+def _floor(fraction):
+    return math.floor(fraction * 1e4) / 1e4

@@ -21,8 +21,8 @@ def let_masks_travel(model, get_packed, adopt):
         model: ``nn.Module``.
         get_packed: function -> dict of parameter name -> mask from
             :func:`~fairseq_prune.pruning.masks.pack_mask`.
-        adopt: called with a dict of parameter name -> bool mask (CPU) whenever weights are loaded into the
-            model; empty if they came without masks.
+        adopt: called whenever weights are loaded into the model, with a dict of parameter name -> bool mask (CPU),
+            empty if they came without masks, and with the state dict that they came with.
     """
     own = weakref.ref(model)
 
@@ -34,7 +34,7 @@ def let_masks_travel(model, get_packed, adopt):
     def load(module, state_dict, prefix, local_metadata, *_):
         if module is own():
             packed = local_metadata.get(METADATA_KEY, {})
-            adopt({name: unpack_mask(mask) for name, mask in packed.items()})
+            adopt({name: unpack_mask(mask) for name, mask in packed.items()}, state_dict)
 
     model.register_state_dict_post_hook(save)
     model.register_load_state_dict_pre_hook(load)

@@ -43,7 +43,9 @@ def check_approach(plan):
     if derived or isinstance(plan.approach, GATED) and plan.importance != "score":
         raise ValueError(f"--prune-importance {plan.importance}: is not for --prune-method {plan.method}; leave it out")
     if plan.importance in ("gradient_flow", "score") and isinstance(units, Pattern):
-        raise ValueError(f"--prune-units {plan.units}: have no signed scores, as --prune-method {plan.method} needs")
+        raise ValueError(
+            f"--prune-units {plan.units}: have no signed scores, as --prune-method {plan.method} needs; e.g. kernel"
+        )
 
 
 def _check_schedule(plan):

@@ -17,7 +17,7 @@ MISTAKES = {
     "--prune-method magnitud --prune-target 0.5": r"unknown method 'magnitud'; did you mean 'magnitude'\?",
     "--prune-method magnitude --prune-target .5 --prune-units rows": r"unknown units 'rows'; did you mean 'row'\?",
     "--prune-method magnitude --prune-target .5 --prune-units block:0x4": r"write e.g. 'block:4x4'",
-    "--prune-method magnitude --prune-target .5 --prune-units row --prune-include *.bias": r"--prune-units row: .*bias",
+    "--prune-method magnitude --prune-target .5 --prune-units row --prune-include *.bias": r"nothing with units row",
     "--prune-method magnitude --prune-target .5 --prune-importance size": r"unknown importance 'size'",
     "--prune-method magnitude --prune-target .5 --prune-scope local": r"unknown scope 'local'",
     "--prune-method magnitude --prune-target .5 --prune-scope stage": r"needs --prune-stages, e.g.",

@@ -1,6 +1,7 @@
 """Filters, stripes, patterns, N:M and single weights of convolutional nets: totals, recipes, runs."""
 
 import copy
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -183,10 +184,22 @@ def test_only_sparse_models_become_the_best(new_image_run):
     assert masks_of(best) and best["extra_state"]["train_iterator"]["epoch"] > 2
 
 
-def test_patterns_need_3x3(new_image_run):
-    message = r"net.fc.weight: a tensor of shape \[10, 64\] has no 3x3 kernels; leave it out"
-    with pytest.raises(SystemExit, match=message):
-        new_image_run().train("--prune-method", "patdnn", "--prune-target", "0.8")
+def test_layers_without_such_units_stay_whole(new_image_run, caplog):
+    """Scope layer without being told so; the log says which and why, and the fraction is of the others."""
+    caplog.set_level("INFO")
+    for words, left_out in (
+        ("--prune-method patdnn --prune-target 0.8", {"net.fc.weight": "3x3"}),
+        ("--prune-method magnitude --prune-units 2:4", {"net.conv1.weight": "its 3 inputs are not divisible by 4"}),
+    ):
+        caplog.clear()
+        masks = masks_of(new_image_run(words.split()[1]).train(*words.split(), "--max-update", "1"))
+        for name, reason in left_out.items():
+            assert name not in masks and re.search(rf"{name} stays whole: .*{reason}", caplog.text)
+        assert len(masks) > 5
+    with pytest.raises(SystemExit, match=r"--prune-only net.fc.weight: matches nothing with units pattern: .*3x3"):
+        new_image_run("typed").train(
+            "--prune-method", "patdnn", "--prune-target", "0.8", "--prune-only", "net.fc.weight"
+        )
 
 
 def test_reordering_keeps_more_and_computes_the_same():

@@ -24,6 +24,14 @@ def test_nodes_leave_before_training(new_image_run, method):
     assert same_tensors(resumed.train("--prune-method", method, "--prune-target", "0.9")["model"], checkpoint["model"])
 
 
+def test_more_nodes_than_can_leave(new_image_run):
+    """One of every layer stays: 109 of 112 can leave. The fraction that the message names can be met."""
+    message = r"--prune-target 0.99: at most (0.9732) of 'all' can leave, for one unit of every layer stays; .*0.9732"
+    with pytest.raises(SystemExit, match=message):
+        new_image_run().train("--prune-method", "snap_it", "--prune-target", "0.99")
+    assert nodes_left(new_image_run("most").train("--prune-method", "snap_it", "--prune-target", "0.9732")) == 3
+
+
 def test_nodes_leave_during_training(new_image_run):
     """Event by event, as the schedule says; resumed between two of them, the same to the bit."""
     words = "--prune-method snap_it --prune-target 0.8 --prune-end 6up --prune-every 2up".split()

@@ -48,5 +48,11 @@ def targets_of_weights(groups, ratios):
 
     Returns:
         dict of parameter name -> fraction.
+
+    Raises:
+        ValueError: a fraction for a layer that is not among them.
     """
+    for layer, fraction in ratios.items():
+        if fraction and f"{PREFIX}{layer}.weight" not in groups:
+            raise ValueError(f"--stage-pr: {layer} cannot lose such units; give it 0 instead of {fraction}")
     return {name: ratios.get(name.removeprefix(PREFIX).removesuffix(".weight"), 0.0) for name in groups}

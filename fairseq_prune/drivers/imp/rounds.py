@@ -5,6 +5,7 @@ import os
 import re
 
 from ...checkpoint.load import load_model, load_task
+from ...checkpoint.tensors import find_ties
 from ...compat import forget_best_of, load_checkpoint
 from ...engine.selector import Selection
 from ...evaluate.quality import inspect_quality
@@ -133,10 +134,8 @@ class ImpRun:
             masks = stored_masks(load_checkpoint(self.last(number - 1))["model"])
             selection.begin(masks)
             masks = selection.choose(1, masks).masks
-            weights = {
-                alias: point["model"][alias] * masks[prunable.name]
-                for prunable in selection.prunables for alias in prunable.aliases if prunable.name in masks
-            }  # fmt: skip
+            ties = find_ties(point["model"])
+            weights = {name: point["model"][name] * masks[tie] for name, tie in ties.items() if tie in masks}
             write_pruned(point, weights, masks, begun, resumes)
         return ["--no-epoch-checkpoints", *([] if resumes else ["--finetune-from-model", begun])]
 

@@ -78,6 +78,8 @@ class SrpMixin:
         if self._at is None:
             self.shrinker.count_parameters()
             self.shrinker.warn_of_half_shrunk()
+            with one_line_errors():
+                self.shrinker.check_start()
         super().begin_epoch(epoch, model)
 
     @property

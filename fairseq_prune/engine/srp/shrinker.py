@@ -95,6 +95,24 @@ class Shrinker:
                 "the run they are from, or start from a finished one"
             )
 
+    def check_start(self):
+        """Refuse, once weights are loaded, a stage whose rate presupposes the cuts of another.
+
+        Raises:
+            ValueError: there is more left than that stage leaves.
+        """
+        others = self._lengths_of_others() if self._plan.prunes else {}
+        if not others:
+            return
+        lengths = self._widths(others, 1, 1).lengths
+        wide = [v.name for v in self.model.vectors if v.kind == "residual" and others.get(v.name, 0) > lengths[v.name]]
+        if wide:
+            raise ValueError(
+                f"--pruning-stage {self._plan.stage}: --compression-rate {self._plan.rate} needs the cuts of stage 1, "
+                f"and {wide[0]} has its {others[wide[0]]} units; start from stage 1, e.g. --pretrained-model "
+                "checkpoints/stage1/checkpoint_last.pt, or give --pruning-stage 0"
+            )
+
     def before_update(self, optimizer, at, score):
         """Begin a round if it is due, and set the connectivity of the update that comes.
 
@@ -198,15 +216,21 @@ class Shrinker:
         model, plan = self.model, self._plan
         alive = {name: c.vector != 0 for name, c in model.connectivity.items()}
         chosen = [v for v in model.vectors if v.kind in STAGES[plan.stage]]
-        others = {v.name: int(alive[v.name].sum()) for v in model.vectors if v not in chosen}
-        widths = BUDGETS[plan.budget](
-            model.original_shapes, model.table, model.vectors, plan.rate, others, plan.rounds, self.rounds_done + 1
-        )
+        widths = self._widths(self._lengths_of_others(), plan.rounds, self.rounds_done + 1)
         parameters = dict(model.named_parameters())
         sizes = {v.name: unit_norms(model.table, parameters, v.name) for v in chosen}
         selected = choose(scores, widths, chosen, alive, sizes)
         ranks.require_equal(checksum(selected), "selected units", next(model.parameters()).device)
         return {name: units for name, units in selected.items() if units.any()}
+
+    def _lengths_of_others(self):
+        """Units left of the vectors that this stage leaves alone, dict of vector name -> count."""
+        left, stage = self.model.connectivity, STAGES[self._plan.stage]
+        return {v.name: int(left[v.name].vector.count_nonzero()) for v in self.model.vectors if v.kind not in stage}
+
+    def _widths(self, others, rounds, nth):
+        model, plan = self.model, self._plan
+        return BUDGETS[plan.budget](model.original_shapes, model.table, model.vectors, plan.rate, others, rounds, nth)
 
     def _hold(self, optimizer):
         """Remember what belongs to the selected units."""

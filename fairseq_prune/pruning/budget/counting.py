@@ -45,3 +45,18 @@ def reference(fraction, size):
         [1, 14, 21]
     """
     return min(size - int(size * (1 - fraction)) + 1, size)
+
+
+def highest(fraction, size, stay=1):
+    """The highest fraction of some units that can leave; None where as many can as are asked for.
+
+    Args:
+        fraction: asked for; 1 is everything, of what another run has removed.
+        size: of the group (count).
+        stay: units of it that cannot leave (count).
+
+    Example:
+        >>> highest(0.99, 16), highest(0.95, 16)
+        (0.9375, None)
+    """
+    return (size - stay) / size if fraction < 1 and nearest(fraction, size) > size - stay else None

@@ -6,7 +6,7 @@ import fnmatch
 import torch
 
 from ..budget import targets_for
-from ..budget.counting import ROUNDINGS
+from ..budget.counting import ROUNDINGS, highest
 from ..importance import IMPORTANCES
 from ..registry import nearest
 from ..surgery.structure import AXES, masks_without, unit_rows
@@ -36,7 +36,9 @@ class CoupledChooser:
         kinds = [v for v in structure.vectors.values() if v.kind in units.kinds]
         if not kinds:
             known = ", ".join(sorted({v.kind for v in structure.vectors.values()})) or "none at all"
-            raise ValueError(f"--prune-units {plan.units}: the model has no such coupled units; it has {known}")
+            raise ValueError(
+                f"--prune-units {plan.units}: the model has no such coupled units; it has {known}; others are e.g. row"
+            )
         for option, patterns in (("--prune-skip", plan.skip), ("--prune-only", plan.only)):
             _check_patterns(option, patterns, kinds)
         members = [v for v in kinds if not plan.only or any(_matches(v, pattern, units.side) for pattern in plan.only)]
@@ -64,6 +66,11 @@ class CoupledChooser:
     def budget(self, group, fraction):
         """What a fraction of a group comes to (count of units)."""
         return self._rounding(fraction, sum(v.length for v in self.groups[group]))
+
+    def highest(self, group, fraction):
+        """As :meth:`TensorChooser.highest`; one unit of every vector stays."""
+        members = self.groups[group]
+        return highest(fraction, sum(v.length for v in members), len(members))
 
     def share_within(self, group, threshold, masks, generator, evidence=None):
         """As :meth:`TensorChooser.share_within`, of units; the best of every vector stays."""
@@ -143,10 +150,15 @@ class CoupledChooser:
         }
 
     def _alive(self, vector, masks):
-        if not any(entry in masks for entry in vector.writers):
-            return torch.ones(vector.length, dtype=torch.bool, device=self._parameters[vector.writers[0]].device)
-        whole = {name: torch.ones_like(self._parameters[name], dtype=torch.bool) for name in vector.writers}
-        return unit_rows(self._structure, vector.name, "writers", {**whole, **masks}.get).any(1)
+        """Units of which anything is left, but for what reads them: bool [units]."""
+        device = self._parameters[vector.writers[0]].device
+        alive = torch.zeros(vector.length, dtype=torch.bool, device=device)
+        for entry, owner in self._structure.owned(vector.name, AXES["writers"]):
+            if entry in self._parameters:
+                keep = masks.get(entry)
+                left = torch.ones(len(self._parameters[entry])) if keep is None else keep.reshape(len(keep), -1).any(1)
+                alive |= owner.any_of(left.to(alive), vector.length)
+        return alive
 
     def sum_over(self, layer, values):
         """As :meth:`TensorChooser.sum_over`."""

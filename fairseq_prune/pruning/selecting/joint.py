@@ -4,6 +4,7 @@ import fnmatch
 
 import torch
 
+from ..budget.counting import highest
 from ..surgery.structure import masks_without
 from ..units import Weight
 from .coupled import CoupledChooser
@@ -42,6 +43,10 @@ class JointChooser(CoupledChooser):
     def budget(self, group, fraction):
         """What a fraction comes to (count of weights)."""
         return self._rounding(fraction, self.count(group, {})[1])
+
+    def highest(self, group, fraction):
+        """As :meth:`TensorChooser.highest`, of weights."""
+        return highest(fraction, self.count(group, {})[1])
 
     def choose(self, fractions, masks, generator, evidence=None):
         """As :meth:`TensorChooser.choose`: exactly so many weights, one node of every vector stays."""

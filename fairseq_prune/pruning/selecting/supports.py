@@ -4,7 +4,8 @@ import math
 
 import torch
 
-from ..budget.counting import ROUNDINGS
+from ..budget import targets_for
+from ..budget.counting import ROUNDINGS, highest
 from ..units import Kernel, Weight
 from ..units.pattern import decode
 from .ranking import drop_lowest
@@ -20,7 +21,7 @@ class SupportChooser(TensorChooser):
     Arguments and attributes as :class:`TensorChooser`.
 
     Raises:
-        ValueError: a tensor cannot obey the rule, or the scope is not ``layer``.
+        ValueError: no tensor can obey the rule, or the scope is not ``layer``.
     """
 
     def __init__(self, plan, prunables, units, average):
@@ -73,9 +74,26 @@ class PatternChooser(SupportChooser):
         kernels = p.shape[:2].numel()
         return p.parameter.numel() - (kernels - self._kernels_to_drop(kernels, fraction)) * self._units.entries
 
+    def count(self, group, masks):
+        """As :meth:`TensorChooser.count`, where each kernel counts as if it had a pattern's weights at least."""
+        p = self._by_name[group]
+        left = torch.ones(p.shape) if (keep := p.mask_in(masks)) is None else keep
+        left = left.flatten(2).sum(2)
+        return p.parameter.numel() - int(left.clamp(min=self._units.entries)[left > 0].sum()), p.parameter.numel()
+
+    def highest(self, group, fraction):
+        """As :meth:`TensorChooser.highest`; one kernel stays."""
+        kernels = self._by_name[group].shape[:2].numel()
+        beyond = highest(self._beyond(fraction), kernels)
+        return beyond and self._units.least + beyond * (1 - self._units.least)
+
+    def _beyond(self, fraction):
+        """The fraction of whole kernels, among those with patterns, that makes a fraction of weights."""
+        return (fraction - self._units.least) / (1 - self._units.least)
+
     def _kernels_to_drop(self, kernels, fraction):
         """Whole kernels to remove (count); a fraction below that of the patterns alone means these alone."""
-        beyond = (fraction - self._units.least) / (1 - self._units.least)
+        beyond = self._beyond(fraction)
         if beyond <= 0 or (self._units.fixed and fraction < 0.5):  # the seed's rule for its own patterns
             return 0
         return min(self._kernels_drop(beyond, kernels), kernels - 1)
@@ -110,14 +128,29 @@ class NMChooser(SupportChooser):
     """N of every M inputs; a tensor's target says which N and M."""
 
     def __init__(self, plan, prunables, units, average):
-        super().__init__(plan, prunables, units, average)
-        self._goals = self.targets(plan.target)
-        for p in prunables:
-            goal = self._goals[p.name]
+        self._goals = targets_for({p.name: p.aliases for p in prunables}, plan.target)
+        for goal in self._goals.values():
             if goal and not hasattr(goal, "m"):
                 raise ValueError(f"--prune-target {goal}: units n:m need 2:4 or m4n2, e.g. --prune-target 2:4")
-            if goal:
-                _check_period(units, p, goal.m)
+        super().__init__(plan, prunables, units, average)
+
+    def _check(self, prunable):
+        super()._check(prunable)
+        if goal := self._goals[prunable.name]:
+            self._units.check_period(prunable.shape, goal.m)
+
+    def count(self, group, masks):
+        """As :meth:`TensorChooser.count`, of every M no more than are to leave."""
+        p, goal = self._by_name[group], self._goals[group]
+        keep = p.mask_in(masks)
+        if keep is None or not goal:
+            return super().count(group, masks)
+        left = keep.reshape(keep.shape[0], -1, goal.m, keep.shape[2:].numel()).sum(2)
+        return keep.numel() - int(left.clamp(min=goal.n).sum()), keep.numel()
+
+    def highest(self, group, fraction):
+        """As :meth:`TensorChooser.highest`; all can leave that the rule is about."""
+        return None
 
     def budget(self, group, fraction):
         """Weights removed (count)."""
@@ -134,12 +167,3 @@ class NMChooser(SupportChooser):
         if not goal:
             return torch.ones_like(scores, dtype=torch.bool)
         return self._units.keep(scores, self._stay(goal, fraction), goal.m)
-
-
-def _check_period(units, prunable, period):
-    try:
-        units.check_period(prunable.shape, period)
-    except ValueError as error:
-        raise ValueError(
-            f"--prune-units n:m: {prunable.name}: {error}; leave it out, e.g. --prune-skip '{prunable.name}'"
-        ) from None

@@ -3,9 +3,10 @@
 import torch
 
 from ..budget import targets_for
-from ..budget.counting import ROUNDINGS
+from ..budget.counting import ROUNDINGS, highest
 from ..importance import IMPORTANCES
 from ..scope import SCOPES
+from .fitting import fitting
 from .groups import decide
 from .selection import Choice, Inherited, count_removed
 
@@ -20,11 +21,13 @@ class TensorChooser:
         average: function of scores -> scores, over ranks.
 
     Attributes:
+        prunables: those that have such units.
+        left_out: the others, dict of name -> why not.
         groups: dict of group name -> what it holds.
         inherited: :class:`~.choice.Inherited`, of what another run removed.
 
     Raises:
-        ValueError: a tensor has no such units, or the stages do not fit.
+        ValueError: no tensor has such units, or none that the user named, or the stages do not fit.
     """
 
     inherited = Inherited()
@@ -33,10 +36,12 @@ class TensorChooser:
         self._units, self._average = units, average
         self._rounding, self._own_rankings = ROUNDINGS[plan.rounding], plan.scope == "layer"
         self._importance = IMPORTANCES[plan.importance]
-        self.prunables, self._by_name = prunables, {p.name: p for p in prunables}
-        self.groups = SCOPES[plan.scope](prunables, plan.stages)
-        for p in prunables:
-            _check_units(units, plan.units, p)
+        self.prunables, self.left_out = fitting(plan, prunables, self._check)
+        self._by_name = {p.name: p for p in self.prunables}
+        self.groups = SCOPES[plan.scope](self.prunables, plan.stages)
+
+    def _check(self, prunable):
+        self._units.check(prunable.shape)
 
     def count(self, group, masks):
         """(removed, total) of a group (counts of weights)."""
@@ -73,14 +78,22 @@ class TensorChooser:
     def budget(self, group, fraction):
         """What a fraction of a group comes to (count of weights); counted in units where all are of one size.
 
-        In a ranking of its own a tensor keeps one unit at least.
+        One unit of a group stays.
         """
+        units, size = self._sizes(group)
+        left = 1 if fraction < 1 else 0
+        return min(self._rounding(fraction, units), units - left) * size
+
+    def highest(self, group, fraction):
+        """The highest fraction of a group that can leave; None where as many units can as are asked for."""
+        return highest(fraction, self._sizes(group)[0])
+
+    def _sizes(self, group):
+        """(how many, of how many weights) of the units of a group; single weights where sizes differ."""
         members = self.groups[group]
         sizes = {self._units.sizes(p.shape) for p in members}
         size = sizes.pop() if all(isinstance(s, int) for s in sizes) and len(sizes) == 1 else 1
-        units = self.count(group, {})[1] // size
-        left = 1 if self._own_rankings and fraction < 1 else 0
-        return min(self._rounding(fraction, units), units - left) * size
+        return count_removed(members, {})[1] // size, size
 
     def choose(self, fractions, masks, generator, evidence=None):
         """Choose.
@@ -161,12 +174,3 @@ class TensorChooser:
     def owned(self):
         """Names of all parameters it decides about."""
         return {name for p in self.prunables for name in p.mask_names}
-
-
-def _check_units(units, name, prunable):
-    try:
-        units.check(prunable.shape)
-    except ValueError as error:
-        raise ValueError(
-            f"--prune-units {name}: {prunable.name}: {error}; leave it out, e.g. --prune-skip '{prunable.name}'"
-        ) from None

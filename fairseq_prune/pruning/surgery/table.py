@@ -31,6 +31,14 @@ class Owner(NamedTuple):
         elements = self.elements.to(units.device)
         return torch.where(elements < 0, otherwise, units[elements.clamp(min=0)])
 
+    def any_of(self, values, length):
+        """Undo :meth:`along`: units, bool [length], of which any element of the axis, bool, is True."""
+        if self.elements is None:
+            return values
+        elements = self.elements.to(values.device)
+        units = torch.zeros(length, dtype=torch.bool, device=values.device)
+        return units.index_fill_(0, elements[values & (elements >= 0)], True)
+
 
 @dataclass(frozen=True)
 class Row:

@@ -8,7 +8,13 @@ UNITS = Registry("units")
 
 
 class Units(ABC):
-    """A partition of a tensor's elements into units that are kept or removed whole."""
+    """A partition of a tensor's elements into units that are kept or removed whole.
+
+    Attributes:
+        scope: the only one that such units know, as supports and coupled units have it too; None: several.
+    """
+
+    scope = None
 
     @classmethod
     def parse(cls, argument):

@@ -43,6 +43,8 @@ class Block(Units):
 
     def sizes(self, shape):
         rows, columns, down, across = self._grid(shape)
+        if (rows, columns) == (down * self.height, across * self.width):
+            return self.height * self.width
         heights = (rows - self.height * torch.arange(down)).clamp(max=self.height)
         widths = (columns - self.width * torch.arange(across)).clamp(max=self.width)
         return (heights[:, None] * widths).flatten()
@@ -52,7 +54,7 @@ class Block(Units):
         padded = values.new_zeros(down * self.height, across * self.width)
         padded[:rows, :columns] = values.reshape(rows, columns)
         sums = padded.view(down, self.height, across, self.width).sum((1, 3)).flatten()
-        return sums / self.sizes(values.shape).to(sums)
+        return sums / torch.as_tensor(self.sizes(values.shape)).to(sums)
 
     def spread(self, keep, shape):
         rows, columns, down, across = self._grid(shape)

@@ -13,6 +13,7 @@ class _Coupled:
 
     kinds = ()
     side = "writers"
+    scope = None
 
     @classmethod
     def parse(cls, argument):
@@ -62,6 +63,8 @@ class Node(_Coupled):
 @UNITS.add("weight+node")
 class WeightAndNode(Node):
     """Nodes and single weights in one ranking."""
+
+    scope = "global"
 
 
 @UNITS.add("hidden")

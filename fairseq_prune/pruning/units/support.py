@@ -14,6 +14,8 @@ _WIDE = 16  # group sizes up to which comparing all pairs beats a sort
 class Support(ABC):
     """A rule that the survivors of every small group obey, as 2 of any 4."""
 
+    scope = "layer"
+
     @classmethod
     @abstractmethod
     def parse(cls, argument):

@@ -1,0 +1,37 @@
+"""Which tensors have the units that are asked for."""
+
+
+def fitting(plan, prunables, check):
+    """Leave out the tensors without such units, unless the user named them.
+
+    Args:
+        plan: with ``units``, ``include`` and ``only``.
+        prunables: list of :class:`~..prunable.Prunable`.
+        check: function of one, which raises ValueError where it has none.
+
+    Returns:
+        (list of those that have, dict of the others' names -> why not).
+
+    Raises:
+        ValueError: none has, or none that a pattern of the user's matches.
+    """
+    reasons = {}
+    for p in prunables:
+        try:
+            check(p)
+        except ValueError as error:
+            reasons[p.name] = str(error)
+    fit = [p for p in prunables if p.name not in reasons]
+    for option, patterns in (("--prune-include", plan.include), ("--prune-only", plan.only)):
+        for pattern in patterns:
+            if matching := [p for p in prunables if p.matches(pattern)]:
+                _require(matching, reasons, f"{option} {pattern}: matches nothing with units {plan.units}")
+    _require(prunables, reasons, f"--prune-units {plan.units}: the model has none")
+    return fit, reasons
+
+
+def _require(tensors, reasons, problem):
+    """Refuse tensors of which none has the units."""
+    if all(p.name in reasons for p in tensors):
+        first = tensors[0].name
+        raise ValueError(f"{problem}: {first}: {reasons[first]}; give others, e.g. --prune-units weight")

@@ -1,0 +1,112 @@
+"""Targets that can be met and those that cannot; units that tensors have, and the scope that units need."""
+
+import pytest
+import torch
+from torch import nn
+
+from fairseq_prune.engine.plan import make_plan
+from fairseq_prune.engine.selector import Selection
+from fairseq_prune.methods.table import METHODS
+from fairseq_prune.pruning.surgery.structure import Coupled, Structure
+from fairseq_prune.pruning.surgery.table import Owner
+
+
+def net():
+    torch.manual_seed(1)
+    return nn.Sequential(nn.Conv2d(4, 6, 3), nn.Conv2d(6, 8, 1), nn.Linear(8, 5))
+
+
+VECTORS = {
+    "0": Coupled("0", "channel", 6, ("0.weight",), ("1.weight",)),
+    "1": Coupled("1", "channel", 8, ("1.weight",), ("2.weight",)),
+}
+TABLE = {
+    "0.weight": (Owner(0, "0"),), "1.weight": (Owner(1, "0"), Owner(0, "1")), "2.weight": (Owner(1, "1"),),
+}  # fmt: skip
+
+
+def select(model, **options):
+    """(selection, fraction that the message names or None)"""
+    selection = Selection(model, make_plan({"method": "magnitude", **options}), lambda: Structure(TABLE, VECTORS))
+    selection.begin({})
+    return selection
+
+
+def removed(selection):
+    """Units or weights removed of all groups."""
+    masks = selection.choose(99, {}).masks
+    return sum(selection.chooser.count(group, masks)[0] for group in selection.chooser.groups)
+
+
+LIMITS = {  # units and scope -> units that can leave of how many, in the layer where it is tightest
+    ("weight", "global"): (4 * 54 + 48 + 40 - 1, 304),
+    ("row", "layer"): (4, 5),
+    ("stripe", "layer"): (53, 54),
+    ("kernel", "layer"): (23, 24),
+    ("filter", "global"): (12, 14),
+    ("filter", "layer"): (5, 6),
+    ("weight+node", "global"): (303, 304),
+}
+
+
+@pytest.mark.parametrize("units, scope", LIMITS)
+def test_the_highest_target(units, scope):
+    """Refused above, and named; met at the highest and below."""
+    most, size = LIMITS[units, scope]
+    select(net(), units=units, scope=scope, target=(most + 0.49) / size)
+    with pytest.raises(ValueError, match=r"--prune-target 0.9\d*: at most .* can leave, .* give that or less") as error:
+        select(net(), units=units, scope=scope, target=max(0.9, (most + 0.51) / size))
+    named = float(str(error.value).rpartition(" ")[2])
+    assert named == pytest.approx(most / size, abs=1e-4)
+    if scope == "global":
+        assert removed(select(net(), units=units, target=named, scope=scope)) == most
+
+
+def test_one_pattern_stays():
+    """23 of 24 kernels can leave, and 5 of 9 weights of the last."""
+    with pytest.raises(ValueError, match=r"--prune-target 0.995: at most 0.9814 of '0.weight' can leave") as error:
+        select(net(), units="pattern", target=0.995)
+    assert removed(select(net(), units="pattern", target=float(str(error.value).rpartition(" ")[2]))) == 216 - 4
+
+
+def test_the_option_that_asked_is_named():
+    plan = make_plan({"method": "l1", "budget": {"stage_pr": "[0-1:0.99]"}})
+    find = lambda chooser: dict.fromkeys(chooser.groups, 0.99)  # noqa: E731
+    with pytest.raises(ValueError, match="--stage-pr 0.99: at most 0.8333 of '0' can leave"):
+        Selection(net(), plan, lambda: Structure(TABLE, VECTORS), find)
+
+
+def test_units_bring_their_scope():
+    """Unless the user gives another, which is refused."""
+    for units, scope in (("2:4", "layer"), ("pattern", "layer"), ("weight+node", "global")):
+        for method in ("magnitude", "l1", "snip"):
+            target = {} if units == "2:4" else {"target": 0.6}
+            assert make_plan({"method": method, "units": units, **target}).scope == scope
+            assert make_plan({"method": method, "units": "row", "target": 0.6}).scope == METHODS[method].scope
+            other = {"layer": "global", "global": "layer"}[scope]
+            with pytest.raises(ValueError, match=f"--prune-scope {other}"):
+                select(net(), method=method, units=units, scope=other, **target)
+
+
+@pytest.mark.parametrize("options, members", [
+    ({"units": "stripe", "target": 0.5}, ["0.weight"]),
+    ({"units": "kernel", "target": 0.5}, ["0.weight", "1.weight"]),
+    ({"units": "2:4"}, ["0.weight", "2.weight"]),
+    ({"units": "row", "target": 0.5, "include": "*"}, ["0.weight", "1.weight", "2.weight"]),
+    ({"units": "pattern", "target": "0*=0.6,*=0.8"}, ["0.weight"]),
+], ids=str)  # fmt: skip
+def test_tensors_without_such_units_are_left_out(options, members):
+    selection = select(net(), **options)
+    assert [p.name for p in selection.prunables] == members
+    assert {*selection.chooser.left_out, *members} >= {"0.weight", "1.weight", "2.weight"}
+
+
+@pytest.mark.parametrize("options, message", [
+    ({"units": "stripe", "target": 0.5, "only": "2*"}, r"--prune-only 2\*: matches nothing with units stripe"),
+    ({"units": "row", "target": 0.5, "include": "*.bias"}, r"--prune-include \*.bias: matches nothing with units row"),
+    ({"units": "pattern", "target": "1*=0.6,*=0.8"}, r"--prune-target: '1\*' matches no group"),
+    ({"units": "3:7"}, r"--prune-units n:m: the model has none: 0.weight: its 4 inputs are not divisible by 7"),
+], ids=str)  # fmt: skip
+def test_what_the_user_named_has_to_have_them(options, message):
+    with pytest.raises(ValueError, match=message):
+        select(net(), **options)
