@@ -8,12 +8,13 @@ from fairseq.tasks import TASK_REGISTRY
 from .. import register
 
 
-def load_task(path, data=None):
+def load_task(path, data=None, pruning=False):
     """The task of a checkpoint, for evaluation.
 
     Args:
         path: checkpoint.
         data: the DATA argument, most often a folder; None: that of the checkpoint.
+        pruning: take the pruning version of the task, where there is one.
 
     Returns:
         (task, config of the checkpoint).
@@ -23,6 +24,8 @@ def load_task(path, data=None):
     """
     register()
     config = checkpoint_utils.load_checkpoint_to_cpu(path, {"data": data} if data else None)["cfg"]
+    if pruning and f"prune_{config.task._name}" in TASK_REGISTRY:
+        config.task._name = f"prune_{config.task._name}"
     folder = utils.split_paths(config.task.data)[0]
     knows_names = getattr(TASK_REGISTRY.get(config.task._name), "knows_data_by_name", False)
     if not knows_names and not os.path.isdir(folder):

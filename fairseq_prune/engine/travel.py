@@ -27,8 +27,8 @@ def let_masks_travel(model, get_packed, adopt):
     own = weakref.ref(model)
 
     def save(module, state_dict, prefix, local_metadata):
-        packed = get_packed()
-        if packed:
+        local_metadata.pop(METADATA_KEY, None)  # of who pruned this model before
+        if packed := get_packed():
             local_metadata[METADATA_KEY] = packed
 
     def load(module, state_dict, prefix, local_metadata, *_):

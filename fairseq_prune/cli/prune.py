@@ -1,0 +1,84 @@
+"""Prune a checkpoint at once, without training.
+
+For methods that look at the weights alone: magnitude, random, irregular, filter, stripe, patdnn, n:m, l1, given. Whole
+units that can be cut (neurons of Transformers, channels of image classifiers) are cut out, all else is masked.
+
+OUT holds no optimizer state: evaluate it with --user-dir and its pruning task, e.g. --task prune_translation, or
+train on with --finetune-from-model. --quality measures both models on valid and test, as inspect --data does.
+"""
+
+import json
+import os
+
+from ._quiet import quietly
+
+OPTIONS = {  # of the plan, as --prune-* of fairseq-train; what each is like
+    "method": "magnitude (default), random, irregular, filter, stripe, patdnn, n:m, l1, given",
+    "target": "fraction to remove, in [0, 1), or 2:4; by group: 'ih=0.9,hh=0.5'",
+    "units": "what leaves together, e.g. row, block:4x4, neuron, head, 2:4",
+    "importance": "what is kept: magnitude, magnitude_l2, random",
+    "scope": "compared with whom: global, layer, stage",
+    "stages": "groups of --scope stage: 'embed=*embed*;ffn=*fc1*,*fc2*'",
+    "include": "comma-separated name patterns to prune as well, e.g. '*.bias'",
+    "skip": "comma-separated name patterns left dense, e.g. '*embed*'",
+    "only": "comma-separated name patterns to prune and nothing else, e.g. '*conv*'",
+    "rounding": "from a fraction to a count: nearest, up, reference",
+}
+
+
+def add_arguments(parser):
+    """Add the options of ``fairseq-prune prune``."""
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a file that fairseq-train saved")
+    parser.add_argument("out", metavar="OUT", help="the file to write")
+    for name, text in OPTIONS.items():
+        parser.add_argument(f"--{name}", help=text)
+    parser.add_argument("--seed", type=int, default=1, help="of random choices (default: %(default)s)")
+    parser.add_argument("--data", metavar="DATA", help="its data; default: the training's")
+    parser.add_argument("--quality", action="store_true", help="measure both models on the data")
+    parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+
+
+def run(args):
+    """Write OUT, and print what is removed.
+
+    Raises:
+        ValueError: CHECKPOINT is unreadable, OUT exists, its data are not there, or an option does not fit.
+    """
+    _check(args)
+    from ..deploy.prune import prune_checkpoint
+
+    options = {name: value for name in OPTIONS if (value := getattr(args, name)) is not None}
+    options.setdefault("method", "magnitude")
+    with quietly():
+        try:
+            removed = prune_checkpoint(args.checkpoint, args.out, options, args.data, args.seed)
+        except ValueError as error:  # options go by their names in fairseq-train
+            raise ValueError(str(error).replace("--prune-", "--")) from None
+        quality = _quality(args) if args.quality else {}
+    if args.json:
+        print(json.dumps({"removed": removed, **quality}))
+    else:
+        print(f"{removed:.4f} of the prunable weights are removed; wrote {args.out}")
+        print(_table(quality), end="")
+
+
+def _check(args):
+    if os.path.realpath(args.out) == os.path.realpath(args.checkpoint):
+        raise ValueError(f"OUT {args.out}: is CHECKPOINT itself; give another name, e.g. checkpoints/pruned.pt")
+    if os.path.exists(args.out) and not args.overwrite:
+        raise ValueError(f"OUT {args.out}: exists; give another name or --overwrite")
+
+
+def _quality(args):
+    from ..compat import load_checkpoint
+    from ..evaluate.quality import inspect_quality
+
+    paths = {"before": args.checkpoint, "after": args.out}
+    return {name: inspect_quality(path, load_checkpoint(path), args.data) for name, path in paths.items()}
+
+
+def _table(quality):
+    from ..evaluate.quality import render_quality
+
+    return render_quality(quality) + "\n" if quality else ""

@@ -1,0 +1,108 @@
+"""Pruning at once, without training: a model in memory, or a checkpoint."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..checkpoint.config import Config
+from ..checkpoint.load import load_model, load_task
+from ..checkpoint.write import write_checked
+from ..compat import load_checkpoint
+from ..engine.plan import Plan, make_plan
+from ..engine.pruner import Pruner
+from ..families import structure_of
+from ..methods.method import Method
+from ..methods.table import METHODS
+from ..pruning.importance import EVIDENCE
+from ..pruning.masks import stored_masks
+from ..pruning.surgery.structure import Structure
+from .compact import with_model
+
+
+def prune_model(
+    model: nn.Module,
+    options: dict[str, Any],
+    seed: int = 1,
+    find_structure: Callable[[nn.Module], Structure] = structure_of,
+) -> float:
+    """Remove weights or whole units of a model at once, in place.
+
+    Masks then travel with the model's state dict; units that can be cut are cut out.
+
+    Args:
+        model: any ``nn.Module``. What masks have removed of it, in the weights that its pruning task loaded or by an
+            earlier call, stays removed.
+        options: as ``--prune-*`` on the command line, without the prefix: ``{"method": "magnitude", "target": 0.8}``.
+        seed: of random choices.
+        find_structure: function of the model -> its coupled units.
+
+    Returns:
+        Fraction of the prunable set that is removed, in [0, 1).
+
+    Raises:
+        ValueError: naming the option, the value and a valid example; also where the method needs training.
+    """
+    method = options.get("method", "none")
+    _check_needs_no_training(method, METHODS[method])
+    plan = make_plan({name: _typed(value) for name, value in options.items()}, seed)
+    _check_needs_no_training(method, plan)
+    if plan.rewind or plan.schedule.end or plan.schedule.start.count:
+        raise ValueError(f"--prune-schedule {plan.schedule}: without training all is removed at once; leave times out")
+    before = stored_masks(model.state_dict())
+    pruner = Pruner(model, plan, lambda: find_structure(model))
+    pruner.masked.hold(before)
+    pruner.check_start()
+    pruner.before_update(_idle_optimizer(model), epochs=0, updates=0)
+    return pruner.fraction_removed
+
+
+def _typed(value: Any) -> Any:
+    """As one would type it: numbers and switches of Python as text, mappings and lists as they are."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def _idle_optimizer(model: nn.Module) -> SimpleNamespace:
+    """What a cut asks of an optimizer: here one without statistics, which never steps."""
+    return SimpleNamespace(optimizer=torch.optim.SGD(model.parameters(), lr=0.0))
+
+
+def _check_needs_no_training(name: str, answers: Method | Plan) -> None:
+    """Refuse what only training can do, of a method's row or of a plan."""
+    if not answers.prunes:
+        raise ValueError(f"--prune-method {name}: removes nothing; give e.g. magnitude")
+    if answers.importance in EVIDENCE or answers.approach:
+        raise ValueError(f"--prune-method {name}: needs training; use it with fairseq-train, or give e.g. magnitude")
+
+
+def prune_checkpoint(path: str, out: str, options: dict[str, Any], data: str | None = None, seed: int = 1) -> float:
+    """Remove weights or whole units of a checkpoint at once, and write another.
+
+    The new file holds no optimizer state: it is to be evaluated or finetuned, not resumed. Its task is the pruning
+    version of the stored one, so that masks stay in force.
+
+    Args:
+        path: checkpoint of fairseq-train, with or without pruning.
+        out: the file to write.
+        options: as of :func:`prune_model`.
+        data: folder of the data; None: that of the training.
+        seed: of random choices.
+
+    Returns:
+        Fraction of the prunable set that is removed, in [0, 1).
+
+    Raises:
+        ValueError: as :func:`prune_model`; or the checkpoint cannot be read or its data are not there.
+    """
+    checkpoint = load_checkpoint(path)
+    task, _ = load_task(path, data, pruning=True)
+    model = load_model(path, task).float()
+    find_structure = getattr(task, "find_structure", structure_of)
+    removed = prune_model(model, options, seed, find_structure)
+    config = Config(checkpoint)
+    config.become_pruning()
+    written = {**with_model(checkpoint, model.state_dict()), **config.stored}
+    write_checked(written, out, load_checkpoint)
+    return removed

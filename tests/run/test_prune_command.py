@@ -1,0 +1,106 @@
+"""``fairseq-prune prune``: a checkpoint is pruned at once, without training."""
+
+import json
+import re
+
+import pytest
+import torch
+from conftest import masks_of, words_of
+
+from fairseq_prune.cli.main import main
+from fairseq_prune.compat import load_checkpoint
+from fairseq_prune.deploy.prune import prune_model
+
+
+@pytest.fixture(scope="module")
+def dense(module_run):
+    """A trained Transformer of the stock task."""
+    run = module_run("dense", task="translation")
+    run.train()
+    return run
+
+
+def pruned(dense, tmp_path, *words):
+    out = tmp_path / "pruned.pt"
+    main(["prune", str(dense.folder / "checkpoint_last.pt"), str(out), *words])
+    return load_checkpoint(out)
+
+
+def test_the_smallest_weights_leave(dense, tmp_path, capsys):
+    file = pruned(dense, tmp_path, "--target", "0.8")
+    assert re.match(r"0\.(8000|7999) of the prunable weights are removed", capsys.readouterr().out)
+    before, after, masks = dense.checkpoint()["model"], file["model"], masks_of(file)
+    names = [name for name, value in before.items() if value.dim() > 1 and not name.startswith("decoder.embed")]
+    names.remove("decoder.output_projection.weight")  # all embeddings are one tensor
+    matrices = {name: before[name] for name in names}
+    total = sum(value.numel() for value in matrices.values())
+    removed = torch.cat([before[name][~masks[name]].abs() for name in names if name in masks])
+    kept = torch.cat([before[name][masks[name]].abs() for name in names])
+    assert len(removed) == round(0.8 * total) and removed.max() <= kept.min()
+    for name in names:
+        assert torch.equal(after[name], before[name] * masks[name])
+    assert torch.equal(after["encoder.layers.0.fc1.bias"], before["encoder.layers.0.fc1.bias"])
+
+
+def test_neurons_are_cut_and_the_file_is_used(dense, new_run, tmp_path):
+    file = pruned(dense, tmp_path, "--method", "l1", "--units", "neuron", "--target", "0.5")
+    assert file["model"]["encoder.layers.0.fc1.weight"].shape == (16, 16) and not file["last_optimizer_state"]
+    assert file["cfg"]["task"]["_name"] == "prune_translation"
+    tuned = new_run("tuned").train("--finetune-from-model", tmp_path / "pruned.pt")
+    assert tuned["model"]["decoder.layers.0.fc2.weight"].shape == (16, 16)
+
+
+def test_quality_before_and_after(dense, tmp_path, capsys):
+    pruned(dense, tmp_path, "--target", "0.9", "--quality", "--json")
+    report = json.loads(capsys.readouterr().out)
+    assert report["removed"] == pytest.approx(0.9, abs=1e-3)
+    assert report["before"]["sparsity"] < 1 < 80 < report["after"]["sparsity"]
+    assert report["before"]["valid_perplexity"] != report["after"]["valid_perplexity"] > 1
+
+
+def test_further(dense, tmp_path):
+    """What is removed stays removed when a pruned file is pruned again, of whole rows."""
+    first = pruned(dense, tmp_path, "--target", "0.5")
+    main(
+        ["prune", str(tmp_path / "pruned.pt"), str(tmp_path / "again.pt"), *words_of("--units row --scope layer")]
+        + words_of("--method magnitude --target 0.8 --skip *embed*")
+    )
+    again = masks_of(load_checkpoint(tmp_path / "again.pt"))
+    assert all(not again[name][~keep].any() for name, keep in masks_of(first).items())
+    keep = again["encoder.layers.0.fc1.weight"]
+    assert (~keep).float().mean() == pytest.approx(0.8, abs=0.04) and (~keep).all(1).any()
+
+
+BAD = {
+    "--method snip --target 0.5": "--method snip: needs training",
+    "--method movement --target 0.5": "--method movement: needs training",
+    "--method none": "removes nothing",
+    "": "needs --target",
+    "--target 1.5": "1.5",
+    "--target 0.5 --units channel": "no such coupled units; it has head, neuron",
+    "--target 0.5 --skip *fc9*": "fc9",
+    "--target 0.5 --data nowhere": "no such folder",
+}
+
+
+@pytest.mark.parametrize("words", BAD)
+def test_bad_input(dense, tmp_path, words):
+    with pytest.raises(SystemExit, match=BAD[words].replace(".", r"\.").replace("*", ".")) as stop:
+        pruned(dense, tmp_path, *words_of(words))
+    assert "\n" not in str(stop.value) and not (tmp_path / "pruned.pt").exists()
+
+
+def test_out_that_exists(dense, tmp_path):
+    (tmp_path / "pruned.pt").write_text("mine")
+    with pytest.raises(SystemExit, match="exists; give another name or --overwrite"):
+        pruned(dense, tmp_path, "--target", "0.5")
+    assert (tmp_path / "pruned.pt").read_text() == "mine"
+
+
+def test_a_model_in_memory():
+    torch.manual_seed(1)
+    net = torch.nn.Sequential(torch.nn.Linear(10, 8), torch.nn.ReLU(), torch.nn.Linear(8, 4))
+    assert prune_model(net, {"method": "magnitude", "target": 0.5}) == pytest.approx(0.5, abs=0.01)
+    first = net[0].weight == 0
+    assert prune_model(net, {"method": "random", "target": 0.75}) == pytest.approx(0.75, abs=0.01)
+    assert not net[0].weight[first].any()
