@@ -18,6 +18,7 @@ from ..methods.method import Method
 from ..methods.table import METHODS
 from ..pruning.importance import EVIDENCE
 from ..pruning.masks import stored_masks
+from ..pruning.schedule import Position
 from ..pruning.surgery.structure import Structure
 from .compact import with_model
 
@@ -55,7 +56,7 @@ def prune_model(
     pruner = Pruner(model, plan, lambda: find_structure(model))
     pruner.masked.hold(before)
     pruner.check_start()
-    pruner.before_update(_idle_optimizer(model), epochs=0, updates=0)
+    pruner.before_update(_idle_optimizer(model), Position(epochs=0, updates=0, ends_epoch=False))
     return pruner.fraction_removed
 
 
