@@ -1,5 +1,6 @@
 """What a process of the tests is told about the death of others, and who of them still runs."""
 
+import contextlib
 import ctypes
 import signal
 from pathlib import Path
@@ -19,7 +20,24 @@ def adopt_orphans():
 
 
 def left_running():
-    """Children of this process that run, dict of pid -> command."""
-    pids = [int(pid) for file in Path("/proc/self/task").glob("*/children") for pid in file.read_text().split()]
-    commands = {pid: Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ").strip() for pid in pids}
-    return {pid: command for pid, command in commands.items() if command and HELPERS not in command}
+    """What this process and its children have started and still runs, dict of pid -> command."""
+    own = {pid: _command(pid) for pid in _children("self")}
+    found, ahead = {pid: command for pid, command in own.items() if HELPERS not in command}, [*own]
+    for pid in ahead:  # which grows
+        below = {child: _command(child) for child in _children(pid)}
+        found |= below
+        ahead += below
+    return {pid: command for pid, command in found.items() if command}
+
+
+def _children(pid):
+    with contextlib.suppress(FileNotFoundError):  # ended meanwhile
+        return [int(pid) for file in Path(f"/proc/{pid}/task").glob("*/children") for pid in file.read_text().split()]
+    return []
+
+
+def _command(pid):
+    """Empty once it has ended."""
+    with contextlib.suppress(FileNotFoundError):
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ").strip()
+    return ""

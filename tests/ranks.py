@@ -14,7 +14,7 @@ from conftest import USER_DIR
 from processes import die_with_parent
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["fairseq_cli.train", "fairseq_prune"])
+CONTEXT.set_forkserver_preload(["fairseq_cli.train", "fairseq_prune", "torch.distributed.fsdp"])  # the slow ones
 
 
 class Ranks:
@@ -66,6 +66,7 @@ def started(count, body, *args):
 def _run(file, body, rank, *args):
     """In the new process: it dies with the one that forked it, and prints to a file."""
     die_with_parent()
+    multiprocessing.set_start_method("fork", force=True)  # a data loader's workers are this process's, as ever
     out = os.open(file, os.O_WRONLY)
     os.dup2(out, 1)
     os.dup2(out, 2)

@@ -1,0 +1,74 @@
+"""Two and four ranks have the same weights, masks and counts, whatever the method."""
+
+import pytest
+import torch
+from conftest import TINY, USER_DIR, same_tensors
+from ranks import distributed, finished, train
+from test_methods import PRUNING, options_of
+from vision.test_ddp_methods import RUNS as CONVOLUTIONAL
+from vision.test_gates import RUNS as GATED
+from vision.test_greg import OPTIONS, RATIOS
+
+from fairseq_prune.methods.table import METHODS
+
+TEXT = f"""--task prune_translation --arch transformer --share-all-embeddings {TINY} --criterion cross_entropy
+    --optimizer adam --lr 0.01 --max-tokens 100 --max-update 8"""
+IMAGES = """--task prune_image_classification --criterion image_classification --arch resnet8 --image-size 8
+    --max-train-images 64 --batch-size 8 --optimizer sgd --momentum 0.9 --lr 0.05 --lr-scheduler phased --prune-lr 0.01
+    --lr-ft 0:0.05 --max-update 16"""
+NODES = "--prune-target 0.5 --prune-batches 2"
+ON_IMAGES = {
+    **{name: ["--prune-method", name, "--stage-pr", RATIOS, *words] for name, words in OPTIONS.items()},
+    **{name: CONVOLUTIONAL[name].split() for name in ("filter", "stripe", "patdnn")},
+    **{name: f"--prune-method {name} {words} --prune-end 6up".split() for name, words in GATED.items()},
+    **{name: f"--prune-method {name} {NODES}".split() for name in ("snap", "snap_it", "cnip_it")},
+}
+
+
+def train_and_keep(rank, words, folder):
+    """Train, and write what this rank has in the end: parameters, masks, and what it counted."""
+    from fairseq.trainer import Trainer
+
+    trainers = []
+    start = Trainer.__init__
+    Trainer.__init__ = lambda self, *args: (trainers.append(self), start(self, *args))[1]
+    train(rank, words)
+    (trainer,) = trainers
+    pruner = trainer.task.pruner
+    found = {
+        "weights": dict(trainer.model.named_parameters()),
+        "moments": trainer.optimizer.optimizer.state_dict()["state"],
+        "masks": pruner.masks,
+        "counts": [pruner.fraction_removed, pruner.parameters_left, pruner.events_done, trainer.task.account.state()],
+    }
+    torch.save(found, folder / f"{rank}.pt")
+
+
+def ends(count, data, words, folder):
+    """What each rank has in the end."""
+    quick = "--cpu --num-workers 0 --disable-validation --no-epoch-checkpoints --log-format simple".split()
+    words = [str(data), *words, *quick, "--user-dir", USER_DIR, *distributed(count, folder)]
+    finished(count, train_and_keep, [*words, "--save-dir", str(folder)], folder)
+    return [torch.load(folder / f"{rank}.pt") for rank in range(count)]
+
+
+def agree(first, *others):
+    return all(same_tensors(first, other) for other in others)
+
+
+def test_every_method_is_here():
+    assert {METHODS[name] for name in [*PRUNING, *ON_IMAGES]} == {m for m in METHODS.values() if m.prunes}
+
+
+@pytest.mark.parametrize("count, method", [*((2, name) for name in PRUNING), (4, "magnitude"), (4, "grasp")])
+def test_transformer(parallel, tmp_path, count, method):
+    first, *others = ends(count, parallel, [*TEXT.split(), *options_of(method)], tmp_path)
+    assert first["masks"] and first["counts"][0] > 0
+    assert agree(first, *others)
+
+
+@pytest.mark.parametrize("count, method", [*((2, name) for name in ON_IMAGES), (4, "greg2"), (4, "l0")])
+def test_images(tmp_path, count, method):
+    first, *others = ends(count, "synthetic", [*IMAGES.split(), *ON_IMAGES[method]], tmp_path)
+    assert first["masks"] and first["counts"][0] > 0
+    assert agree(first, *others)
