@@ -4,6 +4,9 @@
 CTranslate2 on CPUs and GPUs. Any Transformer goes: stock, masked, cut, SRP; a language model too.
 fairseq and CTranslate2 both translate sentences of the validation split, beam 5; OUT appears only
 if they agree. A quantised model is written beside that: the report says how many translations differ, and both BLEU.
+
+--to fairseq: OUT is a checkpoint that fairseq loads without --user-dir, where its own architectures
+have the shapes; no --quantization, no --bpe-codes.
 """
 
 import json
@@ -15,7 +18,7 @@ def add_arguments(parser):
     """Add the options of ``fairseq-prune export``."""
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a file that fairseq-train saved")
     parser.add_argument("out", metavar="OUT", help="the folder or file to write")
-    parser.add_argument("--to", required=True, metavar="TARGET", help="ctranslate2")
+    parser.add_argument("--to", required=True, metavar="TARGET", help="ctranslate2 or fairseq")
     parser.add_argument("--quantization", metavar="TYPE", help="int8, int8_float16, float16 or bfloat16")
     parser.add_argument("--data", metavar="DATA", help="data to compare on; default: the training's")
     parser.add_argument("--bpe-codes", metavar="FILE", help="default: bpe.codes of the data, if it is there")

@@ -31,7 +31,8 @@ def require_same(original, cut, batches, data=None):
     """
     task, config = load_task(cut, data)
     split = config.dataset.valid_subset.split(",")[0]
-    models = [load_model(path, task).eval().double() for path in (original, cut)]
+    tasks = load_task(original, data)[0], task  # each of its own: models of stock tasks do not follow cut widths
+    models = [load_model(*pair).eval().double() for pair in zip((original, cut), tasks, strict=True)]
     samples = samples_of(task, split, models[0], batches)
     if not samples:
         raise ValueError(f"the data have nothing in split {split!r} to compare on; give e.g. --data data-bin/demo")

@@ -39,6 +39,13 @@ class Job:
         if os.path.lexists(self.out) and not self.overwrite:
             raise ValueError(f"OUT {self.out}: exists; give another name or --overwrite")
 
+    def refuse(self, *options):
+        """Refuse options that the target does not have (names of attributes, None where not given)."""
+        for option, name in (("quantization", "--quantization"), ("codes", "--bpe-codes")):
+            value = getattr(self, option)
+            if option in options and value is not None:
+                raise ValueError(f"{name} {value}: not with this --to; leave it out, or give --to ctranslate2")
+
     def stamp(self):
         """What changes when somebody writes CHECKPOINT anew."""
         found = os.stat(self.checkpoint)
@@ -63,6 +70,6 @@ def export(target, job):
     Raises:
         ValueError: no such target, or it refuses the checkpoint or an option.
     """
-    from . import to_ctranslate2  # noqa: F401  (they register)
+    from . import to_ctranslate2, to_fairseq  # noqa: F401  (they register)
 
     return EXPORTERS[target](job)

@@ -9,9 +9,19 @@ from fairseq.models.transformer import (
 )
 from torch import nn
 
+from ...checkpoint.load import load_model
 from .layers import Attention, FeedForward, Layer, Linear, Norm, Side, Transformer
 
 READABLE = (TransformerEncoderBase, TransformerEncoder, TransformerDecoderBase, TransformerDecoder)
+
+
+def load_cut(path, task):
+    """The model of a checkpoint as its task builds it, SRP's without the units of connectivity 0."""
+    model = load_model(path, task)
+    if hasattr(model, "cuts_on_load"):
+        model.cuts_on_load = True
+        model.load_state_dict(model.state_dict())
+    return model
 
 
 def read_transformer(model, activation):

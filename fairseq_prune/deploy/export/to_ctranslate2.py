@@ -3,12 +3,12 @@
 import os
 import shutil
 
-from ...checkpoint.load import load_model, load_task
+from ...checkpoint.load import load_task
 from ...compat import load_checkpoint
 from ...files.folder import require_replaceable, whole_folder
 from . import compare_language_models, compare_translations
 from .exporters import EXPORTERS
-from .read import read_transformer
+from .read import load_cut, read_transformer
 from .specification import specification
 from .vocabulary import CODES, find_codes, words_of
 
@@ -35,7 +35,7 @@ def to_ctranslate2(job):
     load_checkpoint(job.checkpoint)  # a foreign file ends here, in one line
     stamp = job.stamp()
     task, config = load_task(job.checkpoint, job.data)
-    model = _cut(load_model(job.checkpoint, task).float().eval())
+    model = load_cut(job.checkpoint, task).float().eval()
     codes = find_codes(job.codes, config.task.data)
     transformer = read_transformer(model, getattr(config.model, "activation_fn", None) or "relu")
     comparison = compare_translations if transformer.encoder else compare_language_models
@@ -51,14 +51,6 @@ def to_ctranslate2(job):
         job.require_unchanged(stamp)
     size = sum(entry.stat().st_size for entry in os.scandir(job.out))
     return {"quantization": job.quantization or "float32", "bpe_codes": bool(codes), "bytes": size, **report}
-
-
-def _cut(model):
-    """SRP: what has connectivity 0 is not written at all."""
-    if hasattr(model, "cuts_on_load"):
-        model.cuts_on_load = True
-        model.load_state_dict(model.state_dict())
-    return model
 
 
 def _device(quantization):

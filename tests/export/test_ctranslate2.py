@@ -1,7 +1,6 @@
 """`fairseq-prune export --to ctranslate2`: it translates what fairseq translates."""
 
 import json
-import random
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -11,92 +10,21 @@ import numpy as np
 import pytest
 import torch
 from commands import refused
-from conftest import TINY, Run, run_fairseq
+from conftest import run_fairseq
 from subword_nmt.learn_bpe import learn_bpe
 from validation import validated
 
+from checkpoints import edited
 from fairseq_prune.cli.main import main
 from fairseq_prune.compat import load_checkpoint
 from fairseq_prune.deploy.export import compare_translations
 from fairseq_prune.deploy.export.read import read_transformer
-
-SHARED, TIED = "--share-all-embeddings", "--share-decoder-input-output-embed"
-PRE_NORM = "--encoder-normalize-before --decoder-normalize-before --encoder-learned-pos"
-LM = """--arch transformer_lm --decoder-layers 1 --decoder-embed-dim 16 --decoder-ffn-embed-dim 32
-    --decoder-attention-heads 2 --tokens-per-sample 32"""
-ROWS = """--prune-method magnitude --prune-scope layer --prune-target 0.28 --prune-units row
-    --prune-skip *embed*,*attn*,*fc2*"""
-KINDS = {  # name -> (task, architecture, how it is pruned)
-    "post-norm": ("translation", f"--arch transformer {TIED} {TINY}", ""),
-    "pre-norm": ("translation", f"--arch transformer {PRE_NORM} {SHARED} {TINY}", ""),
-    "masked": ("prune_translation", f"--arch transformer {SHARED} {TINY}", ROWS),
-    "srp": ("srp_translation", f"--arch srp_transformer {TIED} {TINY}", "--compression-rate 0.5"),
-    "plain": ("srp_translation", f"--arch srp_transformer --srp-plain-layernorm {TIED} {TINY}", ""),
-    "lm": ("prune_language_modeling", LM, ""),
-}  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def lines(tmp_path_factory):
-    """Translations that are learned at once: each word, repeated, counts on from there as often."""
-    folder, rng = tmp_path_factory.mktemp("counting"), random.Random(1)
-    for split, lines in (("train", 400), ("valid", 16), ("test", 12)):
-        pairs = [(rng.randrange(12), rng.randint(2, 4)) for _ in range(lines)]
-        for side, step in (("de", 0), ("en", 1)):
-            words = [" ".join(f"w{(first + i * step) % 12}" for i in range(length)) for first, length in pairs]
-            (folder / f"{split}.{side}").write_text("\n".join(words) + "\n")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def data(lines, tmp_path_factory):
-    """The same, binarised."""
-    folder = tmp_path_factory.mktemp("binarised")
-    splits = [word for split in ("train", "valid", "test") for word in (f"--{split}pref", lines / split)]
-    run_fairseq(
-        "preprocess", "--source-lang", "de", "--target-lang", "en", "--joined-dictionary", *splits, "--destdir", folder
-    )
-    return folder
-
-
-@pytest.fixture(scope="module")
-def trained(data, counting, tmp_path_factory):
-    """Train each model once and give its checkpoint: trained("masked")."""
-    runs = {}
-
-    def get(name):
-        if name not in runs:
-            task, arch, pruned = KINDS[name]
-            text = data if "translation" in task else counting
-            runs[name] = Run(tmp_path_factory.mktemp(name), text, task, arch)
-            runs[name].train("--max-update", "80", *pruned.split(), "--disable-validation", "--max-tokens", "200")
-        return runs[name].folder / "checkpoint_last.pt"
-
-    return get
-
-
-@pytest.fixture(scope="module")
-def cut(trained, tmp_path_factory):
-    """The masked model without the neurons of the rows that are gone, different numbers in its layers."""
-    before, out = load_checkpoint(trained("masked")), tmp_path_factory.mktemp("cut")
-    before["model"]["encoder.layers.0.fc2.weight"][:, 20:] = 0
-    torch.save(before, out / "zeros.pt")
-    main(["compact", str(out / "zeros.pt"), str(out / "compact.pt"), "--batches", "1"])
-    return out / "compact.pt"
 
 
 def export(capsys, *words):
     capsys.readouterr()
     main(["export", *map(str, words), "--to", "ctranslate2", "--batches", "4", "--json"])
     return json.loads(capsys.readouterr().out)
-
-
-def edited(path, out, edit):
-    """Save a checkpoint after ``edit(state dict)``; returns the path."""
-    checkpoint = load_checkpoint(path)
-    edit(checkpoint["model"])
-    torch.save(checkpoint, out)
-    return out
 
 
 def widths(folder):
@@ -111,8 +39,8 @@ def widths(folder):
 
 
 @pytest.mark.parametrize("name", ["post-norm", "pre-norm", "masked", "srp"])
-def test_the_same_translations(trained, capsys, tmp_path, name):
-    report = export(capsys, trained(name), tmp_path / "out")
+def test_the_same_translations(exportable, capsys, tmp_path, name):
+    report = export(capsys, exportable(name), tmp_path / "out")
     assert (report["sentences"], report["compared"], report["same"]) == (16, 16, 16)
     assert report["largest_difference"] < 1e-5 and report["bleu"][0] == report["bleu"][1]
     files = {path.name for path in (tmp_path / "out").iterdir()}
@@ -121,81 +49,70 @@ def test_the_same_translations(trained, capsys, tmp_path, name):
     assert json.loads(vocabulary.read_text())[:4] == ["<s>", "<blank>", "</s>", "<unk>"]
 
 
-def test_neurons_that_were_cut_stay_away(cut, capsys, tmp_path):
-    report = export(capsys, cut, tmp_path / "out")
+def test_neurons_that_were_cut_stay_away(exportable_cut, capsys, tmp_path):
+    report = export(capsys, exportable_cut, tmp_path / "out")
     assert report["same"] == report["compared"] == 16
     found = widths(tmp_path / "out")
     assert found["encoder"] <= 20 and found["decoder"] == 23
 
 
-def test_srp_is_as_small_as_it_was_cut(trained, capsys, tmp_path):
+def test_srp_is_as_small_as_it_was_cut(exportable, capsys, tmp_path):
     """And what still stands with connectivity 0 is cut on the way."""
-    shrunk = edited(trained("srp"), tmp_path / "shrunk.pt", lambda state: state["encoder.layers.0.fc_c"][:4].zero_())
+    shrunk = edited(exportable("srp"), tmp_path / "shrunk.pt", lambda state: state["encoder.layers.0.fc_c"][:4].zero_())
     before = load_checkpoint(shrunk)["model"]["encoder.layers.0.fc1.weight"].shape[0]
     report = export(capsys, shrunk, tmp_path / "out")
     assert report["same"] == 16 and widths(tmp_path / "out")["encoder"] == before - 4 < 28
 
 
 @pytest.fixture(scope="module")
-def codes(lines, tmp_path_factory):
+def codes(counting_lines, tmp_path_factory):
     """BPE codes that keep every word whole."""
     path = tmp_path_factory.mktemp("codes") / "learned"
-    with open(lines / "train.de") as words, open(path, "w") as file:
+    with open(counting_lines / "train.de") as words, open(path, "w") as file:
         learn_bpe(words, file, 1000)
     return path
 
 
-def test_plain_text_in_three_lines(trained, data, lines, codes, capsys, tmp_path, monkeypatch):
+def test_plain_text_in_three_lines(exportable, counting_pairs, counting_lines, codes, capsys, tmp_path, monkeypatch):
     """Those of the docs, beside fairseq-generate on the same text."""
-    assert export(capsys, trained("post-norm"), tmp_path / "exported", "--bpe-codes", codes)["bpe_codes"]
+    assert export(capsys, exportable("post-norm"), tmp_path / "exported", "--bpe-codes", codes)["bpe_codes"]
     monkeypatch.chdir(tmp_path)
     snippet = (Path(__file__).parents[2] / "docs" / "deploy.md").read_text().split("```python\n")[1].split("```")[0]
-    names = {"texts": (lines / "test.de").read_text().splitlines()}
+    names = {"texts": (counting_lines / "test.de").read_text().splitlines()}
     exec("import ctranslate2, subword_nmt.apply_bpe\n" + snippet, names)  # noqa: S102  (our own docs)
     assert len(snippet.splitlines()) == 3
-    run_fairseq(
-        "generate",
-        data,
-        "--path",
-        trained("post-norm"),
-        "--beam",
-        "5",
-        "--cpu",
-        "--num-workers",
-        "0",
-        "--required-batch-size-multiple",
-        "1",
-    )
+    every = ["--cpu", "--num-workers", "0", "--required-batch-size-multiple", "1"]
+    run_fairseq("generate", counting_pairs, "--path", exportable("post-norm"), "--beam", "5", *every)
     found = re.findall(r"^H-(\d+)\t\S+\t(.*)$", capsys.readouterr().out, re.MULTILINE)
     assert names["translations"] == [words for _, words in sorted(found, key=lambda line: int(line[0]))]
     assert len(set(names["translations"])) > 3
 
 
-def test_int8(trained, capsys, tmp_path):
-    whole = export(capsys, trained("post-norm"), tmp_path / "whole")
-    report = export(capsys, trained("post-norm"), tmp_path / "int8", "--quantization", "int8")
+def test_int8(exportable, capsys, tmp_path):
+    whole = export(capsys, exportable("post-norm"), tmp_path / "whole")
+    report = export(capsys, exportable("post-norm"), tmp_path / "int8", "--quantization", "int8")
     assert report["quantization"] == "int8" and 1e-4 < report["largest_difference"] < 1
     assert report["compared"] == 16 and len(report["bleu"]) == 2 and report["bleu"][0] == whole["bleu"][0]
     sizes = [(tmp_path / name / "model.bin").stat().st_size for name in ("int8", "whole")]
     assert sizes[0] < 0.9 * sizes[1]  # the table of positions stays as it is
 
 
-def test_language_model(trained, counting, capsys, tmp_path):
-    report = export(capsys, trained("lm"), tmp_path / "out")
+def test_language_model(exportable, counting, capsys, tmp_path):
+    report = export(capsys, exportable("lm"), tmp_path / "out")
     assert report["largest_difference"] < 1e-5 and report["sentences"] > 2
     assert report["perplexity"][0] == pytest.approx(report["perplexity"][1], rel=1e-5)
     every = ["--max-tokens", "100", "--required-batch-size-multiple", "1"]
-    loss = validated(counting, "prune_language_modeling", trained("lm"), *every)["loss"]
+    loss = validated(counting, "prune_language_modeling", exportable("lm"), *every)["loss"]
     assert np.log2(report["perplexity"][0]) == pytest.approx(loss, abs=0.01)
 
 
-def test_without_sentences_words_are_made_up(trained, data, capsys, tmp_path):
+def test_without_sentences_words_are_made_up(exportable, counting_pairs, capsys, tmp_path):
     bare = tmp_path / "data"
     bare.mkdir()
-    for path in data.glob("*"):
+    for path in counting_pairs.glob("*"):
         if path.name.startswith(("dict", "train")):
             (bare / path.name).symlink_to(path)
-    report = export(capsys, trained("post-norm"), tmp_path / "out", "--data", bare)
+    report = export(capsys, exportable("post-norm"), tmp_path / "out", "--data", bare)
     assert (
         report["sentences"] == 16
         and report["same"] + report["as_good"] == report["compared"] == 16
@@ -203,26 +120,26 @@ def test_without_sentences_words_are_made_up(trained, data, capsys, tmp_path):
     )
 
 
-def test_shrinking_is_folded_where_it_can_be(trained, capsys, tmp_path):
+def test_shrinking_is_folded_where_it_can_be(exportable, capsys, tmp_path):
     def halve(state):
         for name in ("encoder.layers.0.fc_c", "decoder.layers.0.encoder_attn_qk_c", "decoder.layers.0.self_attn_vo_c"):
             state[name][::2] = 0.5
 
-    report = export(capsys, edited(trained("srp"), tmp_path / "half.pt", halve), tmp_path / "out")
+    report = export(capsys, edited(exportable("srp"), tmp_path / "half.pt", halve), tmp_path / "out")
     assert report["same"] + report["as_good"] == 16 and report["largest_difference"] < 1e-5
-    half = edited(trained("srp"), tmp_path / "half.pt", lambda state: state["encoder.embedding_c"][:2].mul_(0.5))
+    half = edited(exportable("srp"), tmp_path / "half.pt", lambda state: state["encoder.embedding_c"][:2].mul_(0.5))
     line = refused("export", half, tmp_path / "no", "--to", "ctranslate2")
     assert "encoder.embedding_c: dimensions are in the middle of shrinking" in line
 
 
-def test_plain_layer_norm_only_of_the_whole_width(trained, capsys, tmp_path):
-    assert export(capsys, trained("plain"), tmp_path / "out")["same"] == 16
-    narrow = edited(trained("plain"), tmp_path / "narrow.pt", lambda state: state["encoder.embedding_c"][:2].zero_())
+def test_plain_layer_norm_only_of_the_whole_width(exportable, capsys, tmp_path):
+    assert export(capsys, exportable("plain"), tmp_path / "out")["same"] == 16
+    narrow = edited(exportable("plain"), tmp_path / "narrow.pt", lambda state: state["encoder.embedding_c"][:2].zero_())
     assert "--srp-plain-layernorm: this layer norm" in refused("export", narrow, tmp_path / "no", "--to", "ctranslate2")
 
 
 @pytest.mark.parametrize("change", [{"factor": 4.1}, {"positions": torch.zeros(1024, 16)}])
-def test_a_wrong_model_is_refused_and_leaves_nothing(trained, tmp_path, monkeypatch, change):
+def test_a_wrong_model_is_refused_and_leaves_nothing(exportable, tmp_path, monkeypatch, change):
     """The negative control of the comparison."""
 
     def wrong(*args):
@@ -230,20 +147,20 @@ def test_a_wrong_model_is_refused_and_leaves_nothing(trained, tmp_path, monkeypa
         return replace(right, encoder=replace(right.encoder, **change))
 
     monkeypatch.setattr("fairseq_prune.deploy.export.to_ctranslate2.read_transformer", wrong)
-    line = refused("export", trained("post-norm"), tmp_path / "out", "--to", "ctranslate2", "--batches", "2")
+    line = refused("export", exportable("post-norm"), tmp_path / "out", "--to", "ctranslate2", "--batches", "2")
     assert re.search(r"does not compute the same: log-probabilities differ by up to \d\.\de.*nothing is written", line)
     assert not list(tmp_path.iterdir())
 
 
-def test_another_search_is_noticed(trained, capsys, tmp_path, monkeypatch):
+def test_another_search_is_noticed(exportable, capsys, tmp_path, monkeypatch):
     """Log-probabilities alone would not see it."""
     monkeypatch.setattr("fairseq_prune.deploy.export.compare_translations.BEAM", 1)
-    line = refused("export", trained("post-norm"), tmp_path / "out", "--to", "ctranslate2", "--batches", "4")
+    line = refused("export", exportable("post-norm"), tmp_path / "out", "--to", "ctranslate2", "--batches", "4")
     assert re.search(r"differ by up to \d\.\de-0[67], and [1-9]\d* of 16 translations", line)
 
 
-def test_mistakes_end_in_one_line(trained, tmp_path, monkeypatch):
-    path, out = trained("post-norm"), tmp_path / "out"
+def test_mistakes_end_in_one_line(exportable, tmp_path, monkeypatch):
+    path, out = exportable("post-norm"), tmp_path / "out"
 
     def line(*words, to="ctranslate2"):
         return refused("export", path, out, "--to", to, *words)
@@ -267,23 +184,23 @@ def test_mistakes_end_in_one_line(trained, tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["out"] and not list(out.iterdir())
 
 
-def test_overwrite_and_the_table(trained, capsys, tmp_path):
+def test_overwrite_and_the_table(exportable, capsys, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     (out / "model.bin").write_text("old")
     (out / "left").write_text("over")
     capsys.readouterr()
-    main(["export", str(trained("post-norm")), str(out), "--to", "ctranslate2", "--batches", "1", "--overwrite"])
+    main(["export", str(exportable("post-norm")), str(out), "--to", "ctranslate2", "--batches", "1", "--overwrite"])
     assert re.search(r"same +4\n(.*\n)*bleu +\S+ fairseq, \S+ exported", capsys.readouterr().out)
     assert not (out / "left").exists() and [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
-def test_a_checkpoint_that_changes_meanwhile(trained, tmp_path, monkeypatch):
+def test_a_checkpoint_that_changes_meanwhile(exportable, tmp_path, monkeypatch):
     path = tmp_path / "moving.pt"
-    path.write_bytes(trained("post-norm").read_bytes())
+    path.write_bytes(exportable("post-norm").read_bytes())
 
     def meanwhile(*args):
-        path.write_bytes(trained("masked").read_bytes())
+        path.write_bytes(exportable("masked").read_bytes())
         return gather(*args)
 
     gather = compare_translations.gather

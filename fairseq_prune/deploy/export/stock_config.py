@@ -1,0 +1,85 @@
+"""A config that names what fairseq itself registers, and nothing of ours."""
+
+import argparse
+import dataclasses
+from collections import OrderedDict
+
+from fairseq.criterions import CRITERION_DATACLASS_REGISTRY, CRITERION_REGISTRY
+from fairseq.models import ARCH_MODEL_REGISTRY, MODEL_REGISTRY
+from fairseq.optim import OPTIMIZER_DATACLASS_REGISTRY, OPTIMIZER_REGISTRY
+from fairseq.optim.lr_scheduler import LR_SCHEDULER_DATACLASS_REGISTRY, LR_SCHEDULER_REGISTRY
+from fairseq.tasks import TASK_DATACLASS_REGISTRY, TASK_REGISTRY
+from omegaconf import OmegaConf
+
+_RUN = {  # group of the config -> (what is registered, their configs); without them fairseq evaluates as well
+    "criterion": (CRITERION_REGISTRY, CRITERION_DATACLASS_REGISTRY),
+    "optimizer": (OPTIMIZER_REGISTRY, OPTIMIZER_DATACLASS_REGISTRY),
+    "lr_scheduler": (LR_SCHEDULER_REGISTRY, LR_SCHEDULER_DATACLASS_REGISTRY),
+}
+_OURS = ("prune_", "srp_", "weighted_layernorm")  # what options of ours begin with
+
+
+def stock_config(config):
+    """Rewrite a config.
+
+    Args:
+        config: of a checkpoint as fairseq loads it.
+
+    Returns:
+        dict of groups, of plain values.
+
+    Raises:
+        ValueError: fairseq has no task or no architecture that is like ours.
+    """
+    groups = OmegaConf.to_container(config, enum_to_str=True)
+    groups = {name: vars(group) if isinstance(group, argparse.Namespace) else group for name, group in groups.items()}
+    task = groups["task"] = _stock_group(groups["task"], TASK_REGISTRY, TASK_DATACLASS_REGISTRY)
+    if task is None:
+        raise ValueError(f"task {config.task._name}: fairseq has none like it")
+    for name, tables in _RUN.items():
+        groups[name] = _stock_group(groups.get(name), *tables)
+    arch = _stock_arch(groups["model"].get("_name") or groups["model"]["arch"])
+    model = {key: value for key, value in groups["model"].items() if not key.startswith(_OURS)}
+    groups["model"] = {**model, "_name": arch, "arch": arch, "task": task["_name"], "user_dir": None}
+    groups["common"]["user_dir"] = None
+    return groups
+
+
+def plain_namespace(values):
+    """A dict whose values are attributes too.
+
+    fairseq saves options of a model as ``argparse.Namespace``, which plain torch (2.6 and later) refuses to load; a
+    dict it takes, and CTranslate2's converter asks for attributes. torch loads an ``OrderedDict`` with both.
+    """
+    made = OrderedDict(values)
+    made.__dict__.update(values)
+    return made
+
+
+def _stock_group(group, registered, configs):
+    """A group under the name of the nearest class of fairseq's own, with the options of that; None: there is none."""
+    name = group and group.get("_name")
+    stock = _stock_name(registered.get(name), registered) if name else None
+    if stock is None or stock not in configs:
+        return None
+    known = {field.name for field in dataclasses.fields(configs[stock])}
+    return {**{key: value for key, value in group.items() if key in known}, "_name": stock}
+
+
+def _stock_arch(arch):
+    """An architecture of fairseq's own: the one named, or that of the model which ours is made of."""
+    model = ARCH_MODEL_REGISTRY.get(arch) or MODEL_REGISTRY.get(arch)
+    if model is not None and model.__module__.startswith("fairseq."):
+        return arch
+    stock = model and _stock_name(model, MODEL_REGISTRY)
+    if not stock:
+        raise ValueError(f"architecture {arch}: fairseq has none that computes it")
+    return stock
+
+
+def _stock_name(ours, registered):
+    """Name of the first class of fairseq's own that a class is made of."""
+    for made_of in ours.__mro__ if ours else ():
+        if made_of.__module__.startswith("fairseq."):
+            return next((name for name, entry in registered.items() if entry is made_of), None)
+    return None

@@ -1,0 +1,100 @@
+"""`--to fairseq`: a checkpoint that fairseq loads without --user-dir."""
+
+import os
+import re
+from collections import OrderedDict
+
+from fairseq import tasks
+from omegaconf import OmegaConf
+
+from ...checkpoint.load import load_task
+from ...checkpoint.write import write_checked
+from ...compat import load_checkpoint
+from ..verify import require_same
+from .exporters import EXPORTERS
+from .read import load_cut
+from .stock_config import plain_namespace, stock_config
+
+_SIDES = ("encoder", "decoder")
+
+
+@EXPORTERS.add("fairseq")
+def to_fairseq(job):
+    """Write a checkpoint of a stock task and architecture, without masks and state of a run.
+
+    Args:
+        job: :class:`~.exporters.Job`; with none of the options of other targets.
+
+    Returns:
+        The report.
+
+    Raises:
+        ValueError: an option of another target, no stock task or architecture, a shape that it does not
+            have, or outputs that differ.
+    """
+    job.refuse("quantization", "codes")
+    original, stamp = load_checkpoint(job.checkpoint), job.stamp()
+    task, config = load_task(job.checkpoint, job.data)
+    groups = stock_config(config)
+    state = _stock_state(load_cut(job.checkpoint, task), groups)
+
+    def check(path):
+        job.require_unchanged(stamp)
+        return require_same(job.checkpoint, path, job.batches, job.data)
+
+    difference, batches = write_checked(_checkpoint(original, groups, state), job.out, check)
+    names = {"architecture": groups["model"]["arch"], "task": groups["task"]["_name"]}
+    return {**names, "batches": batches, "largest_difference": difference, "bytes": os.path.getsize(job.out)}
+
+
+def _checkpoint(original, groups, state):
+    """What fairseq-train would have saved, less the optimizer."""
+    updates = original["optimizer_history"][-1].get("num_updates", 0)
+    history = {"criterion_name": "", "optimizer_name": "", "lr_scheduler_state": {}, "num_updates": updates}
+    return {
+        "args": None,
+        "cfg": {**groups, "model": plain_namespace(groups["model"])},
+        "model": state,
+        "optimizer_history": [history],
+        "extra_state": {"train_iterator": original["extra_state"]["train_iterator"], "val_loss": None},
+        "last_optimizer_state": None,
+        "task_state": {},
+    }
+
+
+def _stock_state(model, groups):
+    """The state dict of the stock model. Widths of its feed-forward blocks go into its config."""
+    state = model.state_dict()
+    for name in getattr(model, "connectivity", ()):
+        if not (state[name] == 1).all():
+            raise ValueError(f"{name}: units are in the middle of shrinking; let the run finish")
+    arch = groups["model"]["arch"]
+    for side in _SIDES:
+        blocks = (name for name in state if re.fullmatch(rf"{side}\.layers\.\d+\.fc1\.weight", name))
+        widths = sorted({len(state[name]) for name in blocks})
+        if len(widths) > 1:
+            several = " and ".join(map(str, widths))
+            raise ValueError(f"{side}.layers.*.fc1.weight: {several} neurons; {arch} has one number for all layers")
+        if widths:
+            groups["model"][f"{side}_ffn_embed_dim"] = widths[0]
+    stock = _build(groups).state_dict()
+    _require_fit(stock, state, {name for name, _ in model.named_parameters()}, arch)
+    return OrderedDict((name, state[name]) for name in stock)
+
+
+def _build(groups):
+    config = OmegaConf.create({name: groups[name] for name in ("task", "model")})
+    return tasks.setup_task(config.task, from_checkpoint=True).build_model(config.model, from_checkpoint=True)
+
+
+def _require_fit(stock, state, parameters, arch):
+    for name, value in stock.items():
+        if name not in state:
+            raise ValueError(f"{name}: the checkpoint has none, {arch} has")
+        if value.shape != state[name].shape:
+            have, want = ("x".join(map(str, shape)) for shape in (state[name].shape, value.shape))
+            raise ValueError(
+                f"{name} is {have}; fairseq's {arch} has {want} there, whatever its options; use --to ctranslate2"
+            )
+    if more := sorted(parameters - stock.keys()):
+        raise ValueError(f"{more[0]}: {arch} has none")

@@ -1,0 +1,1 @@
+"""Exported models, held against fairseq."""
