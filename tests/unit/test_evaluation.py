@@ -76,10 +76,21 @@ class TestScore:
         assert Score((0,), 1, nll=1e9).perplexity == pytest.approx(math.exp(100))
 
     def test_the_reference_divides_by_a_row_more(self):
-        """Published: 17,341 hits of 73,760 where 73,750 were targets; perplexities are related by T / (T - 1)."""
+        """Published: 17,341 hits of 73,760 where 73,750 were targets."""
         assert Score((17_341,), 73_760).accuracy == pytest.approx(0.23510032537960953)
-        nll = math.log(120.408243) * 73_760
-        assert Score((0,), 73_750, nll).perplexity == pytest.approx(120.486, abs=1e-3)
+
+    @pytest.mark.parametrize(
+        "printed, tokens, sound",
+        [
+            (120.408, 73_760, 120.486), (133.718, 73_760, 133.807),  # validation: original, pruned
+            (117.216, 82_430, 117.284), (128.782, 82_430, 128.858),  # test
+        ],
+    )  # fmt: skip
+    def test_published_perplexities(self, printed, tokens, sound):
+        """In ten columns, the last row of which is no target; perplexities are related by T / (T - 1)."""
+        nll = math.log(printed) * tokens
+        assert Score((0,), tokens - 10, nll).perplexity == pytest.approx(sound, abs=1.1e-3)
+        assert Score((0,), tokens, nll).perplexity == pytest.approx(printed)  # the reference's
 
 
 class TestAbandoning:
@@ -101,6 +112,14 @@ class TestAbandoning:
         falling = (1000, 1000, 1000, 1000, 5, 5)  # the mean loss per block is more than a later block has
         assert not is_hopeless([900, 901, 899, 900], falling, 3600)
         assert is_hopeless([900, 901, 899, 900], falling, 3601)
+
+    def test_it_takes_three_and_a_half_standard_errors(self):
+        """Gains of 1 and -3 by turns: mean -1, standard deviation 4/sqrt(3); four of sixteen blocks."""
+        hits = [hits + gain for hits, gain in zip(self.reference, (1, -3, 1, -3), strict=False)]
+        predicted = sum(self.reference) - 4 - 12
+        error = 4 / math.sqrt(3) * math.sqrt(12 + 12**2 / 4)
+        assert not is_hopeless(hits, self.reference[:16], predicted - sum(self.reference[16:]) + 3.4 * error)
+        assert is_hopeless(hits, self.reference[:16], predicted - sum(self.reference[16:]) + 3.6 * error)
 
     def test_three_blocks_say_too_little_and_after_the_last_it_is_over(self):
         assert not is_hopeless([0, 0, 0], self.reference, 10**6)

@@ -102,6 +102,51 @@ def test_the_hessian_times_the_gradient_by_finite_differences():
     assert (net(BATCHES[0]["x"]) - Net().eval()(BATCHES[0]["x"])).abs().max() > 0.1  # control: not eval mode
 
 
+class Linear(nn.Module):
+    """Outputs are what it is given times its weights, so that a squared error is quadratic in them."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(4, 6, generator=torch.Generator().manual_seed(3), dtype=torch.float64))
+
+    def forward(self, x):
+        return x @ self.weight.T
+
+
+class SquaredError(nn.Module):
+    def forward(self, model, sample):
+        wanted = F.one_hot(sample["y"], 4).to(sample["x"]) / 50  # of the size of cooled outputs
+        return (model(sample["x"]) - wanted).square().sum() / 2, len(sample["y"]), {}
+
+
+def test_grasp_of_a_quadratic_by_hand():
+    """Gradient X'(XW/T - Y)/T and Hessian X'X/T^2: the half leaves without which the gradient's norm grows most."""
+    net, batch = Linear(), BATCHES[0]
+    x, y = batch["x"], F.one_hot(batch["y"], 4).double() / 50
+
+    def gradient(weight):
+        return (x @ weight.T / TEMPERATURE - y).T @ x / TEMPERATURE / len(x)
+
+    weight = net.weight.detach().clone()
+    product = gradient(weight) @ (x.T @ x) / TEMPERATURE**2 / len(x)
+    scores = (weight * product).flatten()
+    by_hand = torch.ones(24, dtype=torch.bool)
+    by_hand[scores.argsort()[:12]] = False
+    pruner = Pruner(net, make_plan({"method": "grasp", "target": 0.5}))
+    pruner.gather = lambda model, kind, event: gather(kind, model, SquaredError(), [batch])
+    pruner.check_start()
+    pruner.before_update(type("O", (), {"optimizer": torch.optim.SGD(net.parameters(), lr=0.1)})(), Position(0, 0))
+    keep = pruner.masks["weight"]
+    assert torch.equal(keep, by_hand.view(4, 6)) and TEMPERATURE == 200
+    before = gradient(weight).square().sum()
+    without_removed, without_kept = (
+        gradient(weight - 1e-4 * weight * part).square().sum() - before for part in (~keep, keep)
+    )
+    assert without_removed > 0 > without_kept
+    warm = weight * (((x @ weight.T - y).T @ x) @ (x.T @ x))  # control: temperature 1 keeps others
+    assert set(warm.flatten().argsort()[:12].tolist()) != set(scores.argsort()[:12].tolist())
+
+
 @pytest.mark.parametrize("kind", ["sensitivity", "hessian_gradient"])
 def test_scoring_leaves_no_trace(kind):
     net, criterion = Net(), Criterion()

@@ -135,8 +135,15 @@ def test_the_removed_weights_of_the_groups_make_the_whole():
     ("pruned", "total", "percent"),
     [(4_499_874, 4_653_200, 96.7049), (116_952_767, 137_804_724, 84.8685), (191_360_406, 221_124_004, 86.5399)],
 )
-def test_published_counts_give_the_published_percentages(pruned, total, percent):
-    assert 100 * pruned / total == pytest.approx(percent, abs=5e-5)
+def test_published_counts_are_the_published_percentages(pruned, total, percent):
+    """Of a hundredth of each model, in two groups, and the ranks of what leaves."""
+    parts = {"a": total // 300, "b": total // 100 - total // 300}
+    table = table_of(**{name: torch.arange(1.0, 1 + size) for name, size in parts.items()})
+    counts = {"a": parts["a"] - 7, "b": pruned // 100 - parts["a"] + 7}
+    assert 100 * table.fraction_removed(counts) == pytest.approx(percent, abs=100 / (total // 100))
+    kept = table.masks(counts)
+    assert sum(int((~keep).sum()) for keep in kept.values()) == pruned // 100
+    assert kept["a"].nonzero().flatten().tolist() == list(range(parts["a"] - 7, parts["a"]))  # the largest
 
 
 def test_scale_and_sign_do_not_matter():

@@ -114,6 +114,16 @@ class TestNcs:
         sigma = stood[-1][2] / 0.05
         assert sigma.min() >= 0.99**25 - 1e-9 and sigma.max() <= 0.99**-25 + 1e-9 and len(np.unique(sigma)) > 1
 
+    def test_steps_widen_where_more_than_a_fifth_of_the_trials_is_good(self, reference):
+        """Of five in a row: all, exactly one, none."""
+        search = self.search(reference, population=5, diversity=0.0, start=(0.5, 0.5))
+        for generation in range(5):
+            trials, fitness = search.ask(), np.full(5, 1.5)
+            fitness[0] = -0.2 - generation / 10  # better each time
+            fitness[1] = -0.9 if generation == 4 else 1.5
+            search.tell(trials, fitness)
+        assert search.sigma[:, 0] / 0.05 == pytest.approx([1 / 0.99, 1.0, 0.99, 0.99, 0.99])
+
     def test_equal_seeds_are_equal_and_others_are_not(self, reference):
         first, second, other = (run(self.search(reference, seed), bowl)[0] for seed in (1, 1, 2))
         assert (first == second).all() and (first != other).any()

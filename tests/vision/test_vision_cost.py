@@ -27,9 +27,14 @@ DENSE = {  # net: MACs, parameters without norms, with them
 GOLDEN = [  # net, --stage-pr, --skip-layers: MACs left, speedup, parameters left without norms, % removed with them
     ("resnet56", "[0,0.75,0.75,0.32,0]", None, 49_121_920, 2.5546, 485_210, 42.76),
     ("resnet56", "[0,0.5,0.5,0.5,0]", None, 62_964_352, 1.9930, 425_018, 49.82),
+    ("resnet56", "[0,0.7,0.7,0.7,0]", None, 34_929_280, 3.5926, 248_330, 70.58),
+    ("resnet56", "[0,0.9,0.9,0.9,0]", None, 10_838_656, 11.5776, 79_274, 90.45),
     ("resnet56", "[0,0.925,0.925,0.925,0]", None, 8_258_176, 15.1953, 54_074, 93.41),
     ("resnet56", "[0,0.95,0.95,0.95,0]", None, 6_322_816, 19.8465, 38_954, 95.18),
+    ("vgg19", "[1-15:0.5]", None, 110_322_688, 3.6093, 5_040_932, 74.87),
+    ("vgg19", "[1-15:0.6]", None, 73_407_408, 5.4243, 3_208_318, 84.00),
     ("vgg19", "[1-15:0.7]", None, 44_784_324, 8.8911, 1_808_929, 90.98),
+    ("vgg19", "[1-15:0.8]", None, 22_959_480, 17.3428, 811_237, 95.95),
     ("vgg19", "[1-15:0.9]", None, 8_745_756, 45.5286, 207_241, 98.96),
     ("resnet34", "[0,0.5,0.6,0.4,0,0]", SKIPS, 2_782_269_440, 1.3168, 19_453_608, 10.68),
     ("resnet34", "[0,0.5,0.6,0.4,0,0]", None, 2_260_464_128, 1.6208, 18_275_688, 16.09),
@@ -97,8 +102,16 @@ def test_kept_widths():
     """GReg's table of what stays of 16, 32 and 64 (or 64 to 512) filters."""
     widths = {
         ("resnet56", "[0,0.75,0.75,0.32,0]"): [4, 8, 43],
+        ("resnet56", "[0,0.5,0.5,0.5,0]"): [8, 16, 32],
+        ("resnet56", "[0,0.7,0.7,0.7,0]"): [4, 9, 19],
+        ("resnet56", "[0,0.9,0.9,0.9,0]"): [1, 3, 6],
         ("resnet56", "[0,0.925,0.925,0.925,0]"): [1, 2, 4],
+        ("resnet56", "[0,0.95,0.95,0.95,0]"): [1, 1, 3],
+        ("vgg19", "[1-15:0.5]"): [32, 64, 128, 256],
+        ("vgg19", "[1-15:0.6]"): [25, 51, 102, 204],
         ("vgg19", "[1-15:0.7]"): [19, 38, 76, 153],
+        ("vgg19", "[1-15:0.8]"): [12, 25, 51, 102],
+        ("vgg19", "[1-15:0.9]"): [6, 12, 25, 51],
     }
     for (name, stage_pr), expected in widths.items():
         convs = [m.out_channels for m in cut(name, stage_pr, None).modules() if isinstance(m, nn.Conv2d)]
@@ -110,10 +123,10 @@ def test_single_weights():
     net, example = copy.deepcopy(built("resnet50")[0]), built("resnet50")[1]
     ratios = layer_ratios(find_layers(net), "[0,0.827,0.827,0.827,0.827,0.827]", None, "weight")
     names = [name for name, parameter in net.named_parameters() if parameter.dim() > 1]
-    targets = targets_of_weights(names, ratios)
+    targets = targets_of_weights([f"net.{name}" for name in names], ratios)
     zeros, weights = 0, dict(net.named_parameters())
     for name in names:
-        count = ROUNDINGS["up"](targets[name], weights[name].numel())
+        count = ROUNDINGS["up"](targets[f"net.{name}"], weights[name].numel())
         weights[name].data.fill_(1.0).view(-1)[:count] = 0
         zeros += count
     costs = layer_costs(net, example)
