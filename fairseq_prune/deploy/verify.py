@@ -39,7 +39,7 @@ def require_same(original, cut, batches, data=None):
     difference = float(torch.tensor([largest_difference(*models, sample) for sample in samples]).max())
     if not difference <= LIMIT:  # so for NaN, too
         raise ValueError(
-            f"the outputs of the cut model differ by {difference:.2e} of the largest one, more than {LIMIT:.0e}; "
+            f"the outputs of the new model differ by {difference:.2e} of the largest one, more than {LIMIT:.0e}; "
             "nothing is written"
         )
     return difference, len(samples)

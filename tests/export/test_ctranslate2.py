@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 import torch
 from commands import refused
-from conftest import run_fairseq
+from conftest import TINY, run_fairseq
 from subword_nmt.learn_bpe import learn_bpe
 from validation import validated
 
 from checkpoints import edited
 from fairseq_prune.cli.main import main
 from fairseq_prune.compat import load_checkpoint
-from fairseq_prune.deploy.export import compare_translations
 from fairseq_prune.deploy.export.read import read_transformer
+from fairseq_prune.deploy.export.translations import Translations
 
 
 def export(capsys, *words):
@@ -106,6 +106,14 @@ def test_language_model(exportable, counting, capsys, tmp_path):
     assert np.log2(report["perplexity"][0]) == pytest.approx(loss, abs=0.01)
 
 
+def test_translations_that_never_end(counting_pairs, new_run, capsys, tmp_path):
+    """Some run to the limit of the positions; those are scored, not searched."""
+    arch = f"--arch transformer --share-all-embeddings --max-target-positions 14 {TINY}"
+    new_run("begun", data=counting_pairs, task="translation", arch=arch).train("--max-update", "1")
+    report = export(capsys, tmp_path / "begun" / "checkpoint_last.pt", tmp_path / "out")
+    assert report["compared"] < report["sentences"] == 16 and report["largest_difference"] < 1e-5
+
+
 def test_without_sentences_words_are_made_up(exportable, counting_pairs, capsys, tmp_path):
     bare = tmp_path / "data"
     bare.mkdir()
@@ -154,9 +162,14 @@ def test_a_wrong_model_is_refused_and_leaves_nothing(exportable, tmp_path, monke
 
 def test_another_search_is_noticed(exportable, capsys, tmp_path, monkeypatch):
     """Log-probabilities alone would not see it."""
-    monkeypatch.setattr("fairseq_prune.deploy.export.compare_translations.BEAM", 1)
+
+    def narrow(self, *args, **options):
+        return translate(self, *args, **{**options, "beam_size": 1})
+
+    translate = ctranslate2.Translator.translate_batch
+    monkeypatch.setattr(ctranslate2.Translator, "translate_batch", narrow)
     line = refused("export", exportable("post-norm"), tmp_path / "out", "--to", "ctranslate2", "--batches", "4")
-    assert re.search(r"differ by up to \d\.\de-0[67], and [1-9]\d* of 16 translations", line)
+    assert re.search(r"compute the same: [1-9]\d* of 16 translations are worse; nothing is written", line)
 
 
 def test_mistakes_end_in_one_line(exportable, tmp_path, monkeypatch):
@@ -201,9 +214,8 @@ def test_a_checkpoint_that_changes_meanwhile(exportable, tmp_path, monkeypatch):
 
     def meanwhile(*args):
         path.write_bytes(exportable("masked").read_bytes())
-        return gather(*args)
+        return Translations(*args)
 
-    gather = compare_translations.gather
-    monkeypatch.setattr(compare_translations, "gather", meanwhile)
+    monkeypatch.setattr("fairseq_prune.deploy.export.to_ctranslate2.Translations", meanwhile)
     assert "changed while it was exported" in refused("export", path, tmp_path / "out", "--to", "ctranslate2")
     assert [p.name for p in tmp_path.iterdir()] == ["moving.pt"]

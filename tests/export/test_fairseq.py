@@ -86,6 +86,11 @@ def test_srp_before_its_cut_is_a_stock_model(exportable, counting_pairs, capsys,
     assert generate(capsys, counting_pairs, out, "translation") == expected
 
 
+def test_language_model(exportable, capsys, tmp_path):
+    report = export(capsys, exportable("lm"), tmp_path / "out.pt")
+    assert (report["architecture"], report["task"]) == ("transformer_lm", "language_modeling")
+
+
 def test_ctranslate2s_own_converter_reads_it(exportable, counting_pairs, capsys, tmp_path):
     """Without trusting the file. What it makes is what our exporter makes."""
     from ctranslate2.converters import FairseqConverter

@@ -7,11 +7,13 @@ from fairseq.models.transformer import (
     TransformerEncoder,
     TransformerEncoderBase,
 )
+from fairseq.modules.transformer_layer import TransformerDecoderLayerBase, TransformerEncoderLayerBase
 from torch import nn
 
 from ...checkpoint.load import load_model
 from .layers import Attention, FeedForward, Layer, Linear, Norm, Side, Transformer
 
+BLOCKS = (TransformerEncoderLayerBase, TransformerDecoderLayerBase)
 READABLE = (TransformerEncoderBase, TransformerEncoder, TransformerDecoderBase, TransformerDecoder)
 
 
@@ -67,7 +69,9 @@ class _Reader:
         stream = getattr(module, "embedding_c", None)
         if stream is not None and not (stream == 1).all():
             raise ValueError(f"{name}.embedding_c: dimensions are in the middle of shrinking; let the run finish")
-        layers = [self.layer(layer) for _, layer in module.layers.named_children()]
+        blocks = [block for _, block in module.layers.named_children()]  # iterating draws lots where there is LayerDrop
+        if strange := [block for block in blocks if not isinstance(block, BLOCKS)]:
+            raise ValueError(f"{name}.layers: {type(strange[0]).__name__} is no layer of a plain Transformer")
         projections = (getattr(module, f"project_{way}_dim", None) for way in ("in", "out"))
         output = getattr(module, "output_projection", None)
         if name == "decoder" and output is None:
@@ -77,8 +81,8 @@ class _Reader:
             factor=float(module.embed_scale),
             positions=self.positions(module),
             embedding_norm=self.norm(module.layernorm_embedding),
-            layers=layers,
-            pre_norm=any(layer.normalize_before for _, layer in module.layers.named_children()),
+            layers=list(map(self.layer, blocks)),
+            pre_norm=any(block.normalize_before for block in blocks),
             last_norm=self.norm(module.layer_norm),
             project=tuple(None if way is None else self.linear(way) for way in projections),
             output=None if output is None else self.linear(output),

@@ -3,13 +3,17 @@
 import os
 import shutil
 
+from fairseq import utils
+
 from ...checkpoint.load import load_task
 from ...compat import load_checkpoint
 from ...files.folder import require_replaceable, whole_folder
-from . import compare_language_models, compare_translations
+from .evidence import require_same
 from .exporters import EXPORTERS
 from .read import load_cut, read_transformer
 from .specification import specification
+from .text_scores import TextScores
+from .translations import Translations
 from .vocabulary import CODES, find_codes, words_of
 
 QUANTIZATIONS = ("int8", "int8_float16", "float16", "bfloat16")
@@ -36,16 +40,16 @@ def to_ctranslate2(job):
     stamp = job.stamp()
     task, config = load_task(job.checkpoint, job.data)
     model = load_cut(job.checkpoint, task).float().eval()
-    codes = find_codes(job.codes, config.task.data)
+    codes = find_codes(job.codes, utils.split_paths(config.task.data)[0])
     transformer = read_transformer(model, getattr(config.model, "activation_fn", None) or "relu")
-    comparison = compare_translations if transformer.encoder else compare_language_models
-    evidence = comparison.gather(task, model, config.dataset.valid_subset.split(",")[0], job.batches)
+    gather = Translations if transformer.encoder else TextScores
+    evidence = gather(task, model, config.dataset.valid_subset.split(",")[0], job.batches)
     with whole_folder(job.out) as folder:
         _save(transformer, model, folder)
-        report = comparison.require_same(evidence, folder)
+        report = require_same(evidence, folder)
         if job.quantization:
             _save(transformer, model, folder, job.quantization)
-            report = comparison.describe(evidence, folder, device)
+            report = evidence.compare(folder, device)
         if codes:
             shutil.copyfile(codes, os.path.join(folder, CODES))
         job.require_unchanged(stamp)

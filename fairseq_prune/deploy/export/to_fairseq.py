@@ -2,6 +2,7 @@
 
 import os
 import re
+from argparse import Namespace
 from collections import OrderedDict
 
 from fairseq import tasks
@@ -42,6 +43,8 @@ def to_fairseq(job):
         job.require_unchanged(stamp)
         return require_same(job.checkpoint, path, job.batches, job.data)
 
+    if isinstance(config.model, Namespace):  # and not a dict, as of models with a dataclass for options
+        groups["model"] = plain_namespace(groups["model"])
     difference, batches = write_checked(_checkpoint(original, groups, state), job.out, check)
     names = {"architecture": groups["model"]["arch"], "task": groups["task"]["_name"]}
     return {**names, "batches": batches, "largest_difference": difference, "bytes": os.path.getsize(job.out)}
@@ -49,14 +52,15 @@ def to_fairseq(job):
 
 def _checkpoint(original, groups, state):
     """What fairseq-train would have saved, less the optimizer."""
-    updates = original["optimizer_history"][-1].get("num_updates", 0)
+    updates = (original.get("optimizer_history") or [{}])[-1].get("num_updates", 0)
+    position = original.get("extra_state", {}).get("train_iterator", {"epoch": 1})
     history = {"criterion_name": "", "optimizer_name": "", "lr_scheduler_state": {}, "num_updates": updates}
     return {
         "args": None,
-        "cfg": {**groups, "model": plain_namespace(groups["model"])},
+        "cfg": groups,
         "model": state,
         "optimizer_history": [history],
-        "extra_state": {"train_iterator": original["extra_state"]["train_iterator"], "val_loss": None},
+        "extra_state": {"train_iterator": position, "val_loss": None},
         "last_optimizer_state": None,
         "task_state": {},
     }

@@ -1,0 +1,70 @@
+"""What fairseq makes of sentences: what another runtime's model is held against."""
+
+from typing import Protocol
+
+import torch
+
+from ..verify import ROWS, samples_of
+
+LIMIT = 1e-3  # difference of a token's log-probability, and of the scores of two translations that are equally good
+_LENGTHS = range(3, 23)  # tokens of sentences that are made up
+
+
+class Evidence(Protocol):
+    """fairseq's results on some sentences, with what is needed to ask CTranslate2 for its own."""
+
+    def compare(self, folder: str, device: str) -> dict:
+        """Run a model of CTranslate2 on the same sentences.
+
+        Args:
+            folder: of the model.
+            device: "cpu" or "cuda".
+
+        Returns:
+            Report of plain values: ``sentences`` (count), ``largest_difference`` of a token's log-probability,
+            given what precedes it in fairseq's results, and more.
+        """
+
+    def disagreement(self, report: dict) -> str:
+        """What of a report is more than rounding, as a clause; empty: nothing."""
+
+
+def require_same(evidence: Evidence, folder: str) -> dict:
+    """Refuse a float32 model that computes something else than fairseq's.
+
+    Returns:
+        The report of ``evidence.compare``.
+
+    Raises:
+        ValueError: saying what differs.
+    """
+    report = evidence.compare(folder, "cpu")
+    if differs := evidence.disagreement(report):
+        raise ValueError(f"CTranslate2 does not compute the same: {differs}; nothing is written")
+    return report
+
+
+def log_probabilities_differ(report: dict) -> str:
+    """The clause for the log-probabilities of a report; empty where they are within :data:`LIMIT`."""
+    difference = report["largest_difference"]
+    return "" if difference <= LIMIT else f"log-probabilities differ by up to {difference:.1e}"  # so for NaN, too
+
+
+def sentences(task, model, split: str, batches: int) -> list:
+    """Batches of four sentences of the data; of random words, where there is no such split."""
+    try:
+        found = samples_of(task, split, model, batches)
+    except FileNotFoundError:
+        found = []
+    return found or _made_up(task.source_dictionary, batches)
+
+
+def _made_up(dictionary, batches):
+    generator, made = torch.Generator().manual_seed(1), []
+    for batch in range(batches):
+        length = _LENGTHS[batch % len(_LENGTHS)]
+        words = torch.randint(dictionary.nspecial, len(dictionary), (ROWS, length), generator=generator)
+        tokens = torch.cat([words, words.new_full((ROWS, 1), dictionary.eos())], 1)
+        lengths = words.new_full((ROWS,), length + 1)
+        made.append({"net_input": {"src_tokens": tokens, "src_lengths": lengths}})
+    return made

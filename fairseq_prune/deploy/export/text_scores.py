@@ -1,0 +1,65 @@
+"""Whether CTranslate2 scores text as fairseq's language model does."""
+
+import math
+
+import numpy as np
+import torch
+
+from .evidence import log_probabilities_differ, sentences
+
+
+class TextScores:
+    """Evidence (:class:`~.evidence.Evidence`): fairseq's log-probabilities of each next word of rows of text.
+
+    Args:
+        task: of the model.
+        model: language model in eval mode, float32.
+        split: of the data.
+        batches: of four rows (count).
+    """
+
+    def __init__(self, task, model, split, batches):
+        self.rows, self.targets, self.expected = [], [], []
+        samples = sentences(task, model, split, batches)
+        self.real = "target" in samples[0]
+        for sample in samples:
+            self._score(sample, model, task.source_dictionary.pad())
+
+    @torch.no_grad()
+    def _score(self, sample, model, pad):
+        tokens = sample["net_input"]["src_tokens"]
+        scores = model.get_normalized_probs(model(**sample["net_input"]), log_probs=True)
+        targets = sample["target"] if self.real else tokens.roll(-1, 1)  # made-up text is followed by its beginning
+        for row, own, target in zip(tokens, scores, targets, strict=True):
+            real = row != pad
+            self.rows.append(row[real].tolist())
+            self.targets.append(target[real])
+            self.expected.append(_of_words(own[real], target[real]))
+
+    def compare(self, folder, device):
+        """As the protocol says; the report has ``perplexity`` of fairseq and CTranslate2, too, of real text."""
+        import ctranslate2
+
+        runtime = ctranslate2.Generator(folder, device=device, intra_threads=torch.get_num_threads())
+        found = [_of_words(_scores(runtime, row), target) for row, target in zip(self.rows, self.targets, strict=True)]
+        expected, found = torch.cat(self.expected), torch.cat(found)
+        report = {"sentences": len(self.rows), "largest_difference": float((expected - found).abs().max())}
+        if self.real:
+            report["perplexity"] = [math.exp(-float(scores.mean())) for scores in (expected, found)]
+        return report
+
+    def disagreement(self, report):
+        """Of the log-probabilities."""
+        return log_probabilities_differ(report)
+
+
+def _scores(runtime, row):
+    import ctranslate2
+
+    scores = runtime.forward_batch([row], return_log_probs=True)
+    return torch.from_numpy(np.array(scores.to_device(ctranslate2.Device.cpu)))[0]
+
+
+def _of_words(scores, words):
+    """Out of [length, vocabulary], those of words [length]."""
+    return scores.float().gather(1, words[:, None])[:, 0]

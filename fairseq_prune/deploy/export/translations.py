@@ -1,0 +1,126 @@
+"""Whether CTranslate2 translates as fairseq does."""
+
+from argparse import Namespace
+from dataclasses import dataclass
+from typing import List, Optional
+
+import torch
+
+from ..verify import ROWS
+from .evidence import LIMIT, log_probabilities_differ, sentences
+from .vocabulary import words_of
+
+BEAM = 5
+LONGEST = 200  # tokens of a translation, fairseq-generate's default
+
+
+@dataclass(frozen=True)
+class Translation:
+    """fairseq's translation of one sentence.
+
+    Args:
+        source: words of the sentence.
+        target: words of the translation.
+        log_probs: of its words and of the end, float32 [length + 1].
+        finished: False where only the limit of length ended it.
+        reference: words of the translation in the data, None for sentences that are made up.
+    """
+
+    source: List[str]
+    target: List[str]
+    log_probs: torch.Tensor
+    finished: bool
+    reference: Optional[List[str]]
+
+
+class Translations:
+    """Evidence (:class:`~.evidence.Evidence`): fairseq's own generator's translations, beam 5.
+
+    Args:
+        task: of the model.
+        model: encoder-decoder in eval mode, float32.
+        split: of the data.
+        batches: of four sentences (count).
+    """
+
+    def __init__(self, task, model, split, batches):
+        self.longest = min(LONGEST, model.max_decoder_positions() - 1)
+        self.expected = list(self._translate(task, model, sentences(task, model, split, batches)))
+
+    def _translate(self, task, model, samples):
+        generator = task.build_generator([model], Namespace(beam=BEAM, max_len_a=0, max_len_b=self.longest))
+        source_words, target_words = (_Speller(d) for d in (task.source_dictionary, task.target_dictionary))
+        for sample in samples:
+            best = [beams[0] for beams in task.inference_step(generator, [model], sample)]
+            references = sample.get("target", [None] * len(best))
+            for source, found, reference in zip(sample["net_input"]["src_tokens"], best, references, strict=True):
+                yield Translation(
+                    source_words(source),
+                    target_words(found["tokens"]),
+                    found["positional_scores"],
+                    len(found["tokens"]) <= self.longest,
+                    None if reference is None else target_words(reference),
+                )
+
+    def compare(self, folder, device):
+        """As the protocol says. The report has more: ``compared``, the sentences that fairseq finished within the
+        limit of length, ``same``, those translated alike, ``as_good``, those that differ but score no lower, and
+        where the sentences are the data's, ``bleu`` of fairseq and CTranslate2.
+        """
+        import ctranslate2
+
+        runtime = ctranslate2.Translator(folder, device=device, intra_threads=torch.get_num_threads())
+        sources, targets = ([getattr(t, side) for t in self.expected] for side in ("source", "target"))
+        scored = runtime.score_batch(sources, targets, max_batch_size=ROWS)
+        found = runtime.translate_batch(
+            sources, beam_size=BEAM, max_decoding_length=self.longest, return_scores=True, max_batch_size=ROWS
+        )
+        pairs = [pair for pair in zip(self.expected, found, strict=True) if pair[0].finished]
+        same = [expected.target == result.hypotheses[0] for expected, result in pairs]
+        as_good = [result.scores[0] >= float(expected.log_probs.mean()) - LIMIT for expected, result in pairs]
+        return {
+            "sentences": len(found),
+            "compared": len(pairs),
+            "same": sum(same),
+            "as_good": sum(good and not alike for alike, good in zip(same, as_good, strict=True)),
+            "largest_difference": _largest_difference(self.expected, scored),
+            **self._bleu([result.hypotheses[0] for result in found]),
+        }
+
+    def disagreement(self, report):
+        """A search that ends later may find better translations, but none that score lower."""
+        worse = report["compared"] - report["same"] - report["as_good"]
+        clauses = [
+            log_probabilities_differ(report),
+            worse and f"{worse} of {report['compared']} translations are worse",
+        ]
+        return " and ".join(filter(None, clauses))
+
+    def _bleu(self, found):
+        references = [translation.reference for translation in self.expected]
+        if None in references:
+            return {}
+        import sacrebleu
+
+        lines = [list(map(_text, words)) for words in ([t.target for t in self.expected], found, references)]
+        scores = (sacrebleu.corpus_bleu(each, lines[2:], tokenize="none", force=True).score for each in lines[:2])
+        return {"bleu": list(scores)}
+
+
+def _largest_difference(expected, scored):
+    pairs = zip(expected, scored, strict=True)
+    return max(float((torch.tensor(found.log_probs) - own.log_probs).abs().max()) for own, found in pairs)
+
+
+class _Speller:
+    """The words of a row of ids, without padding and end."""
+
+    def __init__(self, dictionary):
+        self.words, self.silent = words_of(dictionary), (dictionary.pad(), dictionary.eos())
+
+    def __call__(self, ids):
+        return [self.words[i] for i in ids.tolist() if i not in self.silent]
+
+
+def _text(words):
+    return (" ".join(words) + " ").replace("@@ ", "").strip()
