@@ -75,14 +75,17 @@ class Selection:
 
     def _refuse_unreachable(self):
         """Targets that would leave a layer without units."""
-        for group, target in self._targets.items():
-            if isinstance(target, (Threshold, Deviation)):
-                continue
-            if (highest := self.chooser.highest(group, target)) is not None:
-                raise ValueError(
-                    f"{self.plan.asked_by} {target}: at most {_floor(highest)} of {group!r} can leave, for one unit of "
-                    f"every layer stays; give that or less, e.g. --prune-target {_floor(highest)}"
-                )
+        fractions = {g: t for g, t in self._targets.items() if not isinstance(t, (Threshold, Deviation))}
+        highest = {group: self.chooser.highest(group, fraction) for group, fraction in fractions.items()}
+        highest = {group: fraction for group, fraction in highest.items() if fraction is not None}
+        if highest:
+            least = min(highest, key=highest.get)
+            most = math.floor(highest[least] * 1e4) / 1e4
+            else_skip = "skip it or " if len(self.chooser.groups) > 1 else ""
+            raise ValueError(
+                f"{self.plan.asked_by} {self._targets[least]}: at most {most} of {least!r} can leave, for one unit of "
+                f"every layer stays; {else_skip}give e.g. --prune-target {most}"
+            )
 
     def _refuse_weight_norms(self):
         """What approaches and derivatives do to a stored direction is not what it would mean for its weight."""
@@ -174,7 +177,3 @@ class Selection:
         """Take up the position of an interrupted run."""
         self.initial, self.seed = state["initial"], state["seed"]
         self.chooser.load_state(state)
-
-
-def _floor(fraction):
-    return math.floor(fraction * 1e4) / 1e4

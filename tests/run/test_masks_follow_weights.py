@@ -4,7 +4,10 @@ from collections import OrderedDict
 
 import pytest
 import torch
-from conftest import masks_of, same_tensors
+from conftest import TINY, masks_of, same_tensors
+
+from fairseq_prune.deploy.compact import compact
+from fairseq_prune.pruning.masks import unpack_mask
 
 PRUNED = ["--prune-method", "magnitude", "--prune-target", "0.7"]
 
@@ -124,3 +127,70 @@ def test_best_begins_anew_after_pruning(new_run):
         "--save-interval-updates", "1",
     )  # fmt: skip
     assert masks_of(run.checkpoint("checkpoint_best.pt"))
+
+
+NEURONS = "--prune-method magnitude --prune-units neuron --prune-target 0.4".split()
+
+
+@pytest.fixture
+def thinned(new_run):
+    """A third of the weights of every layer, so that all neurons have some left."""
+    run = new_run("thinned")
+    run.train("--prune-method", "random", "--prune-scope", "layer", "--prune-target", "0.33")
+    return run
+
+
+def kept_neurons(checkpoint):
+    """Dict of block -> bool [32 neurons], True = stays."""
+    kept = checkpoint["extra_state"]["PruneTranslationTask"]["kept"]
+    return {vector.removesuffix(".fc_c"): unpack_mask(units) for vector, units in kept.items()}
+
+
+def sliced(masks, kept):
+    """Masks of all tensors once neurons are cut out."""
+    cut = dict(masks)
+    for block, units in kept.items():
+        cut[f"{block}.fc1.weight"] = masks[f"{block}.fc1.weight"][units]
+        cut[f"{block}.fc2.weight"] = masks[f"{block}.fc2.weight"][:, units]
+    return cut
+
+
+def test_single_weights_stay_removed_where_neurons_are_cut_out(new_run, thinned, caplog):
+    """In the run; and the fraction that it tells counts both."""
+    caplog.set_level("INFO")
+    before = masks_of(thinned.checkpoint())
+    source = ["--finetune-from-model", thinned.folder / "checkpoint_last.pt"]
+    after = new_run("after").train(*NEURONS, *source)
+    kept = kept_neurons(after)
+    assert sum(int((~units).sum()) for units in kept.values()) == round(0.4 * 64)
+    assert same_tensors(masks_of(after), sliced(before, kept)) and still_zero(after, masks_of(after))
+    sizes = {t.data_ptr(): t for t in after["model"].values() if t.dim() > 1}
+    left = sum(int(t.count_nonzero()) for t in sizes.values())
+    whole = sum(keep.numel() for keep in before.values())
+    assert f"{1 - left / whole:.4f} of {whole:,} weights removed" in caplog.text
+
+
+def test_single_weights_stay_removed_where_compact_cuts(new_run, thinned):
+    """Neurons that were only masked, as where averages are kept."""
+    source = ["--finetune-from-model", thinned.folder / "checkpoint_last.pt"]
+    masked = new_run("masked").train(*NEURONS, *source, "--store-ema")
+    masks = masks_of(masked)
+    kept = {name.removesuffix(".fc1.bias"): keep for name, keep in masks.items() if name.endswith(".fc1.bias")}
+    cut, removed = compact(masked)
+    assert removed == {"neuron": round(0.4 * 64)} and sum(int((~units).sum()) for units in kept.values()) == 26
+    expected = sliced(masks_of(thinned.checkpoint()), kept)
+    assert same_tensors(masks_of(cut), expected) and still_zero(cut, expected)
+
+
+TIED = "--share-decoder-input-output-embed"
+
+
+def test_copies_of_a_shared_tensor_keep_its_mask(new_run, parallel):
+    """All embeddings were one; now the encoder has its own."""
+    arch = f"--arch transformer {TINY}"
+    shared = new_run("shared", arch=f"{arch} --share-all-embeddings")
+    shared.train("--prune-method", "magnitude", "--prune-target", "0.5")
+    after = new_run("apart", arch=f"{arch} {TIED}").train("--finetune-from-model", shared.folder / "checkpoint_last.pt")
+    masks = masks_of(after)
+    assert {"encoder.embed_tokens.weight", "decoder.embed_tokens.weight"} <= masks.keys() and still_zero(after, masks)
+    assert torch.equal(masks["encoder.embed_tokens.weight"], masks["decoder.embed_tokens.weight"])

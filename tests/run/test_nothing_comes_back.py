@@ -64,10 +64,10 @@ def families():
     return found
 
 
-def options_of(method, units):
+def options_of(method, units, target=TARGET):
     row = METHODS[method]
     times = {} if row.steps else TIMES.get(row.schedule, GRADUAL)
-    target = {} if units == "2:4" else {"target": TARGET}
+    target = {} if units == "2:4" else {"target": target}
     approach = {"update_reg_interval": 1, "stabilize_reg_interval": 1} if "greg" in method else {}
     if method == "gate_decorators":
         approach = {"prune_tocks": 1, "prune_ticks": 1}
@@ -129,6 +129,28 @@ def test_old_zeros_stay_and_the_count_is_exact(families, method, family):
     assert done >= 2
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("method", ["magnitude", "l1", "snap_it"])
+def test_what_cannot_be_met_is_refused_and_the_highest_can_be(families, method, family):
+    """One unit stays, of every layer where they are coupled."""
+    refused = 0
+    for units in ALL_UNITS:
+        try:
+            plan = make_plan(options_of(method, units, 0.996))
+            left, _ = prune(families[family], plan)
+        except ValueError as error:
+            highest = re.search(r"--prune-target 0.996: at most .* e.g. --prune-target (0.\d+)$", str(error))
+            if not highest:
+                continue
+            refused += 1
+            plan = make_plan(options_of(method, units, float(highest[1])))
+            left, _ = prune(families[family], plan)
+        check_count(plan, families[family], left)
+        if plan.scope == "layer" and not is_coupled(parse_units(plan.units)):
+            assert all(keep.any() for keep in left.values())
+    assert refused >= 2
+
+
 def test_without_the_intersection_weights_come_back(families, monkeypatch):
     """The control: selections as they were, which forgot the masks of what they own."""
     plan = make_plan(options_of("magnitude", "neuron"))
@@ -151,8 +173,9 @@ def has_units(plan, shape):
 
 def check_count(plan, family, left):
     """Count by hand what is zero now."""
+    target = plan.target["*"]
 
-    def asked(size, fraction=TARGET):
+    def asked(size, fraction=target):
         return min(math.ceil(fraction * size), size - 1) if plan.rounding == "up" else round(fraction * size)
 
     mine = {name: keep for name, keep in left.items() if has_units(plan, keep.shape)}
@@ -168,7 +191,7 @@ def check_count(plan, family, left):
     elif plan.units == "pattern":
         for keep in mine.values():
             kernels = keep.flatten(2).sum(2)
-            whole = kernels.numel() - asked(kernels.numel(), (TARGET - 5 / 9) / (4 / 9))
+            whole = kernels.numel() - asked(kernels.numel(), (target - 5 / 9) / (4 / 9))
             assert int((kernels > 0).sum()) == whole and kernels.max() <= 4
     else:
         layers = [[keep] for keep in mine.values()] if plan.scope == "layer" else [list(mine.values())]

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from conftest import masks_of, same_tensors
 from fairseq.logging import metrics
 from srp_diary import QUIET, keeping_a_diary, owned, size, srp_run, widths
 
@@ -208,3 +209,17 @@ def test_the_second_stage_needs_the_first(parallel, tmp_path):
     message = "--pruning-stage 2: --compression-rate 0.3 needs the cuts of stage 1, and encoder.embedding_c has its 16"
     with pytest.raises(SystemExit, match=message):
         srp_run(tmp_path, parallel).train(*words, *QUIET)
+
+
+def test_removed_weights_stay_removed(parallel, tmp_path):
+    """Masks of single weights are cut along with the units."""
+    run, words = srp_run(tmp_path / "masked", parallel), "--prune-method random --prune-target 0.3".split()
+    before = masks_of(run.train(*words, "--max-update", "2", *QUIET))
+    start = ["--pretrained-model", run.folder / "checkpoint_last.pt"]
+    words = "--compression-rate 0.5 --srp --srp-pruning-updates 2 --max-update 5".split()
+    with keeping_a_diary() as diary:
+        after = srp_run(tmp_path / "cut", parallel).train(*words, *start, *QUIET)
+    (cut,) = diary.cuts
+    masks = {name: cut_by_hand(keep, cut.table.get(name, ()), cut.keep) for name, keep in before.items()}
+    assert same_tensors(masks_of(after), masks)
+    assert not any(after["model"][name][~keep].any() for name, keep in masks.items())
