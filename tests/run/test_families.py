@@ -68,7 +68,7 @@ def test_whole_units_leave(new_run, family, units):
         "--prune-method", "magnitude", "--prune-target", "0.5", "--prune-units", units, "--prune-scope", "layer"
     )
     total, removed = size_and_removed(checkpoint)
-    assert 0.4 * total < removed <= 0.5 * total or units == "weight" and abs(removed - total / 2) < 10
+    assert 0.4 * total < removed < 0.505 * total  # where units are of one size, half of an odd number rounds
     if units in ("row", "column"):
         for keep in masks_of(checkpoint).values():
             lines = keep if units == "row" else keep.t()
