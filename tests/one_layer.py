@@ -38,13 +38,13 @@ class Training:
     def weight(self):
         return self.model.weight.detach().clone()
 
-    def step(self):
-        """Returns the weights that the loss saw, and their gradient."""
+    def step(self, x=X, y=Y, loss=None):
+        """Of a squared error, or of a loss of the weight. Returns the weights that it saw, and their gradient."""
         self.pruner.before_update(self.optimizer, Position(0, self.updates))
         self.model.zero_grad()
         with self.pruner.in_training():
             seen = self.weight
-            F.mse_loss(self.model(X), Y, reduction="sum").div(16).backward()
+            (loss(self.model.weight) if loss else F.mse_loss(self.model(x), y, reduction="sum").div(16)).backward()
         gradient = self.model.weight.grad.clone()
         self.pruner.before_step(self.optimizer)
         self.optimizer.optimizer.step()

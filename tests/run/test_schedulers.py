@@ -66,3 +66,22 @@ def test_interrupted_equals_uninterrupted(new_run, scheduler, method):
     assert same_tensors(masks_of(after), masks_of(whole))
     assert same_tensors(after["last_optimizer_state"], whole["last_optimizer_state"])
     assert len(rates) > 1  # control: there was a rate to lose
+
+
+def test_phased_counts_from_the_removal(new_run):
+    """In epoch 2, after 4 updates; also in a run that goes on from epoch 3."""
+    words = ["--lr-scheduler", "phased", *OPTIONS["phased"].split(), *LENGTH, "--disable-validation"]
+    words += "--prune-method magnitude --prune-target 0.5 --prune-start 4up --save-interval-updates 1".split()
+    wanted = {1: 0.02, 2: 0.02, 4: 0.02, 5: 0.01, 7: 0.005, 8: 0.005, 10: 0.005, 11: 0.005, 13: 0.002, 14: 0.002}
+    run, resumed = new_run("whole"), new_run("resumed")
+    run.train(*words)
+    assert rates_by_update(run) == wanted
+    resumed.begin_at(run.folder / "checkpoint_3_8.pt")
+    resumed.train(*words)
+    assert rates_by_update(resumed) == {update: rate for update, rate in wanted.items() if update > 8}
+
+
+def rates_by_update(run):
+    """From its checkpoints after updates within epochs."""
+    files = {int(path.stem.split("_")[2]): path.name for path in run.folder.glob("checkpoint_?_*.pt")}
+    return {update: rates_of(run.checkpoint(file))[0] for update, file in sorted(files.items())}
