@@ -18,13 +18,7 @@ def register():
     from .criterions import srp  # noqa: F401
     from .models import rnn_lm, rnn_seq2seq, srp_transformer  # noqa: F401
     from .optim import phased, srp_adam  # noqa: F401
-    from .tasks import (  # noqa: F401
-        language_modeling,
-        masked_lm,
-        srp_translation,
-        stateful_language_modeling,
-        translation,
-    )
+    from .tasks import srp_translation, stateful_language_modeling, stock  # noqa: F401
 
     vision_bridge.register()
 

@@ -39,7 +39,7 @@ def follow_widths(model):
     model.register_load_state_dict_pre_hook(take_over)
 
 
-def load_before_wrapping(model, model_cfg, task_cfg):
+def load_before_wrapping(model, model_cfg, config):
     """Give a model of a multi-rank run the shapes of the weights that its trainer will load.
 
     DDP wraps the model, and notes its shapes, before the trainer loads weights. So they are loaded
@@ -48,15 +48,14 @@ def load_before_wrapping(model, model_cfg, task_cfg):
     Args:
         model: any; left alone if it never takes over shapes.
         model_cfg: its config.
-        task_cfg: the task's config node inside the full config.
+        config: the full config; None: there is none.
 
     Raises:
         ValueError: the checkpoint is unreadable.
     """
-    root = task_cfg._get_parent() if hasattr(task_cfg, "_get_parent") else None
-    if root is None or root.distributed_training.distributed_world_size == 1:
+    if config is None or config.distributed_training.distributed_world_size == 1:
         return
-    path = _starting_weights(root.checkpoint)
+    path = _starting_weights(config.checkpoint)
     if path and (takes_over_shapes(model) or _feed_forward_table(model)):
         try:
             model.load_state_dict(load_checkpoint(path)["model"], strict=True, model_cfg=model_cfg)

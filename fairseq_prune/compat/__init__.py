@@ -15,6 +15,7 @@ from . import (
     ranks,
     resuming,
     schedulers,
+    tasks,
     writing,
 )
 from .averages import start_averages_from_weights
@@ -22,7 +23,7 @@ from .best_checkpoint import forget_best, forget_best_of, hold_best
 from .checkpoints import UNREADABLE, load_checkpoint
 from .last_words import say_in_the_end
 from .options import refuse_bf16
-from .ranks import load_on_every_rank
+from .ranks import load_on_every_rank, read_on_every_rank
 
 __all__ = [
     "UNREADABLE",
@@ -32,6 +33,7 @@ __all__ = [
     "install",
     "load_checkpoint",
     "load_on_every_rank",
+    "read_on_every_rank",
     "refuse_bf16",
     "say_in_the_end",
     "start_averages_from_weights",
@@ -40,7 +42,7 @@ __all__ = [
 
 READING = (checkpoints, config_strings, numpy_names)
 RESUMING = (precision, schedulers, resuming)
-TOPICS = (*READING, *RESUMING, averages, beams, ranks, peers, last_words, writing)
+TOPICS = (*READING, *RESUMING, averages, beams, ranks, peers, tasks, last_words, writing)
 
 
 def install():

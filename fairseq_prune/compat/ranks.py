@@ -46,15 +46,23 @@ class OnAnyDevice(DistributedDataParallel):
         super().__init__(module, device_ids, output_device, **kwargs)
 
 
-def load_on_every_rank(task_cfg):
+def load_on_every_rank(config):
     """Have each rank read checkpoints itself.
 
     fairseq reads on rank 0 and broadcasts; that pickles a class which ``weights_only`` refuses and
     drops the metadata of the state dict, where the masks are. All ranks need to see the file.
 
     Args:
-        task_cfg: the task's config node inside the full config.
+        config: the full config; None: there is none.
     """
-    root = task_cfg._get_parent() if hasattr(task_cfg, "_get_parent") else None
-    if root is not None and root.distributed_training.distributed_world_size > 1:
-        root.checkpoint.load_checkpoint_on_all_dp_ranks = True
+    if config is not None and config.distributed_training.distributed_world_size > 1:
+        config.checkpoint.load_checkpoint_on_all_dp_ranks = True
+
+
+def read_on_every_rank(parser):
+    """The same for tasks that are given a copy of all options, in time: as the default of the option.
+
+    Args:
+        parser: the parser fairseq is filling, before it parses for good.
+    """
+    parser.set_defaults(load_checkpoint_on_all_dp_ranks=True)

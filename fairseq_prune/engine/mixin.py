@@ -1,6 +1,7 @@
 """What a fairseq task needs to prune. All calls into the pruner are here."""
 
 import contextlib
+import inspect
 import itertools
 import logging
 import os
@@ -21,8 +22,8 @@ from .checks import check_run
 from .clock import Clock
 from .evidence import gather
 from .growth_file import add_record
-from .options import given_options
-from .own_options import stands_alone
+from .options import PruneOptions, given_options
+from .own_options import stands_alone, whole_config
 from .plan import Plan, make_plan
 from .pruner import Pruner
 from .reachable import RunLength, check_long_enough
@@ -61,12 +62,12 @@ class PruneMixin:
         its training options may name files of another machine.
         """
         plan = Plan()
-        from_checkpoint = stands_alone(cfg) or from_checkpoint
+        from_checkpoint = stands_alone(cfg, PruneOptions) or from_checkpoint
         if not from_checkpoint:
             with one_line_errors():
                 plan = make_plan(cls.pruning_options(cfg), cfg.prune_seed)
                 check_run(cfg, plan)
-            load_on_every_rank(cfg)
+            load_on_every_rank(whole_config(cfg))
             if cfg.prune_store_ema:
                 start_averages_from_weights()
         with one_line_data_errors(cfg.data):
@@ -107,11 +108,13 @@ class PruneMixin:
         return chooser.targets(self.plan.target)
 
     def build_model(self, cfg, from_checkpoint=False):
-        model = super().build_model(cfg, from_checkpoint)
+        build = super().build_model
+        asks = "from_checkpoint" in inspect.signature(build).parameters  # not all tasks do
+        model = build(cfg, from_checkpoint) if asks else build(cfg)
         follow_widths(model)
         with one_line_errors():
             if not from_checkpoint:
-                load_before_wrapping(model, cfg, self.options)
+                load_before_wrapping(model, cfg, whole_config(self.options))
             pruner = self._new_pruner(model, Plan() if from_checkpoint else self.plan)
         if self.pruner is None or not from_checkpoint:  # a teacher is built from its checkpoint meanwhile
             self.pruner, self._model = pruner, model

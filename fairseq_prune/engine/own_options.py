@@ -1,31 +1,65 @@
-"""Configs of tasks that are not part of a whole config, as tools make them that only want to translate."""
+"""What a task takes from the other groups of the config, however fairseq hands its own to it."""
 
+from argparse import Namespace
 from dataclasses import fields, is_dataclass
+from types import SimpleNamespace
+from typing import Any
 
+from fairseq.dataclass import FairseqDataclass
 from fairseq.dataclass.configs import FairseqConfig
 from omegaconf import OmegaConf
 from omegaconf.errors import InterpolationResolutionError
 
+GROUPS = {field.name: field.type for field in fields(FairseqConfig)}
 
-def stands_alone(cfg):
+
+def stands_alone(cfg: Any, options: type[FairseqDataclass]) -> bool:
     """Tell whether a task's config is without the others, and give what it takes from them their defaults.
 
     A task takes some values, as ``${checkpoint.save_dir}``, from other groups of the config. There are none where
     the task is made from a namespace: ``tasks.setup_task(Namespace(task="prune_translation", data=...))``. Such a
-    task can only evaluate, since fairseq's trainer needs the other groups.
+    task can only evaluate, since fairseq's trainer needs the other groups. A task without a dataclass is given a
+    namespace of all options, its own and those of all groups.
 
     Args:
-        cfg: of a task, a dataclass or an OmegaConf node; values that cannot be found are set.
+        cfg: of a task, a dataclass, an OmegaConf node or a namespace; values that cannot be found are set.
+        options: the options that pruning adds to those of the task.
 
     Returns:
         True if any was set.
     """
+    if isinstance(cfg, Namespace):
+        return _complete(cfg, options)
     names = [field.name for field in fields(cfg)] if is_dataclass(cfg) else list(cfg)
     lost = [name for name in names if not _is_found(cfg, name)]
     for name in lost:
         raw = getattr(cfg, name) if is_dataclass(cfg) else OmegaConf.to_container(cfg, resolve=False)[name]
         setattr(cfg, name, _default(raw))
     return bool(lost)
+
+
+def _complete(args, options):
+    """Add the options to a namespace that has those of the groups without their groups' names, if it has."""
+    lost = False
+    for field in fields(options):
+        if _is_reference(field.default):
+            name = field.default.strip("${}").split(".")[1]
+            lost = lost or not hasattr(args, name)
+            setattr(args, field.name, getattr(args, name, _default(field.default)))
+        elif not hasattr(args, field.name):
+            setattr(args, field.name, field.default)
+    return lost
+
+
+def whole_config(cfg: Any) -> Any:
+    """The config that a task's config is part of, with its groups as attributes; None where there is none.
+
+    Args:
+        cfg: of a task, an OmegaConf node or a namespace of all options.
+    """
+    if isinstance(cfg, Namespace):
+        return SimpleNamespace(**dict.fromkeys(GROUPS, cfg)) if hasattr(cfg, "save_dir") else None
+    return cfg._get_parent() if hasattr(cfg, "_get_parent") else None
 
 
 def _is_found(cfg, name):
@@ -41,8 +75,7 @@ def _is_reference(value):
 
 def _default(value):
     """What ``${group.name}`` is where nobody has set it."""
-    groups = {field.name: field.type for field in fields(FairseqConfig)}
     while _is_reference(value):
         group, name = value.strip("${}").split(".")
-        value = getattr(groups[group](), name)
+        value = getattr(GROUPS[group](), name)
     return value

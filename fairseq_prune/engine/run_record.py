@@ -8,6 +8,7 @@ import platform
 import shlex
 import subprocess
 import sys
+import types
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from omegaconf import OmegaConf
 from ..files.json_file import read_json, write_json
 from . import ranks
 from .harmless import harmless, set_aside
+from .own_options import whole_config
 
 FILE = "run.json"
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -31,8 +33,8 @@ def note_start(task_config, epoch):
             ``--no-save``, or where the full config is not there.
         epoch: with which it starts, from 1.
     """
-    config = task_config._get_root() if OmegaConf.is_config(task_config) else {}
-    if ranks.rank() or "checkpoint" not in config or config.checkpoint.no_save:
+    config = whole_config(task_config)
+    if ranks.rank() or config is None or config.checkpoint.no_save:
         return
     path = os.path.join(config.checkpoint.save_dir, FILE)
     with harmless(path):
@@ -48,7 +50,7 @@ def _start(config, epoch):
         "processes": ranks.world_size(),
         "source": source_revision(PACKAGE),
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "fairseq": fairseq.__version__},
-        "config": _plain(OmegaConf.to_container(config, resolve=True, enum_to_str=True)),
+        "config": _plain(config),
     }
 
 
@@ -91,4 +93,9 @@ def _git(folder, *words):
 
 def _plain(config):
     """Values that JSON knows; legacy groups are Namespaces."""
-    return json.loads(json.dumps(config, default=lambda v: vars(v) if isinstance(v, argparse.Namespace) else str(v)))
+    if OmegaConf.is_config(config):
+        config = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
+    return json.loads(json.dumps(config, default=lambda v: vars(v) if isinstance(v, _NAMESPACES) else str(v)))
+
+
+_NAMESPACES = argparse.Namespace | types.SimpleNamespace

@@ -6,7 +6,7 @@ from fairseq.tasks import register_task
 
 from ..engine.srp.mixin import SrpMixin
 from ..engine.srp.options import SrpOptions
-from .translation import PruneTranslationConfig, PruneTranslationTask
+from .stock import PruneTranslationConfig, PruneTranslationTask  # made by the loop
 
 
 @dataclass

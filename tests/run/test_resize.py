@@ -64,7 +64,7 @@ def test_several_ranks_load_before_they_are_wrapped(small, tmp_path, which):
     )
     ranks = SimpleNamespace(distributed_world_size=1 if which == "one process" else 2)
     root = SimpleNamespace(checkpoint=checkpoint, distributed_training=ranks)
-    load_before_wrapping(small, None, SimpleNamespace(_get_parent=lambda: root))
+    load_before_wrapping(small, None, root)
     loaded = which not in ("nothing", "one process")
     assert small.encoder.layers[0].fc1.weight.shape == ((5, 16) if loaded else (24, 16))
     assert bool((small.encoder.layers[0].fc1.weight == 1).all()) == loaded

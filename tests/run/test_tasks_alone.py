@@ -9,6 +9,7 @@ from fairseq import tasks
 from fairseq.models.transformer import TransformerModel
 from omegaconf import OmegaConf
 
+from fairseq_prune.engine.options import PruneOptions
 from fairseq_prune.engine.own_options import stands_alone
 
 PACKAGES = ("fairseq_prune", "vision_bridge")
@@ -49,8 +50,9 @@ def test_so_is_a_config_without_the_others(name, parallel):
 
 def test_a_whole_config_keeps_what_it_says():
     whole = OmegaConf.create({"task": {"prune_seed": "${common.seed}"}, "common": {"seed": 7}})
-    assert not stands_alone(whole.task) and whole.task.prune_seed == 7
-    assert stands_alone(lone := OmegaConf.create({"prune_seed": "${common.seed}"})) and lone.prune_seed == 1
+    assert not stands_alone(whole.task, PruneOptions) and whole.task.prune_seed == 7
+    lone = OmegaConf.create({"prune_seed": "${common.seed}"})
+    assert stands_alone(lone, PruneOptions) and lone.prune_seed == 1
 
 
 @pytest.fixture(scope="module")

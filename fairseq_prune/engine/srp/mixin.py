@@ -7,6 +7,7 @@ from fairseq.logging import metrics
 from ...compat import hold_best, load_checkpoint
 from ...errors import one_line_errors
 from ..checks import check_restore_file
+from ..options import PruneOptions
 from ..own_options import stands_alone
 from .plan import SrpPlan, check_end, is_fresh, make_srp_plan
 from .score import connectivity_scores
@@ -25,7 +26,7 @@ class SrpMixin:
     @classmethod
     def setup_task(cls, cfg, from_checkpoint=False, **kwargs):
         plan = SrpPlan()
-        from_checkpoint = stands_alone(cfg) or from_checkpoint
+        from_checkpoint = stands_alone(cfg, PruneOptions) or from_checkpoint
         if not from_checkpoint:
             with one_line_errors():
                 plan = make_srp_plan(cfg)
