@@ -24,6 +24,7 @@ EXTRAS = {
         "matplotlib",  # the figures of `fairseq-prune plot`
         "tensorboard",  # the curves of fairseq's `--tensorboard-logdir`
     ],
+    "audio": ["soundfile"],  # reads the sounds of fairseq's audio tasks
     "deploy": ["ctranslate2"],  # translates fast without fairseq or torch; `fairseq-prune export` writes its models
     "dev": ["pytest", "pytest-timeout", "pytest-xdist", "ruff"],  # `make test`, on all cores, and `make lint`
 }

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import pickle
 import struct
+import sys
 
 import numpy as np
 import torch
@@ -25,11 +26,13 @@ def install():
 
 
 def _allow_fairseq_checkpoints():
-    """torch >= 2.6 refuses fairseq's own files: they hold a Namespace and numpy scalars.
+    """torch >= 2.6 refuses fairseq's own files: they hold a Namespace and numpy scalars, those of audio a Dictionary.
 
     (fairseq #5603, #5610.) These few types rebuild data only, so ``weights_only=True`` stays on.
     Files written under numpy 1 name the same objects by their old path.
     """
+    if "fairseq.data" in sys.modules:  # reading alone does not load fairseq
+        torch.serialization.add_safe_globals([sys.modules["fairseq.data"].Dictionary])
     multiarray = np.core.multiarray if np.__version__ < "2" else np._core.multiarray
     torch.serialization.add_safe_globals(
         [argparse.Namespace, np.ndarray, np.dtype]

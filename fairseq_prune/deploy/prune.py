@@ -17,7 +17,6 @@ from ..families import structure_of
 from ..methods.method import Method
 from ..methods.table import METHODS
 from ..pruning.importance import EVIDENCE
-from ..pruning.masks import stored_masks
 from ..pruning.schedule import Position
 from ..pruning.surgery.structure import Structure
 from .compact import with_model
@@ -52,9 +51,7 @@ def prune_model(
     _check_needs_no_training(method, plan)
     if plan.rewind or plan.schedule.end or plan.schedule.start.count:
         raise ValueError(f"--prune-schedule {plan.schedule}: without training all is removed at once; leave times out")
-    before = stored_masks(model.state_dict())
     pruner = Pruner(model, plan, lambda: find_structure(model))
-    pruner.masked.hold(before)
     pruner.check_start()
     pruner.before_update(_idle_optimizer(model), Position(epochs=0, updates=0, ends_epoch=False))
     return pruner.fraction_removed

@@ -6,7 +6,7 @@ from ..checkpoint.tensors import find_ties
 from ..optim.masters import homes, moments_of, values_of
 from ..pruning.enforce import mask_tensor
 from ..pruning.masks import pack_mask
-from .travel import let_masks_travel
+from .travel import let_masks_travel, masks_of_parts
 
 logger = logging.getLogger(__name__)
 
@@ -22,10 +22,11 @@ class MaskedModel:
     """
 
     def __init__(self, model):
-        self.masks = {}
+        self.masks, self._packed = {}, None
         self.parameters = dict(model.named_parameters())
         self._model = model
-        self._packed = None
+        if inherited := masks_of_parts(model):
+            self.adopt(inherited)
         let_masks_travel(model, self.packed, self.adopt)
 
     def adopt(self, masks, values=None):
@@ -48,7 +49,8 @@ class MaskedModel:
             if tensor in lost and lost[tensor][1].shape == parameter.shape:
                 del lost[tensor]
         for name, keep in lost.values():
-            raise ValueError(f"the checkpoint masks {name} {list(keep.shape)}, which the model does not have")
+            if not _is_given_up(self._model, name):
+                raise ValueError(f"the checkpoint masks {name} {list(keep.shape)}, which the model does not have")
         self.hold({name: keep for name, keep in mine.items() if keep is not None})
 
     def warn_of_lost_masks(self):
@@ -115,3 +117,13 @@ class MaskedModel:
                 mask_tensor(averages[alias].data, keep)
                 if alias in copies:
                     mask_tensor(copies[alias], keep)
+
+
+def _is_given_up(model, name):
+    """True for a tensor of a part that the model has replaced by None, which torch does not miss either."""
+    for part in name.split(".")[:-1]:
+        children = dict(model._modules)
+        if part not in children or children[part] is None:
+            return part in children
+        model = children[part]
+    return False

@@ -38,3 +38,22 @@ def let_masks_travel(model, get_packed, adopt):
 
     model.register_state_dict_post_hook(save)
     model.register_load_state_dict_pre_hook(load)
+
+
+def masks_of_parts(model):
+    """The masks that a model already has, as that of parts which loaded pruned weights themselves.
+
+    (A model to be fine-tuned builds its pre-trained encoder by that one's own task, and loads it.)
+
+    Args:
+        model: ``nn.Module``.
+
+    Returns:
+        dict of parameter name -> bool mask (CPU).
+    """
+    parts = getattr(model.state_dict(), "_metadata", {})
+    return {
+        f"{part}.{name}".lstrip("."): unpack_mask(mask)
+        for part, metadata in parts.items()
+        for name, mask in metadata.get(METADATA_KEY, {}).items()
+    }

@@ -14,8 +14,9 @@ from fairseq_prune.engine.mixin import PruneMixin
 
 TEXT = """--encoder-layers 1 --decoder-layers 1 --encoder-embed-dim 16 --decoder-embed-dim 16 --encoder-ffn-embed-dim 32
     --decoder-ffn-embed-dim 32 --encoder-attention-heads 2 --decoder-attention-heads 2 --max-tokens 100"""
-AUDIO = """--conv-feature-layers [(16,10,5),(16,3,4)] --encoder-layers 1 --encoder-embed-dim 16 --encoder-ffn-embed-dim 32
-    --encoder-attention-heads 2 --conv-pos 4 --conv-pos-groups 2 --final-dim 8 --max-tokens 20000"""
+AUDIO = """--conv-feature-layers [(16,10,5),(16,3,4)] --encoder-layers 1 --encoder-embed-dim 16
+    --encoder-ffn-embed-dim 32 --encoder-attention-heads 2 --conv-pos 4 --conv-pos-groups 2
+    --final-dim 8 --max-tokens 20000"""
 RUNS = {  # task -> fixture of its data, options
     "translation_lev": ("parallel", f"""--arch levenshtein_transformer --criterion nat_loss --noise random_delete
         --share-all-embeddings {TEXT}"""),
@@ -39,7 +40,8 @@ RUNS = {  # task -> fixture of its data, options
 }  # fmt: skip
 
 
-DRAWS = {"denoising"}  # its data draw from torch's own generator, in fairseq too: a resumed run has other noise
+# Their data or masks draw from the generators of the process, in fairseq too: a resumed run has other noise.
+DRAWS = {"denoising", "audio_pretraining", "hubert_pretraining"}
 
 
 def test_every_task_has_a_pruning_version():
@@ -119,7 +121,9 @@ def train(task, data, folder, options, *words):
     return load_checkpoint(folder / "checkpoint_last.pt")
 
 
-PRUNED = words_of("--prune-method magnitude --prune-target 0.75 --prune-schedule linear --prune-end 4up --prune-every 2up")
+PRUNED = words_of(
+    "--prune-method magnitude --prune-target 0.75 --prune-schedule linear --prune-end 4up --prune-every 2up"
+)
 
 
 def fraction(checkpoint):
@@ -144,3 +148,19 @@ def test_trains_pruned(task, request, tmp_path):
     again = train(f"prune_{task}", data, tmp_path / "again", options, *PRUNED)
     if task not in DRAWS:
         assert same_tensors(dict(again["model"]), dict(whole["model"]))
+
+
+def test_fine_tuning_a_pruned_encoder(audio, tmp_path):
+    """What is removed of wav2vec 2.0 stays removed while a model that loads it is trained with CTC."""
+    pretrained = train("prune_audio_pretraining", audio, tmp_path / "w2v", RUNS["audio_pretraining"][1], *PRUNED)
+    options = f"""--arch wav2vec_ctc --w2v-path {tmp_path / "w2v" / "checkpoint_last.pt"} --labels ltr --criterion ctc
+        --normalize --apply-mask --mask-prob 0.3 --max-tokens 20000 --freeze-finetune-updates 0 --disable-validation"""
+    tuned = train("prune_audio_finetuning", audio, tmp_path / "ctc", options)
+    before, after = masks_of(pretrained), masks_of(tuned)
+    moved = 0
+    for name, keep in before.items():
+        inner = f"w2v_encoder.w2v_model.{name}"
+        if inner in tuned["model"]:
+            assert torch.equal(after[inner], keep) and not tuned["model"][inner][~keep].any()
+            moved += int((tuned["model"][inner] != pretrained["model"][name]).sum())
+    assert moved and len(after) > 5
