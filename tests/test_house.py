@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 SCIENCE = sys.stdlib_module_names | {"torch", "numpy", "scipy"}
 FLOORS = [  # from the ground up: a room may import those of the floors below it
     {"files"},
-    {"pruning", "compat", "errors"},
+    {"pruning", "compat", "errors", "needs"},
     {"families", "optim", "modules"},
     {"methods"},
     {"checkpoint"},
@@ -26,7 +26,7 @@ UNNAMED = {"tasks", "criterions", "models"}  # only fairseq knows them, by what 
 ROOMS = {  # each room of fairseq_prune and the rooms it may import, beside itself
     room: set().union(*FLOORS[:number]) - UNNAMED for number, floor in enumerate(FLOORS) for room in floor
 }
-PLAIN = {"files", "pruning", "families", "report", "cli"}  # usable without fairseq
+PLAIN = {"files", "needs", "pruning", "families", "report", "cli"}  # usable without fairseq
 HEAVY = {"torchvision", "torch_pruning", "foolbox", "matplotlib", "sklearn", "ctranslate2"}
 
 

@@ -1,18 +1,33 @@
 """Options of structured pruning that only vision models have, in the spelling of GReg's original."""
 
 from dataclasses import dataclass, field
-from typing import Optional
+from typing import Any, Optional
 
 from fairseq.dataclass import FairseqDataclass
 from fairseq.tasks import FairseqTask  # noqa: F401  (fairseq.dataclass is incomplete without it)
 
 from fairseq_prune.methods.table import METHODS
+from fairseq_prune.needs import Need, refuse_idle_fields
 
 from .reinit import KINDS
 
 
-def _option(text):
-    return field(default=None, metadata={"help": text})
+@dataclass(frozen=True)
+class _Asked:
+    """What options need: the others, and the row of the method."""
+
+    options: Any
+    method: Any
+
+
+_PRUNES = Need(lambda run: run.method.prunes, "--prune-method l1")
+_AT_ONCE = Need(lambda run: run.method.prunes and run.method.approach is None, "--prune-method l1")
+_STAGES = Need(lambda run: run.options.stage_pr is not None, "--prune-skip '*layer1.0*', or --stage-pr")
+_BASE = Need(lambda run: run.options.base_pr_model is not None, "--base-pr-model checkpoints/l1/checkpoint_best.pt")
+
+
+def _option(text, needs=_PRUNES):
+    return field(default=None, metadata={"help": text, "needs": needs})
 
 
 @dataclass
@@ -23,16 +38,20 @@ class VisionPruningOptions(FairseqDataclass):
         "fraction for each stage of a residual net, stem first, classifier last: [0,0.75,0.75,0.32,0]; "
         "or for ranges of layers: [1-15:0.7]"
     )
-    skip_layers: Optional[str] = _option("layers that --stage-pr leaves whole: blocks such as [1.0,2.3], or [0,2]")
+    skip_layers: Optional[str] = _option(
+        "layers that --stage-pr leaves whole: blocks such as [1.0,2.3], or [0,2]", _STAGES
+    )
     wg: Optional[str] = _option("the same as --prune-units: filter, channel or weight")
     pick_pruned: Optional[str] = _option("which units leave: min (the smallest, default), max or rand")
     prune_macs_left: Optional[float] = _option("instead of a fraction: multiply-accumulates left, in (0, 1)")
     prune_params_left: Optional[float] = _option("instead of a fraction: parameters left, in (0, 1)")
     base_pr_model: Optional[str] = _option("instead of a fraction: pruned checkpoint of the same --arch to follow")
     inherit_pruned: Optional[str] = _option(
-        "of it: index (the same units leave, default) or pr (as many of every layer; greg2 always)"
+        "of it: index (the same units leave, default) or pr (as many of every layer; greg2 always)", _BASE
     )
-    reinit: Optional[str] = _option("methods without a penalty: train what is left from scratch; orth or kaiming")
+    reinit: Optional[str] = _option(
+        "methods without a penalty: train what is left from scratch; orth or kaiming", _AT_ONCE
+    )
 
 
 PICKED = {"min": "magnitude", "max": "smallness", "rand": "random"}
@@ -54,6 +73,7 @@ def add_vision_options(cfg, options):
         ValueError: two options say the same, or a value is none of those known.
     """
     options = dict(options)
+    refuse_idle_fields(VisionPruningOptions, cfg, _Asked(cfg, _method(options)))
     if cfg.pick_pruned is not None and cfg.pick_pruned not in PICKED:
         raise ValueError(f"--pick-pruned {cfg.pick_pruned}: give one of {', '.join(PICKED)}")
     for ours, theirs, value in (("units", "wg", cfg.wg), ("importance", "pick_pruned", PICKED.get(cfg.pick_pruned))):
@@ -69,11 +89,7 @@ def add_vision_options(cfg, options):
     for name in ("prune_macs_left", "prune_params_left"):
         if name in given and not 0 < given[name] < 1:
             raise ValueError(f"--{name.replace('_', '-')} {given[name]}: give a fraction in (0, 1), e.g. 0.4")
-    if cfg.skip_layers and "stage_pr" not in given:
-        raise ValueError(
-            f"--skip-layers {cfg.skip_layers}: goes with --stage-pr; else use e.g. --prune-skip '*layer1.0*'"
-        )
-    _check_reinit(cfg, options)
+    _check_reinit(cfg)
     inherited = _inherited(cfg, options)
     if given:
         more = {"skip_layers": cfg.skip_layers, "inherit_pruned": inherited}
@@ -87,8 +103,6 @@ def _inherited(cfg, options):
     if cfg.inherit_pruned is not None and cfg.inherit_pruned not in INHERITED:
         raise ValueError(f"--inherit-pruned {cfg.inherit_pruned}: give one of {', '.join(INHERITED)}")
     if cfg.base_pr_model is None:
-        if cfg.inherit_pruned is not None:
-            raise ValueError(f"--inherit-pruned {cfg.inherit_pruned}: goes with --base-pr-model CHECKPOINT")
         return None
     for name in ("rounding", "scope"):
         if name in options:
@@ -106,17 +120,12 @@ def _inherited(cfg, options):
     return inherited
 
 
-def _check_reinit(cfg, options):
+def _check_reinit(cfg):
     reinit = cfg.reinit
-    if reinit is None:
-        return
-    if reinit not in KINDS:
+    if reinit is not None and reinit not in KINDS:
         raise ValueError(f"--reinit {reinit}: give one of {', '.join(KINDS)}")
-    if cfg.prune_store_ema:
+    if reinit is not None and cfg.prune_store_ema:
         raise ValueError(f"--reinit {reinit}: averages would keep the old weights; leave out --store-ema")
-    if _method(options).approach is not None or not _method(options).prunes:
-        name = options.get("method", "none")
-        raise ValueError(f"--reinit {reinit}: is not for --prune-method {name}; e.g. --prune-method l1")
 
 
 def _method(options):

@@ -19,7 +19,10 @@ In one training, with rewinding but without waiting for its end: --prune-method 
 import argparse
 import os
 
+from ..needs import Need
 from ._quiet import quietly
+
+_STAGE = Need(lambda args: args.scope == "stage", "--scope stage")
 
 
 def add_arguments(parser):
@@ -38,7 +41,7 @@ def add_arguments(parser):
     )
     parser.add_argument("--checkpoint", metavar="FILE", help="start from these weights instead of an initialisation")
     parser.add_argument("--scope", help="compared with whom: global (default), layer, stage")
-    parser.add_argument("--stages", help="groups of --scope stage: 'embed=*embed*;ffn=*fc1*,*fc2*'")
+    parser.add_argument("--stages", needs=_STAGE, help="groups of --scope stage: 'embed=*embed*;ffn=*fc1*,*fc2*'")
     parser.add_argument("--include", help="comma-separated name patterns to prune as well, e.g. '*.bias'")
     parser.add_argument("--skip", help="comma-separated name patterns left dense, e.g. '*embed*'")
     parser.add_argument("--only", help="comma-separated name patterns to prune and nothing else")

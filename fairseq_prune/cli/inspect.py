@@ -23,7 +23,11 @@ criterion shows (loss in bits, top1 and top5 in %).
 
 import json
 
+from ..needs import Need
 from ._quiet import quietly
+
+_DATA = Need(lambda args: args.data, "--data data-bin/ptb")
+_COUNTED = Need(lambda args: not args.data, "no --data, which evaluates instead")
 
 
 def add_arguments(parser):
@@ -33,14 +37,20 @@ def add_arguments(parser):
         "--lengths",
         default="25,25",
         metavar="S,T",
+        needs=_COUNTED,
         help="source and target tokens for which to count MACs (default: %(default)s)",
     )
     parser.add_argument(
-        "--legacy-flops", action="store_true", help="add FLOPs by SRP's own formula, S tokens on both sides"
+        "--legacy-flops",
+        action="store_true",
+        needs=_COUNTED,
+        help="add FLOPs by SRP's own formula, S tokens on both sides",
     )
     parser.add_argument("--data", help="evaluate on this folder of fairseq-preprocess, or these images")
     parser.add_argument("--original", metavar="CHECKPOINT", help="show this one too, side by side")
-    parser.add_argument("--reference", action="store_true", help="with --data: normalise as SiPO's original did")
+    parser.add_argument(
+        "--reference", action="store_true", needs=_DATA, help="with --data: normalise as SiPO's original did"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
 
 
@@ -57,8 +67,6 @@ def run(args):
 
 
 def _describe(args):
-    if args.reference:
-        raise ValueError("--reference needs --data, e.g. --data data-bin/ptb")
     from ..report.compare import compare, render_comparison
     from ..report.layers import render_layers
     from ..report.table import render

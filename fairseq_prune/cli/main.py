@@ -13,6 +13,7 @@ import sys
 
 from .. import cli
 from ..files.messages import one_line, say_which
+from ..needs import OptionParser
 from ..pruning.registry import nearest
 
 
@@ -39,7 +40,7 @@ def _parse(argv):
     """Read the command line.
 
     Returns:
-        The command's ``run``, its arguments, and their values by option as typed.
+        The command's ``run`` of its arguments, and their values by option as typed.
 
     Raises:
         SystemExit: unknown command or option (status 2), or help was asked for (0).
@@ -53,7 +54,7 @@ def _parse(argv):
         hint = nearest(chosen.command, commands)
         parser.error(f"unknown command {chosen.command!r}{hint or ';'} known: {', '.join(commands)}")
     module, _ = _load(commands[chosen.command])
-    options = argparse.ArgumentParser(
+    options = OptionParser(
         prog=f"fairseq-prune {chosen.command}",
         description=module.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -61,7 +62,12 @@ def _parse(argv):
     module.add_arguments(options)
     args = options.parse_args(chosen.rest)
     names = {(action.option_strings or [action.metavar])[0]: action.dest for action in options._actions}
-    return module.run, args, {name: getattr(args, dest, None) for name, dest in names.items()}
+
+    def run():
+        options.refuse_idle(args)
+        module.run(args)
+
+    return run, {name: getattr(args, dest, None) for name, dest in names.items()}
 
 
 def main(argv=None):
@@ -73,9 +79,9 @@ def main(argv=None):
     Raises:
         SystemExit: with one line for the user (status 1) where the core refuses an input, or the system a file.
     """
-    run, args, named = _parse(argv)
+    run, named = _parse(argv)
     try:
-        run(args)
+        run()
         sys.stdout.flush()
     except ValueError as error:
         raise SystemExit(one_line(error)) from error

@@ -9,7 +9,14 @@ Masked and cut checkpoints work alike. Needs pip install 'fairseq-prune[plots]'.
 drawn by fairseq-prune plot-growth, accuracy under attack by fairseq-prune attack --plot.
 """
 
+from ..needs import Need
 from ._quiet import quietly
+
+_SALIENCY = Need(lambda args: args.saliency, "--saliency saliency.png")
+_SCORES = Need(lambda args: args.scores, "--scores scores.png")
+_SPLIT = Need(lambda args: args.saliency or args.confusion, "--confusion confusion.png")
+_BATCHES = Need(lambda args: args.scores or args.confusion, "--confusion confusion.png")
+_DRAWN = Need(lambda args: args.saliency or args.scores, "--saliency saliency.png")
 
 
 def add_arguments(parser):
@@ -18,11 +25,16 @@ def add_arguments(parser):
     for name in ("confusion", "saliency", "scores"):
         parser.add_argument(f"--{name}", metavar="FILE", help=f"the PNG of {name} to write")
     parser.add_argument("--data", metavar="DATA", help="images; default: the training's")
-    parser.add_argument("--split", default="test", choices=("train", "valid", "test"), help="default: %(default)s")
-    parser.add_argument("--images", type=int, default=8, metavar="N", help="with --saliency (default: %(default)s)")
-    parser.add_argument("--batches", type=int, default=5, metavar="N", help="with --scores (default: %(default)s)")
-    parser.add_argument("--batch-size", type=int, default=128, metavar="N", help="images in one (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=1, help="of images (default: %(default)s)")
+    splits = ("train", "valid", "test")
+    parser.add_argument("--split", default="test", choices=splits, needs=_SPLIT, help="default: %(default)s")
+    for option, default, needs, text in (
+        ("--images", 8, _SALIENCY, "with --saliency"),
+        ("--batches", 5, _SCORES, "with --scores"),
+        ("--batch-size", 128, _BATCHES, "images in one, with --scores and --confusion"),
+    ):
+        text = f"{text} (default: {default})"
+        parser.add_argument(option, type=int, default=default, metavar="N", needs=needs, help=text)
+    parser.add_argument("--seed", type=int, default=1, needs=_DRAWN, help="of images (default: %(default)s)")
     parser.add_argument("--cpu", action="store_true", help="even if there is a GPU")
 
 

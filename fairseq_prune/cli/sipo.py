@@ -16,6 +16,20 @@ again with the same command; one that reached --rounds goes on with more of them
 import argparse
 import os
 
+from ..needs import Need
+
+
+def _searches_jointly(args):
+    from ..drivers.sipo.settings import default_search
+
+    return (args.search or default_search(args.group)) != "grid"
+
+
+_ROUNDS = Need(lambda args: args.rounds > 0, "--rounds 20")
+_JOINTLY = Need(_searches_jointly, "--search ncs")
+_START = Need(lambda args: _searches_jointly(args) and args.search != "warm", "--search ncs")
+_LOWEST = Need(lambda args: _searches_jointly(args) and args.reference, "--reference --search ncs")
+
 
 def add_arguments(parser):
     """Add the options of ``fairseq-prune sipo``."""
@@ -38,31 +52,45 @@ def add_arguments(parser):
         "--max-ppl-increase", type=float, dest="ppl_rise", help="tolerated rise of perplexity, 0.05 is 5 %% (any)"
     )
     parser.add_argument("--accuracy", type=float, help="that the loss counts from (default: that of --checkpoint)")
+    _add_rounds(parser)
+    _add_search(parser)
+    parser.add_argument("--reference", action="store_true", help="replay the original's quirks")
+    parser.add_argument("--tensorboard-logdir", help="folder for scalars of the search")
+    parser.add_argument(
+        "--train", nargs=argparse.REMAINDER, default=[], needs=_ROUNDS, help="all that follows goes to fairseq-train"
+    )
+
+
+def _add_rounds(parser):
     parser.add_argument("--rounds", type=int, default=0, help="rounds with retraining at most; 0 (default): prune once")
-    parser.add_argument("--epochs", type=int, help="of retraining in a round (default 8; grid and translation 6)")
+    parser.add_argument(
+        "--epochs", type=int, needs=_ROUNDS, help="of retraining in a round (default 8; grid and translation 6)"
+    )
     parser.add_argument(
         "--recover-metric",
         dest="recover",
+        needs=_ROUNDS,
         choices=("accuracy", "perplexity", "both"),
         help="of the dense model that an epoch of retraining must reach to count as recovered (default accuracy)",
     )
-    parser.add_argument("--slack", type=float, help="what may be missing of it, e.g. 0.001 (default 0)")
-    _add_search(parser)
-    parser.add_argument("--workers", type=int, help="candidates evaluated at a time, each with a copy (default 1)")
-    parser.add_argument("--reference", action="store_true", help="replay the original's quirks")
-    parser.add_argument("--dense-control", action="store_true", help="train the unpruned model as long, to compare")
-    parser.add_argument("--tensorboard-logdir", help="folder for scalars of the search")
-    parser.add_argument("--train", nargs=argparse.REMAINDER, default=[], help="all that follows goes to fairseq-train")
+    parser.add_argument("--slack", type=float, needs=_ROUNDS, help="what may be missing of it, e.g. 0.001 (default 0)")
+    parser.add_argument(
+        "--dense-control", action="store_true", needs=_ROUNDS, help="train the unpruned model as long, to compare"
+    )
 
 
 def _add_search(parser):
-    parser.add_argument("--population", type=int, help="individuals of ncs (default 6, with rounds 8; translation 4)")
-    parser.add_argument("--generations", type=int, help="of ncs (default 100)")
-    parser.add_argument("--start", type=float, help="first rate of all groups (default 0.1, with rounds 0.6 or 0.25)")
-    parser.add_argument("--low", type=float, help="smallest rate in --reference (default 0.1; translation 0)")
-    parser.add_argument("--high", type=float, help="largest rate (default near 1; translation 0.95)")
-    parser.add_argument("--sigma", type=float, help="first standard deviation of ncs (default 0.05)")
-    parser.add_argument("--seed", type=int, help="of search and retraining (default 1)")
+    def add(option, kind, needs, text):
+        parser.add_argument(option, type=kind, needs=needs, help=text)
+
+    add("--population", int, _JOINTLY, "individuals of ncs (default 6, with rounds 8; translation 4)")
+    add("--generations", int, _JOINTLY, "of ncs (default 100)")
+    add("--start", float, _START, "first rate of all groups (default 0.1, with rounds 0.6 or 0.25)")
+    add("--low", float, _LOWEST, "smallest rate in --reference (default 0.1; translation 0)")
+    add("--high", float, _JOINTLY, "largest rate (default near 1; translation 0.95)")
+    add("--sigma", float, _JOINTLY, "first standard deviation of ncs (default 0.05)")
+    add("--workers", int, _JOINTLY, "candidates evaluated at a time, each with a copy (default 1)")
+    add("--seed", int, None, "of search and retraining (default 1)")
 
 
 _OWN = ("data", "checkpoint", "save_dir", "dense_control", "tensorboard_logdir")

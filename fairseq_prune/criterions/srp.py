@@ -15,12 +15,16 @@ from fairseq.criterions.label_smoothed_cross_entropy import (
 from fairseq.logging import metrics
 
 from ..errors import one_line_errors
+from ..needs import Need, refuse_idle_fields
 from .distillation import distillation_loss
 from .teacher import EXAMPLE, load_teacher
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_WEIGHT = 0.7
+
+
+_DISTILS = Need(lambda cfg: cfg.use_kd or cfg.prob_kd is not None, "--use-kd")
 
 
 def _unread(part):
@@ -41,11 +45,11 @@ class SrpCriterionConfig(LabelSmoothedCrossEntropyCriterionConfig):
     )
     T: float = field(
         default=10.0,
-        metadata={"help": "temperature of distillation", "argparse_alias": "--srp-kd-temperature"},
+        metadata={"help": "temperature of distillation", "argparse_alias": "--srp-kd-temperature", "needs": _DISTILS},
     )
     srp_teacher: Optional[str] = field(
         default=None,
-        metadata={"help": "checkpoint of the teacher (default: the model that the run starts from)"},
+        metadata={"help": "checkpoint of the teacher (default: the model that the run starts from)", "needs": _DISTILS},
     )
     attn_kd: float = _unread("attention maps")
     fc_kd: float = _unread("feed-forward outputs")
@@ -65,9 +69,8 @@ def kd_weight(cfg):
     """
     if not 0 < cfg.T < math.inf:
         raise ValueError(f"--srp-kd-temperature {cfg.T} (--T): give a number above 0, e.g. 10")
+    refuse_idle_fields(SrpCriterionConfig, cfg, cfg)
     if cfg.prob_kd is None:
-        if cfg.srp_teacher and not cfg.use_kd:
-            raise ValueError(f"--srp-teacher {cfg.srp_teacher}: nothing is distilled; add e.g. --use-kd")
         return DEFAULT_WEIGHT if cfg.use_kd else 0.0
     if not 0 <= cfg.prob_kd < math.inf:
         raise ValueError(f"--srp-kd-weight {cfg.prob_kd} (--prob-kd): give 0 or more, e.g. {DEFAULT_WEIGHT}")

@@ -1,12 +1,29 @@
 """What can be known to fail before any data is loaded."""
 
 import os
+from dataclasses import dataclass
+from typing import Any
 
 from fairseq.file_io import PathManager
 
 from ..methods.checks import MELTED
+from ..needs import refuse_idle_fields
 from ..pruning.importance import EVIDENCE
+from .options import PruneOptions
 from .reachable import RunLength, check_long_enough
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What options of a run may need.
+
+    Args:
+        options: config with the fields of :class:`~.options.PruneOptions`.
+        plan: the run's :class:`~.plan.Plan`.
+    """
+
+    options: Any
+    plan: Any
 
 
 def check_run(cfg, plan):
@@ -19,6 +36,7 @@ def check_run(cfg, plan):
     Raises:
         ValueError: naming the option, the value and a valid example.
     """
+    refuse_idle_fields(PruneOptions, cfg, Asked(cfg, plan))
     if not PathManager.isfile(os.path.join(cfg.prune_save_dir, "checkpoint_last.pt")):  # else the file may be gone
         _check_there("--finetune-from-model", cfg.prune_finetune_from_model)
     if plan.prunes:

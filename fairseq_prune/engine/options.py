@@ -12,13 +12,20 @@ from fairseq.tasks import FairseqTask  # noqa: F401  (fairseq.dataclass is incom
 from omegaconf import II
 
 from ..methods.options import ApproachOptions, given_approach
+from ..needs import Need
+from ..pruning.importance import EVIDENCE
 from .recipe import read_recipe
 
 _WHEN = "'4ep' after 4 epochs, '500up' after 500 updates"
 
 
-def _option(text):
-    return field(default=None, metadata={"help": text})
+def _option(text, default=None, needs=None):
+    return field(default=default, metadata={"help": text} | ({"needs": needs} if needs else {}))
+
+
+_SCORES = Need(lambda run: run.plan.importance in EVIDENCE, "--prune-method snip")
+_NM = Need(lambda run: run.plan.units == "n:m", "--prune-units 2:4")
+_COUNTS = Need(lambda run: run.plan.prunes and run.plan.counts, "a fraction, as --prune-target 0.8")
 
 
 @dataclass
@@ -51,15 +58,12 @@ class PruneOptions(ApproachOptions):
     prune_every: Optional[str] = _option("interval between events, default a tenth of the way, e.g. 100up")
     prune_include: Optional[str] = _option("comma-separated name patterns to prune as well, e.g. '*.bias'")
     prune_skip: Optional[str] = _option("comma-separated name patterns left dense, e.g. '*embed*'")
-    prune_permute: bool = field(
-        default=False,
-        metadata={"help": "n:m: first reorder channels so that more is kept; the same function"},
-    )
+    prune_permute: bool = _option("n:m: first reorder channels so that more is kept; the same function", False, _NM)
     prune_only: Optional[str] = _option("comma-separated name patterns to prune and nothing else, e.g. '*conv*'")
     prune_rounding: Optional[str] = _option(
-        "from a fraction to a count: nearest, up, or reference (one unit fewer stays)"
+        "from a fraction to a count: nearest, up, or reference (one unit fewer stays)", needs=_COUNTS
     )
-    prune_batches: int = field(default=5, metadata={"help": "training batches over which derivatives are scored"})
+    prune_batches: int = _option("training batches over which derivatives are scored", 5, _SCORES)
     prune_steps: Optional[int] = _option("events of a gradual schedule, all at --prune-start: before training, at 0up")
     prune_rewind: Optional[str] = _option(f"after every removal go back to the weights of then: {_WHEN}")
     prune_recipe: Optional[str] = _option("YAML file of these options; the command line wins")

@@ -64,6 +64,11 @@ class Plan:
         return self.schedule is not None
 
     @property
+    def counts(self):
+        """True if a fraction becomes a count of units somewhere."""
+        return self.units != "n:m" and not all(isinstance(target, Threshold) for target in self.target.values())
+
+    @property
     def updates_needed(self):
         """Updates from the first event to the removal at most, where the schedule names no end (count)."""
         return 0 if self.schedule.end or self.approach is None else self.approach.updates_needed

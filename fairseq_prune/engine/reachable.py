@@ -92,7 +92,7 @@ def check_long_enough(plan, run):
             longer = f"--max-epoch {run.epoch_of(last)}"
         raise ValueError(
             f"--prune-method {plan.method} may need {last:,} updates until its units leave, and the run ends before "
-            f"({reason}); give e.g. {longer}, or --reg-fit --prune-end {limit // 2}up"
+            f"({reason}); give e.g. {longer}, or --reg-fit --prune-end {max(limit // 2, 1)}up"
         )
 
 

@@ -6,12 +6,19 @@ from typing import Optional
 from fairseq.dataclass import FairseqDataclass
 from fairseq.tasks import FairseqTask  # noqa: F401  (fairseq.dataclass is incomplete without it)
 
+from ..needs import Need, spelt
 from ..pruning.growing import Growth, fit
 from .settings import Gates, HardConcrete, Hoyer, Lagrangian, SoftMovement, StraightThrough, TickTock
 
 
-def _option(text, default=None):
-    return field(default=default, metadata={"help": text})
+def _option(text, default=None, needs=None):
+    return field(default=default, metadata={"help": text} | ({"needs": needs} if needs else {}))
+
+
+_PICKS = Need(lambda run: run.plan.approach.picks, "--prune-method greg2")
+_RATIO = Need(lambda run: run.plan.units != "weight", "--prune-units filter")  # a single weight has none
+_GROWS = Need(lambda run: not run.options.reg_fit, "it without --reg-fit, which sets it")
+_PICKS_FREELY = Need(lambda run: _PICKS.holds(run) and _GROWS.holds(run), "--prune-method greg2 without --reg-fit")
 
 
 @dataclass
@@ -19,14 +26,22 @@ class ApproachOptions(FairseqDataclass):
     """How weights leave that do not leave at once; None means the method's own value."""
 
     update_reg_interval: Optional[int] = _option("updates between two changes of the penalty (default 5)")
-    stabilize_reg_interval: Optional[int] = _option("updates with the full penalty before the removal (default 40000)")
+    stabilize_reg_interval: Optional[int] = _option(
+        "updates with the full penalty before the removal (default 40000)", needs=_GROWS
+    )
     reg_upper_limit: Optional[float] = _option("factor at which a layer is through (default 1.0)")
-    reg_upper_limit_pick: Optional[float] = _option("greg2: factor at which units are picked (default 0.01)")
-    reg_granularity_prune: Optional[float] = _option("added for units that leave at each change (default 1e-4)")
-    reg_granularity_pick: Optional[float] = _option("greg2: added for all units until they are picked (default 1e-5)")
-    reg_granularity_recover: Optional[float] = _option("greg2: factor of units that stay (default -1e-4)")
-    mag_ratio_limit: Optional[float] = _option("a layer is through when kept units are so much larger (default 1000)")
-    reg_stop_scope: Optional[str] = _option("that ratio is asked of all layers (global) or of each by itself (layer)")
+    reg_upper_limit_pick: Optional[float] = _option("greg2: factor at which units are picked (0.01)", needs=_PICKS)
+    reg_granularity_prune: Optional[float] = _option("added for units that leave at each change (1e-4)", needs=_GROWS)
+    reg_granularity_pick: Optional[float] = _option(
+        "greg2: added for all units until they are picked (default 1e-5)", needs=_PICKS_FREELY
+    )
+    reg_granularity_recover: Optional[float] = _option("greg2: factor of units that stay (default -1e-4)", needs=_PICKS)
+    mag_ratio_limit: Optional[float] = _option(
+        "a layer is through when kept units are so much larger (default 1000)", needs=_RATIO
+    )
+    reg_stop_scope: Optional[str] = _option(
+        "that ratio is asked of all layers (global) or of each by itself (layer)", needs=_RATIO
+    )
     reg_fit: bool = _option("scale the penalty to end at --prune-end, which must be in updates", False)
     prune_rho: Optional[float] = _option("admm: weight of the penalty (default 1e-3)")
     prune_mask_decay: Optional[float] = _option("sr_ste: decay of what is not selected (default 2e-4)")
@@ -111,12 +126,12 @@ def read_approach(method, approach, options, schedule, single_weights):
         kind, field = _FIELDS[name]
         if not isinstance(approach, kind):
             raise ValueError(
-                f"{_spelt(name)} {value}: is not for --prune-method {method}; e.g. --prune-method {_EXAMPLES[kind]}"
+                f"{spelt(name)} {value}: is not for --prune-method {method}; e.g. --prune-method {_EXAMPLES[kind]}"
             )
         if field in _POSITIVE and not value > 0:
-            raise ValueError(f"{_spelt(name)} {value}: must be above 0, e.g. {getattr(approach, field) or 0.01}")
+            raise ValueError(f"{spelt(name)} {value}: must be above 0, e.g. {getattr(approach, field) or 0.01}")
         if field in _NOT_NEGATIVE and not value >= 0:
-            raise ValueError(f"{_spelt(name)} {value}: must not be below 0, e.g. {getattr(approach, field)}")
+            raise ValueError(f"{spelt(name)} {value}: must not be below 0, e.g. {getattr(approach, field)}")
     given = {field: options[name] for name, (_, field) in _FIELDS.items() if field and name in options}
     if approach is not None:
         approach = replace(approach, **given)
@@ -144,7 +159,3 @@ def _fitted(growth, schedule):
         return fit(growth, schedule.end.count - schedule.start.count)
     except ValueError as error:
         raise ValueError(f"--prune-end {schedule.end}: {error}") from None
-
-
-def _spelt(name):
-    return "--" + name.replace("_", "-")

@@ -10,10 +10,10 @@ usage="usage: scripts/sipo/lm.sh GROUP once|rounds, e.g. scripts/sipo/lm.sh stag
 group=${1:?$usage} mode=${2:?$usage}
 source "$(dirname "$0")/common.sh"
 case $mode in
-once) rounds="" ;;
-rounds) rounds="--rounds ${ROUNDS:-20} --epochs ${EPOCHS_RETRAIN:-8} ${CONTROL---dense-control}" ;;
+once) rounds="" retrain="" ;;
+rounds) rounds="--rounds ${ROUNDS:-20} --epochs ${EPOCHS_RETRAIN:-8} ${CONTROL---dense-control}" retrain="--train $LM_TRAIN" ;;
 *) echo "$mode: $usage" >&2; exit 2 ;;
 esac
 [ -e "$RUNS/dense-$SEED/checkpoint_best.pt" ] || scripts/sipo/train_lm.sh
 fairseq-prune sipo "$DATA" --checkpoint "$RUNS/dense-$SEED/checkpoint_best.pt" --save-dir "$RUNS/${NAME:-$group-$mode}-$SEED" \
-    --group "$group" --max-drop "$MAX_DROP" --seed "$SEED" $rounds $SEARCH --train $LM_TRAIN
+    --group "$group" --max-drop "$MAX_DROP" --seed "$SEED" $rounds $SEARCH $retrain

@@ -14,8 +14,11 @@ source "$(dirname "$0")/common.sh"
 common="--task prune_translation --arch $arch --criterion cross_entropy --sentence-avg --optimizer sgd
     --num-workers 0 --log-format simple --log-interval 100 --required-batch-size-multiple 1 $device $EXTRA"
 case $mode in
-once) rounds="" ;;
-rounds) rounds="--rounds ${ROUNDS:-30} --dense-control" ;;
+once) rounds="" retrain="" ;;
+rounds)
+    rounds="--rounds ${ROUNDS:-30} --dense-control"
+    retrain="--train $common --batch-size 128 --lr 0.1 --force-anneal 4 --lr-shrink 0.5 --clip-norm 1"
+    ;;
 *) echo "$mode: $usage" >&2; exit 2 ;;
 esac
 dense=$RUNS/$arch-dense-$SEED
@@ -25,5 +28,4 @@ dense=$RUNS/$arch-dense-$SEED
     --no-epoch-checkpoints --save-dir "$dense" ${DENSE:-}
 # Its retraining: learning rate 0.1, from the fourth epoch on half of the last one's.
 fairseq-prune sipo "$DATA" --checkpoint "$dense/checkpoint_best.pt" --save-dir "$RUNS/$arch-${GROUP:-stage}-$mode-$SEED" \
-    --group "${GROUP:-stage}" --max-drop "$MAX_DROP" --seed "$SEED" $rounds $SEARCH \
-    --train $common --batch-size 128 --lr 0.1 --force-anneal 4 --lr-shrink 0.5 --clip-norm 1
+    --group "${GROUP:-stage}" --max-drop "$MAX_DROP" --seed "$SEED" $rounds $SEARCH $retrain

@@ -32,7 +32,7 @@ def test_a_language_model_in_rounds(text, tmp_path):
     frequent = (data / "dict.txt").read_text().splitlines()
     replaced = re.search(r"train\.en: .* ([\d.]+)% replaced", (data / "preprocess.log").read_text())
     assert len(frequent) == 36 and 0 < float(replaced[1]) < 20
-    env = {"DATA": data, "RUNS": runs, "ARCH": "rnn_lm_tiny", "EPOCHS": 1, "SEARCH": "--slack 1 --high 0.5"}
+    env = {"DATA": data, "RUNS": runs, "ARCH": "rnn_lm_tiny", "EPOCHS": 1, "SEARCH": "--slack 1"}
     done = script("lm.sh", "layer", "rounds", ROUNDS=1, EPOCHS_RETRAIN=1, **env)
     summary = result(done, runs / "layer-rounds-1")
     assert summary["best"] == 0 and summary["dense"]["epochs"] == 1
@@ -50,7 +50,7 @@ def test_a_translation_model_in_rounds(text, tmp_path):
     done = script("prepare_nmt.sh", text, data, "de", "en", 40, 6)
     train, valid = (_short(text / f"{split}.de") for split in ("train", "valid"))
     assert done.stdout.startswith(f"{train} of 120 pairs kept\n{valid} of 16 pairs kept\n"), done.stderr
-    env = {"DATA": data, "RUNS": runs, "EPOCHS": 1, "GROUP": "all", "SEARCH": "--high 0.5 --slack 1 --epochs 4"}
+    env = {"DATA": data, "RUNS": runs, "EPOCHS": 1, "GROUP": "all", "SEARCH": "--slack 1 --epochs 4"}
     done = script("nmt.sh", "rnnsearch_tiny", "rounds", ROUNDS=1, **env)
     summary = result(done, runs / "rnnsearch_tiny-all-rounds-1")
     assert summary["best"] == 0 and "bleu" in summary["rounds"][0]["retrained"]["test"]

@@ -186,7 +186,7 @@ def write_other_weights(path):
 
 MISTAKES = {
     "--use-kd": r"--use-kd: distillation needs a teacher; add e.g. --srp-teacher checkpoints/dense/checkpoint_best.pt",
-    "--srp-teacher TEACHER": r"--srp-teacher .*: nothing is distilled; add e.g. --use-kd",
+    "--srp-teacher TEACHER": r"--srp-teacher .*: has no effect here; leave it out, or give e.g. --use-kd",
     "--use-kd --srp-teacher missing.pt": r"--srp-teacher: checkpoint missing.pt: no such file; give e.g. checkpoints/",
     "--prob-kd -1": r"--srp-kd-weight -1.0 .--prob-kd.: give 0 or more, e.g. 0.7",
     "--T 0": r"--srp-kd-temperature 0.0 .--T.: give a number above 0, e.g. 10",

@@ -24,7 +24,6 @@ def plan_of(**given):
 
 def test_nothing_given_prunes_nothing():
     assert plan_of() == SrpPlan() and not SrpPlan().prunes
-    assert plan_of(pruning_stage=2, pruning_period=5) == SrpPlan()  # finetuning with the options of the run before
 
 
 def test_srp_alone_keeps_a_fifth():
@@ -35,17 +34,17 @@ def test_srp_alone_keeps_a_fifth():
 
 def test_rate_alone_cuts_at_once():
     assert plan_of(compression_rate=0.3) == SrpPlan(rate=0.3, shrinks=False)
-    assert plan_of(compression_rate=0.3, pruning_iter=4).rounds == 1
     assert plan_of(compression_rate=0.3, srp=True, pruning_iter=4) == SrpPlan(rate=0.3, shrinks=True, rounds=4)
 
 
 def test_every_option_arrives():
     given = {
         "compression_rate": 0.34, "srp": True, "pruning_stage": 2, "pruning_iter": 3, "pruning_period": 7,
-        "srp_pruning_updates": 90, "warming_up": 2, "decreasing": "sg", "srp_budget": "legacy",
+        "warming_up": 2, "decreasing": "sg", "srp_budget": "legacy",
         "srp_score": "squared", "srp_score_batches": 5, "prune_seed": 9,
     }  # fmt: skip
-    assert plan_of(**given) == SrpPlan(0.34, True, 2, 3, 7, 90, 2, "sg", "legacy", "squared", 5, 9)
+    assert plan_of(**given) == SrpPlan(0.34, True, 2, 3, 7, None, 2, "sg", "legacy", "squared", 5, 9)
+    assert plan_of(srp=True, srp_pruning_updates=90) == SrpPlan(0.2, True, updates=90)
 
 
 def test_plain_values_tell_plans_apart():

@@ -62,6 +62,11 @@ _PRESETS = {  # (translates, iterates) -> SiPO's numbers
 _GRID_EPOCHS = 6
 
 
+def default_search(group):
+    """Name of the search of a grouping."""
+    return "grid" if group in ("all", "simple", "layer") else "ncs"
+
+
 def with_presets(translates, rounds, **given):
     """SiPO's settings for a kind of model, with what the user gave.
 
@@ -79,7 +84,7 @@ def with_presets(translates, rounds, **given):
     typed = {name: value for name, value in given.items() if value is not None}
     settings = replace(Settings(rounds=rounds, **_PRESETS[translates, rounds > 0]), **typed)
     if "search" not in typed:
-        settings = replace(settings, search="grid" if settings.group in ("all", "simple", "layer") else "ncs")
+        settings = replace(settings, search=default_search(settings.group))
     if "epochs" not in typed and settings.search == "grid":
         settings = replace(settings, epochs=_GRID_EPOCHS)
     _check(settings)
@@ -87,7 +92,7 @@ def with_presets(translates, rounds, **given):
 
 
 _RANGES = {
-    "drop": (0, 1, 0.01), "accuracy": (0, 1, 0.235), "rounds": (0, 10_000, 20), "epochs": (1, 10_000, 8),
+    "drop": (0, 0.3, 0.01), "accuracy": (0, 1, 0.235), "rounds": (0, 10_000, 20), "epochs": (1, 10_000, 8),
     "workers": (1, 1024, 2),
     "population": (1, 10_000, 8), "generations": (1, 1_000_000, 100), "start": (0, 1, 0.1), "low": (0, 1, 0.1),
     "high": (0, 1, 0.999), "sigma": (1e-9, 1, 0.05), "slack": (0, 1, 0.001),

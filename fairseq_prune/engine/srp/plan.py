@@ -6,9 +6,11 @@ from typing import Optional
 
 from fairseq.file_io import PathManager
 
+from ...needs import refuse_idle_fields
 from ...pruning.budget.widths import BUDGETS
 from ...pruning.importance.connectivity import CONNECTIVITY_SCORES
 from ...pruning.shrink import SHRINKINGS
+from .options import SrpOptions
 
 OPTIONS = {
     "rate": "--compression-rate",
@@ -99,6 +101,7 @@ def make_srp_plan(cfg):
         ValueError: naming the option, the value and a valid example.
     """
     _check_start(cfg)
+    refuse_idle_fields(SrpOptions, cfg, cfg)
     rate = 0.2 if cfg.srp and cfg.compression_rate is None else cfg.compression_rate
     if rate is None:
         return SrpPlan()

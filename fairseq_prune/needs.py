@@ -1,0 +1,80 @@
+"""Options that do nothing without others: each says what it needs, and is refused where that is missing."""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Need:
+    """What an option needs to have an effect.
+
+    Args:
+        holds: function of what is known of the run (its options, its plan) -> bool.
+        example: what to give, e.g. ``--rounds 20``.
+    """
+
+    holds: Callable[[Any], bool]
+    example: str
+
+    def require(self, option: str, value, known) -> None:
+        """Refuse an option without effect.
+
+        Args:
+            option: as typed, e.g. ``--epochs``.
+            value: that the user gave; True of an option without one.
+            known: what :attr:`holds` is asked.
+
+        Raises:
+            ValueError: naming the option, its value and what it needs.
+        """
+        if not self.holds(known):
+            said = option if value is True else f"{option} {' '.join(value) if isinstance(value, list) else value}"
+            raise ValueError(f"{said}: has no effect here; leave it out, or give e.g. {self.example}")
+
+
+def spelt(name: str) -> str:
+    """An option as typed, for the name of its field."""
+    return "--" + name.replace("_", "-")
+
+
+def refuse_idle_fields(config: type, cfg, known) -> None:
+    """Refuse what was given of a config class, that is, differs from its default, and has no effect.
+
+    Args:
+        config: dataclass whose fields may have a :class:`Need` as ``needs`` in their metadata.
+        cfg: the values.
+        known: what needs are asked.
+
+    Raises:
+        ValueError: as :meth:`Need.require`.
+    """
+    for field in fields(config):
+        value = getattr(cfg, field.name, field.default)
+        if "needs" in field.metadata and value != field.default:
+            field.metadata["needs"].require(spelt(field.name), value, known)
+
+
+class OptionParser(argparse.ArgumentParser):
+    """A parser whose options may have a :class:`Need`: ``add_argument("--epochs", needs=Need(...))``."""
+
+    def add_argument(self, *names, needs=None, **how):
+        """As argparse's."""
+        action = super().add_argument(*names, **how)
+        action.needs = needs
+        return action
+
+    def refuse_idle(self, args: argparse.Namespace) -> None:
+        """Refuse what was given and has no effect.
+
+        Args:
+            args: of :meth:`parse_args`; it is what needs are asked.
+
+        Raises:
+            ValueError: as :meth:`Need.require`.
+        """
+        for action in self._actions:
+            value = getattr(args, action.dest, action.default)
+            if action.needs and value != action.default:
+                action.needs.require(action.option_strings[0], value, args)

@@ -1,0 +1,175 @@
+"""Every option of every command and task either always has an effect, or is refused where it has none."""
+
+from dataclasses import fields
+from importlib import import_module
+from types import SimpleNamespace
+
+import pytest
+
+from fairseq_prune.cli.main import command_modules, main
+from fairseq_prune.criterions.srp import SrpCriterionConfig, kd_weight
+from fairseq_prune.engine.checks import Asked
+from fairseq_prune.engine.options import PruneOptions, given_options
+from fairseq_prune.engine.plan import make_plan
+from fairseq_prune.engine.srp.options import SrpOptions
+from fairseq_prune.engine.srp.plan import make_srp_plan
+from fairseq_prune.needs import OptionParser, refuse_idle_fields, spelt
+from vision_bridge.pruning_options import VisionPruningOptions, add_vision_options
+
+SIPO = "sipo nowhere --checkpoint a.pt --save-dir nowhere"
+GRID = f"{SIPO} --group all"
+PLOT = "plot a.pt"
+IDLE = {  # command line, up to the option that has no effect in it
+    f"{SIPO} --epochs 3": f"{SIPO} --rounds 2 --epochs 3",
+    f"{SIPO} --recover-metric both": f"{SIPO} --rounds 2 --recover-metric both",
+    f"{SIPO} --slack 0.001": f"{SIPO} --rounds 2 --slack 0.001",
+    f"{SIPO} --dense-control": f"{SIPO} --rounds 2 --dense-control",
+    f"{SIPO} --train --arch rnn_lm": f"{SIPO} --rounds 2 --train --arch rnn_lm --task translation",
+    f"{GRID} --workers 2": f"{SIPO} --workers 2",
+    f"{GRID} --population 4": f"{SIPO} --population 4",
+    f"{GRID} --generations 4": f"{GRID} --search warm --generations 4",
+    f"{GRID} --high 0.9": f"{GRID} --search ncs --high 0.9",
+    f"{GRID} --sigma 0.1": f"{SIPO} --sigma 0.1",
+    f"{SIPO} --search warm --start 0.2": f"{SIPO} --start 0.2",
+    f"{SIPO} --low 0.2": f"{SIPO} --reference --low 0.2",
+    "imp nowhere --save-dir nowhere --target 0.5 --stages a=*": None,
+    "inspect a.pt --data nowhere --lengths 3,4": "inspect a.pt --lengths 3,4",
+    "inspect a.pt --data nowhere --legacy-flops": "inspect a.pt --legacy-flops",
+    "inspect a.pt --reference": "inspect a.pt --data nowhere --reference",
+    f"{PLOT} --scores s.png --split valid": f"{PLOT} --confusion s.png --split valid",
+    f"{PLOT} --confusion s.png --images 3": f"{PLOT} --saliency s.png --images 3",
+    f"{PLOT} --saliency s.png --batches 3": f"{PLOT} --scores s.png --batches 3",
+    f"{PLOT} --saliency s.png --batch-size 3": f"{PLOT} --confusion s.png --batch-size 3",
+    f"{PLOT} --confusion s.png --seed 3": f"{PLOT} --scores s.png --seed 3",
+}
+EFFECTIVE = {  # options that always have an effect, or are only refused with what they cannot have
+    "sipo": "checkpoint save-dir group search max-drop max-ppl-increase accuracy rounds reference seed "
+    "tensorboard-logdir",
+    "imp": "save-dir target fraction rewind checkpoint scope include skip only train",
+    "inspect": "data original json",
+    "compact": "data batches overwrite json",
+    "export": "to quantization data bpe-codes batches overwrite json",
+    "prune": "method target units importance scope stages include skip only rounding seed data quality overwrite json",
+    "plot": "confusion saliency scores data cpu",
+    "attack": "data attacks eps steps batches batch-size split seed cpu json plot",
+    "plot-growth": "",
+}
+
+
+def refused(line):
+    """What a command line ends with: the file that is missing, or the option that has no effect."""
+    with pytest.raises(SystemExit) as error:
+        main(line.split())
+    return str(error.value)
+
+
+def option_of(line):
+    return next(word for word in reversed(line.split(" --arch")[0].split()) if word.startswith("--"))
+
+
+@pytest.mark.parametrize("command", command_modules())
+def test_every_option_of_a_command_is_decided(command):
+    """A new one has to be put into one of the tables above."""
+    parser = OptionParser()
+    import_module(f"fairseq_prune.cli.{command_modules()[command]}").add_arguments(parser)
+    options = {action.option_strings[0]: action.needs for action in parser._actions if action.option_strings}
+    idle = {option_of(line) for line in IDLE if line.split()[0] == command}
+    assert options.keys() - idle == {"-h", *(f"--{name}" for name in EFFECTIVE[command].split())}
+    assert {option for option, needs in options.items() if needs} == idle
+
+
+@pytest.mark.parametrize("line", IDLE)
+def test_an_option_without_effect_is_refused(line):
+    assert refused(line).startswith(f"{option_of(line)}") and "has no effect here" in refused(line)
+    if IDLE[line]:
+        assert "has no effect" not in refused(IDLE[line])
+
+
+def config(*classes, **given):
+    values = {field.name: field.default for kind in classes for field in fields(kind)}
+    run = {"prune_store_ema": False, "prune_max_epoch": 0, "prune_max_update": 0, "prune_save_dir": "nowhere"}
+    return SimpleNamespace(**values | run | {"prune_restore_file": "checkpoint_last.pt"} | given)
+
+
+def prune(**given):
+    cfg = config(PruneOptions, **given)
+    refuse_idle_fields(PruneOptions, cfg, Asked(cfg, make_plan(given_options(cfg))))
+
+
+def vision(**given):
+    cfg = config(PruneOptions, VisionPruningOptions, **given)
+    add_vision_options(cfg, given_options(cfg))
+
+
+def srp(**given):
+    make_srp_plan(config(SrpOptions, prune_seed=1, prune_finetune_from_model=None, **given))
+
+
+def criterion(**given):
+    kd_weight(config(SrpCriterionConfig, **given))
+
+
+def own(kind, *parents):
+    """Names of the fields that a user can give; those that fairseq fills in are interpolations."""
+    names = {field.name for field in fields(kind) if not str(field.default).startswith("${")}
+    return names - {"_name"} - {field.name for parent in parents for field in fields(parent)}
+
+
+RULES = {  # of a function that checks options: its config, what always counts, and how each other one has no effect
+    prune: (PruneOptions, {"prune_method", "prune_recipe"}, {}),
+    vision: (VisionPruningOptions, set(), {}),
+    srp: (
+        SrpOptions,
+        {"srp", "compression_rate", "pretrained_model", "weighted_layernorm", "srp_plain_layernorm", "arch"},
+        {name: {"compression_rate": 0.3} for name in ("pruning_iter", "decreasing", "srp_pruning_updates")}
+        | {"pruning_period": {"srp": True, "srp_pruning_updates": 4}},
+    ),
+    criterion: (  # the last three are warned of: the authors' scripts give them, and they do nothing there, too
+        SrpCriterionConfig,
+        {"use_kd", "prob_kd", "attn_kd", "fc_kd", "emb_kd"},
+        {},
+    ),
+}
+VALUES = {"decreasing": "sg", "srp_score": "squared", "srp_budget": "legacy", "T": 3.0, "prune_permute": True}
+VALUES |= {"reg_fit": True, "reg_bn": True, "block_loss_grad": True}
+CASES = [
+    (check, name, beside.get(name, {}))
+    for check, (kind, always, beside) in RULES.items()
+    for name in sorted(own(kind) - always)
+    if check is not criterion or name in own(kind, *kind.__mro__[1:2])
+]
+
+
+@pytest.mark.parametrize("check, name, beside", CASES, ids=[f"{check.__name__}-{name}" for check, name, _ in CASES])
+def test_an_option_of_a_task_that_does_nothing_alone_is_refused(check, name, beside):
+    """Alone, or beside what seems to make it count; a new field either is refused or stands among those that count."""
+    with pytest.raises(ValueError) as error:
+        check(**{name: VALUES.get(name, 7)}, **beside)
+    assert str(error.value).startswith(spelt(name))
+    check(**beside)
+
+
+GREG1, GREG2 = ({"prune_method": method, "prune_target": "0.5"} for method in ("greg1", "greg2"))
+FITTED = {**GREG2, "reg_fit": True, "prune_end": "2000up"}
+
+
+@pytest.mark.parametrize("given, name, value", [
+    (GREG1, "reg_upper_limit_pick", 0.02), (GREG1, "reg_granularity_pick", 1e-4),
+    (GREG1, "reg_granularity_recover", 0.0), (FITTED, "reg_granularity_pick", 1e-4),
+    (FITTED, "reg_granularity_prune", 1e-3), (FITTED, "stabilize_reg_interval", 0),
+    ({**GREG1, "prune_units": "weight"}, "mag_ratio_limit", 10.0),
+    ({**GREG1, "prune_units": "weight"}, "reg_stop_scope", "layer"),
+    ({"prune_method": "magnitude", "prune_target": "0.5"}, "prune_batches", 9),
+    ({"prune_method": "magnitude", "prune_target": "0.01abs"}, "prune_rounding", "up"),
+    ({"prune_method": "n:m", "prune_target": "2:4"}, "prune_rounding", "up"),
+    ({"prune_method": "n:m", "prune_target": "2:4"}, "prune_lambda", 0.1),
+])  # fmt: skip
+def test_an_option_that_a_method_does_not_read_is_refused(given, name, value):
+    prune(**given)
+    with pytest.raises(ValueError, match=f"^{spelt(name)} {value}: .* e.g. "):
+        prune(**given, **{name: value})
+
+
+def test_a_drop_in_points_is_refused_with_an_example():
+    with pytest.raises(ValueError, match=r"--max-drop 1.0: give a value in \[0, 0.3\], e.g. --max-drop 0.01"):
+        import_module("fairseq_prune.drivers.sipo.settings").with_presets(False, 0, drop=1.0)
