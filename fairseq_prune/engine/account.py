@@ -83,11 +83,13 @@ class Account:
 
     def state(self):
         """Plain values."""
-        return {"start": dict(self.start), "spent": dict(self.spent), "dense": self.dense}
+        return {"start": dict(self.start), "spent": dict(self.spent), "dense": self.dense, "now": dict(self.now())}
 
     def load_state(self, state):
         """Take up the account of an interrupted run."""
         self.start, self.spent, self.dense = dict(state["start"]), dict(state["spent"]), state["dense"]
+        if "now" in state:  # counted at the last change, not now; files of earlier versions have none
+            self._counted, self._now = self._version(), dict(state["now"])
 
 
 class NodeCount:
