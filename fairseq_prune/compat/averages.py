@@ -1,5 +1,7 @@
 """fairseq's averages of weights (``--store-ema``)."""
 
+from collections import OrderedDict
+
 from .patching import patch_once
 
 
@@ -8,6 +10,7 @@ def install():
     from fairseq.models.ema.ema import EMA
 
     patch_once(EMA, "__init__", _exposing_masters)
+    patch_once(EMA, "restore", _with_versions)
 
 
 def _exposing_masters(ema_init):
@@ -23,6 +26,19 @@ def _exposing_masters(ema_init):
         self.skip_keys = {*self.skip_keys, *integers, *getattr(model, "connectivity", ())}
 
     return init
+
+
+def _with_versions(restore):
+    """New averages are a plain dict, which lacks the versions that modules read; MNASNet refuses to load without."""
+
+    def load(self, state_dict, *args, **kwargs):
+        if not hasattr(state_dict, "_metadata"):
+            versions = {name: {"version": module._version} for name, module in self.model.named_modules()}
+            state_dict = OrderedDict(state_dict)
+            state_dict._metadata = versions
+        return restore(self, state_dict, *args, **kwargs)
+
+    return load
 
 
 def start_averages_from_weights():

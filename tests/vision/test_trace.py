@@ -193,14 +193,30 @@ def test_what_has_to_stay():
     assert owned == {f"net.{e}" for e in ("free.weight", "free.bias", "grouped.weight", "grouped.bias", "fc.weight")}
 
 
-@pytest.mark.parametrize("where", ["ours", "torchvision"])
-def test_shufflenet_is_refused(where):
+@pytest.mark.parametrize(
+    "build, name",
+    [
+        (lambda models: NETS["shufflenetv2"](NetSpec(10, 3, 16)), "ShuffleNet"),
+        (lambda models: models.shufflenet_v2_x0_5(num_classes=10), "ShuffleNetV2"),
+        (lambda models: models.swin_t(num_classes=10), "SwinTransformer"),
+    ],
+)
+def test_what_cannot_be_traced_is_refused_soon(build, name):
     from torchvision import models
 
-    net = NETS["shufflenetv2"](NetSpec(10, 3, 16)) if where == "ours" else models.shufflenet_v2_x0_5(num_classes=10)
-    with pytest.raises(ValueError, match=r"^ShuffleNet(V2)? cannot be traced: \S") as error:
-        trace(net, torch.zeros(2, 3, 32, 32))
+    with pytest.raises(ValueError, match=rf"^{name} cannot be traced: torch-pruning loses its channels \(\S") as error:
+        trace(build(models), torch.zeros(2, 3, 32, 32))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("bound", ["_ROUNDS", "_MOST_INDICES"])
+def test_control_the_bounds_end_a_trace(bound, monkeypatch):
+    from torchvision import models
+
+    net = models.densenet121(num_classes=10)
+    monkeypatch.setattr(f"vision_bridge.surgery.trace.{bound}", 1)
+    with pytest.raises(ValueError, match="they lead back to where they came from"):
+        trace(net, torch.zeros(2, 3, 32, 32))
 
 
 def test_tracing_leaves_the_net_alone():

@@ -4,7 +4,9 @@ The package torch-pruning follows one example through autograd's graph and says 
 layers depend on each other; what is kept of its answer is plain data, our removal table.
 """
 
+import contextlib
 import copy
+import itertools
 import warnings
 
 import torch
@@ -14,6 +16,9 @@ from torch.nn.modules.conv import _ConvNd
 
 from fairseq_prune.pruning.surgery.structure import Coupled, Structure
 from fairseq_prune.pruning.surgery.table import Owner
+
+_ROUNDS = 10
+_MOST_INDICES = 5_000_000  # a net's in all; DenseNet-161 needs 1.8 million
 
 
 def trace(net, example, prefix=""):
@@ -32,15 +37,17 @@ def trace(net, example, prefix=""):
         first layer; without any where nothing can leave.
 
     Raises:
-        ValueError: torch-pruning is missing, or the net cannot be traced.
+        ValueError: torch-pruning is missing, or the net cannot be traced, be it that its channels come back
+            to where they were from over and over (windows of attention: Swin, MaxViT).
     """
     net = copy.deepcopy(net).cpu().float()
     graph = _dependencies(net, example.cpu().float())
     names = {module: name for name, module in net.named_modules()}
-    owners, vectors, seen = {}, {}, set()
+    owners, vectors, seen, indices = {}, {}, set(), iter(range(_MOST_INDICES))
     for module, name in names.items():
         if _mixes(module) and module in graph.module2node and module not in seen:
-            found = _group(graph, module, names)
+            _bound(graph, indices)
+            found = _group(graph, module, names, type(net).__name__)
             if found is None:
                 continue
             seen.update(member for member, role, *_ in found if role == "writes")
@@ -63,12 +70,62 @@ def _dependencies(net, example):
     except ModuleNotFoundError:
         raise ValueError("cutting vision models needs torch-pruning; pip install 'fairseq-prune[vision]'") from None
     graph = torch_pruning.DependencyGraph()
-    with warnings.catch_warnings(), torch.enable_grad():
+    with _one_reason(type(net).__name__), torch.enable_grad():
+        graph.build_dependency(net, example, forward_fn=_as_in_training, verbose=False)
+    return graph
+
+
+@contextlib.contextmanager
+def _one_reason(name):
+    """Whatever torch-pruning raises, and its warning that it gives up, is a ValueError."""
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        warnings.filterwarnings("error", "Maximum recursive depth")
         try:
-            return graph.build_dependency(net, example, forward_fn=_as_in_training, verbose=False)
+            yield
         except Exception as error:  # of many kinds: it runs foreign code on a foreign net
-            raise ValueError(f"{type(net).__name__} cannot be traced: {_first_line(error)}") from error
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise ValueError(f"{name} cannot be traced: torch-pruning loses its channels ({reason})") from error
+
+
+class _Bounded(list):
+    """What depends on a layer. Nets that torch-pruning does not understand it would follow round without end.
+
+    Args:
+        dependencies: list.
+        steps, indices: iterators of as many items as groups may take steps and translate indices of channels.
+    """
+
+    def __init__(self, dependencies, steps, indices):
+        super().__init__(dependencies)
+        self._steps, self._indices = steps, indices
+
+    def __iter__(self):
+        _take(self._steps, 1)
+        for dependency in super().__iter__():
+            dependency.index_mapping = [m and self._bound(m) for m in dependency.index_mapping]
+            yield dependency
+
+    def _bound(self, mapping):
+        def translate(channels):
+            _take(self._indices, len(channels))
+            return mapping(channels)
+
+        translate.mapping = mapping = getattr(mapping, "mapping", mapping)
+        return translate
+
+
+def _take(supply, count):
+    if sum(1 for _ in itertools.islice(supply, count)) < count:
+        raise RecursionError("they lead back to where they came from")
+
+
+def _bound(graph, indices):
+    """Allow the next group a few visits of each layer: DenseNet-201 needs the most of torchvision's, 5.6."""
+    nodes = graph.module2node.values()
+    steps = iter(range(_ROUNDS * len(nodes)))
+    for node in nodes:
+        node.dependencies = _Bounded(list.__iter__(node.dependencies), steps, indices)
 
 
 def _as_in_training(net, example):
@@ -76,21 +133,15 @@ def _as_in_training(net, example):
     return net.train()(example)
 
 
-def _first_line(error):
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def _group(graph, module, names):
+def _group(graph, module, names, net_name):
     """What depends on a layer's output channels: list of (module, role, target indices, channels), or None."""
     import torch_pruning
 
     outputs = module.weight.shape[0]
     write = torch_pruning.prune_linear_out_channels if isinstance(module, nn.Linear) else None
     write = write or torch_pruning.prune_conv_out_channels
-    try:
+    with _one_reason(net_name):
         group = graph.get_pruning_group(module, write, list(range(outputs)))
-    except Exception as error:
-        raise ValueError(f"{names[module]} cannot be traced: {_first_line(error)}") from error
     found = []
     for item in group:
         dep, indices = item
