@@ -2,9 +2,11 @@
 
 import math
 import zlib
+from typing import Iterable
 
 import numpy as np
 import torch
+from torch import Tensor
 
 METADATA_KEY = "prune_masks"  # of a state dict's metadata for the root module
 
@@ -65,7 +67,7 @@ def store_masks(metadata, masks):
         root[METADATA_KEY] = packed
 
 
-def intersect(before, chosen, prunables=()):
+def intersect(before: dict[str, Tensor], chosen: dict[str, Tensor], prunables: Iterable = ()) -> dict[str, Tensor]:
     """The masks that keep what two dicts of masks keep: what is removed stays removed.
 
     Args:

@@ -62,6 +62,13 @@ def test_the_highest_target(units, scope):
         assert removed(select(net(), units=units, target=named, scope=scope)) == most
 
 
+def test_recipes_of_sipo_can_remove_a_whole_group():
+    stages = {"scope": "stage", "stages": "a=0*;b=1*,2*"}
+    assert removed(select(net(), target={"a": 1 - 1e-12, "b": 0.5}, **stages)) == 216 + 44
+    with pytest.raises(ValueError, match="--prune-target 0.9999: at most 0.9953 of 'a' can leave"):
+        select(net(), target={"a": 0.9999, "b": 0.5}, **stages)
+
+
 def test_one_pattern_stays():
     """23 of 24 kernels can leave, and 5 of 9 weights of the last."""
     with pytest.raises(ValueError, match=r"--prune-target 0.995: at most 0.9814 of '0.weight' can leave") as error:

@@ -2,6 +2,7 @@
 
 import math
 from fractions import Fraction
+from typing import Optional
 
 from ..registry import Registry
 
@@ -47,11 +48,14 @@ def reference(fraction, size):
     return min(size - int(size * (1 - fraction)) + 1, size)
 
 
-def highest(fraction, size, stay=1):
+EVERYTHING = 1 - 1e-9  # from here on a fraction is all of a group, which no target may ask for but SiPO's recipes can
+
+
+def highest(fraction: float, size: int, stay: int = 1) -> Optional[float]:
     """The highest fraction of some units that can leave; None where as many can as are asked for.
 
     Args:
-        fraction: asked for; 1 is everything, of what another run has removed.
+        fraction: asked for; from :data:`EVERYTHING` on, all can.
         size: of the group (count).
         stay: units of it that cannot leave (count).
 
@@ -59,4 +63,4 @@ def highest(fraction, size, stay=1):
         >>> highest(0.99, 16), highest(0.95, 16)
         (0.9375, None)
     """
-    return (size - stay) / size if fraction < 1 and nearest(fraction, size) > size - stay else None
+    return (size - stay) / size if fraction < EVERYTHING and nearest(fraction, size) > size - stay else None

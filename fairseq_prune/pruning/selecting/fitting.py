@@ -1,7 +1,11 @@
 """Which tensors have the units that are asked for."""
 
+from typing import Any, Callable
 
-def fitting(plan, prunables, check):
+from ..prunable import Prunable
+
+
+def fitting(plan: Any, prunables: list[Prunable], check: Callable) -> tuple[list[Prunable], dict[str, str]]:
     """Leave out the tensors without such units, unless the user named them.
 
     Args:

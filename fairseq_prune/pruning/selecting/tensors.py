@@ -3,7 +3,7 @@
 import torch
 
 from ..budget import targets_for
-from ..budget.counting import ROUNDINGS, highest
+from ..budget.counting import EVERYTHING, ROUNDINGS, highest
 from ..importance import IMPORTANCES
 from ..scope import SCOPES
 from .fitting import fitting
@@ -81,7 +81,7 @@ class TensorChooser:
         One unit of a group stays.
         """
         units, size = self._sizes(group)
-        left = 1 if fraction < 1 else 0
+        left = 1 if fraction < EVERYTHING else 0
         return min(self._rounding(fraction, units), units - left) * size
 
     def highest(self, group, fraction):

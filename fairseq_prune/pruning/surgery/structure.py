@@ -64,7 +64,7 @@ class Structure:
         found = ((entry, owner) for entry in getattr(self.vectors[vector], side) for owner in self.table[entry])
         return [(entry, owner) for entry, owner in found if owner.vector == vector and owner.axis == AXES[side]]
 
-    def owned(self, vector, axis):
+    def owned(self, vector: str, axis: int) -> list[tuple]:
         """All that units of a vector own along an axis: list of (entry name, :class:`~.table.Owner`)."""
         return [(e, o) for e, owners in self.table.items() for o in owners if (o.vector, o.axis) == (vector, axis)]
 

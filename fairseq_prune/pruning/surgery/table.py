@@ -31,7 +31,7 @@ class Owner(NamedTuple):
         elements = self.elements.to(units.device)
         return torch.where(elements < 0, otherwise, units[elements.clamp(min=0)])
 
-    def any_of(self, values, length):
+    def any_of(self, values: torch.Tensor, length: int) -> torch.Tensor:
         """Undo :meth:`along`: units, bool [length], of which any element of the axis, bool, is True."""
         if self.elements is None:
             return values
