@@ -2,8 +2,9 @@
 """Prints one table of translation quality, size and speed: a row for each NAME=LOG:CHECKPOINT.
 
 LOG is what `fairseq-generate --remove-bpe` printed (scripts/evaluate.sh keeps it), CHECKPOINT the file that
-translated. "removed" is the fraction of the prunable weights (two or more axes, embeddings included) that
-are zero; "G MACs" are 10^9 multiply-accumulates of one sentence pair of --lengths; "sent./s" is
+translated; or LOG is that of scripts/evaluate_ctranslate2.py, CHECKPOINT what was exported, and "file bytes" are the
+exported model's. "removed" is the fraction of the prunable weights (two or more axes, embeddings included) that are
+zero; "G MACs" are 10^9 multiply-accumulates of one sentence pair of --lengths; "sent./s" is
 fairseq-generate's own measure, where LOG has it. Rows whose NAMEs differ in a number at the end, as run-1 and
 run-2, are seeds of one run: mean and standard deviation of their BLEU follow the table.
 """
@@ -14,6 +15,7 @@ import statistics
 
 HEADER = ("", "BLEU", "parameters", "non-zero", "removed", "G MACs", "sent./s", "file bytes")
 HYPOTHESIS, REFERENCE = re.compile(r"^D-(\d+)\t[^\t]*\t(.*)$"), re.compile(r"^T-(\d+)\t(.*)$")
+MODEL = re.compile(r"^Model of (\d+) bytes$", re.MULTILINE)
 SPEED = re.compile(r"^[^\t\n]*Translated [^\t\n]*\(([\d.]+) sentences/s", re.MULTILINE)
 
 
@@ -52,6 +54,13 @@ def read_speed(path):
     return found[1] if found else "-"
 
 
+def read_size(path):
+    """The bytes of the exported model that a log of scripts/evaluate_ctranslate2.py is of; None for other logs."""
+    with open(path, encoding="utf-8") as file:
+        found = MODEL.search(file.read())
+    return int(found[1]) if found else None
+
+
 def describe(name, log, checkpoint, lengths):
     """Measures one run.
 
@@ -84,7 +93,7 @@ def describe(name, log, checkpoint, lengths):
         f"{total['prunable_fraction_removed']:.2%}",
         "-" if total["macs"] is None else f"{total['macs'] / 1e9:.4f}",
         read_speed(log),
-        f"{total['bytes']:,}",
+        f"{read_size(log) or total['bytes']:,}",
     ]
 
 

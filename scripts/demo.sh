@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/steps.sh
 
-steps=10
+steps=11
 text=data-bin/demo-text data=data-bin/demo
 runs=checkpoints/demo
 dense=$runs/dense pruned=$runs/pruned srp=$runs/srp
@@ -46,8 +46,23 @@ translate() { # translate NAME CHECKPOINT
 translate dense $dense/checkpoint_best.pt
 translate masked $pruned/checkpoint_best.pt
 translate cut $srp/finetuned/checkpoint_best.pt
-echo "[10/$steps] Compare"
+in_ctranslate2() { # both models, in float32 and int8
+    local name folder
+    for name in dense cut; do
+        for folder in $exported/$name $exported/$name-int8; do
+            fairseq-prune export "${best[$name]}" $folder --to ctranslate2 --overwrite --batches 10 \
+                $([[ $folder == *-int8 ]] && echo --quantization int8) &&
+                python3 scripts/evaluate_ctranslate2.py $folder $text/test.de $text/test.en $folder.test.log || return
+        done
+    done
+}
+exported=$runs/ctranslate2
+declare -A best=([dense]=$dense/checkpoint_best.pt [cut]=$srp/finetuned/checkpoint_best.pt)
+step "Export the dense and the cut model to CTranslate2 and translate there (30 s)" $exported/done in_ctranslate2
+echo "[11/$steps] Compare"
 row() { # row NAME FOLDER
     echo "$1=$2/checkpoint_best.test.log:$2/checkpoint_best.pt"
 }
-python3 scripts/compare.py "$(row dense $dense)" "$(row 'masked, 80 %' $pruned)" "$(row 'SRP, cut to 20 %' $srp/finetuned)"
+python3 scripts/compare.py "$(row dense $dense)" "$(row 'masked, 80 %' $pruned)" "$(row 'SRP, cut to 20 %' $srp/finetuned)" \
+    "dense, CTranslate2=$exported/dense.test.log:${best[dense]}" "dense, int8=$exported/dense-int8.test.log:${best[dense]}" \
+    "SRP, CTranslate2=$exported/cut.test.log:${best[cut]}" "SRP, int8=$exported/cut-int8.test.log:${best[cut]}"

@@ -2,6 +2,7 @@
 
 import json
 import re
+import runpy
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from fairseq_prune.cli.main import main
 from fairseq_prune.compat import load_checkpoint
 from fairseq_prune.deploy.export.read import read_transformer
 from fairseq_prune.deploy.export.translations import Translations
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 
 def export(capsys, *words):
@@ -86,6 +89,21 @@ def test_plain_text_in_three_lines(exportable, counting_pairs, counting_lines, c
     found = re.findall(r"^H-(\d+)\t\S+\t(.*)$", capsys.readouterr().out, re.MULTILINE)
     assert names["translations"] == [words for _, words in sorted(found, key=lambda line: int(line[0]))]
     assert len(set(names["translations"])) > 3
+
+
+def test_the_demos_row(exportable, counting_lines, codes, capsys, tmp_path):
+    """scripts/evaluate_ctranslate2.py writes what scripts/compare.py reads."""
+    export(capsys, exportable("post-norm"), tmp_path / "out", "--bpe-codes", codes)
+    write, read = (runpy.run_path(SCRIPTS / f"{name}.py") for name in ("evaluate_ctranslate2", "compare"))
+    source, reference = ((counting_lines / f"test.{side}").read_text().splitlines() for side in ("de", "en"))
+    log = tmp_path / "test.log"
+    log.write_text("\n".join(write["log_lines"](tmp_path / "out", source, reference)))
+    translations, references = read["read_generate_log"](log)
+    assert references == reference and translations == write["translate"](tmp_path / "out", source)[0]
+    assert float(read["read_speed"](log)) > 1
+    assert read["read_size"](log) == (tmp_path / "out" / "model.bin").stat().st_size
+    _, *row = read["describe"]("a", log, exportable("post-norm"), (5, 5))
+    assert row[-1] == f"{read['read_size'](log):,}" and float(row[0]) > 20
 
 
 def test_int8(exportable, capsys, tmp_path):
