@@ -25,7 +25,11 @@ EXTRAS = {
         "tensorboard",  # the curves of fairseq's `--tensorboard-logdir`
     ],
     "audio": ["soundfile"],  # reads the sounds of fairseq's audio tasks
-    "deploy": ["ctranslate2"],  # translates fast without fairseq or torch; `fairseq-prune export` writes its models
+    "deploy": [  # what `fairseq-prune export` writes for
+        "ctranslate2",  # translates fast without fairseq or torch
+        "onnx",  # a format of nets
+        "onnxruntime",  # which runs it, so that it can be checked
+    ],
     "dev": ["pytest", "pytest-timeout", "pytest-xdist", "ruff"],  # `make test`, on all cores, and `make lint`
 }
 EXTRAS["all"] = sorted({package for extra in EXTRAS.values() for package in extra})

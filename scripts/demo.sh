@@ -52,11 +52,11 @@ in_ctranslate2() { # both models, in float32 and int8
         for folder in $exported/$name $exported/$name-int8; do
             fairseq-prune export "${best[$name]}" $folder --to ctranslate2 --overwrite --batches 10 \
                 $([[ $folder == *-int8 ]] && echo --quantization int8) &&
-                python3 scripts/evaluate_ctranslate2.py $folder $text/test.de $text/test.en $folder.test.log || return
+                python3 scripts/evaluate_ctranslate2.py $folder $test.de $test.en $folder.test.log || return
         done
     done
 }
-exported=$runs/ctranslate2
+exported=$runs/ctranslate2 test=$text/test
 declare -A best=([dense]=$dense/checkpoint_best.pt [cut]=$srp/finetuned/checkpoint_best.pt)
 step "Export the dense and the cut model to CTranslate2 and translate there (30 s)" $exported/done in_ctranslate2
 echo "[11/$steps] Compare"

@@ -6,7 +6,9 @@ fairseq and CTranslate2 both translate sentences of the validation split, beam 5
 if they agree. A quantised model is written beside that: the report says how many translations differ, and both BLEU.
 
 --to fairseq: OUT is a checkpoint that fairseq loads without --user-dir, where its own architectures
-have the shapes; no --quantization, no --bpe-codes.
+have the shapes.
+
+--to onnx: OUT is a file of an image classifier, for onnxruntime and others, for any batch size.
 """
 
 import json
@@ -18,7 +20,7 @@ def add_arguments(parser):
     """Add the options of ``fairseq-prune export``."""
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a file that fairseq-train saved")
     parser.add_argument("out", metavar="OUT", help="the folder or file to write")
-    parser.add_argument("--to", required=True, metavar="TARGET", help="ctranslate2 or fairseq")
+    parser.add_argument("--to", required=True, metavar="TARGET", help="ctranslate2, fairseq or onnx")
     parser.add_argument("--quantization", metavar="TYPE", help="int8, int8_float16, float16 or bfloat16")
     parser.add_argument("--data", metavar="DATA", help="data to compare on; default: the training's")
     parser.add_argument("--bpe-codes", metavar="FILE", help="default: bpe.codes of the data, if it is there")

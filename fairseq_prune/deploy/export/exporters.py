@@ -70,6 +70,6 @@ def export(target, job):
     Raises:
         ValueError: no such target, or it refuses the checkpoint or an option.
     """
-    from . import to_ctranslate2, to_fairseq  # noqa: F401  (they register)
+    from . import to_ctranslate2, to_fairseq, to_onnx  # noqa: F401  (they register)
 
     return EXPORTERS[target](job)

@@ -1,0 +1,90 @@
+"""`--to onnx`: an image classifier as a file of ONNX, for any batch size; batch norms are folded into convolutions."""
+
+import os
+
+import torch
+
+from ...checkpoint.load import load_model, load_task
+from ...compat import load_checkpoint
+from ...files.whole import whole_file
+from ..verify import samples_of
+from .exporters import EXPORTERS
+
+LIMIT = 1e-4  # difference of outputs, as a fraction of the largest; both compute in float32
+OUTPUT = "scores"
+
+
+@EXPORTERS.add("onnx")
+def to_onnx(job):
+    """Write a file.
+
+    Args:
+        job: :class:`~.exporters.Job`; with none of the options of other targets.
+
+    Returns:
+        The report.
+
+    Raises:
+        ValueError: an option of another target, onnxruntime is missing, the model is no image classifier or
+            cannot be traced, or onnxruntime computes something else.
+    """
+    job.refuse("quantization", "codes")
+    _require_packages()
+    load_checkpoint(job.checkpoint)  # a foreign file ends here, in one line
+    stamp = job.stamp()
+    task, config = load_task(job.checkpoint, job.data)
+    model = load_model(job.checkpoint, task).float().eval()
+    samples = samples_of(task, config.dataset.valid_subset.split(",")[0], model, job.batches)
+    batches = [batch for sample in samples for batch in _images(sample, model)]
+    with whole_file(job.out) as file:
+        _write(model, batches[0], file.name)
+        report = _compare(model, batches, file.name)
+        job.require_unchanged(stamp)
+    return {**report, "bytes": os.path.getsize(job.out)}
+
+
+def _require_packages():
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+    except ImportError as error:
+        raise ValueError(f"--to onnx needs ONNX ({error}): pip install 'fairseq-prune[deploy]'") from None
+
+
+@torch.no_grad()
+def _images(sample, model):
+    """The images of a sample, and the first of them alone: another batch size."""
+    inputs = list(sample["net_input"].values())
+    if len(inputs) != 1 or not inputs[0].is_floating_point() or not torch.is_tensor(model(inputs[0])):
+        raise ValueError(f"{type(model).__name__} is no image classifier; for Transformers give --to ctranslate2")
+    return inputs[0].float(), inputs[0][:1].float()
+
+
+def _write(model, images, path):
+    axes = {"images": {0: "batch"}, OUTPUT: {0: "batch"}}
+    try:
+        torch.onnx.export(
+            model, (images,), path, input_names=["images"], output_names=[OUTPUT], dynamic_axes=axes, dynamo=False
+        )
+    except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:  # of what ONNX has no operator for
+        raise ValueError(f"torch does not write this net as ONNX: {str(error).splitlines()[0]}") from None
+
+
+@torch.no_grad()
+def _compare(model, batches, path):
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    own = [model(images) for images in batches]
+    found = [torch.from_numpy(session.run([OUTPUT], {"images": images.numpy()})[0]) for images in batches]
+    own, found = torch.cat(own), torch.cat(found)
+    difference = float((own - found).abs().max() / own.abs().max())
+    if not difference <= LIMIT:  # so for NaN, too
+        raise ValueError(
+            f"the outputs of onnxruntime differ by {difference:.2e} of the largest one, more than {LIMIT:.0e}; "
+            "nothing is written"
+        )
+    same = int((own.argmax(1) == found.argmax(1)).sum())
+    return {"images": len(own), "same_class": same, "largest_difference": difference}
