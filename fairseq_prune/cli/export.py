@@ -13,7 +13,10 @@ have the shapes.
 
 import json
 
+from ..needs import Need
 from ._quiet import quietly
+
+CTRANSLATE2 = Need(lambda args: args.to == "ctranslate2", "--to ctranslate2")
 
 
 def add_arguments(parser):
@@ -21,9 +24,13 @@ def add_arguments(parser):
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a file that fairseq-train saved")
     parser.add_argument("out", metavar="OUT", help="the folder or file to write")
     parser.add_argument("--to", required=True, metavar="TARGET", help="ctranslate2, fairseq or onnx")
-    parser.add_argument("--quantization", metavar="TYPE", help="int8, int8_float16, float16 or bfloat16")
+    parser.add_argument(
+        "--quantization", metavar="TYPE", needs=CTRANSLATE2, help="int8, int8_float16, float16 or bfloat16"
+    )
     parser.add_argument("--data", metavar="DATA", help="data to compare on; default: the training's")
-    parser.add_argument("--bpe-codes", metavar="FILE", help="default: bpe.codes of the data, if it is there")
+    parser.add_argument(
+        "--bpe-codes", metavar="FILE", needs=CTRANSLATE2, help="default: bpe.codes of the data, if it is there"
+    )
     parser.add_argument(
         "--batches",
         type=int,

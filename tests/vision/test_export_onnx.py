@@ -70,5 +70,5 @@ def test_what_other_targets_say_to_images(small, tmp_path):
 
     assert "ImageClassifier is no Transformer" in said("ctranslate2")
     assert "task prune_image_classification: fairseq has none like it" in said("fairseq")
-    assert "--quantization int8: not with this --to" in said("onnx", "--quantization", "int8")
+    assert "--quantization int8: has no effect here" in said("onnx", "--quantization", "int8")
     assert not out.exists()

@@ -11,7 +11,7 @@ EXPORTERS = Registry("value of --to")  # name -> function of a Job -> report, a 
 
 @dataclass(frozen=True)
 class Job:
-    """What to export. Options that a target does not have are refused by its exporter.
+    """What to export.
 
     Args:
         checkpoint: path of the file to read.
@@ -19,8 +19,8 @@ class Job:
         data: the DATA argument; None: that of the checkpoint.
         batches: of four sentences or images to compare on (count).
         overwrite: replace OUT if it is there.
-        quantization: CTranslate2's name of a type, or None: float32.
-        codes: path of BPE codes to put beside the model; None: those of the data folder, if it has some.
+        quantization: for CTranslate2, its name of a type; None: float32.
+        codes: for CTranslate2, path of BPE codes to put beside the model; None: those of the data, if there are some.
     """
 
     checkpoint: str
@@ -38,13 +38,6 @@ class Job:
             raise ValueError(f"OUT {self.out}: is CHECKPOINT itself; give another name, e.g. exported")
         if os.path.lexists(self.out) and not self.overwrite:
             raise ValueError(f"OUT {self.out}: exists; give another name or --overwrite")
-
-    def refuse(self, *options):
-        """Refuse options that the target does not have (names of attributes, None where not given)."""
-        for option, name in (("quantization", "--quantization"), ("codes", "--bpe-codes")):
-            value = getattr(self, option)
-            if option in options and value is not None:
-                raise ValueError(f"{name} {value}: not with this --to; leave it out, or give --to ctranslate2")
 
     def stamp(self):
         """What changes when somebody writes CHECKPOINT anew."""

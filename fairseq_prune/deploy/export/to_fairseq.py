@@ -24,16 +24,14 @@ def to_fairseq(job):
     """Write a checkpoint of a stock task and architecture, without masks and state of a run.
 
     Args:
-        job: :class:`~.exporters.Job`; with none of the options of other targets.
+        job: :class:`~.exporters.Job`.
 
     Returns:
         The report.
 
     Raises:
-        ValueError: an option of another target, no stock task or architecture, a shape that it does not
-            have, or outputs that differ.
+        ValueError: no stock task or architecture, a shape that it does not have, or outputs that differ.
     """
-    job.refuse("quantization", "codes")
     original, stamp = load_checkpoint(job.checkpoint), job.stamp()
     task, config = load_task(job.checkpoint, job.data)
     groups = stock_config(config)

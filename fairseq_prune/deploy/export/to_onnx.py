@@ -19,16 +19,15 @@ def to_onnx(job):
     """Write a file.
 
     Args:
-        job: :class:`~.exporters.Job`; with none of the options of other targets.
+        job: :class:`~.exporters.Job`.
 
     Returns:
         The report.
 
     Raises:
-        ValueError: an option of another target, onnxruntime is missing, the model is no image classifier or
-            cannot be traced, or onnxruntime computes something else.
+        ValueError: onnxruntime is missing, the model is no image classifier or cannot be traced, or
+            onnxruntime computes something else.
     """
-    job.refuse("quantization", "codes")
     _require_packages()
     load_checkpoint(job.checkpoint)  # a foreign file ends here, in one line
     stamp = job.stamp()
