@@ -9,6 +9,14 @@ from digits import L1, new_checkpoint, train, train_resnet
 from fairseq_prune.cli.main import main
 
 
+@pytest.fixture(scope="session", autouse=True)
+def caches(tmp_path_factory):
+    """Which images were checked is not noted in the home of who runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def digits_run(tmp_path_factory):
     """Folder of a LeNet-300's run."""

@@ -1,6 +1,9 @@
 """Images from torchvision's files and from folders."""
 
+import os
 import pickle
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -167,8 +170,77 @@ def test_bad_folders(tmp_path, folder):
     with pytest.raises(ValueError, match="train/cat: no images"):
         source(tmp_path)
     (tmp_path / "train" / "cat" / "1.png").write_text("no picture")
-    broken = source(tmp_path, holdout=0).dataset("train", trains=True)
     with pytest.raises(ValueError, match="cat/1.png: not a readable image"):
-        broken[0]
+        source(tmp_path, holdout=0)
     with pytest.raises(ValueError, match="3 class folders, the --image-set has 10"):
         source(folder, image_set="imagenette").images("test")
+
+
+def small_set(folder, count=3):
+    for split_ in ("train", "val"):
+        for i in range(count):
+            picture(folder / split_ / "cat" / f"{i}.png")
+    return folder
+
+
+def postscript(path):
+    path.write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n(x) run\nshowpage\n%%EOF\n")
+
+
+def truncated(path):
+    picture(path)
+    path.write_bytes(path.read_bytes()[:-500])
+
+
+def truncated_jpeg(path):
+    picture(path.with_suffix(".jpg"), 400, 400)
+    path.write_bytes(path.with_suffix(".jpg").read_bytes()[:-5000])
+    path.with_suffix(".jpg").unlink()
+
+
+def bomb(path):
+    """A PNG of 15,000 x 15,000 pixels in a few bytes."""
+    header = struct.pack(">IIBBBBB", 15_000, 15_000, 8, 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(b"\0")), (b"IEND", b""))
+    pieces = (struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in chunks)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(pieces))
+
+
+def dangling(path):
+    path.symlink_to("nowhere")
+
+
+@pytest.mark.parametrize("make", [postscript, truncated, truncated_jpeg, bomb, dangling])
+@pytest.mark.parametrize("image_set", [None, "imagenette"])
+def test_bad_images_are_named_when_the_set_is_opened(tmp_path, make, image_set, monkeypatch):
+    from PIL import EpsImagePlugin
+
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", None)  # calling it would be another error
+    make(small_set(tmp_path) / "train" / "cat" / "9.png")
+    for i in range(1, 10):
+        picture(tmp_path / "train" / f"x{i}" / "0.png")
+    with pytest.raises(ValueError, match=r"cat/9.png: not a readable image \(.+\); remove") as refused:
+        found = source(tmp_path, **({"image_set": image_set} if image_set else {}))
+        assert image_set and found.images("train")
+    assert "\n" not in str(refused.value)
+
+
+def test_hidden_files_are_no_images(tmp_path):
+    small_set(tmp_path)
+    for hidden in ("cat/._1.png", "cat/.trash/2.png", ".cache/3.png"):
+        (tmp_path / "train" / hidden).parent.mkdir(exist_ok=True)
+        (tmp_path / "train" / hidden).write_text("no picture")
+    found = source(tmp_path)
+    assert found.classes == 1 and [path[-5:] for path in found.parts["train"].images] == ["0.png", "1.png", "2.png"]
+
+
+def test_a_set_is_checked_once(tmp_path, monkeypatch):
+    checked = []
+    monkeypatch.setattr("vision_bridge.data.files._check", checked.append)
+    source(small_set(tmp_path))
+    assert len(checked) == 6
+    source(tmp_path)
+    assert len(checked) == 6  # known
+    os.utime(tmp_path / "val" / "cat" / "0.png", (1, 1))
+    source(tmp_path)
+    assert len(checked) == 12  # a file has changed

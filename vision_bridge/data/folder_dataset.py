@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from .augment import random_part
+from .files import read_image
 from .image_dataset import ImageDataset
 from .seeds import generator_of
 
@@ -33,12 +34,7 @@ class FolderDataset(ImageDataset):
         """
         from PIL import Image
 
-        path = self.images[number % len(self)]
-        try:
-            with Image.open(path) as file:
-                image = file.convert("RGB")
-        except (OSError, SyntaxError) as error:
-            raise ValueError(f"{path}: not a readable image ({error})") from None
+        image = read_image(self.images[number % len(self)])
         if self.augmentation is not None and self.augmentation.resized_crop:
             generator = generator_of(_PART, self.seed, number)
             top, left, height, width = random_part(image.height, image.width, generator)

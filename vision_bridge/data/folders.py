@@ -4,9 +4,9 @@ from pathlib import Path
 
 import torch
 
+from .files import SUFFIXES
 from .images import Images
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
 ANNOTATIONS = "val_annotations.txt"  # Tiny-ImageNet's: file, class and box of each image in val/images/
 
 
@@ -44,7 +44,7 @@ def _class_folders(folder, split):
             f"DATA {folder}: neither npz files, nor files of torchvision's, nor a folder {split}/ of class folders; "
             "give e.g. digits"
         )
-    found = {path.name: path for path in (folder / split).iterdir() if path.is_dir()}
+    found = {path.name: path for path in (folder / split).iterdir() if path.is_dir() and path.name[0] != "."}
     if not found:
         raise ValueError(f"DATA {folder}: no class folders in {split}/; put images in e.g. {split}/cat/1.jpg")
     return found
@@ -53,12 +53,17 @@ def _class_folders(folder, split):
 def _files(folders, numbers):
     paths, targets = [], []
     for name, folder in sorted(folders.items()):
-        found = sorted(str(path) for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+        found = sorted(str(path) for path in folder.rglob("*") if _is_image(path.relative_to(folder)))
         if not found:
             raise ValueError(f"DATA {folder}: no images in it; give files that end in e.g. .jpg")
         paths += found
         targets += [_number(name, numbers, folder)] * len(found)
     return Images(paths, torch.tensor(targets))
+
+
+def _is_image(path):
+    """By its name; not what a system hides, as macOS's ``._1.png``."""
+    return path.suffix.lower() in SUFFIXES and not any(part[0] == "." for part in path.parts)
 
 
 def _annotated(folder, numbers):

@@ -9,6 +9,7 @@ import torch
 from fairseq import utils
 
 from .builtin import make_synthetic, read_digits
+from .files import check_images
 from .folder_dataset import FolderDataset
 from .folders import is_tiny_imagenet, list_folder
 from .image_dataset import ImageDataset
@@ -189,6 +190,8 @@ def _checked(data, parts, row, size):
             f"DATA {data}: {_count(parts)} class folders, the --image-set has {row.classes} classes; "
             "give the one that the data are of, e.g. --image-set imagenette"
         )
+    else:
+        check_images([path for part in parts.values() for path in part.images])
     return parts
 
 
