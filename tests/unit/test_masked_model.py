@@ -4,8 +4,11 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from fairseq.dataclass.configs import EMAConfig
+from fairseq.models.ema.ema import EMA
 from torch import nn
 
+from fairseq_prune import compat
 from fairseq_prune.engine.pruner import Pruner
 
 
@@ -75,3 +78,19 @@ def test_tensors_that_lost_their_masks_are_named(caplog):
     Pruner(model).check_start()
     assert "more than a tenth of embed.weight, other.weight is zero but came without masks" in caplog.text
     assert f"--prune-target {(11 + 32 + 4) / 96:.4f}" in caplog.text
+
+
+@pytest.mark.parametrize("half", [True, False], ids=["fp16", "fp32"])
+def test_averages_and_their_fp32_copies_are_masked(half):
+    """Of a tensor that is shared under both its names; in half precision the copies are tensors of their own."""
+    compat.install()
+    model = Sharing(True)
+    pruner = Pruner(model)
+    averages = EMA(model.half() if half else model, EMAConfig(store_ema=True, ema_decay=0.9, ema_fp32=True))
+    pruner.masked.adopt({"embed.weight": KEEP})
+    pruner.masked.mask_averages(averages.get_model())
+    for name, value in averages.get_model().named_parameters(remove_duplicate=False):
+        copy = averages.fp32_params[name]
+        assert (copy.dtype, value.dtype) == (torch.float32, torch.float16 if half else torch.float32)
+        for kept in (value, copy):
+            assert bool(kept[~KEEP].any()) == (name == "other.weight") and kept[KEEP].all()
