@@ -31,6 +31,11 @@ def test_magnitudes(name, units, expected):
         assert torch.allclose(scores(name, units, WEIGHT.to(dtype)), torch.tensor(expected, dtype=torch.float32))
 
 
+def test_smallness_is_the_opposite_order():
+    assert torch.equal(scores("smallness", Column()), -scores("magnitude_l1", Column()))
+    assert scores("smallness", Weight()).argmin() == 8  # the largest leaves first
+
+
 def test_l1_and_l2_order_rows_differently():
     assert scores("magnitude_l1", Row()).argmin() == 2
     assert scores("magnitude_l2", Row()).argmin() == 1

@@ -109,3 +109,15 @@ def test_impossible_schedules_are_explained(arguments, words):
     with pytest.raises(ValueError) as error:
         schedule(**arguments)
     assert [word for word in words if word not in str(error.value)] == []
+
+
+@pytest.mark.parametrize("initial", [0.0, 0.36])
+def test_exponential_keeps_the_same_share_at_every_event(initial):
+    """The first is where it starts, then a fifth leaves each time; a linear one takes more and more of what is left."""
+    target = 1 - (1 - initial) * 0.8**4
+    for shape, expected in (("exponential", True), ("linear", False)):
+        plan = schedule(shape, "0up", "8up", "2up")
+        kept = [1 - plan.fraction_at(event, initial, target) for event in range(1, 6)]
+        assert kept[0] == pytest.approx(1 - initial) and kept[-1] == pytest.approx(1 - target)
+        shares = [after / before for before, after in zip(kept, kept[1:], strict=False)]
+        assert (shares == pytest.approx([0.8] * 4)) == expected
