@@ -71,5 +71,13 @@ def test_a_plain_run_resumes(new_run):
     assert run.train("--max-update", "5")["optimizer_history"][-1]["num_updates"] == 5
     run_fairseq(
         "validate", run.data, "--user-dir", USER_DIR, "--task", "translation", "--path", run.folder / "three.pt",
-        "--cpu", "--max-tokens", "99",
+        "--cpu", "--num-workers", "0", "--max-tokens", "99",
     )  # fmt: skip
+
+
+def test_what_goes_on_from_a_file_may_forget_its_best():
+    extra = {"best": 1.0, "val_loss": 2.0, "carried": {"patience": {"best": 1.0, "num_runs": 2}, "amp_retries": 1}}
+    compat.forget_best_of(extra)
+    assert extra == {"val_loss": 2.0, "carried": {"amp_retries": 1}}
+    compat.forget_best_of(stock := {"val_loss": 2.0})
+    assert stock == {"val_loss": 2.0}
