@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -61,6 +61,9 @@ def soak(args, folder):
             pool.submit(kill_often, run, kills[number], folder / str(number), data, args.seed)
             for number, run in enumerate(runs)
         ]
+        for done, future in enumerate(as_completed(waiting), 1):
+            future.result()
+            print(f"\r{done} of {len(runs)} runs", end="" if done < len(runs) else "\n", file=sys.stderr, flush=True)
         return [future.result() for future in waiting]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from soak_runs import TINY, TRAINS, Command, Run
 
 ROOT = Path(__file__).resolve().parents[1]
-SAVES = "--save-interval-updates 3 --keep-interval-updates 1"
+SAVES = "--save-interval-updates 4 --keep-interval-updates 1"
 SMALLER = {
     "--max-epoch": "4", "--max-update": "24", "--warmup-updates": "4", "--max-tokens": "250", "--prune-end": "12up",
     "--pruning-period": "2", "--image-size": "8", "--batch-size": "16", "--rounds": "2", "--max-drop": "0.05",
@@ -19,7 +19,7 @@ PLACES = {
     "digits": "synthetic", "fairseq_prune": str(ROOT / "fairseq_prune"), "rnn_lm": "rnn_lm_tiny",
     "0:0.1,6:0.01": "0:0.1,2:0.01", "0:0.01,3:0.001": "0:0.01,1:0.001",
 }  # fmt: skip
-MODEL = {"SRP": TINY, "Prune": TINY, "SiPO": "--batch-size 4 --batch-size-valid 2 --tokens-per-sample 7"}
+MODEL = {"SRP": TINY, "Prune": TINY, "SiPO": "--batch-size 8 --batch-size-valid 2 --tokens-per-sample 14"}
 MODEL["Vision"] = "--max-train-images 96"
 SEARCH = "--population 2 --generations 2 --slack 0.5 --epochs 2".split()
 

@@ -9,7 +9,7 @@ USER_DIR = str(Path(__file__).resolve().parents[1] / "fairseq_prune")
 TINY = """--encoder-layers 1 --decoder-layers 1 --encoder-embed-dim 16 --decoder-embed-dim 16
     --encoder-ffn-embed-dim 32 --decoder-ffn-embed-dim 32 --encoder-attention-heads 2 --decoder-attention-heads 2"""
 TRAINS = "--cpu --num-workers 0 --log-format simple --log-interval 1000"
-SAVES = "--save-interval-updates 3 --keep-interval-updates 1 --no-epoch-checkpoints"
+SAVES = "--save-interval-updates 4 --keep-interval-updates 1 --no-epoch-checkpoints"
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ TRANSFORMER = f"{TEXT} --arch transformer --share-all-embeddings --dropout 0.1 {
 LSTM = f"""{TEXT} --arch lstm --encoder-embed-dim 12 --encoder-hidden-size 12 --decoder-embed-dim 12
     --decoder-hidden-size 12 --decoder-out-embed-dim 12"""
 RNN_LM = f"""data:lines --task prune_stateful_language_modeling --arch rnn_lm_tiny --criterion cross_entropy
-    --batch-size 4 --batch-size-valid 2 --tokens-per-sample 7 --max-epoch 4 --save-dir @/run {SAVES} {TRAINS}"""
+    --batch-size 8 --batch-size-valid 2 --tokens-per-sample 14 --max-epoch 4 --save-dir @/run {SAVES} {TRAINS}"""
 IMAGES = f"""synthetic --task prune_image_classification --arch resnet8 --criterion image_classification --image-size 8
     --max-train-images 96 --batch-size 16 --weight-decay 5e-4 --max-epoch 4 --save-dir @/run {SAVES} {TRAINS}"""
 
@@ -122,7 +122,7 @@ IMAGE_METHODS = {
     "snap_it": "--prune-target 0.8 --prune-end 14up --prune-every 5up",
     "cnip_it": "--prune-target 0.8",
 }
-PLATEAU = "--lr-scheduler reduce_lr_on_plateau --lr-shrink 0.5 --lr-threshold 0.3 --lr-patience 1"
+PLATEAU = "--lr-scheduler reduce_lr_on_plateau --lr-shrink 0.5 --lr-threshold 0.2 --lr-patience 1"
 SCHEDULERS = [
     PLATEAU,
     "--lr-scheduler inverse_sqrt --warmup-updates 5",
