@@ -7,6 +7,7 @@ import pytest
 import torch
 from conftest import TINY, Run
 
+from fairseq_prune.checkpoint.tensors import parameters
 from fairseq_prune.engine.srp import shrinker as room
 from fairseq_prune.pruning.masks import unpack_mask
 from fairseq_prune.pruning.surgery.cut import entries
@@ -145,6 +146,4 @@ def widths(checkpoint):
 
 def size(checkpoint):
     """Parameters in a checkpoint, tied ones once."""
-    weights = {value.data_ptr(): value for name, value in checkpoint["model"].items() if value.is_floating_point()}
-    skip = {value.data_ptr() for name, value in checkpoint["model"].items() if name.endswith(("_c", "version"))}
-    return sum(value.numel() for pointer, value in weights.items() if pointer not in skip)
+    return sum({value.data_ptr(): value.numel() for value in parameters(checkpoint["model"]).values()}.values())

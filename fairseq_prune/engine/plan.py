@@ -12,7 +12,7 @@ from ..pruning.budget.counting import ROUNDINGS
 from ..pruning.importance import IMPORTANCES
 from ..pruning.schedule import SHAPES, Schedule, When
 from ..pruning.scope import SCOPES
-from ..pruning.units import Support, parse_units
+from ..pruning.units import NofM, Support, parse_units
 from .recipe import read_patterns, read_stages
 
 
@@ -158,6 +158,7 @@ def _check(plan):
     _named("importance", IMPORTANCES.__getitem__, plan.importance)
     _named("scope", SCOPES.__getitem__, plan.scope)
     _named("rounding", ROUNDINGS.__getitem__, plan.rounding)
+    _check_kind(plan)
     for target in plan.target.values():
         if isinstance(target, Threshold) and isinstance(parse_units(plan.units), Support):
             raise ValueError(f"--prune-target {target}: is not for units {plan.units}; e.g. --prune-target 0.8")
@@ -168,6 +169,18 @@ def _check(plan):
         raise ValueError(f"--prune-permute: is for N:M sparsity, not for units {plan.units}; e.g. --prune-units 2:4")
     if plan.stages and plan.scope != "stage":
         raise ValueError(f"--prune-scope {plan.scope}: --prune-stages needs e.g. --prune-scope stage")
+
+
+def _check_kind(plan):
+    """N of every M stay of units n:m, and of no others."""
+    for target in plan.target.values():
+        if isinstance(target, NofM) and plan.units != "n:m":
+            raise ValueError(
+                f"--prune-target {target}: says how much of units n:m stays, not of {plan.units}; give e.g. "
+                "--prune-target 0.5, or --prune-method n:m"
+            )
+        if plan.units == "n:m" and not isinstance(target, NofM):
+            raise ValueError(f"--prune-target {target}: units n:m keep N of every M; give e.g. --prune-target 2:4")
 
 
 def _check_rewind(plan):
@@ -236,11 +249,17 @@ def _schedule(method, options):
     )
 
 
+_MOST_STEPS = 10_000  # before one update; each scores the whole model
+
+
 def _count(steps):
     try:
-        return int(steps)
+        count = int(steps)
     except ValueError:
         raise ValueError(f"--prune-steps {steps}: give a whole number, e.g. --prune-steps 5") from None
+    if count > _MOST_STEPS:
+        raise ValueError(f"--prune-steps {steps}: give at most {_MOST_STEPS}, e.g. --prune-steps 5")
+    return count
 
 
 def check_same_plan(plan, state):

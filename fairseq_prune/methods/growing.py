@@ -34,6 +34,13 @@ class GrowingPenalty(Approach):
         self._factors = {}
 
     def begin(self, position, layers, choose, optimizer):
+        if not layers:
+            raise ValueError(
+                "--prune-target or --stage-pr: all fractions are 0, so the penalty has nothing to act on; give e.g. "
+                "--prune-target 0.5, or leave --prune-method out"
+            )
+        if self.settings.blocks_loss and not _is_coupled(optimizer):
+            raise ValueError("--block-loss-grad: has no effect on adaptive optimizers; give e.g. --optimizer sgd")
         self.active, self._began = True, position.updates
         first = choose(None)
         self.choice, self._initial = (None, first) if self.settings.picks else (first, None)

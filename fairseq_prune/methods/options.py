@@ -1,6 +1,7 @@
 """The options of approaches; those of growing penalties in the spelling of GReg's original."""
 
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from typing import Optional
 
 from fairseq.dataclass import FairseqDataclass
@@ -85,7 +86,7 @@ _FIELDS = {  # of an option: data that has it, one kind or several, and its fiel
     "prune_gate_threshold": (Gates, "threshold"),
 }
 _POSITIVE = {"interval", "limit", "pick_limit", "step", "pick_step", "ratio_limit", "rho", "rate", "ticks", "tocks"}
-_NOT_NEGATIVE = {"weight", "l1"}
+_NOT_NEGATIVE = {"weight", "l1", "decay", "threshold"}
 _EXAMPLES = {
     Growth: "greg1",
     Lagrangian: "admm",
@@ -128,6 +129,8 @@ def read_approach(method, approach, options, schedule, single_weights):
             raise ValueError(
                 f"{spelt(name)} {value}: is not for --prune-method {method}; e.g. --prune-method {_EXAMPLES[kind]}"
             )
+        if isinstance(value, float) and not isfinite(value):
+            raise ValueError(f"{spelt(name)} {value}: give a finite number, e.g. {getattr(approach, field) or 0.01}")
         if field in _POSITIVE and not value > 0:
             raise ValueError(f"{spelt(name)} {value}: must be above 0, e.g. {getattr(approach, field) or 0.01}")
         if field in _NOT_NEGATIVE and not value >= 0:

@@ -41,6 +41,8 @@ MISTAKES = {
     "--prune-recipe missing.yaml": r"--prune-recipe missing.yaml: No such file",
     "--prune-method magnitude --prune-target .5 --restore-file missing.pt": r"--restore-file missing.pt: no such file",
     "--finetune-from-model missing.pt": r"--finetune-from-model missing.pt: no such file",
+    "--prune-method greg1 --prune-units neuron --prune-target .5 --reg-fit --prune-end 7up --update-reg-interval 1 "
+    "--block-loss-grad": r"--block-loss-grad: has no effect on adaptive optimizers; give e.g. --optimizer sgd",
     "--ddp-backend fully_sharded": r"--ddp-backend fully_sharded: .*legacy_ddp",
 }  # fmt: skip
 

@@ -36,6 +36,8 @@ IDLE = {  # command line, up to the option that has no effect in it
     "inspect a.pt --data nowhere --lengths 3,4": "inspect a.pt --lengths 3,4",
     "inspect a.pt --data nowhere --legacy-flops": "inspect a.pt --legacy-flops",
     "inspect a.pt --reference": "inspect a.pt --data nowhere --reference",
+    "export a.pt out --to onnx --quantization int8": "export a.pt out --to ctranslate2 --quantization int8",
+    "export a.pt out --to onnx --bpe-codes c": "export a.pt out --to ctranslate2 --bpe-codes c",
     f"{PLOT} --scores s.png --split valid": f"{PLOT} --confusion s.png --split valid",
     f"{PLOT} --confusion s.png --images 3": f"{PLOT} --saliency s.png --images 3",
     f"{PLOT} --saliency s.png --batches 3": f"{PLOT} --scores s.png --batches 3",
@@ -48,7 +50,7 @@ EFFECTIVE = {  # options that always have an effect, or are only refused with wh
     "imp": "save-dir target fraction rewind checkpoint scope include skip only train",
     "inspect": "data original json",
     "compact": "data batches overwrite json",
-    "export": "to quantization data bpe-codes batches overwrite json",
+    "export": "to data batches overwrite json",
     "prune": "method target units importance scope stages include skip only rounding seed data quality overwrite json",
     "plot": "confusion saliency scores data cpu",
     "attack": "data attacks eps steps batches batch-size split seed cpu json plot",
@@ -173,3 +175,18 @@ def test_an_option_that_a_method_does_not_read_is_refused(given, name, value):
 def test_a_drop_in_points_is_refused_with_an_example():
     with pytest.raises(ValueError, match=r"--max-drop 1.0: give a value in \[0, 0.3\], e.g. --max-drop 0.01"):
         import_module("fairseq_prune.drivers.sipo.settings").with_presets(False, 0, drop=1.0)
+
+
+@pytest.mark.parametrize("given, message", [
+    ({**GREG1, "prune_target": "2:4"}, "--prune-target .*: says how much of units n:m stays, not of filter; .* 0.5"),
+    ({"prune_method": "magnitude", "prune_target": "*=2:4"}, "--prune-target .* n:m stays, not of weight; .* n:m"),
+    ({"prune_method": "n:m", "prune_target": "0.5"}, "--prune-target 0.5: .* give e.g. --prune-target 2:4"),
+    ({"prune_method": "snip_it", "prune_target": "0.5", "prune_steps": 10**9}, "--prune-steps 1000000000: .* 10000"),
+    ({**GREG1, "reg_upper_limit": float("inf")}, "--reg-upper-limit inf: give a finite number, e.g. 1.0"),
+    ({**GREG2, "reg_granularity_recover": float("nan")}, "--reg-granularity-recover nan: give a finite number, e.g. "),
+    ({"prune_method": "sr_ste", "prune_target": "2:4", "prune_freeze": "9up", "prune_mask_decay": -1.0},
+     "--prune-mask-decay -1.0: must not be below 0, e.g. 0.0002"),
+])  # fmt: skip
+def test_messages_name_option_value_and_example(given, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        prune(**given)

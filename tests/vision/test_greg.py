@@ -89,6 +89,13 @@ def test_fraction_zero_is_plain_training(new_image_run):
     assert same_tensors(zero["model"], new_image_run("plain").train()["model"])
 
 
+@pytest.mark.parametrize("method", ["greg1", "greg2"])
+def test_a_penalty_on_nothing_is_refused(new_image_run, method):
+    words = [*prune(method)[:2], "--stage-pr", "[0,0,0,0,0]", *prune(method)[4:]]
+    with pytest.raises(SystemExit, match="all fractions are 0, .* --prune-target 0.5"):
+        new_image_run().train(*words)
+
+
 def test_the_same_filters_as_at_once(new_image_run):
     """l1 and greg1 choose by the weights they start from: what stays is the same rows of the same tensor."""
     frozen = words_of("--prune-lr 0 --lr-ft 0:0 --weight-decay 0")

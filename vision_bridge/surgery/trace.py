@@ -85,7 +85,10 @@ def _one_reason(name):
             yield
         except Exception as error:  # of many kinds: it runs foreign code on a foreign net
             reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise ValueError(f"{name} cannot be traced: torch-pruning loses its channels ({reason})") from error
+            raise ValueError(
+                f"{name} cannot be traced: torch-pruning loses its channels ({reason}), so none can leave; give units "
+                "of one tensor, e.g. --prune-units weight"
+            ) from error
 
 
 class _Bounded(list):
