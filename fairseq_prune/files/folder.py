@@ -42,6 +42,7 @@ def whole_folder(path):
                 os.fsync(file.fileno())
         sync_folder(temporary)
         if os.path.lexists(path):
+            shutil.rmtree(old, ignore_errors=True)  # of a process that was killed
             os.replace(path, old)
         os.replace(temporary, path)
     finally:
