@@ -2,7 +2,7 @@
 
 import contextlib
 
-from .files.messages import one_line
+from .files.messages import in_short, one_line
 
 
 @contextlib.contextmanager
@@ -29,3 +29,23 @@ def one_line_data_errors(path):
         if "infer language pair" not in str(error):
             raise
         raise SystemExit(f"DATA {path}: no train.SRC-TGT files in it; make it with fairseq-preprocess") from None
+
+
+@contextlib.contextmanager
+def errors_of_a_file(path, meaning):
+    """Whatever code stumbles over in a file that may hold anything becomes a ValueError that names the file.
+
+    Args:
+        path: of the file.
+        meaning: what could not be done with it.
+
+    Raises:
+        ValueError: with the error and its place in short; the error itself is its cause.
+    """
+    try:
+        yield
+    except ValueError as error:
+        named = str(error).startswith("--") or str(path) in str(error)
+        raise ValueError(str(error) if named else f"{path}: {error}") from error
+    except Exception as error:
+        raise ValueError(f"{path}: {meaning} ({in_short(error)})") from error

@@ -6,6 +6,8 @@ from fairseq import checkpoint_utils, tasks, utils
 from fairseq.tasks import TASK_REGISTRY
 
 from .. import register
+from ..errors import errors_of_a_file
+from ..files.messages import in_short
 
 
 def load_task(path, data=None, pruning=False):
@@ -24,26 +26,31 @@ def load_task(path, data=None, pruning=False):
     """
     register()
     config = checkpoint_utils.load_checkpoint_to_cpu(path, {"data": data} if data else None)["cfg"]
-    if pruning and f"prune_{config.task._name}" in TASK_REGISTRY:
-        config.task._name = f"prune_{config.task._name}"
-    folder = utils.split_paths(config.task.data)[0]
+    with errors_of_a_file(path, "its config is of no task"):
+        if pruning and f"prune_{config.task._name}" in TASK_REGISTRY:
+            config.task._name = f"prune_{config.task._name}"
+        folder = utils.split_paths(config.task.data)[0]
     knows_names = getattr(TASK_REGISTRY.get(config.task._name), "knows_data_by_name", False)
     if not knows_names and not os.path.isdir(folder):
         raise ValueError(f"--data {folder}: no such folder; give the data of the training, e.g. --data data-bin/demo")
-    return tasks.setup_task(config.task, from_checkpoint=True), config
+    with errors_of_a_file(path, "its task cannot be set up"):
+        return tasks.setup_task(config.task, from_checkpoint=True), config
 
 
 def load_model(path, task):
     """The model of a checkpoint, as a task builds it.
 
     Raises:
-        ValueError: the task does not load it, as where its dictionary has another size.
+        ValueError: the task does not load it, as where its dictionary has another size; or a weight is no number.
     """
-    try:
-        models, _ = checkpoint_utils.load_model_ensemble([path], task=task)
-    except (AssertionError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        if "embed_tokens" in reason:
-            reason = f"the vocabulary of the data is not the checkpoint's; {reason}"
-        raise ValueError(f"{path}: task {type(task).__name__} does not load it: {reason[:250]}") from None
+    with errors_of_a_file(path, f"task {type(task).__name__} does not load it"):
+        try:
+            models, _ = checkpoint_utils.load_model_ensemble([path], task=task)
+        except (AssertionError, RuntimeError, ValueError) as error:
+            vocabulary = "the vocabulary of the data is not the checkpoint's; " if "embed_tokens" in str(error) else ""
+            named = f"{path}: task {type(task).__name__} does not load it"
+            raise ValueError(f"{named}: {vocabulary}{in_short(error)}") from error
+    for name, parameter in models[0].named_parameters():
+        if not parameter.isfinite().all():
+            raise ValueError(f"{path}: {name} has weights that are no finite numbers; give a checkpoint from before")
     return models[0]

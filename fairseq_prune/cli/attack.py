@@ -13,8 +13,7 @@ counts as misled at every epsilon, so accuracy at epsilon 0 is clean accuracy. M
 Needs pip install 'fairseq-prune[attack]', and for --plot 'fairseq-prune[plots]'.
 """
 
-import json
-
+from ..files.json_file import to_json
 from ._quiet import quietly
 
 
@@ -50,4 +49,4 @@ def run(args):
         from ..evaluate.attackers import attack
 
         report, text = attack(args)
-    print(json.dumps(report) if args.json else text)
+    print(to_json(report) if args.json else text)

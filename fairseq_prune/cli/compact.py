@@ -14,9 +14,9 @@ validation split in float64, and OUT is written only if no output differs by mor
 largest.
 """
 
-import json
 import os
 
+from ..files.json_file import to_json
 from ._quiet import quietly
 
 LENGTHS = 25, 25  # source and target tokens of the sentence whose MACs are counted, as in inspect
@@ -48,7 +48,7 @@ def run(args):
     _check(args)
     with quietly():
         report, kinds = _compact(args)
-    print(json.dumps(report) if args.json else _render(report, kinds))
+    print(to_json(report) if args.json else _render(report, kinds))
 
 
 def _compact(args):
@@ -57,11 +57,13 @@ def _compact(args):
     from ..compat import load_checkpoint
     from ..deploy.compactors import compactor_of
     from ..deploy.verify import require_same
+    from ..errors import errors_of_a_file
 
     original = load_checkpoint(args.checkpoint)
-    compactor = compactor_of(original)
-    cut, removed = compactor.compact(original)
-    config = Config(cut)
+    with errors_of_a_file(args.checkpoint, "cannot be cut"):
+        compactor = compactor_of(original)
+        cut, removed = compactor.compact(original)
+        config = Config(cut)
     difference, batches = write_checked(
         cut, args.out, lambda path: require_same(args.checkpoint, path, args.batches, args.data)
     )

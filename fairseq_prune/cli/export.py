@@ -11,8 +11,7 @@ have the shapes.
 --to onnx: OUT is a file of an image classifier, for onnxruntime and others, for any batch size.
 """
 
-import json
-
+from ..files.json_file import to_json
 from ..needs import Need
 from ._quiet import quietly
 
@@ -51,7 +50,7 @@ def run(args):
     """
     with quietly():
         report = _export(args)
-    print(json.dumps(report) if args.json else "\n".join(_lines(report)))
+    print(to_json(report) if args.json else "\n".join(_lines(report)))
 
 
 def _export(args):

@@ -21,8 +21,7 @@ accuracy and perplexity of teacher-forced predictions, for translation BLEU, of 
 criterion shows (loss in bits, top1 and top5 in %).
 """
 
-import json
-
+from ..files.json_file import to_json
 from ..needs import Need
 from ._quiet import quietly
 
@@ -63,7 +62,7 @@ def run(args):
     """
     with quietly():
         report, show = _evaluate(args) if args.data else _describe(args)
-    print(json.dumps(report) if args.json else show(report))
+    print(to_json(report) if args.json else show(report))
 
 
 def _describe(args):
@@ -82,15 +81,17 @@ def _describe(args):
 def _report(args, path):
     from ..compat import load_checkpoint
     from ..deploy.describers import describe_model
+    from ..errors import errors_of_a_file
     from ..report.cost import parse_lengths
     from ..report.inspect import inspect_checkpoint
     from ..report.layers import describe_layers
     from ..report.training import describe_training
 
     lengths, checkpoint = parse_lengths(args.lengths), load_checkpoint(path)
-    report = inspect_checkpoint(checkpoint, path, lengths, args.legacy_flops)
-    report = describe_layers(report, describe_model(checkpoint))
-    return {**report, "total": report["total"] | describe_training(checkpoint, report["total"])}
+    with errors_of_a_file(path, "cannot be described"):
+        report = inspect_checkpoint(checkpoint, path, lengths, args.legacy_flops)
+        report = describe_layers(report, describe_model(checkpoint))
+        return {**report, "total": report["total"] | describe_training(checkpoint, report["total"])}
 
 
 def _evaluate(args):

@@ -7,9 +7,9 @@ OUT holds no optimizer state: evaluate it with --user-dir and its pruning task, 
 train on with --finetune-from-model. --quality measures both models on valid and test, as inspect --data does.
 """
 
-import json
 import os
 
+from ..files.json_file import to_json
 from ._quiet import quietly
 
 OPTIONS = {  # of the plan, as --prune-* of fairseq-train; what each is like
@@ -57,7 +57,7 @@ def run(args):
             raise ValueError(str(error).replace("--prune-", "--")) from None
         quality = _quality(args) if args.quality else {}
     if args.json:
-        print(json.dumps({"removed": removed, **quality}))
+        print(to_json({"removed": removed, **quality}))
     else:
         print(f"{removed:.4f} of the prunable weights are removed; wrote {args.out}")
         print(_table(quality), end="")

@@ -8,6 +8,7 @@ from . import (
     beams,
     checkpoints,
     config_strings,
+    fitting,
     last_words,
     numpy_names,
     peers,
@@ -20,13 +21,12 @@ from . import (
 )
 from .averages import start_averages_from_weights
 from .best_checkpoint import forget_best, forget_best_of, hold_best
-from .checkpoints import UNREADABLE, load_checkpoint
+from .checkpoints import load_checkpoint
 from .last_words import say_in_the_end
-from .options import refuse_bf16
+from .options import refuse_bf16, refuse_references
 from .ranks import load_on_every_rank, read_on_every_rank
 
 __all__ = [
-    "UNREADABLE",
     "forget_best",
     "forget_best_of",
     "hold_best",
@@ -35,13 +35,14 @@ __all__ = [
     "load_on_every_rank",
     "read_on_every_rank",
     "refuse_bf16",
+    "refuse_references",
     "say_in_the_end",
     "start_averages_from_weights",
 ]
 
 
 READING = (checkpoints, config_strings, numpy_names)
-RESUMING = (precision, schedulers, resuming)
+RESUMING = (precision, schedulers, resuming, fitting)
 TOPICS = (*READING, *RESUMING, averages, beams, ranks, peers, tasks, last_words, writing)
 
 

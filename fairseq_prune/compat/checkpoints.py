@@ -3,17 +3,14 @@
 import argparse
 import contextlib
 import pickle
-import struct
 import sys
 
 import numpy as np
 import torch
 
-from ..files.messages import one_line
+from ..files.messages import in_short, one_line
+from .contents import check_contents
 from .patching import patch_once
-
-# What torch.load raises of foreign files, beside pickle.UnpicklingError.
-UNREADABLE = (RuntimeError, EOFError, LookupError, OSError, UnicodeDecodeError, struct.error)
 
 
 def install():
@@ -60,8 +57,7 @@ def load_checkpoint(path):
     _allow_fairseq_checkpoints()
     with _explained(path):
         state = torch.load(path, map_location="cpu", weights_only=True)
-        if not isinstance(state, dict) or "model" not in state:
-            raise RuntimeError("it holds no model")
+        check_contents(state)
         return state
 
 
@@ -75,9 +71,9 @@ def _explained(path):
         reason = str(error)
         if "Unsupported" in reason or "GLOBAL" in reason:
             reason = "it holds code or foreign classes, which are never loaded"
-        raise ValueError(f"checkpoint {path}: not loaded, {reason.splitlines()[0]}") from None
-    except UNREADABLE as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"checkpoint {path}: not loaded, {' '.join(reason.split())[:200]}") from None
+    except Exception as error:  # of a file that may hold anything
+        reason = str(error) if type(error) is ValueError else in_short(error)
         raise ValueError(f"checkpoint {path}: not a readable fairseq checkpoint ({reason})") from None
 
 
@@ -87,7 +83,9 @@ def _with_readable_errors(load_checkpoint_to_cpu):
     def load(path, *args, **kwargs):
         try:
             with _explained(path):
-                return load_checkpoint_to_cpu(path, *args, **kwargs)
+                state = load_checkpoint_to_cpu(path, *args, **kwargs)
+                check_contents(state)
+                return state
         except ValueError as error:
             raise SystemExit(one_line(error)) from None
 

@@ -12,8 +12,15 @@ from fairseq import utils
 from fairseq.logging import metrics
 
 from ..checkpoint.resize import follow_widths, load_before_wrapping
-from ..compat import hold_best, load_on_every_rank, refuse_bf16, say_in_the_end, start_averages_from_weights
-from ..errors import one_line_data_errors, one_line_errors
+from ..compat import (
+    hold_best,
+    load_on_every_rank,
+    refuse_bf16,
+    refuse_references,
+    say_in_the_end,
+    start_averages_from_weights,
+)
+from ..errors import errors_of_a_file, one_line_data_errors, one_line_errors
 from ..families import permutable, structure_of
 from ..pruning.schedule import Position
 from . import ranks
@@ -53,6 +60,7 @@ class PruneMixin:
     def add_args(cls, parser):
         super().add_args(parser)
         refuse_bf16(parser)
+        refuse_references(parser)
 
     @classmethod
     def setup_task(cls, cfg, from_checkpoint=False, **kwargs):
@@ -246,10 +254,10 @@ class PruneMixin:
         return {type(self).__name__: {**self.pruner.state(), **account}}
 
     def set_checkpoint_dict(self, state):
-        with one_line_errors():
+        with one_line_errors(), errors_of_a_file("checkpoint", "the state of its pruning run is damaged"):
             self.pruner.load_state(state)
-        if "account" in state:  # files of earlier versions have none
-            self.account.load_state(state["account"])
+            if "account" in state:  # files of earlier versions have none
+                self.account.load_state(state["account"])
 
     def post_save(self, path, updates):
         """Called by fairseq once a checkpoint is written, which it may have deleted at once as not good enough."""

@@ -25,8 +25,9 @@ def read_recipe(path, known):
             content = yaml.safe_load(file)
     except OSError as error:
         raise ValueError(f"--prune-recipe {path}: {error.strerror}; give a file with e.g. prune-target: 0.8") from None
-    except yaml.YAMLError as error:
-        raise ValueError(f"--prune-recipe {path}: not YAML, {str(error).splitlines()[0]}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"--prune-recipe {path}: not YAML, {reason}; write one 'prune-target: 0.8' a line") from None
     if not isinstance(content, dict):
         raise ValueError(f"--prune-recipe {path}: write one 'prune-target: 0.8' a line")
     options = _by_layer(path, content.pop("prune_ratio")) if "prune_ratio" in content else {}

@@ -8,7 +8,7 @@ fairseq loads without this package.
 
 import weakref
 
-from ..pruning.masks import METADATA_KEY, unpack_mask
+from ..pruning.masks import METADATA_KEY, unpack_masks
 
 
 def let_masks_travel(model, get_packed, adopt):
@@ -33,8 +33,7 @@ def let_masks_travel(model, get_packed, adopt):
 
     def load(module, state_dict, prefix, local_metadata, *_):
         if module is own():
-            packed = local_metadata.get(METADATA_KEY, {})
-            adopt({name: unpack_mask(mask) for name, mask in packed.items()}, state_dict)
+            adopt(unpack_masks(local_metadata.get(METADATA_KEY, {})), state_dict)
 
     model.register_state_dict_post_hook(save)
     model.register_load_state_dict_pre_hook(load)

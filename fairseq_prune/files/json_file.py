@@ -18,6 +18,11 @@ def write_json(path, content):
     write_text(path, json.dumps(finite(content), indent=1) + "\n")
 
 
+def to_json(content):
+    """Plain values as one line of JSON; what is not finite becomes null."""
+    return json.dumps(finite(content))
+
+
 def read_json(path):
     """The content of a file, or None if it is not there.
 

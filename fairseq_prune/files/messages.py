@@ -2,6 +2,7 @@
 
 import errno
 import os
+import traceback
 
 _ADVICE = {
     errno.EBUSY: "let it end or stop it, or give another place",
@@ -48,3 +49,20 @@ def _about(path, value):
         return False
     one, other = (os.path.abspath(p).rstrip(os.sep) + os.sep for p in (path, value))
     return one.startswith(other) or other.startswith(one)
+
+
+def in_short(error, longest=250):
+    """What an error of other code says, its kind and where it was raised, for a line about the file that caused it.
+
+    Args:
+        error: ``Exception``; of a chain the first one.
+        longest: characters of its message.
+    """
+    while error.__context__ is not None:
+        error = error.__context__
+    message = " ".join(str(error).split())
+    message = message if len(message) <= longest else message[:longest] + "…"
+    if message and isinstance(error, ValueError):
+        return message
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} in {os.path.basename(place.filename)}:{place.lineno}{message and ': '}{message}"

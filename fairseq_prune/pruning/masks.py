@@ -28,13 +28,36 @@ def unpack_mask(packed):
     """Undo :func:`pack_mask`.
 
     Raises:
-        ValueError: the bits do not fill the shape.
+        ValueError: it is no packed mask, or the bits do not fill the shape.
     """
+    if not _is_packed(packed):
+        raise ValueError("a mask in it is damaged: no shape and bits")
     count = math.prod(packed["shape"])
     if packed["keep"].numel() != math.ceil(count / 8):
         raise ValueError(f"a mask of {packed['keep'].numel()} bytes does not fit shape {packed['shape']}")
     bits = np.unpackbits(packed["keep"].numpy(), count=count)
     return torch.from_numpy(bits.astype(bool)).view(packed["shape"])
+
+
+def _is_packed(packed):
+    shape, bits = (packed.get("shape"), packed.get("keep")) if isinstance(packed, dict) else (None, None)
+    if not isinstance(shape, list) or not all(isinstance(length, int) and length >= 0 for length in shape):
+        return False
+    return torch.is_tensor(bits) and bits.dtype == torch.uint8 and bits.dim() == 1
+
+
+def unpack_masks(packed):
+    """Undo :func:`pack_mask` for all masks of a model.
+
+    Args:
+        packed: dict of parameter name -> packed mask.
+
+    Raises:
+        ValueError: it is no such dict, or a mask is damaged.
+    """
+    if not isinstance(packed, dict):
+        raise ValueError("the masks in it are damaged: no dict of masks")
+    return {name: unpack_mask(mask) for name, mask in packed.items()}
 
 
 def stored_masks(model_state):
@@ -50,7 +73,7 @@ def stored_masks(model_state):
         ValueError: a mask whose bits do not fill its shape.
     """
     packed = getattr(model_state, "_metadata", {}).get("", {}).get(METADATA_KEY, {})
-    return {name: unpack_mask(mask) for name, mask in packed.items()}
+    return unpack_masks(packed)
 
 
 def store_masks(metadata, masks):

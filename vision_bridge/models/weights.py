@@ -1,11 +1,8 @@
 """Reading weights from files of plain torch: a state dict, or a training's file with one under ``state_dict``."""
 
-import pickle
 import re
 
 import torch
-
-from fairseq_prune.compat import UNREADABLE
 
 WRAPPERS = re.compile(r"^(module\.|_orig_mod\.)+")  # of DistributedDataParallel and torch.compile
 HEADS = re.compile(r"^last_linear\.")  # what some call the head of torchvision's nets
@@ -27,7 +24,7 @@ def read_weights(option, path, example):
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (*UNREADABLE, pickle.UnpicklingError) as error:
+    except Exception as error:
         reason = str(error).partition("\n")[0]
         raise ValueError(f"{option} {path}: cannot be read, {reason}; {example}") from None
     state = state.get("state_dict", state) if isinstance(state, dict) else state

@@ -1,0 +1,85 @@
+"""Whether what a checkpoint holds is of the kinds that fairseq takes for granted."""
+
+import argparse
+from collections.abc import Mapping
+
+import torch
+
+_KINDS = {  # of what may be there; None stands for what is not
+    "cfg": Mapping, "args": argparse.Namespace, "extra_state": Mapping, "last_optimizer_state": Mapping,
+    "optimizer_history": list, "task_state": Mapping, "criterion": Mapping,
+}  # fmt: skip
+_MOST_LAYERS = 10_000  # no model has as many; building them would never end
+
+
+def check_contents(state):
+    """Refuse a checkpoint that is none.
+
+    Args:
+        state: what the file holds.
+
+    Raises:
+        ValueError: saying what is wrong.
+    """
+    if not isinstance(state, Mapping) or "model" not in state:
+        raise ValueError("it holds no model")
+    if not isinstance(state["model"], Mapping):
+        raise ValueError("its model is no mapping of names to tensors")
+    _check_metadata(getattr(state["model"], "_metadata", {}))
+    for name, tensor in state["model"].items():
+        if not isinstance(name, str) or not torch.is_tensor(tensor):
+            raise ValueError(f"{name} of its model is no tensor")
+    for name, value in (*state.items(), ("metadata", getattr(state["model"], "_metadata", {}))):
+        if not all(map(_is_whole, _tensors(value))):
+            raise ValueError(f"its {name} has a tensor that is sparse, quantised, or without its numbers")
+    for name, kind in _KINDS.items():
+        if not isinstance(state.get(name), kind | None):
+            raise ValueError(f"its {name} is no {kind.__name__}")
+    _check_config(state.get("cfg"), state.get("args"))
+    _check_history(state.get("optimizer_history"))
+
+
+def _check_metadata(modules):
+    """torch compares versions; masks are in the root module's entry."""
+    if not isinstance(modules, Mapping) or not all(isinstance(entry, Mapping) for entry in modules.values()):
+        raise ValueError("the metadata of its model is no mapping of mappings")
+    if not all(isinstance(entry.get("version"), int | None) for entry in modules.values()):
+        raise ValueError("the metadata of its model has a version that is no number")
+
+
+def _tensors(value):
+    """All tensors in nested plain values."""
+    if torch.is_tensor(value):
+        yield value
+    elif isinstance(value, argparse.Namespace):
+        yield from _tensors(vars(value))
+    elif isinstance(value, (Mapping, list, tuple)):
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            yield from _tensors(inner)
+
+
+def _is_whole(tensor):
+    """True for a dense tensor with a number of its own for each place, so not for terabytes in one byte."""
+    if tensor.layout != torch.strided or tensor.is_meta or tensor.is_quantized:
+        return False
+    return tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
+
+
+def _check_config(groups, args):
+    """That model and task are named values, and what fairseq counts through is countable."""
+    for name in ("model", "task"):
+        if not isinstance((groups or {}).get(name), Mapping | argparse.Namespace | None):
+            raise ValueError(f"the {name} of its cfg has no named values")
+    model = args if groups is None else groups.get("model")
+    options = vars(model) if isinstance(model, argparse.Namespace) else model or {}
+    for name, value in options.items():
+        if str(name).endswith("layers") and isinstance(value, (int, float)) and not value <= _MOST_LAYERS:
+            raise ValueError(f"its config has {name} {value:.0f}, more than {_MOST_LAYERS:,}")
+
+
+def _check_history(history):
+    for entry in history or ():
+        if not isinstance(entry, Mapping):
+            raise ValueError("its optimizer_history is no list of mappings")
+        if not isinstance(entry.get("num_updates", 0), int):
+            raise ValueError("its optimizer_history counts no updates")
