@@ -1,6 +1,8 @@
 """Small data, trained models and finished runs, which hostile input is drawn from and given to."""
 
+import contextlib
 import importlib
+import io
 import random
 import subprocess
 import sys
@@ -61,7 +63,7 @@ class Shop:
                      *"--generations 2 --max-drop 0.2 --save-dir".split(), str(self.folder / "sipo")]  # fmt: skip
         self.imp = ["imp", "synthetic", "--target", "0.2", "--save-dir", str(self.folder / "imp"), "--train",
                     *IMAGES.replace("--disable-validation --no-epoch-checkpoints", "").split()]  # fmt: skip
-        with trains_here():
+        with trains_here(), contextlib.redirect_stdout(io.StringIO()):
             main(self.sipo)
             main(self.imp)
 

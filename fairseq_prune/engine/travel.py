@@ -8,7 +8,7 @@ fairseq loads without this package.
 
 import weakref
 
-from ..pruning.masks import METADATA_KEY, unpack_masks
+from ..pruning.masks import METADATA_KEY, unpack_mask, unpack_masks
 
 
 def let_masks_travel(model, get_packed, adopt):
