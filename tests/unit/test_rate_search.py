@@ -155,3 +155,19 @@ def test_better_models_than_the_start_are_needed_in_the_sound_search():
         search.tell(search.ask(), [-0.05])
         found[reference] = search.best_fitness
     assert found == {False: -0.1, True: -0.05}
+
+
+def test_how_much_diversity_counts_is_drawn_ever_closer_to_one(monkeypatch):
+    search = NegativelyCorrelatedSearch(settings(generations=4), -0.1, 0.1, 1)
+    drawn = []
+
+    class Random:
+        standard_normal = search._random.standard_normal
+
+        def normal(self, mean, deviation, count):
+            drawn.append((mean, deviation))
+            return np.full(count, mean)
+
+    monkeypatch.setattr(search, "_random", Random())
+    run(search, bowl)
+    assert drawn == [(1.0, pytest.approx(0.1 * left)) for left in (1, 0.75, 0.5, 0.25)]
