@@ -179,8 +179,8 @@ def _check_kind(plan):
                 f"--prune-target {target}: says how much of units n:m stays, not of {plan.units}; give e.g. "
                 "--prune-target 0.5, or --prune-method n:m"
             )
-        if plan.units == "n:m" and not isinstance(target, NofM):
-            raise ValueError(f"--prune-target {target}: units n:m keep N of every M; give e.g. --prune-target 2:4")
+        if plan.units == "n:m" and not isinstance(target, NofM) and target != 0:  # 0 leaves a layer dense
+            raise ValueError(f"--prune-target {target}: units n:m need 2:4 or m4n2; give e.g. --prune-target 2:4")
 
 
 def _check_rewind(plan):
