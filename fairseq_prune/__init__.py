@@ -1,15 +1,14 @@
-"""Pruning for fairseq: point ``--user-dir`` at this folder."""
+"""Pruning for fairseq: point ``--user-dir`` at this folder, or import it before or after fairseq.
 
+The import costs nothing by itself: what has to happen to torch and to fairseq happens when they are there.
+"""
+
+import importlib.util
 import sys
 
 
 def register():
-    """Put the workarounds in force and register everything with fairseq; idempotent.
-
-    Happens by itself where fairseq was imported before this package, as when it imports its
-    user-dir. Code that uses ``fairseq_prune.pruning`` or ``fairseq_prune.report`` alone does not pay
-    for fairseq's import; to use fairseq afterwards in the same process, call this.
-    """
+    """Put the workarounds in force and register everything with fairseq; idempotent, and happens by itself."""
     from . import compat
 
     compat.install()
@@ -23,5 +22,40 @@ def register():
     vision_bridge.register()
 
 
-if "fairseq" in sys.modules:
-    register()
+def _read_checkpoints():
+    from .compat import safe_globals
+
+    safe_globals.install()
+
+
+class _Arrival:
+    """Calls a function once a package has been imported; one of Python's finders, which finds nothing itself.
+
+    A room that imports the package does so first in its ``__init__``, so the function does not meet half of it.
+    """
+
+    def __init__(self, package, function):
+        self._package, self._function = package, function
+
+    def find_spec(self, name, path=None, target=None):
+        if name != self._package:
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        if spec is not None:
+            spec.loader.exec_module = self._then(spec.loader.exec_module)
+        return spec
+
+    def _then(self, execute):
+        def execute_and_call(module):
+            execute(module)
+            self._function()
+
+        return execute_and_call
+
+
+for _package, _function in (("torch", _read_checkpoints), ("fairseq", register)):
+    if _package in sys.modules:
+        _function()
+    else:
+        sys.meta_path.insert(0, _Arrival(_package, _function))

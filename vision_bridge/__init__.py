@@ -9,5 +9,7 @@ def register():
     from .plots import command  # noqa: F401
 
 
-# Its import may register all of the above, which must not begin halfway through one of our modules.
+# They register all of the above, which must not begin halfway through one of our modules.
+import fairseq  # noqa: E402, F401
+
 import fairseq_prune  # noqa: E402, F401

@@ -4,9 +4,6 @@ import argparse
 import copy
 from collections.abc import Mapping
 
-from fairseq.models import ARCH_MODEL_NAME_REGISTRY
-from fairseq.tasks import TASK_REGISTRY
-
 from .. import register
 from ..families.transformer.unsupported import UNSUPPORTED
 
@@ -58,6 +55,8 @@ class Config:
         """True for stock Transformers that an SRP architecture computes as well."""
         model = self.model
         widths = {model.get(f"decoder_{part}_dim") for part in ("embed", "input", "output")} - {None}
+        from fairseq.models import ARCH_MODEL_NAME_REGISTRY
+
         stock = ARCH_MODEL_NAME_REGISTRY.get(self.arch) == "transformer"
         return stock and len(widths) == 1 and not any(model.get(option) for option in UNSUPPORTED)
 
@@ -69,6 +68,8 @@ class Config:
 
     def become_pruning(self):
         """Name the pruning version of the task, whose models follow cut widths, where there is one."""
+        from fairseq.tasks import TASK_REGISTRY
+
         register()
         pruning = f"prune_{self.task}"
         if pruning in TASK_REGISTRY:

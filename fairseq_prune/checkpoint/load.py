@@ -2,9 +2,6 @@
 
 import os
 
-from fairseq import checkpoint_utils, tasks, utils
-from fairseq.tasks import TASK_REGISTRY
-
 from .. import register
 from ..errors import errors_of_a_file
 from ..files.messages import in_short
@@ -24,13 +21,15 @@ def load_task(path, data=None, pruning=False):
     Raises:
         ValueError: there is no such folder. Tasks that know data by name look for them by themselves.
     """
+    from fairseq import checkpoint_utils, tasks, utils
+
     register()
     config = checkpoint_utils.load_checkpoint_to_cpu(path, {"data": data} if data else None)["cfg"]
     with errors_of_a_file(path, "its config is of no task"):
-        if pruning and f"prune_{config.task._name}" in TASK_REGISTRY:
+        if pruning and f"prune_{config.task._name}" in tasks.TASK_REGISTRY:
             config.task._name = f"prune_{config.task._name}"
         folder = utils.split_paths(config.task.data)[0]
-    knows_names = getattr(TASK_REGISTRY.get(config.task._name), "knows_data_by_name", False)
+    knows_names = getattr(tasks.TASK_REGISTRY.get(config.task._name), "knows_data_by_name", False)
     if not knows_names and not os.path.isdir(folder):
         raise ValueError(f"--data {folder}: no such folder; give the data of the training, e.g. --data data-bin/demo")
     with errors_of_a_file(path, "its task cannot be set up"):
@@ -43,6 +42,8 @@ def load_model(path, task):
     Raises:
         ValueError: the task does not load it, as where its dictionary has another size; or a weight is no number.
     """
+    from fairseq import checkpoint_utils
+
     with errors_of_a_file(path, f"task {type(task).__name__} does not load it"):
         try:
             models, _ = checkpoint_utils.load_model_ensemble([path], task=task)

@@ -2,8 +2,6 @@
 
 import os
 
-from fairseq.file_io import PathManager
-
 from ..compat import load_checkpoint
 from ..families.transformer.table import FEED_FORWARD
 from ..pruning.surgery.cut import entries, replace_values
@@ -86,6 +84,8 @@ def _starting_weights(cfg):
     Args:
         cfg: the ``checkpoint`` group of the full config.
     """
+    from fairseq.file_io import PathManager
+
     path = cfg.restore_file.replace(".pt", f"{cfg.checkpoint_suffix}.pt")
     if cfg.restore_file == "checkpoint_last.pt":
         path = os.path.join(cfg.save_dir, path)

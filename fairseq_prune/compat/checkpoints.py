@@ -1,14 +1,12 @@
 """Read checkpoints without running any code they may hold, and say in one line what is wrong with one."""
 
-import argparse
 import contextlib
 import pickle
-import sys
 
-import numpy as np
 import torch
 
 from ..files.messages import in_short, one_line
+from . import safe_globals
 from .contents import check_contents
 from .patching import patch_once
 
@@ -17,29 +15,9 @@ def install():
     """Let torch read fairseq's own files; make fairseq's messages about others one line."""
     from fairseq import checkpoint_utils
 
-    _allow_fairseq_checkpoints()
+    safe_globals.install()
     patch_once(checkpoint_utils, "load_checkpoint_to_cpu", _with_readable_errors)
     patch_once(checkpoint_utils, "load_model_ensemble_and_task", _with_missing_files_named)
-
-
-def _allow_fairseq_checkpoints():
-    """torch >= 2.6 refuses fairseq's own files: they hold a Namespace and numpy scalars, those of audio a Dictionary.
-
-    (fairseq #5603, #5610.) These few types rebuild data only, so ``weights_only=True`` stays on.
-    Files written under numpy 1 name the same objects by their old path.
-    """
-    if "fairseq.data" in sys.modules:  # reading alone does not load fairseq
-        torch.serialization.add_safe_globals([sys.modules["fairseq.data"].Dictionary])
-    multiarray = np.core.multiarray if np.__version__ < "2" else np._core.multiarray
-    torch.serialization.add_safe_globals(
-        [argparse.Namespace, np.ndarray, np.dtype]
-        + [getattr(np.dtypes, name) for name in ("Float64DType", "Float32DType", "Int64DType", "Int32DType")]
-        + [
-            (getattr(multiarray, name), f"numpy.{core}.multiarray.{name}")
-            for name in ("_reconstruct", "scalar")
-            for core in ("core", "_core")
-        ]
-    )
 
 
 def load_checkpoint(path):
@@ -54,7 +32,7 @@ def load_checkpoint(path):
     Raises:
         ValueError: missing, truncated, holding code, or no checkpoint of fairseq.
     """
-    _allow_fairseq_checkpoints()
+    safe_globals.install()
     with _explained(path):
         state = torch.load(path, map_location="cpu", weights_only=True)
         check_contents(state)

@@ -33,3 +33,6 @@ APPROACHES = {
 def approach_for(wanted, chooser, model, seed):
     """The object that does what some settings say; None for None: masks at every event."""
     return wanted and APPROACHES[type(wanted)](wanted, chooser, model, seed)
+
+
+import fairseq  # noqa: E402, F401  (last: fairseq_prune/__init__.py then registers, with what is above)

@@ -1,1 +1,3 @@
 """Registered architectures."""
+
+import fairseq  # noqa: F401  (first: fairseq_prune/__init__.py then registers)

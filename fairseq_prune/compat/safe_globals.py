@@ -1,0 +1,27 @@
+"""What torch may rebuild from a file."""
+
+import argparse
+import sys
+
+import numpy as np
+import torch
+
+
+def install():
+    """torch >= 2.6 refuses fairseq's own files: they hold a Namespace and numpy scalars, those of audio a Dictionary.
+
+    (fairseq #5603, #5610.) These few types rebuild data only, so ``weights_only=True`` stays on.
+    Files written under numpy 1 name the same objects by their old path.
+    """
+    if hasattr(sys.modules.get("fairseq.data"), "Dictionary"):  # reading alone does not load fairseq
+        torch.serialization.add_safe_globals([sys.modules["fairseq.data"].Dictionary])
+    multiarray = np.core.multiarray if np.__version__ < "2" else np._core.multiarray
+    torch.serialization.add_safe_globals(
+        [argparse.Namespace, np.ndarray, np.dtype]
+        + [getattr(np.dtypes, name) for name in ("Float64DType", "Float32DType", "Int64DType", "Int32DType")]
+        + [
+            (getattr(multiarray, name), f"numpy.{core}.multiarray.{name}")
+            for name in ("_reconstruct", "scalar")
+            for core in ("core", "_core")
+        ]
+    )
