@@ -59,4 +59,4 @@ def forget_best_of(extra_state):
         extra_state: of the file's content; changed in place.
     """
     extra_state.pop("best", None)
-    extra_state.get("carried", {}).pop("patience", None)
+    extra_state.get("trainer", {}).pop("patience", None)

@@ -3,7 +3,7 @@
 from .best_checkpoint import patience, restore_patience
 from .patching import patch_once
 
-KEY = "carried"  # in the extra state of a checkpoint
+KEY = "trainer"  # in the extra state of a checkpoint
 
 
 def install():

@@ -76,8 +76,8 @@ def test_a_plain_run_resumes(new_run):
 
 
 def test_what_goes_on_from_a_file_may_forget_its_best():
-    extra = {"best": 1.0, "val_loss": 2.0, "carried": {"patience": {"best": 1.0, "num_runs": 2}, "amp_retries": 1}}
+    extra = {"best": 1.0, "val_loss": 2.0, "trainer": {"patience": {"best": 1.0, "num_runs": 2}, "amp_retries": 1}}
     compat.forget_best_of(extra)
-    assert extra == {"val_loss": 2.0, "carried": {"amp_retries": 1}}
+    assert extra == {"val_loss": 2.0, "trainer": {"amp_retries": 1}}
     compat.forget_best_of(stock := {"val_loss": 2.0})
     assert stock == {"val_loss": 2.0}

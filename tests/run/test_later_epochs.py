@@ -1,5 +1,6 @@
 """A run that is resumed after its first epoch sees the batches of one that was never interrupted."""
 
+import pytest
 from conftest import same_tensors
 
 
@@ -33,12 +34,14 @@ def test_patience_goes_on(new_run):
     assert epoch_of(parts.train(*words)) == 4
 
 
-def test_averages_move_at_the_same_updates(new_run):
-    words = "--store-ema --ema-decay 0.5 --ema-update-freq 3 --disable-validation".split()
+@pytest.mark.parametrize("kind", ["--ema-update-freq 3", "--ema-fp32", "--ema-start-update 3"])
+def test_averages_go_on(new_run, kind):
+    words = f"--store-ema --ema-decay 0.5 {kind} --disable-validation".split()
     whole, parts = new_run("whole").train(*words), new_run("parts")
     first = parts.train(*words, "--max-update", "4")
     after = parts.train(*words)
-    assert same_tensors(after["extra_state"]["ema"], whole["extra_state"]["ema"])
+    for name in ("ema", "ema_fp32_params"):
+        assert same_tensors(after["extra_state"].get(name), whole["extra_state"].get(name))
     assert not same_tensors(first["extra_state"]["ema"], after["extra_state"]["ema"])
 
 
