@@ -96,7 +96,7 @@ def test_neurons_leave_a_stock_transformer(rows, capsys, tmp_path):
     assert masks_of(dense) and not masks_of(cut)  # what is left is whole
     assert cut["last_optimizer_state"] is None
     assert "PruneTranslationTask" in dense["extra_state"]
-    assert set(cut["extra_state"]) == set(dense["extra_state"]) - {"PruneTranslationTask", "carried"}
+    assert set(cut["extra_state"]) == set(dense["extra_state"]) - {"PruneTranslationTask", "trainer"}
     embeddings = {cut["model"][f"{s}.weight"].data_ptr() for s in ("encoder.embed_tokens", "decoder.output_projection")}
     assert len(embeddings) == 1
     main(["inspect", str(out)])
