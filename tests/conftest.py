@@ -75,7 +75,7 @@ def trains_here(monkeypatch):
     """Drivers train in this process, which saves it the imports; the folders that were trained in, a list."""
     folders = []
 
-    def run(command, **_):
+    def run(command, check, preexec_fn):  # without the last one a killed driver would leave its training running
         folders.append(Path(command[command.index("--save-dir") + 1]).name)
         run_fairseq("train", *command[3:])
         return subprocess.CompletedProcess(command, 0)

@@ -4,6 +4,7 @@ import json
 import math
 from pathlib import Path
 
+from ..errors import errors_of_a_file
 from ..pruning.growing import FILE
 from .png import check_png, save_png
 
@@ -25,11 +26,11 @@ def read_growth(folder):
         raise ValueError(
             f"SAVE_DIR {folder}: has no {FILE}; give the --save-dir of a run with e.g. --prune-method greg1"
         )
-    try:
-        records = {record["updates"]: record for record in map(json.loads, path.read_text().splitlines())}
+    with errors_of_a_file(path, "cannot be read"):
+        records = {record["updates"]: record for record in map(json.loads, path.read_text("utf-8").splitlines())}
+        if not all(isinstance(record["layers"], dict) for record in records.values()) or not records:
+            raise ValueError("holds no records of layers")
         return [records[updates] for updates in sorted(records)]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: cannot be read ({error})") from None
 
 
 def draw_growth(records, path):

@@ -114,6 +114,12 @@ def test_killed(imp, tmp_path):
     assert imp(half, "--rewind", "1ep")[1] == []
     with pytest.raises(SystemExit, match="was begun with another fraction; resume with the same options"):
         imp(half, "--rewind", "1ep", "--fraction", "0.3")
+    (half / "round-2" / "checkpoint_last.pt").write_bytes(b"half")
+    with pytest.raises(SystemExit, match="checkpoint .*/round-2/checkpoint_last.pt: not "):
+        imp(half, "--rewind", "1ep")
+    (half / "rounds.jsonl").write_text("{}\n")
+    with pytest.raises(SystemExit, match="/rounds.jsonl was begun with another"):
+        imp(half, "--rewind", "1ep")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from fairseq_prune.engine.growth_file import add_record
+from fairseq_prune.report.growth import read_growth
 
 
 def record(updates, began=10):
@@ -45,3 +46,10 @@ def test_a_file_that_cannot_be_written_stops_nothing(tmp_path, caplog):
     (tmp_path / "growth.jsonl").mkdir()
     add_record(tmp_path, record(10))
     assert "growth.jsonl: not written" in caplog.text
+
+
+@pytest.mark.parametrize("content", ["", "{", "3\n", '{"updates": 1}\n', "[" * 10_000, '{"updates": 1, "layers": 3}\n'])
+def test_what_cannot_be_drawn_is_named(tmp_path, content):
+    (tmp_path / "growth.jsonl").write_text(content)
+    with pytest.raises(ValueError, match=r"/growth\.jsonl: "):
+        read_growth(tmp_path)
