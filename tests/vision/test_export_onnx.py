@@ -10,6 +10,7 @@ from commands import refused
 
 from fairseq_prune.checkpoint.load import load_model, load_task
 from fairseq_prune.cli.main import main
+from fairseq_prune.compat.onnx import write_onnx
 
 
 def export(capsys, *words):
@@ -47,19 +48,24 @@ def test_smaller_than_the_dense_one_and_without_norms(small, dense, capsys, tmp_
 def test_a_wrong_file_is_refused_and_leaves_nothing(small, tmp_path, monkeypatch):
     """The negative control: what is written is another model than what is compared."""
 
-    def wrong(model, images, path):
+    def wrong(model, *args):
         with torch.no_grad():
             weight = next(model.parameters())
             weight[0] += 0.1
-            right(model, images, path)
+            write_onnx(model, *args)
             weight[0] -= 0.1
 
-    from fairseq_prune.deploy.export import to_onnx
-
-    right = to_onnx._write
-    monkeypatch.setattr(to_onnx, "_write", wrong)
+    monkeypatch.setattr("fairseq_prune.deploy.export.to_onnx.write_onnx", wrong)
     line = refused("export", small, tmp_path / "out.onnx", "--to", "onnx")
     assert "the outputs of onnxruntime differ by" in line and not list(tmp_path.iterdir())
+
+
+def test_what_onnx_has_no_operator_for(capfd, tmp_path):
+    """One line, and not the graph that torch prints."""
+    net = torch.nn.AdaptiveAvgPool2d(2)
+    with pytest.raises(ValueError, match="does not write this net as ONNX: Unsupported: .*adaptive_avg_pool2d"):
+        write_onnx(net, torch.rand(1, 3, 1, 1), str(tmp_path / "out.onnx"), "scores")
+    assert "graph" not in capfd.readouterr().out
 
 
 def test_what_other_targets_say_to_images(small, tmp_path):

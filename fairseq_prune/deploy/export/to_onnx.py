@@ -1,4 +1,4 @@
-"""`--to onnx`: an image classifier as a file of ONNX, for any batch size; batch norms are folded into convolutions."""
+"""`--to onnx`: an image classifier as a file of ONNX, for any batch size."""
 
 import os
 
@@ -6,6 +6,7 @@ import torch
 
 from ...checkpoint.load import load_model, load_task
 from ...compat import load_checkpoint
+from ...compat.onnx import write_onnx
 from ...files.whole import whole_file
 from ..verify import samples_of
 from .exporters import EXPORTERS
@@ -36,7 +37,7 @@ def to_onnx(job):
     samples = samples_of(task, config.dataset.valid_subset.split(",")[0], model, job.batches)
     batches = [batch for sample in samples for batch in _images(sample, model)]
     with whole_file(job.out) as file:
-        _write(model, batches[0], file.name)
+        write_onnx(model, batches[0], file.name, OUTPUT)
         report = _compare(model, batches, file.name)
         job.require_unchanged(stamp)
     return {**report, "bytes": os.path.getsize(job.out)}
@@ -57,16 +58,6 @@ def _images(sample, model):
     if len(inputs) != 1 or not inputs[0].is_floating_point() or not torch.is_tensor(model(inputs[0])):
         raise ValueError(f"{type(model).__name__} is no image classifier; for Transformers give --to ctranslate2")
     return inputs[0].float(), inputs[0][:1].float()
-
-
-def _write(model, images, path):
-    axes = {"images": {0: "batch"}, OUTPUT: {0: "batch"}}
-    try:
-        torch.onnx.export(
-            model, (images,), path, input_names=["images"], output_names=[OUTPUT], dynamic_axes=axes, dynamo=False
-        )
-    except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:  # of what ONNX has no operator for
-        raise ValueError(f"torch does not write this net as ONNX: {str(error).splitlines()[0]}") from None
 
 
 @torch.no_grad()
