@@ -3,7 +3,8 @@
 --to ctranslate2: OUT is a folder with model, vocabularies and, if there are some, BPE codes, for
 CTranslate2 on CPUs and GPUs. Any Transformer goes: stock, masked, cut, SRP; a language model too.
 fairseq and CTranslate2 both translate sentences of the validation split, beam 5; OUT appears only
-if they agree. A quantised model is written beside that: the report says how many translations differ, and both BLEU.
+if they agree. With --quantization that is so for float32, and the report says how many translations
+of the quantised model are still the same, and both BLEU.
 
 --to fairseq: OUT is a checkpoint that fairseq loads without --user-dir, where its own architectures
 have the shapes.
