@@ -20,13 +20,14 @@ from fuzzing.shop import Shop
 SHARES = {"grammars": 30, "recipes": 15, "options": 20, "commands": 15, "checkpoints": 15, "records": 5}  # of 100 cases
 
 
-def fuzz(cases, seed, folder):
+def fuzz(cases, seed, folder, shares=SHARES):
     """Draw and run cases.
 
     Args:
         cases: how many.
         seed: of all of them.
         folder: for data, models and what cases write; empty.
+        shares: dict of room -> its share of the cases.
 
     Returns:
         (``Counter`` of (room, outcome), list of faults: (outcome, case number, what was given, what came of it)).
@@ -40,7 +41,7 @@ def fuzz(cases, seed, folder):
     os.chdir(shop.scratch)
     for number in range(cases):
         rng = random.Random(f"{seed}/{number}")
-        room = rng.choices([*SHARES], [*SHARES.values()])[0]
+        room = rng.choices([*shares], [*shares.values()])[0]
         what, run, refusals = rooms[room](rng, shop, canary)
         began = time.perf_counter()
         counts[room, judge.judge(f"{number} {what}", run, refusals)] += 1
@@ -66,6 +67,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=int, default=2000, help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=1, help="default: %(default)s")
+    parser.add_argument("--room", choices=SHARES, help="draw no others")
     parser.add_argument("--write", metavar="FILE", type=Path, help="put the table between the marks of this file")
     args = parser.parse_args()
     logging.getLogger().handlers, logging.lastResort = [logging.NullHandler()], None
@@ -74,7 +76,8 @@ def main():
     home = os.getcwd()
     try:
         began = time.perf_counter()
-        counts, faults = fuzz(args.cases, args.seed, folder)
+        shares = {args.room: 1} if args.room else SHARES
+        counts, faults = fuzz(args.cases, args.seed, folder, shares)
     finally:
         os.chdir(home)
         shutil.rmtree(folder)

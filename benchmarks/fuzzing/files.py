@@ -103,6 +103,7 @@ class Checkpoints:
         commands = [
             ["inspect", path], ["inspect", path, "--json"], ["inspect", path, "--data", data],
             ["inspect", path, "--original", self._paths[name]], ["compact", path, out, "--batches", "1", "--overwrite"],
+            ["prune", path, out, "--target", "0.5", "--overwrite"],
         ]  # fmt: skip
         if name == "classifier":
             few = ["--batches", "1", "--batch-size", "2", "--cpu"]

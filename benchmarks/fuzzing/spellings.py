@@ -1,6 +1,7 @@
 """Cases of text: grammars of single options, recipes, command lines."""
 
 import dataclasses
+from typing import Optional
 from unittest import mock
 
 from fairseq import options, tasks
@@ -97,10 +98,13 @@ MASKING = """--prune-method magnitude --prune-target 0.5
 VALID = {"srp": ["--srp --pruning-period 1", "--compression-rate 0.5"], "translation": MASKING, "images": MASKING}
 
 
+NUMBERS = (int, float, Optional[int], Optional[float])
+
+
 def _hostile(rng, canary, flags):
     """Some options, each with a word."""
-    drawn = []
-    for name in rng.sample([*flags], rng.choice([1, 1, 1, 2, 3])):
+    drawn, weights = [], [1 if flag.type in NUMBERS else 4 for flag in flags.values()]  # argparse reads numbers
+    for name in rng.choices([*flags], weights, k=rng.choice([1, 1, 1, 2, 3])):
         drawn += [name] if flags[name].type is bool else [name, words.word(rng, canary, flags[name].name)]
     return drawn
 
@@ -142,13 +146,16 @@ COMMANDS = {  # command: valid words, options
     "imp": ("", "--target --fraction --rewind --checkpoint --scope --stages --include --skip --only --save-dir"),
     "inspect": ("", "--lengths --original --data --legacy-flops --reference --json"),
     "compact": ("--batches 1", "--data --batches --overwrite --json"),
+    "prune": ("--target 0.5", """--method --target --units --importance --scope --stages --include --skip --only
+        --rounding --seed --data --quality --overwrite --json"""),
+    "export": ("--to onnx --batches 1", "--to --quantization --data --bpe-codes --batches --overwrite --json"),
     "attack": ("--attacks fgsm --batches 1 --batch-size 2 --cpu",
                "--data --attacks --eps --steps --batches --batch-size --split --seed --plot --json"),
     "plot": ("--scores scores.png --batches 1 --cpu",
              "--confusion --saliency --scores --data --split --images --batches --batch-size --seed"),
     "plot-growth": ("", ""),
 }  # fmt: skip
-SWITCHES = {"--legacy-flops", "--reference", "--json", "--overwrite", "--dense-control"}
+SWITCHES = {"--legacy-flops", "--reference", "--json", "--overwrite", "--dense-control", "--quality"}
 
 
 def commands(rng, shop, canary):
@@ -179,4 +186,5 @@ def _subject(rng, command, shop, canary):
     if command in ("sipo", "imp"):
         return [command, rng.choice([shop.words, words.word(rng, canary)]), "--save-dir", str(shop.scratch / "driver"),
                 *(["--checkpoint", shop.language_model] if command == "sipo" else ["--target", "0.5"])]  # fmt: skip
-    return [command, rng.choice(about), *([str(shop.scratch / "out.pt")] if command == "compact" else [])]
+    out = [] if command == "inspect" else [str(shop.scratch / f"out{rng.random()}.pt")]
+    return [command, rng.choice(about), *out]

@@ -24,8 +24,9 @@ def load_task(path, data=None, pruning=False):
     from fairseq import checkpoint_utils, tasks, utils
 
     register()
-    config = checkpoint_utils.load_checkpoint_to_cpu(path, {"data": data} if data else None)["cfg"]
+    state = checkpoint_utils.load_checkpoint_to_cpu(path, {"data": data} if data else None)
     with errors_of_a_file(path, "its config is of no task"):
+        config = state["cfg"]
         if pruning and f"prune_{config.task._name}" in tasks.TASK_REGISTRY:
             config.task._name = f"prune_{config.task._name}"
         folder = utils.split_paths(config.task.data)[0]

@@ -130,6 +130,11 @@ def test_weights_that_are_no_numbers(changed, parallel, tmp_path, capsys):
     assert refused("compact", file, tmp_path / "out.pt").startswith(line.partition(":")[0])
 
 
+def test_no_config(changed, parallel):
+    file = changed(lambda c: c.pop("cfg") and c.pop("args"))
+    assert f"{file}: its config is of no task (" in refused("inspect", file, "--data", parallel)
+
+
 def test_a_value_with_a_line_break(new_run):
     assert line_of(new_run(), "--prune-method", "magnitude", "--prune-target", "0.5\n0.6").startswith(
         r"--prune-target 0.5\n0.6: give a fraction"
