@@ -5,9 +5,11 @@ a weight w is w^2 times half of its factor. All factors of a layer have one of t
 that leave, which grows, and that of the units that stay.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+from torch import Tensor
 
 FILE = "growth.jsonl"  # beside a run's checkpoints: what units have come to
 RATIO_DECAY = 0.9  # of the running mean of a layer's magnitude ratio
@@ -48,7 +50,7 @@ class Growth:
     norms: bool = False
 
     @property
-    def updates_needed(self):
+    def updates_needed(self) -> int:
         """Until the units leave where no layer is through by its magnitude ratio."""
         changes, factor = 0, 0.0
         if self.picks:
@@ -82,11 +84,13 @@ class Layer:
 
     factor: float = 0.0
     kept: float = 0.0
-    ratio: float = None
+    ratio: float | None = None
     through: bool = False
 
 
-def grow(growth, layers, picked, ratios):
+def grow(
+    growth: Growth, layers: Mapping[str, Layer], picked: bool, ratios: Mapping[str, float]
+) -> tuple[dict[str, Layer], bool]:
     """One change of the penalty, at every ``interval`` updates.
 
     Args:
@@ -121,7 +125,7 @@ def _grown(growth, layer, picked, ratio):
     return replace(layer, factor=factor, kept=kept, ratio=layer.ratio if ratio is None else ratio)
 
 
-def magnitude_ratio(scores, leaves):
+def magnitude_ratio(scores: Tensor, leaves: Tensor) -> float:
     """How many times larger the units that stay are than those that leave.
 
     Args:
@@ -138,7 +142,7 @@ SHARE_OF_STABILISING = 0.1
 SHARE_OF_PICKING = 0.09  # of the changes; 1,001 of 10,901 in the original
 
 
-def fit(growth, updates):
+def fit(growth: Growth, updates: int) -> Growth:
     """Scale a penalty so that it reaches its limit and stabilises within a number of updates.
 
     Source: ours; the original needs 110,000 updates or more. A tenth of them stabilises.
@@ -168,7 +172,7 @@ def fit(growth, updates):
     )
 
 
-def contraction(growth, learning_rate, momentum=0.0):
+def contraction(growth: Growth, learning_rate: float, momentum: float = 0.0) -> float:
     """How much a penalty alone shrinks a weight: to e to the minus this.
 
     Args:

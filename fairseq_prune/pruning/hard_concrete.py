@@ -3,6 +3,7 @@
 import math
 
 import torch
+from torch import Tensor
 
 LOW, HIGH = -0.1, 1.1  # what is drawn is stretched to this, then cut to [0, 1]
 TEMPERATURE = 2 / 3
@@ -10,12 +11,12 @@ BOUND = math.log(100)  # of log alpha, on both sides
 MARGIN = 1e-6  # noise stays away so much from 0 and 1
 
 
-def draw_noise(count, generator):
+def draw_noise(count: int, generator: torch.Generator) -> Tensor:
     """Uniform noise in (0, 1), float32 [count], from a CPU ``torch.Generator``."""
     return torch.rand(count, generator=generator).clamp(MARGIN, 1 - MARGIN)
 
 
-def sample(log_alpha, noise):
+def sample(log_alpha: Tensor, noise: Tensor) -> Tensor:
     """Gates for a batch, eq. 10 and 11.
 
     Args:
@@ -29,11 +30,11 @@ def sample(log_alpha, noise):
     return (drawn * (HIGH - LOW) + LOW).clamp(0, 1)
 
 
-def settled(log_alpha):
+def settled(log_alpha: Tensor) -> Tensor:
     """Gates without noise before they are cut to [0, 1], eq. 13: float [units]; 0 or less closes one for good."""
     return torch.sigmoid(log_alpha) * (HIGH - LOW) + LOW
 
 
-def chance_open(log_alpha):
+def chance_open(log_alpha: Tensor) -> Tensor:
     """Probability that a gate that is drawn is not 0, eq. 12: float [units]."""
     return torch.sigmoid(log_alpha - TEMPERATURE * math.log(-LOW / HIGH))

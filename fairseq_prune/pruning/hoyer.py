@@ -1,9 +1,10 @@
 """The Hoyer-square regulariser: Yang et al., ICLR 2020 (arXiv:1908.09979), eqs. 2 and 6."""
 
 import torch
+from torch import Tensor
 
 
-def hoyer_square(norms):
+def hoyer_square(norms: Tensor) -> Tensor:
     """How evenly size is spread over units, whatever the scale.
 
     Args:
@@ -15,7 +16,7 @@ def hoyer_square(norms):
     return norms.sum().square() / norms.square().sum()
 
 
-def hoyer_step(norms, size):
+def hoyer_step(norms: Tensor, size: float) -> Tensor:
     """What a step down the regulariser's gradient multiplies units by.
 
     It shrinks norms below sum n^2 / sum n, at most to 0, and lets those above grow. Source: the gradient is the

@@ -1,9 +1,10 @@
 """The order of a weight's axes: outputs first, then inputs, then the taps of a kernel."""
 
+from torch import nn
 from torch.nn.modules.conv import _ConvTransposeNd
 
 
-def output_input_axes(module, dim):
+def output_input_axes(module: nn.Module, dim: int) -> tuple[int, ...] | None:
     """How to permute a layer's weight to (outputs, inputs, taps...).
 
     Args:
@@ -20,6 +21,6 @@ def output_input_axes(module, dim):
     return None
 
 
-def undo(axes):
+def undo(axes: tuple[int, ...]) -> tuple[int, ...]:
     """The permutation that undoes one (tuple of axes)."""
     return tuple(axes.index(i) for i in range(len(axes)))

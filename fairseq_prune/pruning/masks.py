@@ -1,17 +1,25 @@
 """Masks as data: bool, True = keep, named after their parameter."""
 
+from __future__ import annotations
+
 import math
 import zlib
-from typing import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 import torch
 from torch import Tensor
 
+if TYPE_CHECKING:
+    from .prunable import Prunable
+
+Masks = dict[str, Tensor]  # parameter name -> bool of its shape, True = keep
+
 METADATA_KEY = "prune_masks"  # of a state dict's metadata for the root module
 
 
-def pack_mask(keep):
+def pack_mask(keep: Tensor) -> dict:
     """Pack a mask to one bit an element, for checkpoints.
 
     Args:
@@ -24,7 +32,7 @@ def pack_mask(keep):
     return {"shape": list(keep.shape), "keep": torch.from_numpy(bits)}
 
 
-def unpack_mask(packed):
+def unpack_mask(packed: object) -> Tensor:
     """Undo :func:`pack_mask`.
 
     Raises:
@@ -39,14 +47,14 @@ def unpack_mask(packed):
     return torch.from_numpy(bits.astype(bool)).view(packed["shape"])
 
 
-def _is_packed(packed):
+def _is_packed(packed: object) -> TypeGuard[dict]:
     shape, bits = (packed.get("shape"), packed.get("keep")) if isinstance(packed, dict) else (None, None)
     if not isinstance(shape, list) or not all(isinstance(length, int) and length >= 0 for length in shape):
         return False
     return torch.is_tensor(bits) and bits.dtype == torch.uint8 and bits.dim() == 1
 
 
-def unpack_masks(packed):
+def unpack_masks(packed: object) -> Masks:
     """Undo :func:`pack_mask` for all masks of a model.
 
     Args:
@@ -60,7 +68,7 @@ def unpack_masks(packed):
     return {name: unpack_mask(mask) for name, mask in packed.items()}
 
 
-def stored_masks(model_state):
+def stored_masks(model_state: Mapping[str, object]) -> Masks:
     """Read the masks that came with a model's weights.
 
     Args:
@@ -76,7 +84,7 @@ def stored_masks(model_state):
     return unpack_masks(packed)
 
 
-def store_masks(metadata, masks):
+def store_masks(metadata: dict, masks: Masks) -> None:
     """Put masks where :func:`stored_masks` finds them, instead of those that are there.
 
     Args:
@@ -90,7 +98,7 @@ def store_masks(metadata, masks):
         root[METADATA_KEY] = packed
 
 
-def intersect(before: dict[str, Tensor], chosen: dict[str, Tensor], prunables: Iterable = ()) -> dict[str, Tensor]:
+def intersect(before: Masks, chosen: Masks, prunables: Iterable[Prunable] = ()) -> Masks:
     """The masks that keep what two dicts of masks keep: what is removed stays removed.
 
     Args:
@@ -110,7 +118,7 @@ def intersect(before: dict[str, Tensor], chosen: dict[str, Tensor], prunables: I
     return masks
 
 
-def checksum(masks):
+def checksum(masks: Masks) -> int:
     """CRC-32 over names and bits; equal masks on every rank have equal checksums."""
     crc = 0
     for name in sorted(masks):

@@ -1,11 +1,14 @@
 """What a pruned model is measured by."""
 
+from collections.abc import Mapping
+
 import torch
+from torch import Tensor
 
-from .surgery.structure import AXES, unit_rows
+from .surgery.structure import AXES, Structure, unit_rows
 
 
-def harmonic_mean(removed, accuracy):
+def harmonic_mean(removed: float, accuracy: float) -> float:
     """One number for both, high only where both are.
 
     Args:
@@ -18,7 +21,7 @@ def harmonic_mean(removed, accuracy):
     return 2 * removed * accuracy / (removed + accuracy) if removed and accuracy else 0.0
 
 
-def living_units(structure, weights):
+def living_units(structure: Structure, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Find the units that do something: a weight that is not zero writes them, and one reads them.
 
     Args:

@@ -1,12 +1,14 @@
 """What can be pruned in a model: its tensors, each once, under all their names."""
 
 import fnmatch
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Optional
 
 import torch
+from torch import Tensor, nn
 
 from .layout import output_input_axes, undo
+from .masks import Masks
 from .registry import nearest
 from .weight_norm import WeightNormScale, find_scales
 
@@ -25,34 +27,34 @@ class Prunable:
     """
 
     name: str
-    aliases: tuple
+    aliases: tuple[str, ...]
     parameter: torch.nn.Parameter
-    scale: Optional[WeightNormScale] = None
-    axes: Optional[tuple] = None
+    scale: WeightNormScale | None = None
+    axes: tuple[int, ...] | None = None
 
     @property
-    def shape(self):
+    def shape(self) -> torch.Size:
         """Of the weight, outputs and inputs first."""
         return self.arrange(self.parameter).shape
 
-    def arrange(self, stored):
+    def arrange(self, stored: Tensor) -> Tensor:
         """A tensor shaped like the parameter, outputs and inputs first."""
         return stored.permute(self.axes) if self.axes else stored
 
-    def store(self, arranged):
+    def store(self, arranged: Tensor) -> Tensor:
         """Undo :meth:`arrange`."""
         return arranged.permute(undo(self.axes)).contiguous() if self.axes else arranged
 
-    def matches(self, pattern):
+    def matches(self, pattern: str) -> bool:
         """True if the shell pattern matches any of the names."""
         return any(fnmatch.fnmatchcase(alias, pattern) for alias in self.aliases)
 
-    def weight(self):
+    def weight(self) -> Tensor:
         """The weight that the layer multiplies with, detached."""
         value = self.parameter.detach()
         return self.arrange(self.scale.effective(value) if self.scale else value)
 
-    def mask_in(self, masks):
+    def mask_in(self, masks: Masks) -> Tensor | None:
         """The mask of :meth:`weight` that a dict of masks amounts to; None where nothing is removed."""
         keep = masks.get(self.name)
         if self.scale and self.scale.name in masks:
@@ -61,11 +63,11 @@ class Prunable:
         return None if keep is None else self.arrange(keep)
 
     @property
-    def mask_names(self):
+    def mask_names(self) -> tuple[str, ...]:
         """Names of the stored parameters that carry its mask."""
         return (self.name, self.scale.name) if self.scale else (self.name,)
 
-    def masks_for(self, keep):
+    def masks_for(self, keep: Tensor) -> Masks:
         """The masks of the stored parameters, by name, that make up a mask of :meth:`weight`.
 
         Tensors of which nothing is removed need none and get none.
@@ -75,7 +77,9 @@ class Prunable:
         return {name: mask for name, mask in zip(self.mask_names, stored, strict=True) if not mask.all()}
 
 
-def find_prunables(model, include=(), skip=(), only=()):
+def find_prunables(
+    model: nn.Module, include: Sequence[str] = (), skip: Sequence[str] = (), only: Sequence[str] = ()
+) -> list[Prunable]:
     """List the prunable set of a model.
 
     By default all parameters of two or more dimensions, embeddings included; a weight-normalised
@@ -124,7 +128,7 @@ def _all_prunables(model):
 
 
 def _names_by_parameter(model):
-    names = {}
+    names: dict[nn.Parameter, list[str]] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
         names.setdefault(parameter, []).append(name)
     return names.items()

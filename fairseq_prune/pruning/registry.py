@@ -1,9 +1,14 @@
 """Tables of named things that refuse silent mistakes."""
 
 import difflib
+from collections.abc import Callable, Iterable
+from typing import NoReturn, TypeVar, cast
+
+Entry = TypeVar("Entry")
+Own = TypeVar("Own")  # what is stored keeps its own, narrower type
 
 
-def nearest(name, known):
+def nearest(name: object, known: Iterable[object]) -> str:
     """Say what a misspelt name may have meant.
 
     Args:
@@ -17,7 +22,7 @@ def nearest(name, known):
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-class Registry(dict):
+class Registry(dict[str, Entry]):
     """A dict that refuses overwrites and explains unknown names.
 
     Args:
@@ -35,25 +40,25 @@ class Registry(dict):
         ValueError: unknown colour 'rde'; did you mean 'red'? known: crimson, red
     """
 
-    def __init__(self, kind):
+    def __init__(self, kind: str):
         super().__init__()
         self.kind = kind
 
-    def add(self, *names):
+    def add(self, *names: str) -> Callable[[Own], Own]:
         """Return a decorator that stores its argument under every name.
 
         Raises:
             ValueError: a name is taken by something else.
         """
 
-        def store(entry):
+        def store(entry: Own) -> Own:
             for name in names:
                 if name in self and self[name] is not entry:
                     raise ValueError(f"{self.kind} {name!r} is already registered")
-                self[name] = entry
+                self[name] = cast(Entry, entry)
             return entry
 
         return store
 
-    def __missing__(self, name):
+    def __missing__(self, name: str) -> NoReturn:
         raise ValueError(f"unknown {self.kind} {name!r}{nearest(name, self) or ';'} known: {', '.join(sorted(self))}")

@@ -2,12 +2,13 @@
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable, Optional
+from typing import Self
 
 from .registry import Registry
 
-SHAPES = Registry("schedule")
+SHAPES: Registry[Callable[["Step", float, float], float]] = Registry("schedule")
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class When:
     unit: str
 
     @classmethod
-    def parse(cls, text):
+    def parse(cls, text: str) -> Self:
         """Read ``'4ep'`` or ``'500up'``.
 
         Raises:
@@ -53,9 +54,9 @@ class Position:
     epochs: int = 0
     updates: int = 0
     ends_epoch: bool = False
-    updates_until: Optional[Callable[[int], int]] = None
+    updates_until: Callable[[int], int] | None = None
 
-    def of(self, unit):
+    def of(self, unit: str) -> int:
         """Completed epochs (``"ep"``) or updates (``"up"``)."""
         return {"ep": self.epochs, "up": self.updates}[unit]
 
@@ -76,7 +77,7 @@ class Step:
 
 
 @SHAPES.add("once", "growing", "reselect")
-def at_once(step, initial, target):
+def at_once(step: Step, initial: float, target: float) -> float:
     """The whole target at every event: ``once`` has one, ``growing`` one and a penalty, ``reselect`` many.
 
     Args:
@@ -94,13 +95,13 @@ _ONE_EVENT = ("once", "growing")
 
 
 @SHAPES.add("linear")
-def linear(step, initial, target):
+def linear(step: Step, initial: float, target: float) -> float:
     """Equal steps; arguments as :func:`at_once`."""
     return (1 - step.progress) * initial + step.progress * target
 
 
 @SHAPES.add("cubic")
-def cubic(step, initial, target):
+def cubic(step: Step, initial: float, target: float) -> float:
     """Fast at first, then levelling off; arguments as :func:`at_once`.
 
     Source: Zhu & Gupta 2017 (arXiv:1710.01878), eq. 1.
@@ -113,7 +114,7 @@ def cubic(step, initial, target):
 
 
 @SHAPES.add("exponential")
-def exponential(step, initial, target):
+def exponential(step: Step, initial: float, target: float) -> float:
     """The same share of what is left at every step; arguments as :func:`at_once`.
 
     With n steps this is iterative pruning in n rounds, of which each keeps the n-th root of what is kept in the end.
@@ -123,7 +124,7 @@ def exponential(step, initial, target):
 
 
 @SHAPES.add("halving")
-def halving(step, initial, target):
+def halving(step: Step, initial: float, target: float) -> float:
     """Half of the gap to the target at every event, and the rest at the last; arguments as :func:`at_once`.
 
     Source: Verdenius et al. 2020 (arXiv:2006.00896), SNIP-it. Theirs begins at 0.5 whatever the target, and has two
@@ -156,13 +157,13 @@ class Schedule:
 
     shape: str
     start: When
-    end: Optional[When] = None
-    every: Optional[When] = None
-    steps: Optional[int] = None
+    end: When | None = None
+    every: When | None = None
+    steps: int | None = None
 
     def __post_init__(self):
         if self.steps is not None:
-            self._check_steps()
+            self._check_steps(self.steps)
         unused = {
             "once": {"--prune-end": self.end, "--prune-every": self.every},
             "growing": {"--prune-every": self.every},
@@ -174,31 +175,31 @@ class Schedule:
                     "for gradual pruning give e.g. --prune-schedule cubic"
                 )
         if self.end:
-            self._check_positions()
+            self._check_positions(self.end)
         elif self.shape not in _ONE_EVENT and not self.steps:
             option = "--prune-freeze" if self.shape == "reselect" else "--prune-end"
             raise ValueError(f"--prune-schedule {self.shape} needs {option}, e.g. {option} 2000up")
 
-    def _check_steps(self):
+    def _check_steps(self, steps: int) -> None:
         if self.shape in (*_ONE_EVENT, "reselect"):
             raise ValueError(
-                f"--prune-steps {self.steps}: --prune-schedule {self.shape} has none; e.g. --prune-schedule halving"
+                f"--prune-steps {steps}: --prune-schedule {self.shape} has none; e.g. --prune-schedule halving"
             )
         if self.end or self.every:
             option = f"--prune-end {self.end}" if self.end else f"--prune-every {self.every}"
-            raise ValueError(f"--prune-steps {self.steps}: are all at --prune-start; leave out {option}")
-        if self.steps < 1:
-            raise ValueError(f"--prune-steps {self.steps}: give at least 1, e.g. --prune-steps 5")
+            raise ValueError(f"--prune-steps {steps}: are all at --prune-start; leave out {option}")
+        if steps < 1:
+            raise ValueError(f"--prune-steps {steps}: give at least 1, e.g. --prune-steps 5")
 
-    def _check_positions(self):
+    def _check_positions(self, end: When) -> None:
         if len(self._used_units) > 1:
             raise ValueError(
-                f"--prune-start {self.start}, --prune-end {self.end}, --prune-every {self.every}: "
+                f"--prune-start {self.start}, --prune-end {end}, --prune-every {self.every}: "
                 "give all in epochs (e.g. 4ep) or all in updates (e.g. 500up)"
             )
-        if self.end.count <= self.start.count:
+        if end.count <= self.start.count:
             raise ValueError(
-                f"--prune-end {self.end} must come after --prune-start {self.start}, "
+                f"--prune-end {end} must come after --prune-start {self.start}, "
                 f"e.g. --prune-end {self.start.count + 1000}{self.unit}"
             )
         if self.every and self.every.count == 0:
@@ -216,12 +217,12 @@ class Schedule:
         return {w.unit for w in (self.start, self.end, self.every) if w and w.count}
 
     @property
-    def unit(self):
+    def unit(self) -> str:
         """``"ep"`` or ``"up"``: what positions count."""
         return next(iter(self._used_units), self.start.unit)
 
     @property
-    def last(self):
+    def last(self) -> int:
         """Position of the last event, or the end of a growth (count of :attr:`unit`)."""
         return self.end.count if self.end else self.start.count
 
@@ -231,7 +232,7 @@ class Schedule:
         return self.every.count if self.every else max(1, math.ceil(span / 10))
 
     @property
-    def num_events(self):
+    def num_events(self) -> int:
         """How many events there are."""
         if self.shape in _ONE_EVENT:
             return 1
@@ -239,15 +240,15 @@ class Schedule:
             return self.steps
         return 1 + math.ceil((self.last - self.start.count) / self._step)
 
-    def is_last(self, event):
+    def is_last(self, event: int) -> bool:
         """True for the last event, 1-based, and after it."""
         return event >= self.num_events
 
-    def is_past(self, position):
+    def is_past(self, position: int) -> bool:
         """True if a position is at the end or after it; a growth without an end has none."""
         return self.end is not None and position >= self.last
 
-    def events_by(self, position):
+    def events_by(self, position: int) -> int:
         """Events at or before ``position`` (count of :attr:`unit`)."""
         if position < self.start.count:
             return 0
@@ -255,11 +256,11 @@ class Schedule:
             return self.num_events
         return 1 if self.shape in _ONE_EVENT else 1 + (position - self.start.count) // self._step
 
-    def due(self, done, event):
+    def due(self, done: int, event: int) -> range:
         """Numbers of the events that happen now, once so many are done; of those missed only the last counts."""
         return range(done + 1, event + 1) if self.steps else range(event, event + 1)
 
-    def fraction_at(self, event, initial=0.0, target=1.0):
+    def fraction_at(self, event: int, initial: float = 0.0, target: float = 1.0) -> float:
         """Fraction removed after an event, 1-based.
 
         Args:

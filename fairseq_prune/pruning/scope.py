@@ -1,12 +1,18 @@
 """Compared with whom: which tensors share one ranking."""
 
+from collections.abc import Callable, Mapping, Sequence
+
+from .prunable import Prunable
 from .registry import Registry, nearest
 
-SCOPES = Registry("scope")
+Stages = Mapping[str, Sequence[str]]  # stage name -> shell patterns
+Scope = Callable[[Sequence[Prunable], Stages], dict[str, list[Prunable]]]
+
+SCOPES: Registry[Scope] = Registry("scope")
 
 
 @SCOPES.add("global")
-def global_scope(prunables, stages):
+def global_scope(prunables: Sequence[Prunable], stages: Stages) -> dict[str, list[Prunable]]:
     """All tensors in one ranking.
 
     Args:
@@ -20,13 +26,13 @@ def global_scope(prunables, stages):
 
 
 @SCOPES.add("layer")
-def layer_scope(prunables, stages):
+def layer_scope(prunables: Sequence[Prunable], stages: Stages) -> dict[str, list[Prunable]]:
     """Every tensor in a ranking of its own, named after the tensor."""
     return {p.name: [p] for p in prunables}
 
 
 @SCOPES.add("stage")
-def stage_scope(prunables, stages):
+def stage_scope(prunables: Sequence[Prunable], stages: Stages) -> dict[str, list[Prunable]]:
     """Named groups of tensors.
 
     Args:
@@ -38,7 +44,7 @@ def stage_scope(prunables, stages):
     """
     if not stages:
         raise ValueError("--prune-scope stage needs --prune-stages, e.g. 'embed=*embed*;rest=*layers*'")
-    groups = {stage: [] for stage in stages}
+    groups: dict[str, list[Prunable]] = {stage: [] for stage in stages}
     for p in prunables:
         homes = [stage for stage, patterns in stages.items() if any(map(p.matches, patterns))]
         if len(homes) != 1:

@@ -4,12 +4,12 @@ Source: SRP's ``--decreasing``. Differences: it ends at exactly 0, where the ori
 number of updates less one and ends beside it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 from .registry import Registry
 
-SHRINKINGS = Registry("shrinking")
+SHRINKINGS: Registry["Shrinking"] = Registry("shrinking")
 _LAST = 1e-5  # what the geometric form has come down to when it jumps to 0
 
 
@@ -27,9 +27,9 @@ class Shrinking:
     """
 
     counts: str
-    form: Callable
+    form: Callable[[float], float]
 
-    def value(self, t, total):
+    def value(self, t: int, total: int) -> float:
         """The multiplier during update or epoch ``t`` of a window, 1-based.
 
         Args:
@@ -42,12 +42,12 @@ class Shrinking:
         return float(self.form(t / total)) if t < total else 0.0
 
 
-def arithmetic(progress):
+def arithmetic(progress: float) -> float:
     """Equal differences: :math:`1 - p`."""
     return 1 - progress
 
 
-def geometric(progress):
+def geometric(progress: float) -> float:
     """Equal ratios: :math:`10^{-5p}`."""
     return _LAST**progress
 

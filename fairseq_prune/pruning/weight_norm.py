@@ -8,6 +8,7 @@ slice of v is removed: there the scale is masked instead, and v keeps its (then 
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor, nn
 from torch.nn.utils.weight_norm import WeightNorm, norm_except_dim
 
 
@@ -23,17 +24,17 @@ class WeightNormScale:
 
     name: str
     parameter: torch.nn.Parameter
-    dim: int
+    dim: int | None
 
-    def norm(self, direction):
+    def norm(self, direction: Tensor) -> Tensor:
         """|v| over all axes but ``dim``, shaped like g."""
-        return norm_except_dim(direction, 2, self.dim)
+        return norm_except_dim(direction, 2, -1 if self.dim is None else self.dim)
 
-    def effective(self, direction):
+    def effective(self, direction: Tensor) -> Tensor:
         """w = g v / |v|, shaped like v."""
         return direction * (self.parameter.detach() / self.norm(direction))
 
-    def split_mask(self, keep):
+    def split_mask(self, keep: Tensor) -> tuple[Tensor, Tensor]:
         """Express a mask of w by masks of v and g.
 
         Args:
@@ -45,12 +46,12 @@ class WeightNormScale:
         alive = self.norm(keep.float()) > 0
         return keep | ~alive, alive
 
-    def shrinkage(self, direction, keep_direction):
+    def shrinkage(self, direction: Tensor, keep_direction: Tensor) -> Tensor:
         """|v masked| / |v|, shaped like g; times g, the surviving elements of w stay as they are."""
         return self.norm(direction * keep_direction) / self.norm(direction)
 
 
-def find_scales(model):
+def find_scales(model: nn.Module) -> dict[str, WeightNormScale]:
     """Scales of all weight-normalised parameters.
 
     Args:

@@ -1,16 +1,16 @@
 """From a fraction of a group to a count of what leaves."""
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
-from typing import Optional
 
 from ..registry import Registry
 
-ROUNDINGS = Registry("rounding")
+ROUNDINGS: Registry[Callable[[float, int], int]] = Registry("rounding")
 
 
 @ROUNDINGS.add("nearest")
-def nearest(fraction, size):
+def nearest(fraction: float, size: int) -> int:
     """``round(fraction * size)``.
 
     Args:
@@ -21,7 +21,7 @@ def nearest(fraction, size):
 
 
 @ROUNDINGS.add("up")
-def up(fraction, size):
+def up(fraction: float, size: int) -> int:
     """At least the fraction, but one always stays.
 
     Source: GReg. There the product is a float, so that 0.14 of 100 becomes 15; here the fraction is the decimal
@@ -35,7 +35,7 @@ def up(fraction, size):
 
 
 @ROUNDINGS.add("reference")
-def reference(fraction, size):
+def reference(fraction: float, size: int) -> int:
     """What a strict comparison with the last score to be kept leaves: one unit fewer than asked.
 
     Source: the original code of the filter, stripe, pattern and irregular methods, for comparison with its numbers.
@@ -51,7 +51,7 @@ def reference(fraction, size):
 EVERYTHING = 1 - 1e-9  # from here on a fraction is all of a group, which no target may ask for but SiPO's recipes can
 
 
-def highest(fraction: float, size: int, stay: int = 1) -> Optional[float]:
+def highest(fraction: float, size: int, stay: int = 1) -> float | None:
     """The highest fraction of some units that can leave; None where as many can as are asked for.
 
     Args:

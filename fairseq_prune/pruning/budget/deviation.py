@@ -2,6 +2,9 @@
 
 import re
 from dataclasses import dataclass
+from typing import Self
+
+from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,7 @@ class Deviation:
     factor: float
 
     @classmethod
-    def parse(cls, text):
+    def parse(cls, text: str | float) -> Self:
         """Read ``0.7std``.
 
         Raises:
@@ -28,9 +31,9 @@ class Deviation:
             raise ValueError(f"{text}: write 0.7std for what is below 0.7 standard deviations")
         return cls(float(found[1]))
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.factor}std"
 
-    def count_below(self, weights):
+    def count_below(self, weights: Tensor) -> int:
         """How many weights, a float tensor, are smaller (count)."""
         return int((weights.abs() < self.factor * weights.std(correction=0)).sum())

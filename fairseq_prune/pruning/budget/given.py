@@ -1,14 +1,17 @@
 """A given target: one fraction for all groups, or one for each by pattern."""
 
 import fnmatch
+from collections.abc import Collection, Iterable, Mapping
 
 from ..registry import nearest
 from ..units.support import NofM
 from .deviation import Deviation
 from .threshold import Threshold
 
+Target = dict[str, float | Deviation | Threshold]  # group, or pattern -> fraction removed, in [0, 1), or how to find it
 
-def parse_target(given):
+
+def parse_target(given: float | str | Mapping[str, float | str]) -> Target:
     """Read a target.
 
     Args:
@@ -33,7 +36,7 @@ def parse_target(given):
     return {str(pattern).strip(): _fraction(value) for pattern, value in pairs.items()}
 
 
-def targets_for(groups, target):
+def targets_for(groups: Collection[str] | Mapping[str, Iterable[str]], target: Target) -> Target:
     """Give every group its fraction; the first pattern that matches one of its names counts.
 
     Args:

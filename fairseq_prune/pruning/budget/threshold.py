@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from typing import Self
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class Threshold:
     limit: float
 
     @classmethod
-    def parse(cls, text):
+    def parse(cls, text: str | float) -> Self:
         """Read ``0.001abs``.
 
         Raises:

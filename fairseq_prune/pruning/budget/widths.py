@@ -6,11 +6,14 @@ Every width is multiplied by one kept fraction x, rounded to whole units. Source
 
 import math
 from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..registry import Registry
+from ..surgery.structure import Coupled
+from ..surgery.table import Shapes, Table
 
-BUDGETS = Registry("budget")
+BUDGETS: Registry[Callable[..., "Widths"]] = Registry("budget")
 
 
 @dataclass(frozen=True)
@@ -22,11 +25,11 @@ class Widths:
         ffn_units: units kept in all FFN vectors together.
     """
 
-    lengths: dict
+    lengths: dict[str, int]
     ffn_units: int
 
 
-def count_parameters(shapes, owners, lengths):
+def count_parameters(shapes: Shapes, owners: Table, lengths: Mapping[str, int]) -> int:
     """Count the weights of a model whose owned axes have their vectors' lengths.
 
     Args:
@@ -42,7 +45,15 @@ def count_parameters(shapes, owners, lengths):
 
 
 @BUDGETS.add("exact")
-def exact(shapes, owners, vectors, rate, current=None, rounds=1, nth=1):
+def exact(
+    shapes: Shapes,
+    owners: Table,
+    vectors: Sequence[Coupled],
+    rate: float,
+    current: Mapping[str, int] | None = None,
+    rounds: int = 1,
+    nth: int = 1,
+) -> Widths:
     """Keep as much as the rate allows, counted exactly.
 
     The largest x in (0, 1) that fits, widths rounded half up; what is left of the budget goes to
@@ -87,7 +98,15 @@ def exact(shapes, owners, vectors, rate, current=None, rounds=1, nth=1):
 
 
 @BUDGETS.add("legacy")
-def legacy(shapes, owners, vectors, rate, current=None, rounds=1, nth=1):
+def legacy(
+    shapes: Shapes,
+    owners: Table,
+    vectors: Sequence[Coupled],
+    rate: float,
+    current: Mapping[str, int] | None = None,
+    rounds: int = 1,
+    nth: int = 1,
+) -> Widths:
     """The closed formula of the original, which forgets most attention biases; stays below the rate.
 
     Weights with two prunable axes (n1) shrink with x squared, those with one (n2) with x:
@@ -113,7 +132,7 @@ def legacy(shapes, owners, vectors, rate, current=None, rounds=1, nth=1):
 
 def _terms(shapes, owners):
     """The parameter count as a polynomial in the vectors' lengths: dict of factors -> coefficient."""
-    terms = Counter()
+    terms: Counter[tuple[str, ...]] = Counter()
     for name, shape in shapes.items():
         owned = {axis: vector for axis, vector, *_ in owners.get(name, ())}
         terms[tuple(owned.values())] += math.prod(size for axis, size in enumerate(shape) if axis not in owned)
@@ -171,7 +190,7 @@ def _largest_fraction(rest, layers, vectors, rate, total):
 def _split(terms, vectors):
     """Take the FFN units out of a count: the terms of the rest, dict of FFN vector -> terms of one unit."""
     ffn = {v.name: v for v in vectors if v.kind == "neuron"}
-    parts = {None: Counter(), **{v: Counter() for v in ffn.values()}}
+    parts: dict[Coupled | None, Counter] = {None: Counter(), **{v: Counter() for v in ffn.values()}}
     for names, coefficient in terms.items():
         layer = next((ffn[name] for name in names if name in ffn), None)
         parts[layer][tuple(name for name in names if name not in ffn)] += coefficient

@@ -1,7 +1,9 @@
 """Hard masks."""
 
+from torch import Tensor
 
-def mask_tensor(tensor, keep):
+
+def mask_tensor(tensor: Tensor, keep: Tensor) -> None:
     """Zero the removed elements in place.
 
     Args:

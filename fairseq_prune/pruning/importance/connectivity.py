@@ -1,12 +1,16 @@
 """Worth by the loss's derivative by a unit's connectivity c, which multiplies the unit."""
 
+from collections.abc import Callable
+
+from torch import Tensor
+
 from ..registry import Registry
 
-CONNECTIVITY_SCORES = Registry("score")
+CONNECTIVITY_SCORES: Registry[Callable[[Tensor], Tensor]] = Registry("score")
 
 
 @CONNECTIVITY_SCORES.add("signed")
-def signed(gradient):
+def signed(gradient: Tensor) -> Tensor:
     """To first order, how much the loss grows when c goes from 1 to 0; SRP's score.
 
     Args:
@@ -19,7 +23,7 @@ def signed(gradient):
 
 
 @CONNECTIVITY_SCORES.add("squared")
-def squared(gradient):
+def squared(gradient: Tensor) -> Tensor:
     """The diagonal of the empirical Fisher information, to second order the same growth at a minimum.
 
     Near convergence the first-order term vanishes and leaves noise; squares of batches do not cancel.

@@ -5,12 +5,14 @@ tensors can stand in one ranking. Within one tensor, or for single weights, the 
 """
 
 import torch
+from torch import Tensor
 
+from ..units.base import Units
 from .base import IMPORTANCES
 
 
 @IMPORTANCES.add("magnitude", "magnitude_l1")
-def magnitude_l1(weight, units, generator=None):
+def magnitude_l1(weight: Tensor, units: Units, generator: torch.Generator | None = None) -> Tensor:
     """Mean absolute weight of each unit.
 
     Args:
@@ -25,19 +27,19 @@ def magnitude_l1(weight, units, generator=None):
 
 
 @IMPORTANCES.add("smallness")
-def smallness(weight, units, generator=None):
+def smallness(weight: Tensor, units: Units, generator: torch.Generator | None = None) -> Tensor:
     """The opposite order: what is largest leaves first, a control. Arguments as :func:`magnitude_l1`."""
     return -magnitude_l1(weight, units)
 
 
 @IMPORTANCES.add("magnitude_l2")
-def magnitude_l2(weight, units, generator=None):
+def magnitude_l2(weight: Tensor, units: Units, generator: torch.Generator | None = None) -> Tensor:
     """Root of the mean squared weight of each unit; arguments as :func:`magnitude_l1`."""
     return units.pool(weight.float().square()).sqrt()
 
 
 @IMPORTANCES.add("largest")
-def largest(weight, units, generator=None):
+def largest(weight: Tensor, units: Units, generator: torch.Generator | None = None) -> Tensor:
     """Largest absolute weight of each unit: 0.001 or less means that all are; arguments as :func:`magnitude_l1`."""
     sizes = weight.abs().float().flatten()
     count = units.pool(torch.zeros_like(weight, dtype=torch.float32)).numel()
@@ -46,6 +48,6 @@ def largest(weight, units, generator=None):
 
 
 @IMPORTANCES.add("score")
-def score(weight, units, generator=None):
+def score(weight: Tensor, units: Units, generator: torch.Generator | None = None) -> Tensor:
     """Mean of what an approach scores instead of the weight, signed; arguments as :func:`magnitude_l1`."""
     return units.pool(weight.float())

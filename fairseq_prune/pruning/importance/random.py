@@ -1,12 +1,14 @@
 """The control that every importance has to beat."""
 
 import torch
+from torch import Tensor
 
+from ..units.base import Units
 from .base import IMPORTANCES
 
 
 @IMPORTANCES.add("random")
-def random(weight, units, generator):
+def random(weight: Tensor, units: Units, generator: torch.Generator) -> Tensor:
     """Independent uniform scores, the same on every device.
 
     Args:

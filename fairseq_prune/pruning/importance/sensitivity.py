@@ -1,12 +1,14 @@
 """Worth by what the loss says of weights; evidence is gathered over batches, see :data:`~.base.EVIDENCE`."""
 
 import torch
+from torch import Tensor
 
+from ..units.base import Units
 from .base import EVIDENCE, IMPORTANCES
 
 
 @IMPORTANCES.add("sensitivity")
-def sensitivity(evidence, units, generator=None):
+def sensitivity(evidence: Tensor, units: Units, generator: torch.Generator | None = None) -> Tensor:
     """How much the loss changes, to first order, if a unit leaves: the absolute sum of its weights times gradients.
 
     Of single weights this is SNIP's score (Lee et al., ICLR 2019, arXiv:1810.02340); of nodes SNAP's (Verdenius et al.
@@ -24,7 +26,7 @@ def sensitivity(evidence, units, generator=None):
 
 
 @IMPORTANCES.add("gradient_flow")
-def gradient_flow(evidence, units, generator=None):
+def gradient_flow(evidence: Tensor, units: Units, generator: torch.Generator | None = None) -> Tensor:
     """How much of the gradient's norm leaves with a unit: Wang et al., ICLR 2020 (arXiv:2002.07376), GraSP, eq. 8.
 
     Arguments as :func:`sensitivity`; the evidence is weights times the Hessian's product with the gradient.

@@ -1,5 +1,7 @@
 """Annealed reassignment: every group gives one column away and gets the one that suits it, all of them at once."""
 
+from collections.abc import Iterable
+
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
@@ -8,13 +10,13 @@ TOGETHER = 128  # groups that exchange columns
 WORK = 4e9  # elements to compare
 
 
-def rounds_for(groups, rows):
+def rounds_for(groups: int, rows: int) -> int:
     """How many rounds are worth their time (count): 60 for each group, 50..1000 as the work allows."""
     round_work = groups * min(groups, TOGETHER) * (rows + 512)  # the matching costs as much as 512 rows
     return min(60 * groups, int(np.clip(WORK // round_work, 50, 1000)))
 
 
-def anneal(columns, groups, n, rounds, generator):
+def anneal(columns: np.ndarray, groups: np.ndarray, n: int, rounds: int, generator: np.random.Generator) -> None:
     """Reassign columns in rounds, with noise that falls to zero over nine tenths of them.
 
     In each round a random column leaves every group, and a matching returns the columns so that the groups keep
@@ -54,7 +56,7 @@ def _worth(columns, groups, n):
     return worth
 
 
-def nth_largest(arrays, n):
+def nth_largest(arrays: Iterable[np.ndarray], n: int) -> np.ndarray:
     """Elementwise n-th largest of a list of n or more arrays of one shape."""
     arrays = list(arrays)
     for _ in range(n):  # bubble the largest to the end

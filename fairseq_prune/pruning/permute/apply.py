@@ -1,13 +1,20 @@
 """Permuting the coupled units of a model: another order of channels, the same function."""
 
+from collections.abc import Collection, Iterable
+
 import torch
+from torch import Tensor, nn
 
 from ..surgery.cut import entries
+from ..surgery.structure import Structure
+from ..surgery.table import Owner
 from .search import find_permutation
 from .stack import places_of, stack
 
+Permutations = dict[str, torch.Tensor]  # vector name -> int64 [units], the old unit in each new place
 
-def permute_tensor(tensor, owners, permutations):
+
+def permute_tensor(tensor: Tensor, owners: Iterable[Owner], permutations: Permutations) -> Tensor:
     """Reorder the units along all axes of one tensor.
 
     Args:
@@ -21,12 +28,21 @@ def permute_tensor(tensor, owners, permutations):
     for owner in (owner for owner in owners if owner.vector in permutations):
         order, source = permutations[owner.vector], torch.arange(tensor.shape[owner.axis])
         places = places_of(owner, len(source), len(order))
+        assert places is not None, owner.vector  # `permuted` leaves it alone
         source[places] = places[order]
         tensor = tensor.index_select(owner.axis, source.to(tensor.device))
     return tensor
 
 
-def permuted(model, structure, n, m, generator, sparse=None, rounds=None):
+def permuted(
+    model: nn.Module,
+    structure: Structure,
+    n: int,
+    m: int,
+    generator: torch.Generator,
+    sparse: Collection[str] | None = None,
+    rounds: int | None = None,
+) -> Permutations:
     """Search an order of the units of every vector in which N:M sparsity of their readers keeps more.
 
     The groups are of m consecutive elements along the input axis, whose length is a multiple of m. A vector stays as

@@ -2,14 +2,16 @@
 
 import numpy as np
 
+from .moves import Moves
 
-def settled(moves, least):
+
+def settled(moves: Moves, least: float) -> bool:
     """Whether no move of two groups gains more than ``least``; ``moves`` as in :mod:`.moves`."""
     count = len(moves.groups)
     return not any((moves.gains(a, np.arange(a + 1, count))[0] > least).any() for a in range(count - 1))
 
 
-def descend(moves, least):
+def descend(moves: Moves, least: float) -> None:
     """Make the best moves until none gains more than ``least``.
 
     In each pass the best move of all is made, then the best of those between untouched groups, and so on; then only

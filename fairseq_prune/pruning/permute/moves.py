@@ -1,21 +1,37 @@
-"""Moves between two groups of columns, and what each gains.
-
-A kind of moves has ``groups`` (int64 [groups, m], members), ``gains(a, others)`` -> (gain of the best move of group a
-with each of the others, float; its code, int), ``apply(a, b, code)`` and ``refresh(groups)``, called for groups that
-have changed.
-"""
+"""Moves between two groups of columns, and what each gains."""
 
 import itertools
 import math
+from collections.abc import Iterable
+from typing import Protocol
 
 import numpy as np
 
 BLOCK = 16384  # elements of the arrays that all splits of some pairs are tried on; their tables stay in the cache
 
 
-def count_splits(m):
+def count_splits(m: int) -> int:
     """Ways to split 2 m columns into two groups of m."""
     return math.comb(2 * m - 1, m - 1)
+
+
+class Moves(Protocol):
+    """A kind of moves.
+
+    Attributes:
+        groups: int64 [groups, m], members.
+    """
+
+    groups: np.ndarray
+
+    def gains(self, a: int, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(Gain of the best move of group ``a`` with each of the others, float [others]; its code, int [others])."""
+
+    def apply(self, a: int, b: int, code: int) -> None:
+        """Make a move of two groups."""
+
+    def refresh(self, groups: Iterable[int]) -> None:
+        """Called for groups that have changed."""
 
 
 class Splits:
@@ -27,13 +43,13 @@ class Splits:
         n: weights kept of each group (count).
     """
 
-    def __init__(self, columns, groups, n):
+    def __init__(self, columns: np.ndarray, groups: np.ndarray, n: int):
         self.columns, self.groups, self.n = columns, groups, n
         width = 2 * groups.shape[1]
         firsts = ((0, *rest) for rest in itertools.combinations(range(1, width), width // 2 - 1))
         self.splits = [(first, tuple(sorted({*range(width)} - {*first}))) for first in firsts]
 
-    def gains(self, a, others):
+    def gains(self, a: int, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         step = max(1, BLOCK // self.columns.shape[1])
         kept = np.concatenate([self._kept(a, others[i : i + step]) for i in range(0, len(others), step)], 1)
         best = kept.argmax(0)
@@ -45,11 +61,11 @@ class Splits:
         sums = _TopSums([*own, *(self.columns[members] for members in self.groups[others].T)], self.n)
         return np.stack([(sums.largest(first) + sums.largest(second)).sum(1) for first, second in self.splits])
 
-    def apply(self, a, b, code):
+    def apply(self, a: int, b: int, code: int) -> None:
         both = np.concatenate([self.groups[a], self.groups[b]])
         self.groups[a], self.groups[b] = (both[list(part)] for part in self.splits[code])
 
-    def refresh(self, groups):
+    def refresh(self, groups: Iterable[int]) -> None:
         pass
 
 
@@ -91,13 +107,13 @@ class _TopSums:
 class Swaps:
     """All swaps of a column of one group for a column of another; arguments as for :class:`Splits`, n below m."""
 
-    def __init__(self, columns, groups, n):
+    def __init__(self, columns: np.ndarray, groups: np.ndarray, n: int):
         self.columns, self.groups, self.n = columns, groups, n
         self.level = np.empty((*groups.shape, columns.shape[1]), columns.dtype)
         self.lost = np.empty(groups.shape)
         self.refresh(range(len(groups)))
 
-    def refresh(self, groups):
+    def refresh(self, groups: Iterable[int]) -> None:
         """``level``: n-th largest of the others of a group; ``lost``: what of the sum kept goes with a member."""
         for group in groups:
             values = self.columns[self.groups[group]]
@@ -106,7 +122,7 @@ class Swaps:
             self.level[group] = np.where(values >= last, first_out, last)
             self.lost[group] = np.maximum(values, last).sum(1)
 
-    def gains(self, a, others):
+    def gains(self, a: int, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         m, own = self.groups.shape[1], self.columns[self.groups[a]]
         gain = np.empty((len(others), m, m))  # other, member of a, member of the other
         for j in range(m):
@@ -115,10 +131,10 @@ class Swaps:
                 gain[:, i, j] = np.maximum(self.level[a, i], theirs).sum(1)
                 gain[:, i, j] += np.maximum(self.level[others, j], own[i]).sum(1)
         gain -= self.lost[a][None, :, None] + self.lost[others][:, None]
-        gain = gain.reshape(len(others), -1)
-        best = gain.argmax(1)
-        return gain[np.arange(len(others)), best], best
+        by_code = gain.reshape(len(others), -1)
+        best = by_code.argmax(1)
+        return by_code[np.arange(len(others)), best], best
 
-    def apply(self, a, b, code):
+    def apply(self, a: int, b: int, code: int) -> None:
         i, j = divmod(int(code), self.groups.shape[1])
         self.groups[a, i], self.groups[b, j] = self.groups[b, j], self.groups[a, i]

@@ -6,6 +6,7 @@ over pairs of groups. Ours is the annealed reassignment before it, in place of t
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from .anneal import anneal, rounds_for
 from .descend import descend, settled
@@ -15,7 +16,7 @@ LEAST = 1e-6  # gains below this part of the objective do not count
 SPLITTING = 5e8  # largest pairs * splits * rows that are tried
 
 
-def kept(matrix, n, m):
+def kept(matrix: Tensor, n: int, m: int) -> float:
     """Sum of the magnitudes that N:M sparsity keeps.
 
     Args:
@@ -34,7 +35,7 @@ def kept(matrix, n, m):
     return float(groups.topk(n, 2).values.sum())
 
 
-def efficacy(matrix, permutation, n, m):
+def efficacy(matrix: Tensor, permutation: Tensor, n: int, m: int) -> float:
     """How much of what the structure of N:M costs a permutation regains.
 
     Args:
@@ -52,7 +53,7 @@ def efficacy(matrix, permutation, n, m):
     return (after - before) / (best - before) if best > before else 0.0
 
 
-def find_permutation(matrix, n, m, generator, rounds=None):
+def find_permutation(matrix: Tensor, n: int, m: int, generator: torch.Generator, rounds: int | None = None) -> Tensor:
     """Find an order of columns that keeps more: annealed reassignments, then the best moves between pairs of groups.
 
     On one kind of machine the same generator gives the same order. An order that no move between two groups

@@ -1,9 +1,15 @@
 """What the order of coupled units decides under N:M sparsity: the readers' weights, as one matrix."""
 
+from collections.abc import Collection, Mapping
+
 import torch
+from torch import Tensor
+
+from ..surgery.structure import Structure
+from ..surgery.table import Owner
 
 
-def places_of(owner, size, units):
+def places_of(owner: Owner, size: int, units: int) -> Tensor | None:
     """Where the units are along an axis of a tensor.
 
     Args:
@@ -21,7 +27,9 @@ def places_of(owner, size, units):
     return elements.argsort(stable=True)[size - int(counts.sum()) :].view(units, -1)
 
 
-def stack(structure, vector, values, m, sparse=None):
+def stack(
+    structure: Structure, vector: str, values: Mapping[str, Tensor], m: int, sparse: Collection[str] | None = None
+) -> Tensor | None:
     """Put the readers of a vector below one another; a convolution [N, C, R, S] has a row for each of N, R and S.
 
     Args:
@@ -35,12 +43,14 @@ def stack(structure, vector, values, m, sparse=None):
         [rows, units]; None if no reader's groups depend on the order, or if some group holds a part of a block of m
         consecutive units.
     """
-    columns, units = [], structure.vectors[vector].length
+    columns: list[Tensor] = []
+    units = structure.vectors[vector].length
     for entry, owner in structure.slices(vector, "readers"):
         weight = values[entry].detach().movedim(owner.axis, 0).flatten(1)
         if len(weight) % m or (sparse is not None and entry not in sparse):
             continue
         places = places_of(owner, len(weight), units)
+        assert places is not None, entry  # those are left alone by `permuted`
         groups = places // m
         if _alike(groups.T, m):  # groups of one unit each, as of a flattened map
             continue

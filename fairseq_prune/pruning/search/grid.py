@@ -1,10 +1,12 @@
 """A common rate for all groups, found on a grid."""
 
+from collections.abc import Callable, Iterable
+
 STEPS = tuple(step / 100 for step in range(1, 100))
 FROM_ZERO = (0.0, *STEPS)
 
 
-def search_grid(allowed, steps=STEPS, stops=False):
+def search_grid(allowed: Callable[[int, float], bool], steps: Iterable[float] = STEPS, stops: bool = False) -> float:
     """Raise a common rate step by step.
 
     Args:

@@ -6,6 +6,7 @@ generations. Individuals are normal distributions; a trial that is good, or far 
 individuals, replaces its parent.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,9 +30,9 @@ class Settings:
             steps stay above a thousandth of the range.
     """
 
-    start: tuple
-    low: tuple
-    high: tuple
+    start: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
     population: int = 8
     generations: int = 100
     sigma: float = 0.05
@@ -40,7 +41,7 @@ class Settings:
     reference: bool = False
 
 
-def bhattacharyya(mean, sigma, means, sigmas):
+def bhattacharyya(mean: np.ndarray, sigma: np.ndarray, means: np.ndarray, sigmas: np.ndarray) -> np.ndarray:
     """Distance of a diagonal Gaussian from others.
 
     Args:
@@ -70,7 +71,7 @@ class NegativelyCorrelatedSearch:
         best_fitness: their fitness.
     """
 
-    def __init__(self, settings, fitness, removed, seed):
+    def __init__(self, settings: Settings, fitness: float, removed: float, seed: int):
         self._settings, self._random = settings, np.random.default_rng(seed)
         first = removed if settings.reference else fitness
         shape = (settings.population, len(settings.start))
@@ -81,16 +82,16 @@ class NegativelyCorrelatedSearch:
         self._accepted, self._generation = np.zeros(settings.population), 0
 
     @property
-    def finished(self):
+    def finished(self) -> bool:
         """True after the last generation."""
         return self._generation >= self._settings.generations
 
-    def ask(self):
+    def ask(self) -> np.ndarray:
         """The trials of the next generation, float [N, d], within bounds."""
         steps = self._random.standard_normal(self.parents.shape)
         return np.clip(self.parents + self.sigma * steps, self._settings.low, self._settings.high)
 
-    def tell(self, trials, fitness):
+    def tell(self, trials: np.ndarray, fitness: Sequence[float] | np.ndarray) -> np.ndarray:
         """Select: each trial replaces its parent or is dropped.
 
         Args:

@@ -1,7 +1,6 @@
 """What a search minimises: minus the fraction removed, as long as accuracy holds."""
 
 from dataclasses import dataclass
-from typing import Optional
 
 
 @dataclass(frozen=True)
@@ -16,18 +15,18 @@ class Limit:
 
     accuracy: float
     drop: float
-    perplexity: Optional[float] = None
+    perplexity: float | None = None
 
     @property
-    def floor(self):
+    def floor(self) -> float:
         """Lowest accuracy within the limit."""
         return self.accuracy - self.drop
 
-    def allows(self, accuracy):
+    def allows(self, accuracy: float) -> bool:
         """True if the accuracy is within the limit (to 1e-12, for sums of decimal fractions)."""
         return self.accuracy - accuracy <= self.drop + 1e-12
 
-    def fitness(self, accuracy, removed, perplexity=None):
+    def fitness(self, accuracy: float, removed: float, perplexity: float | None = None) -> float:
         """SiPO's objective: ``-removed`` in [-1, 0] within the limit, else drop / tolerated drop, above 1.
 
         Not SiPO's: where accuracy is within its limit and perplexity is not, perplexity / highest perplexity.
@@ -39,6 +38,6 @@ class Limit:
         """
         if not self.allows(accuracy):
             return (self.accuracy - accuracy) / max(self.drop, 1e-9)
-        if None not in (perplexity, self.perplexity) and perplexity > self.perplexity:
+        if perplexity is not None and self.perplexity is not None and perplexity > self.perplexity:
             return perplexity / self.perplexity
         return -removed

@@ -1,12 +1,16 @@
 """From rates to masks, for many candidates: every group is ranked once."""
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
+
+from ..masks import Masks
 
 
-def sound_count(rate, magnitudes):
+def sound_count(rate: float, magnitudes: Tensor) -> int:
     """Weights to remove of a group: the whole part of ``rate * n``.
 
     Args:
@@ -19,7 +23,7 @@ def sound_count(rate, magnitudes):
     return min(math.floor(rate * len(magnitudes) + 1e-9), len(magnitudes))
 
 
-def reference_threshold(rate, magnitudes):
+def reference_threshold(rate: float, magnitudes: Tensor) -> Tensor:
     """The original's threshold: the |w| at index trunc((1 - rate)(n - 1)) of the descending order.
 
     Its quirks are kept: rate 0 removes the smallest weight, ties at the threshold all leave, and the
@@ -29,7 +33,7 @@ def reference_threshold(rate, magnitudes):
     return magnitudes[n - 1 - math.trunc((1 - rate) * (n - 1))]
 
 
-def reference_count(rate, magnitudes, thresholds_from=None):
+def reference_count(rate: float, magnitudes: Tensor, thresholds_from: Tensor | None = None) -> int:
     """Weights that the original removes: all whose |w| is not above its threshold.
 
     Args:
@@ -56,17 +60,17 @@ class Group:
         magnitudes: ascending |w| [n].
     """
 
-    names: tuple
-    ranks: tuple
+    names: tuple[str, ...]
+    ranks: tuple[torch.Tensor, ...]
     magnitudes: torch.Tensor
 
     @property
-    def size(self):
+    def size(self) -> int:
         """Weights (count)."""
         return len(self.magnitudes)
 
     @property
-    def zeros(self):
+    def zeros(self) -> int:
         """Weights that are zero already (count); they rank lowest."""
         return int(torch.searchsorted(self.magnitudes, self.magnitudes.new_tensor(0.0), right=True))
 
@@ -82,31 +86,32 @@ class MagnitudeTable:
         groups: dict of group name -> :class:`Group`.
     """
 
-    def __init__(self, weights, groups):
-        self._weights, self._merged = weights, None
+    def __init__(self, weights: Mapping[str, Tensor], groups: Mapping[str, Sequence[str]]):
+        self._weights = weights
+        self._merged: torch.Tensor | None = None
         self.groups = {name: _rank(members, weights) for name, members in groups.items()}
 
     @property
-    def size(self):
+    def size(self) -> int:
         """Weights in all groups (count)."""
         return sum(group.size for group in self.groups.values())
 
-    def removed(self, counts):
+    def removed(self, counts: Mapping[str, int]) -> dict[str, int]:
         """Weights that are zero with so many removed (dict of group -> count); what is zero stays so."""
         return {name: max(counts[name], group.zeros) for name, group in self.groups.items()}
 
-    def fraction_removed(self, counts):
+    def fraction_removed(self, counts: Mapping[str, int]) -> float:
         """Share of all weights that are zero with so many removed, in [0, 1]."""
         return sum(self.removed(counts).values()) / self.size
 
-    def rates_below(self, magnitude):
+    def rates_below(self, magnitude: float) -> list[float]:
         """Share of each group's weights whose |w| is at most ``magnitude`` (list of float, in the groups' order)."""
         found = (
             int(torch.searchsorted(g.magnitudes, g.magnitudes.new_tensor(magnitude), right=True)) for g in self._all
         )
         return [count / group.size for count, group in zip(found, self._all, strict=True)]
 
-    def quantile(self, fraction):
+    def quantile(self, fraction: float) -> float:
         """The |w| that this share of all weights does not exceed (float), groups put together."""
         if self._merged is None:
             self._merged = torch.cat([group.magnitudes for group in self._all]).sort().values
@@ -116,7 +121,7 @@ class MagnitudeTable:
     def _all(self):
         return list(self.groups.values())
 
-    def write(self, counts, parameters):
+    def write(self, counts: Mapping[str, int], parameters: Mapping[str, Tensor]) -> None:
         """Set parameters to the table's weights without the smallest.
 
         Args:
@@ -128,7 +133,7 @@ class MagnitudeTable:
                 for name, ranks in zip(group.names, group.ranks, strict=True):
                     torch.mul(self._weights[name], ranks >= count, out=parameters[name])
 
-    def masks(self, counts):
+    def masks(self, counts: Mapping[str, int]) -> Masks:
         """The masks of so many removals, dict of parameter name -> bool; whole tensors have none."""
         masks = {}
         for group, count in self._removals(counts):

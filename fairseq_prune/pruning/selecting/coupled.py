@@ -2,20 +2,27 @@
 
 import copy
 import fnmatch
+from collections.abc import Mapping
 
 import torch
+from torch import Tensor, nn
 
 from ..budget import targets_for
 from ..budget.counting import ROUNDINGS, highest
+from ..budget.given import Target
+from ..budget.threshold import Threshold
 from ..importance import IMPORTANCES
+from ..masks import Masks
 from ..registry import nearest
-from ..surgery.structure import AXES, masks_without, unit_rows
+from ..surgery.structure import AXES, Coupled, Structure, masks_without, unit_rows
 from ..units import Row
+from ..units.coupled import CoupledUnits
+from .chooser import Average, Chooser, SelectionPlan, Values
 from .ranking import drop_lowest
 from .selection import Choice, Inherited
 
 
-class CoupledChooser:
+class CoupledChooser(Chooser):
     """Chooses coupled units. Groups are single vectors (scope layer) or all of them (scope global).
 
     Arguments as :class:`TensorChooser`, and:
@@ -30,7 +37,14 @@ class CoupledChooser:
 
     inherited = Inherited()
 
-    def __init__(self, plan, structure, units, average, parameters):
+    def __init__(
+        self,
+        plan: SelectionPlan,
+        structure: Structure,
+        units: CoupledUnits,
+        average: Average,
+        parameters: Mapping[str, nn.Parameter],
+    ):
         self._side, self._rounding, self._average = units.side, ROUNDINGS[plan.rounding], average
         self._importance, self._parameters, self._structure = IMPORTANCES[plan.importance], parameters, structure
         kinds = [v for v in structure.vectors.values() if v.kind in units.kinds]
@@ -51,35 +65,46 @@ class CoupledChooser:
             raise ValueError(
                 f"--prune-scope {plan.scope}: coupled units know global and layer, e.g. --prune-scope layer"
             )
-        self.groups = {"all": members} if plan.scope == "global" else {v.name: [v] for v in members}
+        self.groups: dict[str, list[Coupled]] = (
+            {"all": members} if plan.scope == "global" else {v.name: [v] for v in members}
+        )
 
-    def count(self, group, masks):
+    def count(self, group: str, masks: Masks) -> tuple[int, int]:
         """(removed, total) of a group (counts of units)."""
         members = self.groups[group]
         return sum(int((~self._alive(v, masks)).sum()) for v in members), sum(v.length for v in members)
 
-    def targets(self, target):
-        """As :meth:`TensorChooser.targets`; a vector also goes by the names of the tensors on its side."""
+    def targets(self, target: Target) -> Target:
+        """As :meth:`Chooser.targets`; a vector also goes by the names of the tensors on its side."""
         names = {name: getattr(v, self._side) for name, (v, *more) in self.groups.items() if not more}
         return targets_for(names if len(names) == len(self.groups) else self.groups.keys(), target)
 
-    def budget(self, group, fraction):
+    def budget(self, group: str, fraction: float) -> int:
         """What a fraction of a group comes to (count of units)."""
         return self._rounding(fraction, sum(v.length for v in self.groups[group]))
 
-    def highest(self, group, fraction):
-        """As :meth:`TensorChooser.highest`; one unit of every vector stays."""
+    def highest(self, group: str, fraction: float) -> float | None:
+        """As :meth:`Chooser.highest`; one unit of every vector stays."""
         members = self.groups[group]
         return highest(fraction, sum(v.length for v in members), len(members))
 
-    def share_within(self, group, threshold, masks, generator, evidence=None):
-        """As :meth:`TensorChooser.share_within`, of units; the best of every vector stays."""
+    def share_within(
+        self,
+        group: str,
+        threshold: Threshold,
+        masks: Masks,
+        generator: torch.Generator,
+        evidence: Values | None = None,
+    ) -> float:
+        """As :meth:`Chooser.share_within`, of units; the best of every vector stays."""
         scores = torch.cat([self._guarded(v, masks, generator, evidence) for v in self.groups[group]])
         return int((scores <= threshold.limit).sum()) / len(scores)
 
-    def choose(self, fractions, masks, generator, evidence=None):
-        """As :meth:`TensorChooser.choose`. One unit of every vector stays."""
-        keep = {}
+    def choose(
+        self, fractions: Mapping[str, float], masks: Masks, generator: torch.Generator, evidence: Values | None = None
+    ) -> Choice:
+        """As :meth:`Chooser.choose`. One unit of every vector stays."""
+        keep: dict[str, Tensor] = {}
         for group, members in self.groups.items():
             scores = [self._guarded(v, masks, generator, evidence) for v in members]
             budget = min(self.budget(group, fractions[group]), sum(len(s) - 1 for s in scores))
@@ -97,51 +122,48 @@ class CoupledChooser:
 
     def _rows(self, layer, evidence=None):
         values = evidence or {name: parameter.detach() for name, parameter in self._parameters.items()}
-        return unit_rows(self._structure, layer, self._side, values.get)
+        return unit_rows(self._structure, layer, self._side, values.__getitem__)
 
     @property
-    def sides(self):
-        """As :attr:`TensorChooser.sides`: by what writes the units and by what reads them."""
+    def sides(self) -> tuple[Chooser, ...]:
+        """As :attr:`Chooser.sides`: by what writes the units and by what reads them."""
         views = tuple(copy.copy(self) for _ in AXES)
         for view, side in zip(views, AXES, strict=True):
             view._side = side
         return views
 
-    def state(self):
-        """As :meth:`TensorChooser.state`."""
+    def state(self) -> dict:
         return {}
 
-    def load_state(self, state):
-        """As :meth:`TensorChooser.load_state`."""
+    def load_state(self, state: dict) -> None:
+        """As :meth:`Chooser.load_state`."""
 
     @property
-    def layers(self):
-        """As :attr:`TensorChooser.layers`; a layer is a vector."""
+    def layers(self) -> dict[str, list[str]]:
+        """As :attr:`Chooser.layers`; a layer is a vector."""
         return {group: [v.name for v in members] for group, members in self.groups.items()}
 
-    def magnitudes(self, layer):
-        """As :meth:`TensorChooser.magnitudes`."""
+    def magnitudes(self, layer: str) -> Tensor:
         return self._average(self._rows(layer).float().abs().mean(1))
 
-    def norms(self, layer):
-        """As :meth:`TensorChooser.norms`, of what is scored."""
+    def norms(self, layer: str) -> Tensor:
+        """As :meth:`Chooser.norms`, of what is scored."""
         return self._rows(layer).float().abs().sum(1)
 
-    def leaving(self, layer, choice):
-        """As :meth:`TensorChooser.leaving`."""
+    def leaving(self, layer: str, choice: Choice) -> Tensor:
         return ~choice.keep[layer]
 
-    def spread(self, layer, values):
-        """As :meth:`TensorChooser.spread`; along the other axes, the tensors have one element."""
-        spread = {}
+    def spread(self, layer: str, values: Tensor) -> dict[str, Tensor]:
+        """As :meth:`Chooser.spread`; along the other axes, the tensors have one element."""
+        spread: dict[str, Tensor] = {}
         for entry, owner in self._structure.slices(layer, self._side):
             view = [-1 if axis == owner.axis else 1 for axis in range(self._parameters[entry].dim())]
             part = owner.along(values, otherwise=0.0).view(view)
             spread[entry] = spread[entry] + part if entry in spread else part
         return spread
 
-    def spread_beside(self, layer, values):
-        """As :meth:`TensorChooser.spread_beside`: over all vectors, of biases and norms, that the units own."""
+    def spread_beside(self, layer: str, values: Tensor) -> dict[str, Tensor]:
+        """As :meth:`Chooser.spread_beside`: over all vectors, of biases and norms, that the units own."""
         return {
             entry: owner.along(values, otherwise=0.0)
             for entry, owners in self._structure.table.items()
@@ -160,13 +182,11 @@ class CoupledChooser:
                 alive |= owner.any_of(left.to(alive), vector.length)
         return alive
 
-    def sum_over(self, layer, values):
-        """As :meth:`TensorChooser.sum_over`."""
+    def sum_over(self, layer: str, values: Values) -> Tensor:
         return self._rows(layer, values).float().sum(1)
 
     @property
-    def owned(self):
-        """Names of all parameters it decides about."""
+    def owned(self) -> set[str]:
         return {entry for entry in self._structure.table if entry in self._parameters}
 
 

@@ -1,11 +1,14 @@
 """Which tensors have the units that are asked for."""
 
-from typing import Any, Callable
+from collections.abc import Callable, Sequence
 
 from ..prunable import Prunable
+from .chooser import SelectionPlan
 
 
-def fitting(plan: Any, prunables: list[Prunable], check: Callable) -> tuple[list[Prunable], dict[str, str]]:
+def fitting(
+    plan: SelectionPlan, prunables: Sequence[Prunable], check: Callable[[Prunable], None]
+) -> tuple[list[Prunable], dict[str, str]]:
     """Leave out the tensors without such units, unless the user named them.
 
     Args:

@@ -1,11 +1,19 @@
 """The decision: which units of one group leave."""
 
-import torch
+from collections.abc import Callable, Sequence
 
+import torch
+from torch import Tensor
+
+from ..masks import Masks
+from ..prunable import Prunable
+from ..units.base import Units
 from .ranking import drop_lowest, drop_lowest_within
 
 
-def decide(prunables, budget, units, score, masks):
+def decide(
+    prunables: Sequence[Prunable], budget: int, units: Units, score: Callable[[Prunable], Tensor], masks: Masks
+) -> dict[str, Tensor]:
     """Rank the units of a group and remove the lowest.
 
     What is removed counts and ranks below everything else, and a budget below what is already gone

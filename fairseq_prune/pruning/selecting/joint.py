@@ -1,12 +1,16 @@
 """Choosing nodes and single weights from one ranking."""
 
 import fnmatch
+from collections.abc import Mapping
 
 import torch
+from torch import nn
 
 from ..budget.counting import highest
-from ..surgery.structure import masks_without
-from ..units import Weight
+from ..masks import Masks
+from ..surgery.structure import Structure, masks_without
+from ..units import CoupledUnits, Weight
+from .chooser import Average, SelectionPlan, Values
 from .coupled import CoupledChooser
 from .ranking import drop_lowest
 from .selection import Choice
@@ -26,8 +30,15 @@ class JointChooser(CoupledChooser):
         ValueError: as there, or the scope is not ``global``.
     """
 
-    def __init__(self, plan, *given):
-        super().__init__(plan, *given)
+    def __init__(
+        self,
+        plan: SelectionPlan,
+        structure: Structure,
+        units: CoupledUnits,
+        average: Average,
+        parameters: Mapping[str, nn.Parameter],
+    ):
+        super().__init__(plan, structure, units, average, parameters)
         if plan.scope != "global":
             raise ValueError(f"--prune-scope {plan.scope}: units {plan.units} are one ranking; give global")
         self._weights = {
@@ -35,21 +46,23 @@ class JointChooser(CoupledChooser):
             if p.dim() > 1 and not _any(name, plan.skip) and (not plan.only or _any(name, plan.only))
         }  # fmt: skip
 
-    def count(self, group, masks):
+    def count(self, group: str, masks: Masks) -> tuple[int, int]:
         """(removed, total) of all weights (counts)."""
         removed = sum(int((~masks[name]).sum()) for name in self._weights if name in masks)
         return removed, sum(p.numel() for p in self._weights.values())
 
-    def budget(self, group, fraction):
+    def budget(self, group: str, fraction: float) -> int:
         """What a fraction comes to (count of weights)."""
         return self._rounding(fraction, self.count(group, {})[1])
 
-    def highest(self, group, fraction):
-        """As :meth:`TensorChooser.highest`, of weights."""
+    def highest(self, group: str, fraction: float) -> float | None:
+        """As :meth:`Chooser.highest`, of weights."""
         return highest(fraction, self.count(group, {})[1])
 
-    def choose(self, fractions, masks, generator, evidence=None):
-        """As :meth:`TensorChooser.choose`: exactly so many weights, one node of every vector stays."""
+    def choose(
+        self, fractions: Mapping[str, float], masks: Masks, generator: torch.Generator, evidence: Values | None = None
+    ) -> Choice:
+        """As :meth:`Chooser.choose`: exactly so many weights, one node of every vector stays."""
         ((group, vectors),) = self.groups.items()
         budget, lengths = self.budget(group, fractions[group]), [v.length for v in vectors]
         nodes = torch.cat([self._guarded(v, masks, generator, evidence) for v in vectors])
@@ -81,8 +94,7 @@ class JointChooser(CoupledChooser):
         return {n: s.masked_fill(~masks[n].flatten(), -torch.inf) if n in masks else s for n, s in scores.items()}
 
     @property
-    def owned(self):
-        """As :attr:`CoupledChooser.owned`."""
+    def owned(self) -> set[str]:
         return super().owned | self._weights.keys()
 
 

@@ -7,9 +7,10 @@ first, so ranks that hold equal scores pick the same units.
 
 import numpy as np
 import torch
+from torch import Tensor
 
 
-def drop_lowest(scores, num_drop):
+def drop_lowest(scores: Tensor, num_drop: int) -> Tensor:
     """Mask the ``num_drop`` smallest scores in linear time.
 
     Selects the boundary score, drops everything below it, and fills up with the first of its
@@ -38,7 +39,7 @@ def drop_lowest(scores, num_drop):
     return keep
 
 
-def drop_lowest_by_ranking(scores, num_drop):
+def drop_lowest_by_ranking(scores: Tensor, num_drop: int) -> Tensor:
     """The definition that :func:`drop_lowest` is held to: a stable sort, first ``num_drop`` leave."""
     _check(scores, num_drop)
     keep = torch.ones_like(scores, dtype=torch.bool)
@@ -46,7 +47,7 @@ def drop_lowest_by_ranking(scores, num_drop):
     return keep
 
 
-def drop_lowest_within(scores, sizes, budget):
+def drop_lowest_within(scores: Tensor, sizes: Tensor, budget: int) -> Tensor:
     """Mask the lowest-scored units of unequal size, removing at most ``budget`` weights.
 
     Units leave in ranking order until the next one would exceed the budget, so a larger budget

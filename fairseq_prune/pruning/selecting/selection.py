@@ -1,10 +1,14 @@
 """What a choice is."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 import torch
+from torch import Tensor
 
-from ..masks import pack_mask, unpack_mask
+from ..masks import Masks, pack_mask, unpack_mask
+from ..prunable import Prunable
 
 
 @dataclass(frozen=True)
@@ -16,15 +20,15 @@ class Choice:
         keep: dict of vector name -> bool [units], where units are coupled and can be cut out.
     """
 
-    masks: dict
-    keep: dict = field(default_factory=dict)
+    masks: Masks
+    keep: dict[str, torch.Tensor] = field(default_factory=dict)
 
-    def plain(self):
+    def plain(self) -> dict[str, dict]:
         """As plain values and bits, for a checkpoint."""
         return {part: {name: pack_mask(m) for name, m in getattr(self, part).items()} for part in ("masks", "keep")}
 
     @classmethod
-    def from_plain(cls, state, device):
+    def from_plain(cls, state: Mapping[str, Mapping], device: torch.device) -> Self:
         """Undo :meth:`plain`."""
         return cls(*({n: unpack_mask(m).to(device) for n, m in state[part].items()} for part in ("masks", "keep")))
 
@@ -38,31 +42,18 @@ class Inherited:
         binding: the same units leave again; False: as many as there.
     """
 
-    choice: Choice = None
+    choice: Choice | None = None
     binding: bool = False
 
-    def evidence(self, parameters):
+    def evidence(self, parameters: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
         """What to score so that the same leaves, for a dict of parameter name -> parameter; None unless binding."""
-        if not self.binding:
+        if not self.binding or self.choice is None:
             return None
         whole = {name: torch.ones_like(p, dtype=torch.bool) for name, p in parameters.items()}
         return whole | {name: keep.to(whole[name].device) for name, keep in self.choice.masks.items()}
 
 
-def overlap(chooser, layers, choice, other):
-    """Fraction of the units that one choice removes which another one removes too.
-
-    Args:
-        chooser: of these units.
-        layers: names of those to count in.
-        choice, other: :class:`Choice`.
-    """
-    pairs = [(chooser.leaving(layer, choice), chooser.leaving(layer, other)) for layer in layers]
-    both = sum(int((one & two.to(one.device)).sum()) for one, two in pairs)
-    return both / max(1, sum(int(one.sum()) for one, _ in pairs))
-
-
-def count_removed(prunables, masks):
+def count_removed(prunables: Sequence[Prunable], masks: Masks) -> tuple[int, int]:
     """(removed, total) of prunable tensors (counts of weights)."""
     keeps = [p.mask_in(masks) for p in prunables]
     removed = sum(k.numel() - int(torch.count_nonzero(k)) for k in keeps if k is not None)

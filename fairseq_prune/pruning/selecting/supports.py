@@ -1,13 +1,20 @@
 """Choosing within small groups of weights: N of every M, patterns of kernels."""
 
 import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 
 import torch
+from torch import Tensor
 
-from ..budget import targets_for
+from ..budget import Deviation, Threshold, targets_for
 from ..budget.counting import ROUNDINGS, highest
+from ..masks import Masks
+from ..prunable import Prunable
 from ..units import Kernel, Weight
-from ..units.pattern import decode
+from ..units.pattern import Pattern, decode
+from ..units.support import NM, NofM, Support
+from .chooser import Average, SelectionPlan, Values
 from .ranking import drop_lowest
 from .selection import Choice
 from .tensors import TensorChooser
@@ -15,8 +22,10 @@ from .tensors import TensorChooser
 _WEIGHT, _KERNEL = Weight(), Kernel()
 
 
-class SupportChooser(TensorChooser):
+class SupportChooser(TensorChooser, ABC):
     """Chooses what a rule leaves in every small group; each tensor is a group of the scope by itself.
+
+    The units that it scores are single weights.
 
     Arguments and attributes as :class:`TensorChooser`.
 
@@ -24,123 +33,117 @@ class SupportChooser(TensorChooser):
         ValueError: no tensor can obey the rule, or the scope is not ``layer``.
     """
 
-    def __init__(self, plan, prunables, units, average):
+    def __init__(self, plan: SelectionPlan, prunables: Sequence[Prunable], units: Support, average: Average):
         if plan.scope != "layer":
             raise ValueError(
                 f"--prune-scope {plan.scope}: units {plan.units} are chosen in each layer; give --prune-scope layer"
             )
-        super().__init__(plan, prunables, units, average)
+        self._rule = units
+        super().__init__(plan, prunables, _WEIGHT, average)
 
-    def choose(self, fractions, masks, generator, evidence=None):
-        """As :meth:`TensorChooser.choose`."""
+    def _check(self, prunable):
+        self._rule.check(prunable.shape)
+
+    def choose(
+        self, fractions: Mapping[str, float], masks: Masks, generator: torch.Generator, evidence: Values | None = None
+    ) -> Choice:
         chosen = {}
         for p in self.prunables:
             before = p.mask_in(masks)
-            scores = self._average(self._importance(self._evidence(p, evidence), _WEIGHT, generator)).view(p.shape)
+            scores = self._score(p, generator, evidence).view(p.shape)
             if before is not None:
                 scores = scores.masked_fill(~before, -torch.inf)
             chosen.update(p.masks_for(self.keep(p, scores, fractions[p.name])))
         return Choice(chosen)
 
-    def leaving(self, layer, choice):
-        """As :meth:`TensorChooser.leaving`; units are single weights."""
-        p = self._by_name[layer]
-        keep = p.mask_in(choice.masks)
-        return torch.zeros(p.parameter.numel(), dtype=torch.bool) if keep is None else ~keep.flatten()
-
-    def magnitudes(self, layer):
-        """As :meth:`TensorChooser.magnitudes`."""
-        return self._average(self._by_name[layer].weight().float().abs().flatten())
-
-    def spread(self, layer, values):
-        """As :meth:`TensorChooser.spread`."""
-        p = self._by_name[layer]
-        return {layer: p.store(values.view(p.shape))}
+    @abstractmethod
+    def keep(self, prunable: Prunable, scores: Tensor, fraction: float) -> Tensor:
+        """What the rule leaves of a tensor once a fraction is removed: bool, shape of the scores."""
 
 
 class PatternChooser(SupportChooser):
     """Patterns of 3x3 kernels, and whole kernels beyond what patterns remove."""
 
-    def __init__(self, plan, prunables, units, average):
+    _rule: Pattern
+
+    def __init__(self, plan: SelectionPlan, prunables: Sequence[Prunable], units: Pattern, average: Average):
         super().__init__(plan, prunables, units, average)
         self._kernels_drop = ROUNDINGS[plan.rounding]
         self._library = units.fixed
 
-    def budget(self, group, fraction):
+    def budget(self, group: str, fraction: float) -> int:
         """Weights that patterns and whole kernels remove together (count); 0 where nothing is to leave."""
         if not fraction:
             return 0
         p = self._by_name[group]
         kernels = p.shape[:2].numel()
-        return p.parameter.numel() - (kernels - self._kernels_to_drop(kernels, fraction)) * self._units.entries
+        return p.parameter.numel() - (kernels - self._kernels_to_drop(kernels, fraction)) * self._rule.entries
 
-    def count(self, group, masks):
-        """As :meth:`TensorChooser.count`, where each kernel counts as if it had a pattern's weights at least."""
+    def count(self, group: str, masks: Masks) -> tuple[int, int]:
+        """As :meth:`Chooser.count`, where each kernel counts as if it had a pattern's weights at least."""
         p = self._by_name[group]
         left = torch.ones(p.shape) if (keep := p.mask_in(masks)) is None else keep
         left = left.flatten(2).sum(2)
-        return p.parameter.numel() - int(left.clamp(min=self._units.entries)[left > 0].sum()), p.parameter.numel()
+        return p.parameter.numel() - int(left.clamp(min=self._rule.entries)[left > 0].sum()), p.parameter.numel()
 
-    def highest(self, group, fraction):
-        """As :meth:`TensorChooser.highest`; one kernel stays."""
+    def highest(self, group: str, fraction: float) -> float | None:
+        """As :meth:`Chooser.highest`; one kernel stays."""
         kernels = self._by_name[group].shape[:2].numel()
         beyond = highest(self._beyond(fraction), kernels)
-        return beyond and self._units.least + beyond * (1 - self._units.least)
+        return beyond and self._rule.least + beyond * (1 - self._rule.least)
 
     def _beyond(self, fraction):
         """The fraction of whole kernels, among those with patterns, that makes a fraction of weights."""
-        return (fraction - self._units.least) / (1 - self._units.least)
+        return (fraction - self._rule.least) / (1 - self._rule.least)
 
     def _kernels_to_drop(self, kernels, fraction):
         """Whole kernels to remove (count); a fraction below that of the patterns alone means these alone."""
         beyond = self._beyond(fraction)
-        if beyond <= 0 or (self._units.fixed and fraction < 0.5):  # the seed's rule for its own patterns
+        if beyond <= 0 or (self._rule.fixed and fraction < 0.5):  # the seed's rule for its own patterns
             return 0
         return min(self._kernels_drop(beyond, kernels), kernels - 1)
 
-    def keep(self, prunable, scores, fraction):
+    def keep(self, prunable: Prunable, scores: Tensor, fraction: float) -> Tensor:
         """Bool, shape of the scores."""
         if not fraction:
             return torch.ones_like(scores, dtype=torch.bool)
         if self._library is None:
-            self._library = self._units.learn([p.weight() for p in self.prunables])
+            self._library = self._rule.learn([p.weight() for p in self.prunables])
         scores = scores.clamp(min=0)  # of what is removed already: -inf
-        patterned = self._units.fit(scores, self._library)
-        strength = _KERNEL.pool(scores if self._units.fixed else (scores * patterned).square())
+        patterned = self._rule.fit(scores, self._library)
+        strength = _KERNEL.pool(scores if self._rule.fixed else (scores * patterned).square())
         kept = drop_lowest(strength, self._kernels_to_drop(strength.numel(), fraction))
         return patterned & _KERNEL.spread(kept, scores.shape)
 
-    def state(self):
-        """As :meth:`TensorChooser.state`."""
+    def state(self) -> dict:
         return {"library": self._library and list(self._library)}
 
-    def load_state(self, state):
-        """As :meth:`TensorChooser.load_state`."""
+    def load_state(self, state: dict) -> None:
         self._library = state["library"] and tuple(state["library"])
 
     @property
-    def patterns(self):
+    def patterns(self) -> Tensor | None:
         """The library, bool [patterns, 9]; None before the first selection."""
-        return self._library and decode(self._library)
+        return decode(self._library) if self._library else None
 
 
 class NMChooser(SupportChooser):
     """N of every M inputs; a tensor's target says which N and M."""
 
-    def __init__(self, plan, prunables, units, average):
-        self._goals = targets_for({p.name: p.aliases for p in prunables}, plan.target)
-        for goal in self._goals.values():
-            if goal and not hasattr(goal, "m"):
-                raise ValueError(f"--prune-target {goal}: units n:m need 2:4 or m4n2, e.g. --prune-target 2:4")
+    _rule: NM
+
+    def __init__(self, plan: SelectionPlan, prunables: Sequence[Prunable], units: NM, average: Average):
+        targets = targets_for({p.name: p.aliases for p in prunables}, plan.target)
+        self._goals = {name: _goal(target) for name, target in targets.items()}
         super().__init__(plan, prunables, units, average)
 
     def _check(self, prunable):
         super()._check(prunable)
         if goal := self._goals[prunable.name]:
-            self._units.check_period(prunable.shape, goal.m)
+            self._rule.check_period(prunable.shape, goal.m)
 
-    def count(self, group, masks):
-        """As :meth:`TensorChooser.count`, of every M no more than are to leave."""
+    def count(self, group: str, masks: Masks) -> tuple[int, int]:
+        """As :meth:`Chooser.count`, of every M no more than are to leave."""
         p, goal = self._by_name[group], self._goals[group]
         keep = p.mask_in(masks)
         if keep is None or not goal:
@@ -148,11 +151,11 @@ class NMChooser(SupportChooser):
         left = keep.reshape(keep.shape[0], -1, goal.m, keep.shape[2:].numel()).sum(2)
         return keep.numel() - int(left.clamp(min=goal.n).sum()), keep.numel()
 
-    def highest(self, group, fraction):
-        """As :meth:`TensorChooser.highest`; all can leave that the rule is about."""
+    def highest(self, group: str, fraction: float) -> float | None:
+        """As :meth:`Chooser.highest`; all can leave that the rule is about."""
         return None
 
-    def budget(self, group, fraction):
+    def budget(self, group: str, fraction: float) -> int:
         """Weights removed (count)."""
         goal = self._goals[group]
         return self._by_name[group].parameter.numel() // goal.m * (goal.m - self._stay(goal, fraction)) if goal else 0
@@ -161,9 +164,18 @@ class NMChooser(SupportChooser):
         """On the way to the goal, N steps down from M; never below the goal."""
         return max(goal.n, goal.m - math.floor(fraction * goal.m + 1e-9))
 
-    def keep(self, prunable, scores, fraction):
+    def keep(self, prunable: Prunable, scores: Tensor, fraction: float) -> Tensor:
         """Bool, shape of the scores."""
         goal = self._goals[prunable.name]
         if not goal:
             return torch.ones_like(scores, dtype=torch.bool)
-        return self._units.keep(scores, self._stay(goal, fraction), goal.m)
+        return self._rule.keep(scores, self._stay(goal, fraction), goal.m)
+
+
+def _goal(target: float | Deviation | Threshold) -> NofM | None:
+    """What a tensor's target says; None for nothing."""
+    if not target:
+        return None
+    if not isinstance(target, NofM):
+        raise ValueError(f"--prune-target {target}: units n:m need 2:4 or m4n2, e.g. --prune-target 2:4")
+    return target

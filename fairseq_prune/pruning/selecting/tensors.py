@@ -1,17 +1,27 @@
 """Choosing units of which each tensor has its own."""
 
+from collections.abc import Mapping, Sequence
+
 import torch
+from torch import Tensor
 
 from ..budget import targets_for
 from ..budget.counting import EVERYTHING, ROUNDINGS, highest
+from ..budget.deviation import Deviation
+from ..budget.given import Target
+from ..budget.threshold import Threshold
 from ..importance import IMPORTANCES
+from ..masks import Masks
+from ..prunable import Prunable
 from ..scope import SCOPES
+from ..units.base import Units
+from .chooser import Average, Chooser, SelectionPlan, Values
 from .fitting import fitting
 from .groups import decide
 from .selection import Choice, Inherited, count_removed
 
 
-class TensorChooser:
+class TensorChooser(Chooser):
     """Chooses units of which each tensor has its own.
 
     Args:
@@ -23,8 +33,6 @@ class TensorChooser:
     Attributes:
         prunables: those that have such units.
         left_out: the others, dict of name -> why not.
-        groups: dict of group name -> what it holds.
-        inherited: :class:`~.choice.Inherited`, of what another run removed.
 
     Raises:
         ValueError: no tensor has such units, or none that the user named, or the stages do not fit.
@@ -32,28 +40,27 @@ class TensorChooser:
 
     inherited = Inherited()
 
-    def __init__(self, plan, prunables, units, average):
+    def __init__(self, plan: SelectionPlan, prunables: Sequence[Prunable], units: Units, average: Average):
         self._units, self._average = units, average
         self._rounding, self._own_rankings = ROUNDINGS[plan.rounding], plan.scope == "layer"
         self._importance = IMPORTANCES[plan.importance]
         self.prunables, self.left_out = fitting(plan, prunables, self._check)
         self._by_name = {p.name: p for p in self.prunables}
-        self.groups = SCOPES[plan.scope](self.prunables, plan.stages)
+        self.groups: dict[str, list[Prunable]] = SCOPES[plan.scope](self.prunables, plan.stages)
 
     def _check(self, prunable):
         self._units.check(prunable.shape)
 
-    def count(self, group, masks):
+    def count(self, group: str, masks: Masks) -> tuple[int, int]:
         """(removed, total) of a group (counts of weights)."""
         return count_removed(self.groups[group], masks)
 
-    def targets(self, target):
-        """The fraction of each group by patterns of :func:`~..budget.parse_target`, dict of group name -> fraction."""
+    def targets(self, target: Target) -> Target:
         if self._own_rankings:
             return targets_for({p.name: p.aliases for p in self.prunables}, target)
         return targets_for(self.groups.keys(), target)
 
-    def share_below(self, group, deviation, masks):
+    def share_below(self, group: str, deviation: Deviation, masks: Masks) -> float:
         """Fraction of a group that is removed or below a :class:`~..budget.Deviation` of its layer's survivors."""
         below = 0
         for p in self.groups[group]:
@@ -62,11 +69,14 @@ class TensorChooser:
             below += p.parameter.numel() - weights.numel() + deviation.count_below(weights)
         return below / self.count(group, {})[1]
 
-    def share_within(self, group, threshold, masks, generator, evidence=None):
-        """Fraction of a group in units that are removed or worth at most a :class:`~..budget.Threshold`.
-
-        Below 1, so that something stays. Further arguments as :meth:`choose`.
-        """
+    def share_within(
+        self,
+        group: str,
+        threshold: Threshold,
+        masks: Masks,
+        generator: torch.Generator,
+        evidence: Values | None = None,
+    ) -> float:
         leaves = 0
         for p in self.groups[group]:
             stays, keep = self._score(p, generator, evidence) > threshold.limit, p.mask_in(masks)
@@ -75,7 +85,7 @@ class TensorChooser:
         total = self.count(group, {})[1]
         return min(leaves, total - 1) / total
 
-    def budget(self, group, fraction):
+    def budget(self, group: str, fraction: float) -> int:
         """What a fraction of a group comes to (count of weights); counted in units where all are of one size.
 
         One unit of a group stays.
@@ -84,8 +94,7 @@ class TensorChooser:
         left = 1 if fraction < EVERYTHING else 0
         return min(self._rounding(fraction, units), units - left) * size
 
-    def highest(self, group, fraction):
-        """The highest fraction of a group that can leave; None where as many units can as are asked for."""
+    def highest(self, group: str, fraction: float) -> float | None:
         return highest(fraction, self._sizes(group)[0])
 
     def _sizes(self, group):
@@ -95,18 +104,9 @@ class TensorChooser:
         size = sizes.pop() if all(isinstance(s, int) for s in sizes) and len(sizes) == 1 else 1
         return count_removed(members, {})[1] // size, size
 
-    def choose(self, fractions, masks, generator, evidence=None):
-        """Choose.
-
-        Args:
-            fractions: dict of group name -> fraction removed afterwards.
-            masks: in force so far; what is removed stays so.
-            generator: for random scores.
-            evidence: dict of parameter name -> tensor to be scored instead of the parameter.
-
-        Returns:
-            :class:`Choice`.
-        """
+    def choose(
+        self, fractions: Mapping[str, float], masks: Masks, generator: torch.Generator, evidence: Values | None = None
+    ) -> Choice:
         chosen = {}
         for group, members in self.groups.items():
             budget = self.budget(group, fractions[group])
@@ -123,54 +123,45 @@ class TensorChooser:
         return prunable.arrange(evidence[prunable.name]) if evidence else prunable.weight()
 
     @property
-    def layers(self):
-        """Names of the layers, each with units of its own, by group: dict of group name -> list."""
+    def layers(self) -> dict[str, list[str]]:
         return {group: [p.name for p in members] for group, members in self.groups.items()}
 
-    def magnitudes(self, layer):
-        """Mean magnitude of each unit of a layer now, float32 [units]."""
+    def magnitudes(self, layer: str) -> Tensor:
         return self._average(self._units.pool(self._by_name[layer].weight().float().abs()))
 
-    def norms(self, layer):
-        """L1 norm of each unit of a layer now, float32 [units]."""
+    def norms(self, layer: str) -> Tensor:
         return self.sum_over(layer, {layer: self._by_name[layer].parameter.detach().abs()})
 
-    def leaving(self, layer, choice):
-        """Units of a layer that a choice removes, bool [units]."""
+    def leaving(self, layer: str, choice: Choice) -> Tensor:
         p = self._by_name[layer]
         keep = p.mask_in(choice.masks)
         kept = torch.ones(p.shape, device=p.parameter.device) if keep is None else keep.float()
         return self._units.pool(kept) == 0
 
-    def spread(self, layer, values):
-        """Values of a layer's units, float [units], over what is scored: dict of parameter name -> tensor."""
+    def spread(self, layer: str, values: Tensor) -> dict[str, Tensor]:
         p = self._by_name[layer]
         return {layer: p.store(self._units.spread(values, p.shape))}
 
-    def spread_beside(self, layer, values):
-        """As :meth:`spread`, over the biases and norms that leave with the units; those of tensors own none."""
+    def spread_beside(self, layer: str, values: Tensor) -> dict[str, Tensor]:
+        """As :meth:`Chooser.spread_beside`; units of tensors own none."""
         return {}
 
     @property
-    def sides(self):
-        """The chooser, seen from every side on which its units have slices."""
+    def sides(self) -> tuple[Chooser, ...]:
         return (self,)
 
-    def state(self):
-        """What selections to come depend on besides weights, as plain values."""
+    def state(self) -> dict:
         return {}
 
-    def load_state(self, state):
-        """Undo :meth:`state`."""
+    def load_state(self, state: dict) -> None:
+        """As :meth:`Chooser.load_state`."""
 
-    def sum_over(self, layer, values):
-        """Sums over each unit of a layer, [units], of a dict of parameter name -> tensor."""
+    def sum_over(self, layer: str, values: Values) -> Tensor:
         p = self._by_name[layer]
         means = self._units.pool(p.arrange(values[layer]).float())
         sizes = self._units.sizes(p.shape)
         return means * (sizes.to(means) if torch.is_tensor(sizes) else sizes)
 
     @property
-    def owned(self):
-        """Names of all parameters it decides about."""
+    def owned(self) -> set[str]:
         return {name for p in self.prunables for name in p.mask_names}

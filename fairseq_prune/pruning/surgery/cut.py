@@ -4,13 +4,17 @@ Everything happens in place: a parameter stays the same object with a smaller va
 optimizer's references live on.
 """
 
+from collections.abc import Iterable, Mapping
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd as _Conv
 
+from .table import Owner, Table
 
-def cut_tensor(tensor, owners, keep):
+
+def cut_tensor(tensor: Tensor, owners: Iterable[Owner], keep: Mapping[str, Tensor]) -> Tensor:
     """Leave out what units own.
 
     Args:
@@ -28,7 +32,7 @@ def cut_tensor(tensor, owners, keep):
 
 def _kept_by_axis(owners, keep):
     """What stays along each axis that loses something, dict of axis -> bool tensor [its length]."""
-    kept = {}
+    kept: dict[int, Tensor] = {}
     for owner in owners:
         if owner.vector in keep and not keep[owner.vector].all():
             along = owner.along(keep[owner.vector], otherwise=True)
@@ -36,7 +40,7 @@ def _kept_by_axis(owners, keep):
     return kept
 
 
-def cut_state(state, table, keep):
+def cut_state(state: Mapping[str, Tensor], table: Table, keep: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Cut a state dict.
 
     Args:
@@ -50,7 +54,7 @@ def cut_state(state, table, keep):
     return {name: cut_tensor(value, table.get(name, ()), keep) for name, value in state.items()}
 
 
-def cut_statistics(state, shape, owners, keep):
+def cut_statistics(state: dict, shape: torch.Size, owners: Iterable[Owner], keep: Mapping[str, Tensor]) -> None:
     """Cut an optimizer's running statistics of one parameter, in place.
 
     Step counters stay. Statistics of another shape than the parameter's (Adafactor's) cannot be
@@ -72,7 +76,7 @@ def cut_statistics(state, shape, owners, keep):
         state[key] = cut_tensor(value, owners, keep)
 
 
-def entries(module):
+def entries(module: nn.Module) -> dict[str, Tensor]:
     """All parameters and buffers of a module by every name they have, ties included (dict)."""
     return {
         **dict(module.named_parameters(remove_duplicate=False)),
@@ -80,7 +84,7 @@ def entries(module):
     }
 
 
-def replace_values(module, values):
+def replace_values(module: nn.Module, values: Mapping[str, Tensor]) -> None:
     """Give parameters and buffers values of other shapes; the objects stay the same.
 
     Those whose shape does not change are left as they are, gradients included.

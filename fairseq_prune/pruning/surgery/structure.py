@@ -1,10 +1,14 @@
 """Coupled units: what of a model leaves together, whichever family it is of."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import torch
+from torch import Tensor
 
-from .table import owned_elements
+from ..masks import Masks
+from .table import Owner, Shapes, Table, owned_elements
 
 AXES = {"writers": 0, "readers": 1}  # of the weights, along which a unit has its slices
 
@@ -28,10 +32,23 @@ class Coupled:
     name: str
     kind: str
     length: int
-    writers: tuple = ()
-    readers: tuple = ()
+    writers: tuple[str, ...] = ()
+    readers: tuple[str, ...] = ()
     cuts: bool = True
     heads: int = 1
+
+
+class Multipliers(Protocol):
+    """What multiplies the units of a vector (connectivity).
+
+    Attributes:
+        vector: float [length].
+    """
+
+    vector: torch.Tensor
+
+    def refresh(self) -> None:
+        """To be called after changing it."""
 
 
 @dataclass(frozen=True)
@@ -41,17 +58,16 @@ class Structure:
     Args:
         table: dict of entry name -> tuple of :class:`~.table.Owner`; everything that leaves with a unit.
         vectors: dict of vector name -> :class:`Coupled`.
-        connectivity: dict of vector name -> the multipliers of its units, where the model has them: an object with
-            the float tensor ``vector`` [length] and ``refresh()``, to be called after changing it.
+        connectivity: dict of vector name -> the multipliers of its units, where the model has them.
         shapes: dict of parameter name -> shape before any cut; of models with connectivity.
     """
 
-    table: dict
-    vectors: dict
-    connectivity: dict = field(default_factory=dict)
-    shapes: dict = field(default_factory=dict)
+    table: Table
+    vectors: dict[str, Coupled]
+    connectivity: Mapping[str, Multipliers] = field(default_factory=dict)
+    shapes: Shapes = field(default_factory=dict)
 
-    def slices(self, vector, side):
+    def slices(self, vector: str, side: str) -> list[tuple[str, Owner]]:
         """What the units of a vector write or read.
 
         Args:
@@ -64,12 +80,12 @@ class Structure:
         found = ((entry, owner) for entry in getattr(self.vectors[vector], side) for owner in self.table[entry])
         return [(entry, owner) for entry, owner in found if owner.vector == vector and owner.axis == AXES[side]]
 
-    def owned(self, vector: str, axis: int) -> list[tuple]:
+    def owned(self, vector: str, axis: int) -> list[tuple[str, Owner]]:
         """All that units of a vector own along an axis: list of (entry name, :class:`~.table.Owner`)."""
         return [(e, o) for e, owners in self.table.items() for o in owners if (o.vector, o.axis) == (vector, axis)]
 
 
-def unit_rows(structure, vector, side, values):
+def unit_rows(structure: Structure, vector: str, side: str, values: Callable[[str], Tensor]) -> Tensor:
     """The slices of all units as rows of a matrix.
 
     Args:
@@ -91,7 +107,7 @@ def unit_rows(structure, vector, side, values):
     return torch.cat(slices, 1)
 
 
-def masks_without(structure, shapes, keep):
+def masks_without(structure: Structure, shapes: Shapes, keep: Mapping[str, Tensor]) -> Masks:
     """Masks that zero all that the leaving units own.
 
     Args:

@@ -4,10 +4,12 @@ Freezing, cutting weights, cutting moments and checking shapes all read the same
 """
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 
 class Owner(NamedTuple):
@@ -22,9 +24,9 @@ class Owner(NamedTuple):
 
     axis: int
     vector: str
-    elements: Optional[torch.Tensor] = None
+    elements: torch.Tensor | None = None
 
-    def along(self, units, otherwise):
+    def along(self, units: Tensor, otherwise: bool | float) -> Tensor:
         """Spread a choice of units, bool [units], over the axis; what belongs to none gets ``otherwise``."""
         if self.elements is None:
             return units
@@ -38,6 +40,10 @@ class Owner(NamedTuple):
         elements = self.elements.to(values.device)
         units = torch.zeros(length, dtype=torch.bool, device=values.device)
         return units.index_fill_(0, elements[values & (elements >= 0)], True)
+
+
+Table = dict[str, tuple[Owner, ...]]  # entry name of a state dict -> who owns its axes
+Shapes = Mapping[str, torch.Size]  # of tensors, by their names
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ class Row:
     axis: int
 
 
-def build_table(rows, names, aliases=None):
+def build_table(rows: Iterable[Row], names: Iterable[str], aliases: Mapping[str, str] | None = None) -> Table:
     """Apply rows to the entries of one model.
 
     Args:
@@ -80,12 +86,12 @@ def build_table(rows, names, aliases=None):
     return table
 
 
-def entries_of(table, vector):
+def entries_of(table: Table, vector: str) -> list[tuple[str, int]]:
     """All (entry name, axis) that a vector owns, in the table's order."""
     return [(name, owner.axis) for name, owners in table.items() for owner in owners if owner.vector == vector]
 
 
-def lengths_of(table, shapes):
+def lengths_of(table: Table, shapes: Shapes) -> dict[str, int]:
     """Read the vectors' lengths from tensor shapes.
 
     Args:
@@ -98,7 +104,8 @@ def lengths_of(table, shapes):
     Raises:
         ValueError: two tensors of one vector disagree, so they are not of one model.
     """
-    lengths, witness = {}, {}
+    lengths: dict[str, int] = {}
+    witness: dict[str, str] = {}
     for name, owners in table.items():
         for axis, vector, _ in owners if name in shapes else ():
             length = shapes[name][axis]
@@ -111,7 +118,7 @@ def lengths_of(table, shapes):
     return lengths
 
 
-def owned_elements(shape, owners, units):
+def owned_elements(shape: torch.Size, owners: Iterable[Owner], units: Mapping[str, Tensor]) -> Tensor | None:
     """The elements of one tensor that belong to any of the given units.
 
     Args:
@@ -131,7 +138,7 @@ def owned_elements(shape, owners, units):
     return owned
 
 
-def shortest_axis(shape, owners, units):
+def shortest_axis(shape: torch.Size, owners: Iterable[Owner], units: Mapping[str, Tensor]) -> tuple[int, Tensor] | None:
     """Along which axis least of a tensor stays once units leave.
 
     Args:
@@ -149,7 +156,7 @@ def shortest_axis(shape, owners, units):
     return axis, stays[axis].nonzero().flatten()
 
 
-def unit_norms(table, parameters, vector):
+def unit_norms(table: Table, parameters: Mapping[str, Tensor], vector: str) -> Tensor:
     """L2 norm of the weights that each unit of a vector owns.
 
     Args:
@@ -160,10 +167,10 @@ def unit_norms(table, parameters, vector):
     Returns:
         float tensor [length].
     """
-    squares = 0
+    squares = torch.tensor(0.0)
     for name, axis in entries_of(table, vector):
         if name in parameters:
             others = [a for a in range(parameters[name].dim()) if a != axis]
             values = parameters[name].detach().float().square()
             squares = squares + (values.sum(others) if others else values)
-    return torch.as_tensor(squares).sqrt()
+    return squares.sqrt()

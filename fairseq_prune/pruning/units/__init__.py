@@ -7,9 +7,9 @@ To add a partition: a module here with a class that has the four methods of
 :class:`~fairseq_prune.pruning.units.base.Units`, registered in :data:`UNITS`, and an import below.
 """
 
-from .base import UNITS, Units, parse_units
+from .base import UNITS, UnitKind, Units, parse_units
 from .block import Block
-from .coupled import WeightAndNode, is_coupled
+from .coupled import CoupledUnits, WeightAndNode, is_coupled
 from .pattern import Pattern
 from .slice import Column, Row
 from .support import NM, NofM, Support
@@ -21,12 +21,14 @@ __all__ = [
     "UNITS",
     "Block",
     "Column",
+    "CoupledUnits",
     "Kernel",
     "NofM",
     "Pattern",
     "Row",
     "Stripe",
     "Support",
+    "UnitKind",
     "Units",
     "Weight",
     "WeightAndNode",

@@ -3,8 +3,10 @@
 import math
 import re
 from dataclasses import dataclass
+from typing import Self
 
 import torch
+from torch import Tensor
 
 from .base import UNITS, Units
 
@@ -25,7 +27,7 @@ class Block(Units):
     width: int = 4
 
     @classmethod
-    def parse(cls, argument):
+    def parse(cls, argument: str) -> Self:
         if not argument:
             return cls()
         found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", argument)
@@ -33,7 +35,7 @@ class Block(Units):
             raise ValueError(f"cannot read block size {argument!r}; write e.g. 'block:4x4'")
         return cls(int(found[1]), int(found[2]))
 
-    def check(self, shape):
+    def check(self, shape: torch.Size) -> None:
         if len(shape) < 2:
             raise ValueError(f"a tensor of shape {list(shape)} has no blocks")
 
@@ -41,7 +43,7 @@ class Block(Units):
         rows, columns = shape[0], math.prod(shape[1:])
         return rows, columns, math.ceil(rows / self.height), math.ceil(columns / self.width)
 
-    def sizes(self, shape):
+    def sizes(self, shape: torch.Size) -> int | Tensor:
         rows, columns, down, across = self._grid(shape)
         if (rows, columns) == (down * self.height, across * self.width):
             return self.height * self.width
@@ -49,14 +51,14 @@ class Block(Units):
         widths = (columns - self.width * torch.arange(across)).clamp(max=self.width)
         return (heights[:, None] * widths).flatten()
 
-    def pool(self, values):
+    def pool(self, values: Tensor) -> Tensor:
         rows, columns, down, across = self._grid(values.shape)
         padded = values.new_zeros(down * self.height, across * self.width)
         padded[:rows, :columns] = values.reshape(rows, columns)
         sums = padded.view(down, self.height, across, self.width).sum((1, 3)).flatten()
         return sums / torch.as_tensor(self.sizes(values.shape)).to(sums)
 
-    def spread(self, keep, shape):
+    def spread(self, keep: Tensor, shape: torch.Size) -> Tensor:
         rows, columns, down, across = self._grid(shape)
         grid = keep.view(down, 1, across, 1).expand(down, self.height, across, self.width)
         return grid.reshape(down * self.height, -1)[:rows, :columns].reshape(shape)

@@ -1,9 +1,11 @@
 """Coupled units: slices of several tensors that leave together, so that surgery can cut them out."""
 
-from .base import UNITS
+from typing import ClassVar, Self
+
+from .base import UNITS, UnitKind
 
 
-class _Coupled:
+class CoupledUnits:
     """Units of a :class:`~fairseq_prune.pruning.surgery.structure.Structure`.
 
     Attributes:
@@ -11,27 +13,27 @@ class _Coupled:
         side: ``"writers"`` or ``"readers"``: the slices that are scored and penalised.
     """
 
-    kinds = ()
-    side = "writers"
-    scope = None
+    kinds: ClassVar[tuple[str, ...]] = ()
+    side: ClassVar[str] = "writers"
+    scope: ClassVar[str | None] = None
 
     @classmethod
-    def parse(cls, argument):
-        """As :meth:`~.base.Units.parse`."""
+    def parse(cls, argument: str) -> Self:
+        """As :meth:`~.base.UnitKind.parse`."""
         if argument:
             raise ValueError(f"units {cls.__name__.lower()!r} take no argument, got {argument!r}")
         return cls()
 
 
 @UNITS.add("filter")
-class Filter(_Coupled):
+class Filter(CoupledUnits):
     """A channel by the filters that produce it (rows of a linear layer in a vision model)."""
 
     kinds = ("channel",)
 
 
 @UNITS.add("channel")
-class Channel(_Coupled):
+class Channel(CoupledUnits):
     """A channel by the input columns of the layers that read it."""
 
     kinds = ("channel",)
@@ -39,21 +41,21 @@ class Channel(_Coupled):
 
 
 @UNITS.add("neuron")
-class Neuron(_Coupled):
+class Neuron(CoupledUnits):
     """A neuron of a Transformer's feed-forward block."""
 
     kinds = ("neuron",)
 
 
 @UNITS.add("head")
-class Head(_Coupled):
+class Head(CoupledUnits):
     """An attention head."""
 
     kinds = ("head",)
 
 
 @UNITS.add("node")
-class Node(_Coupled):
+class Node(CoupledUnits):
     """A channel, neuron, head or hidden unit by the weights that read it: a gate on what it puts out."""
 
     kinds = ("channel", "neuron", "head", "hidden")
@@ -68,12 +70,12 @@ class WeightAndNode(Node):
 
 
 @UNITS.add("hidden")
-class Hidden(_Coupled):
+class Hidden(CoupledUnits):
     """A hidden unit of a recurrent layer, with all its gates."""
 
     kinds = ("hidden",)
 
 
-def is_coupled(units):
+def is_coupled(units: UnitKind) -> bool:
     """True for units that are not a partition of each tensor by itself."""
-    return isinstance(units, _Coupled)
+    return isinstance(units, CoupledUnits)

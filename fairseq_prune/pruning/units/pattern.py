@@ -1,9 +1,11 @@
 """Patterns of 3x3 kernels."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Optional
+from typing import Self
 
 import torch
+from torch import Tensor
 
 from .base import UNITS
 from .support import Support, largest
@@ -27,11 +29,11 @@ class Pattern(Support):
     """
 
     size: int = 8
-    fixed: Optional[tuple] = None
+    fixed: tuple[int, ...] | None = None
     squared: bool = True
 
     @classmethod
-    def parse(cls, argument):
+    def parse(cls, argument: str) -> Self:
         """Read ``pattern``, ``pattern:12`` (size of the library) or ``pattern:seed`` (its four of five entries)."""
         if argument == "seed":
             return cls(len(SEED), SEED, False)
@@ -39,21 +41,21 @@ class Pattern(Support):
             raise ValueError(f"cannot read library {argument!r}; write pattern, pattern:12 (1 to 56) or pattern:seed")
         return cls(int(argument or cls.size))
 
-    def check(self, shape):
+    def check(self, shape: torch.Size) -> None:
         if len(shape) != 4 or tuple(shape[2:]) != (3, 3):
             raise ValueError(f"a tensor of shape {list(shape)} has no 3x3 kernels")
 
     @property
-    def entries(self):
+    def entries(self) -> int:
         """Weights that a pattern keeps (count)."""
         return self.fixed[0].bit_count() if self.fixed else ENTRIES
 
     @property
-    def least(self):
+    def least(self) -> float:
         """Fraction that the patterns alone remove."""
         return 1 - self.entries / TAPS
 
-    def learn(self, weights):
+    def learn(self, weights: Iterable[Tensor]) -> tuple[int, ...]:
         """The library for some weights.
 
         Args:
@@ -73,7 +75,7 @@ class Pattern(Support):
         order = counts.argsort(descending=True, stable=True)[: self.size]
         return tuple(int(code) for code in order if counts[code])
 
-    def fit(self, scores, library):
+    def fit(self, scores: Tensor, library: tuple[int, ...]) -> Tensor:
         """The pattern of each kernel that keeps most.
 
         Args:
@@ -89,7 +91,7 @@ class Pattern(Support):
         return patterns[(worth @ patterns.to(worth).T).argmax(1)].view(scores.shape)
 
 
-def decode(codes):
+def decode(codes: tuple[int, ...]) -> Tensor:
     """Patterns of codes, bool [patterns, 9]."""
     bits = torch.arange(TAPS - 1, -1, -1)
     return (torch.tensor(codes)[:, None] >> bits & 1).bool()

@@ -1,23 +1,26 @@
 """Rows and columns: all elements that share one index of an axis."""
 
+import torch
+from torch import Tensor
+
 from .base import UNITS, Units
 
 
 class _Slice(Units):
     axis: int
 
-    def check(self, shape):
+    def check(self, shape: torch.Size) -> None:
         if len(shape) < 2:
             raise ValueError(f"a tensor of shape {list(shape)} has no rows and columns")
 
-    def sizes(self, shape):
+    def sizes(self, shape: torch.Size) -> int:
         return shape.numel() // shape[self.axis]
 
-    def pool(self, values):
+    def pool(self, values: Tensor) -> Tensor:
         others = [d for d in range(values.dim()) if d != self.axis]
         return values.mean(others)
 
-    def spread(self, keep, shape):
+    def spread(self, keep: Tensor, shape: torch.Size) -> Tensor:
         view = [1] * len(shape)
         view[self.axis] = -1
         return keep.view(view).expand(shape).contiguous()

@@ -3,8 +3,10 @@
 import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar, Self
 
 import torch
+from torch import Tensor
 
 from .base import UNITS
 
@@ -14,15 +16,15 @@ _WIDE = 16  # group sizes up to which comparing all pairs beats a sort
 class Support(ABC):
     """A rule that the survivors of every small group obey, as 2 of any 4."""
 
-    scope = "layer"
+    scope: ClassVar[str | None] = "layer"
 
     @classmethod
     @abstractmethod
-    def parse(cls, argument):
-        """As :meth:`~.base.Units.parse`."""
+    def parse(cls, argument: str) -> Self:
+        """As :meth:`~.base.UnitKind.parse`."""
 
     @abstractmethod
-    def check(self, shape):
+    def check(self, shape: torch.Size) -> None:
         """Raise ValueError if tensors [outputs, inputs, taps...] cannot obey."""
 
 
@@ -33,11 +35,11 @@ class NofM(float):
     n: int
     m: int
 
-    def __new__(cls, n, m):
+    def __new__(cls, n: int, m: int) -> Self:
         return super().__new__(cls, 1 - n / m)
 
     @classmethod
-    def parse(cls, text):
+    def parse(cls, text: str | float) -> Self:
         """Read ``2:4``, or ``m4n2`` as the seed writes it.
 
         Raises:
@@ -64,21 +66,21 @@ class NM(Support):
     """
 
     @classmethod
-    def parse(cls, argument):
+    def parse(cls, argument: str) -> Self:
         if argument:
             raise ValueError(f"units n:m take no argument, got {argument!r}; write e.g. --prune-units 2:4")
         return cls()
 
-    def check(self, shape):
+    def check(self, shape: torch.Size) -> None:
         if len(shape) < 2:
             raise ValueError(f"a tensor of shape {list(shape)} has no inputs")
 
-    def check_period(self, shape, period):
+    def check_period(self, shape: torch.Size, period: int) -> None:
         """Raise ValueError if the inputs are not whole groups."""
         if shape[1] % period:
             raise ValueError(f"its {shape[1]} inputs are not divisible by {period}")
 
-    def keep(self, scores, n, m):
+    def keep(self, scores: Tensor, n: int, m: int) -> Tensor:
         """The n largest of every m consecutive inputs; of equal ones, those at higher indices.
 
         Args:
@@ -93,7 +95,7 @@ class NM(Support):
         return largest(grouped, n, 2).view(scores.shape)
 
 
-def largest(values, n, dim):
+def largest(values: Tensor, n: int, dim: int) -> Tensor:
     """Where the n largest along an axis are; of equal ones, those at higher indices.
 
     Args:

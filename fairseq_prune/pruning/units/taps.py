@@ -1,5 +1,8 @@
 """Units of convolutions: stripes and kernels."""
 
+import torch
+from torch import Tensor
+
 from .base import UNITS, Units
 
 
@@ -10,16 +13,16 @@ class Stripe(Units):
     Source: Meng et al., NeurIPS 2020 (arXiv:2009.14410). Where a kernel has one place, a stripe would be a filter.
     """
 
-    def check(self, shape):
+    def check(self, shape: torch.Size) -> None:
         _check_taps(shape, "stripes")
 
-    def sizes(self, shape):
+    def sizes(self, shape: torch.Size) -> int:
         return shape[1]
 
-    def pool(self, values):
+    def pool(self, values: Tensor) -> Tensor:
         return values.mean(1).flatten()
 
-    def spread(self, keep, shape):
+    def spread(self, keep: Tensor, shape: torch.Size) -> Tensor:
         return keep.view(shape[0], 1, *shape[2:]).expand(shape).contiguous()
 
 
@@ -27,17 +30,17 @@ class Stripe(Units):
 class Kernel(Units):
     """All places of the kernel of one output and one input: [outputs, inputs]."""
 
-    def check(self, shape):
+    def check(self, shape: torch.Size) -> None:
         if len(shape) < 3:
             raise ValueError(f"a tensor of shape {list(shape)} has no kernels")
 
-    def sizes(self, shape):
+    def sizes(self, shape: torch.Size) -> int:
         return shape[2:].numel()
 
-    def pool(self, values):
+    def pool(self, values: Tensor) -> Tensor:
         return values.flatten(2).mean(2).flatten()
 
-    def spread(self, keep, shape):
+    def spread(self, keep: Tensor, shape: torch.Size) -> Tensor:
         return keep.view(*shape[:2], *[1] * (len(shape) - 2)).expand(shape).contiguous()
 
 

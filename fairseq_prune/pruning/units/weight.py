@@ -1,5 +1,8 @@
 """Single weights."""
 
+import torch
+from torch import Tensor
+
 from .base import UNITS, Units
 
 
@@ -7,14 +10,14 @@ from .base import UNITS, Units
 class Weight(Units):
     """Every element is its own unit, in row-major order (unstructured pruning)."""
 
-    def check(self, shape):
+    def check(self, shape: torch.Size) -> None:
         pass
 
-    def sizes(self, shape):
+    def sizes(self, shape: torch.Size) -> int:
         return 1
 
-    def pool(self, values):
+    def pool(self, values: Tensor) -> Tensor:
         return values.flatten()
 
-    def spread(self, keep, shape):
+    def spread(self, keep: Tensor, shape: torch.Size) -> Tensor:
         return keep.view(shape)

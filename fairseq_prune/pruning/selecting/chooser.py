@@ -1,0 +1,147 @@
+"""What every chooser of units offers, and what it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ..budget import Threshold
+from ..budget.given import Target
+from ..masks import Masks
+from ..prunable import Prunable
+from ..scope import Stages
+from ..surgery.structure import Coupled
+from .selection import Choice, Inherited
+
+Average = Callable[[Tensor], Tensor]  # of scores, over ranks
+Values = Mapping[str, Tensor]  # parameter name -> tensor of its shape
+
+
+class SelectionPlan(Protocol):
+    """What a chooser reads of a plan."""
+
+    @property
+    def units(self) -> str: ...
+    @property
+    def importance(self) -> str: ...
+    @property
+    def scope(self) -> str: ...
+    @property
+    def stages(self) -> Stages: ...
+    @property
+    def rounding(self) -> str: ...
+    @property
+    def target(self) -> Target: ...
+    @property
+    def include(self) -> Sequence[str]: ...
+    @property
+    def skip(self) -> Sequence[str]: ...
+    @property
+    def only(self) -> Sequence[str]: ...
+
+
+class Chooser(Protocol):
+    """Chooses the units that leave.
+
+    A layer is what has units of its own: a tensor, or a vector of coupled units. A group is what shares one ranking.
+
+    Attributes:
+        groups: dict of group name -> what it holds.
+        inherited: what another run removed.
+    """
+
+    groups: Mapping[str, Sequence[Prunable | Coupled]]
+    inherited: Inherited
+
+    @property
+    def layers(self) -> dict[str, list[str]]:
+        """Dict of group name -> names of its layers."""
+
+    @property
+    def sides(self) -> Sequence[Chooser]:
+        """The chooser, seen from every side on which its units have slices."""
+
+    @property
+    def owned(self) -> set[str]:
+        """Names of all parameters it decides about."""
+
+    def count(self, group: str, masks: Masks) -> tuple[int, int]:
+        """(removed, total) of a group, in what its budget counts."""
+
+    def targets(self, target: Target) -> Target:
+        """The fraction of each group by patterns of :func:`~..budget.parse_target`, dict of group name -> fraction."""
+
+    def budget(self, group: str, fraction: float) -> int:
+        """What a fraction of a group comes to (count)."""
+
+    def highest(self, group: str, fraction: float) -> float | None:
+        """The highest fraction of a group that can leave; None where as many units can as are asked for."""
+
+    def share_within(
+        self,
+        group: str,
+        threshold: Threshold,
+        masks: Masks,
+        generator: torch.Generator,
+        evidence: Values | None = None,
+    ) -> float:
+        """Fraction of a group in units that are removed or worth at most a :class:`~..budget.Threshold`.
+
+        Below 1, so that something stays. Further arguments as :meth:`choose`.
+        """
+
+    def choose(
+        self,
+        fractions: Mapping[str, float],
+        masks: Masks,
+        generator: torch.Generator,
+        evidence: Values | None = None,
+    ) -> Choice:
+        """Choose.
+
+        Args:
+            fractions: dict of group name -> fraction removed afterwards.
+            masks: in force so far; what is removed stays so.
+            generator: for random scores.
+            evidence: what to score instead of the parameters.
+        """
+
+    def magnitudes(self, layer: str) -> Tensor:
+        """Mean magnitude of each unit of a layer now, float32 [units]."""
+
+    def norms(self, layer: str) -> Tensor:
+        """L1 norm of each unit of a layer now, float32 [units]."""
+
+    def sum_over(self, layer: str, values: Values) -> Tensor:
+        """Sums over each unit of a layer, [units], of a dict of parameter name -> tensor."""
+
+    def leaving(self, layer: str, choice: Choice) -> Tensor:
+        """Units of a layer that a choice removes, bool [units]."""
+
+    def spread(self, layer: str, values: Tensor) -> dict[str, Tensor]:
+        """Values of a layer's units, float [units], over what is scored: dict of parameter name -> tensor."""
+
+    def spread_beside(self, layer: str, values: Tensor) -> dict[str, Tensor]:
+        """As :meth:`spread`, over the biases and norms that leave with the units."""
+
+    def state(self) -> dict:
+        """What selections to come depend on besides weights, as plain values."""
+
+    def load_state(self, state: dict) -> None:
+        """Undo :meth:`state`."""
+
+
+def overlap(chooser: Chooser, layers: Iterable[str], choice: Choice, other: Choice) -> float:
+    """Fraction of the units that one choice removes which another one removes too.
+
+    Args:
+        chooser: of these units.
+        layers: names of those to count in.
+        choice, other: :class:`Choice`.
+    """
+    pairs = [(chooser.leaving(layer, choice), chooser.leaving(layer, other)) for layer in layers]
+    both = sum(int((one & two.to(one.device)).sum()) for one, two in pairs)
+    return both / max(1, sum(int(one.sum()) for one, _ in pairs))
