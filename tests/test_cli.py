@@ -213,3 +213,16 @@ def test_compare_shows_the_spread_of_seeds(saved, tmp_path):
     words = [sys.executable, ROOT / "scripts" / "compare.py", *runs, f"dense={log}:{saved}"]
     last = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
     assert last == "one: 83.44 ± 23.43 BLEU over 2 seeds"  # 100 and 66.87
+
+
+@pytest.mark.parametrize("value", ["-1", "4294967296", "9" * 5000, "one", "1.5"])
+def test_seeds(value, capsys):
+    for words in (
+        ["attack", "a.pt"],
+        ["plot", "a.pt"],
+        ["prune", "a.pt", "b.pt"],
+        ["sipo", "data", "--checkpoint", "a", "--save-dir", "b"],
+    ):
+        with pytest.raises(SystemExit):
+            main([*words, f"--seed={value}"])
+        assert "give a whole number in [0, 4294967295], e.g. --seed 1" in capsys.readouterr().err

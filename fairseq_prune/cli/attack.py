@@ -15,6 +15,7 @@ Needs pip install 'fairseq-prune[attack]', and for --plot 'fairseq-prune[plots]'
 
 from ..files.json_file import to_json
 from ._quiet import quietly
+from ._types import seed
 
 
 def add_arguments(parser):
@@ -33,7 +34,7 @@ def add_arguments(parser):
     parser.add_argument("--batches", type=int, default=4, metavar="N", help="of images (default: %(default)s)")
     parser.add_argument("--batch-size", type=int, default=128, metavar="N", help="images in one (default: %(default)s)")
     parser.add_argument("--split", default="test", choices=("train", "valid", "test"), help="default: %(default)s")
-    parser.add_argument("--seed", type=int, default=1, help="of images and attacks (default: %(default)s)")
+    parser.add_argument("--seed", type=seed, default=1, help="of images and attacks (default: %(default)s)")
     parser.add_argument("--cpu", action="store_true", help="even if there is a GPU")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     parser.add_argument("--plot", metavar="FILE", help="draw accuracy against epsilon into this PNG")

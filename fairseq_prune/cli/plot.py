@@ -11,6 +11,7 @@ drawn by fairseq-prune plot-growth, accuracy under attack by fairseq-prune attac
 
 from ..needs import Need
 from ._quiet import quietly
+from ._types import seed
 
 _SALIENCY = Need(lambda args: args.saliency, "--saliency saliency.png")
 _SCORES = Need(lambda args: args.scores, "--scores scores.png")
@@ -34,7 +35,7 @@ def add_arguments(parser):
     ):
         text = f"{text} (default: {default})"
         parser.add_argument(option, type=int, default=default, metavar="N", needs=needs, help=text)
-    parser.add_argument("--seed", type=int, default=1, needs=_DRAWN, help="of images (default: %(default)s)")
+    parser.add_argument("--seed", type=seed, default=1, needs=_DRAWN, help="of images (default: %(default)s)")
     parser.add_argument("--cpu", action="store_true", help="even if there is a GPU")
 
 

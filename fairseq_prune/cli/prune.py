@@ -11,6 +11,7 @@ import os
 
 from ..files.json_file import to_json
 from ._quiet import quietly
+from ._types import seed
 
 OPTIONS = {  # of the plan, as --prune-* of fairseq-train; what each is like
     "method": "magnitude (default), random, irregular, filter, stripe, patdnn, n:m, l1, given",
@@ -32,7 +33,7 @@ def add_arguments(parser):
     parser.add_argument("out", metavar="OUT", help="the file to write")
     for name, text in OPTIONS.items():
         parser.add_argument(f"--{name}", help=text)
-    parser.add_argument("--seed", type=int, default=1, help="of random choices (default: %(default)s)")
+    parser.add_argument("--seed", type=seed, default=1, help="of random choices (default: %(default)s)")
     parser.add_argument("--data", metavar="DATA", help="its data; default: the training's")
     parser.add_argument("--quality", action="store_true", help="measure both models on the data")
     parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")

@@ -17,6 +17,7 @@ import argparse
 import os
 
 from ..needs import Need
+from ._types import seed
 
 
 def _searches_jointly(args):
@@ -90,7 +91,7 @@ def _add_search(parser):
     add("--high", float, _JOINTLY, "largest rate (default near 1; translation 0.95)")
     add("--sigma", float, _JOINTLY, "first standard deviation of ncs (default 0.05)")
     add("--workers", int, _JOINTLY, "candidates evaluated at a time, each with a copy (default 1)")
-    add("--seed", int, None, "of search and retraining (default 1)")
+    add("--seed", seed, None, "of search and retraining (default 1)")
 
 
 _OWN = ("data", "checkpoint", "save_dir", "dense_control", "tensorboard_logdir")
