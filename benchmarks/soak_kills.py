@@ -125,7 +125,7 @@ class Victim:
         states = [state for state in extra.values() if isinstance(state, dict) and "events_left" in state]
         srp = [state["srp"] for state in states if state.get("srp")]
         pending = any(state["events_left"] or state.get("approach") is not None for state in states)
-        return PRUNING if pending or any(state.get("pending") for state in srp) else LATE
+        return PRUNING if pending or any(state["window"] for state in srp) else LATE
 
     def resume(self):
         """Run the command again, and those that follow.
