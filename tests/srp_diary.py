@@ -8,7 +8,8 @@ import torch
 from conftest import TINY, Run
 
 from fairseq_prune.checkpoint.tensors import parameters
-from fairseq_prune.engine.srp import shrinker as room
+from fairseq_prune.engine import removal
+from fairseq_prune.engine.pruner import Pruner
 from fairseq_prune.pruning.masks import unpack_mask
 from fairseq_prune.pruning.surgery.cut import entries
 
@@ -88,32 +89,38 @@ class Diary:
         return found
 
 
-def _on_page(diary, shrinker, at):
+def _on_page(diary, pruner, at):
     if not diary.pages or diary.pages[-1].after is not None:
-        diary.pages.append(Page(at.epochs, at.updates, {}, copies(dict(shrinker.model.named_parameters()))))
+        diary.pages.append(Page(at.epochs, at.updates, {}, copies(pruner.masked.parameters)))
     return diary.pages[-1]
+
+
+def selected_of(pruner):
+    """What leaves in the round in progress, dict of vector name -> bool; empty between rounds."""
+    selected = (pruner.state()["approach"] or {}).get("selected", {})
+    return {name: unpack_mask(units) for name, units in selected.items()}
 
 
 @contextmanager
 def keeping_a_diary():
     """Note what every SRP run does meanwhile."""
-    diary, whole, cut_in_run = Diary(), room.Shrinker, room.cut_in_run
-    before_update, after_backward, after_step = whole.before_update, whole.after_backward, whole.after_step
+    diary, cut_in_run = Diary(), removal.cut_in_run
+    before_update, after_backward, after_step = Pruner.before_update, Pruner.after_backward, Pruner.after_step
 
     def begin(self, optimizer, at, *args):
         page = _on_page(diary, self, at)
         before_update(self, optimizer, at, *args)
-        window = self.state()["window"]
-        page.selected = {name: unpack_mask(units) for name, units in window["selected"].items()} if window else {}
+        page.selected = selected_of(self)
 
     def backward(self):
-        diary.pages[-1].connectivity.append(copies({n: c.vector for n, c in self.model.connectivity.items()}))
+        connectivity = self._model.connectivity
+        diary.pages[-1].connectivity.append(copies({n: c.vector for n, c in connectivity.items()}))
         after_backward(self)
 
-    def step(self, optimizer, at):
-        after_step(self, optimizer, at)
-        diary.pages[-1].after = copies(dict(self.model.named_parameters()))
-        diary.model = self.model
+    def step(self, optimizer, at, *args):
+        after_step(self, optimizer, at, *args)
+        diary.pages[-1].after = copies(self.masked.parameters)
+        diary.model = self._model
 
     def cut(model, table, keep, optimizer, masked):
         before = copies(entries(model)), moments_of(model, optimizer)
@@ -125,8 +132,8 @@ def keeping_a_diary():
 
     with pytest.MonkeyPatch.context() as patch:
         for name, method in (("before_update", begin), ("after_backward", backward), ("after_step", step)):
-            patch.setattr(whole, name, method)
-        patch.setattr(room, "cut_in_run", cut)
+            patch.setattr(Pruner, name, method)
+        patch.setattr(removal, "cut_in_run", cut)
         yield diary
 
 

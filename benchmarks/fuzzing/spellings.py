@@ -12,13 +12,13 @@ from fairseq_prune.cli.main import main
 from fairseq_prune.engine.options import NAMES, PruneOptions
 from fairseq_prune.engine.plan import make_plan
 from fairseq_prune.engine.recipe import read_patterns, read_recipe, read_stages
-from fairseq_prune.engine.srp.options import SrpOptions
 from fairseq_prune.methods.table import METHODS
 from fairseq_prune.optim.phased import parse_rates
 from fairseq_prune.pruning.budget import parse_target
 from fairseq_prune.pruning.schedule import When
 from fairseq_prune.pruning.units import parse_units
 from fairseq_prune.report.cost import parse_lengths
+from fairseq_prune.tasks.srp_options import SrpOptions
 from vision_bridge.attack.settings import read_attacks, read_epsilons
 from vision_bridge.pruning_options import VisionPruningOptions
 from vision_bridge.ratios.stage_pr import parse_skip_layers, parse_stage_pr

@@ -9,6 +9,7 @@ from fairseq.file_io import PathManager
 from ..methods.checks import MELTED
 from ..needs import refuse_idle_fields
 from ..pruning.importance import EVIDENCE
+from .evidence import KINDS
 from .options import PruneOptions
 from .reachable import RunLength, check_long_enough
 
@@ -43,7 +44,7 @@ def check_run(cfg, plan):
         check_restore_file(cfg)
     if cfg.prune_ddp_backend == "fully_sharded":
         raise ValueError("--ddp-backend fully_sharded: parameters are split over ranks; use e.g. legacy_ddp")
-    if plan.importance in EVIDENCE and cfg.prune_fp16:
+    if plan.importance in EVIDENCE and KINDS[EVIDENCE[plan.importance]].fine and cfg.prune_fp16:
         raise ValueError(f"--fp16: too coarse for the derivatives of --prune-method {plan.method}; use --amp")
     if plan.permute and cfg.prune_store_ema:
         raise ValueError("--store-ema: averages cannot be reordered; leave out --prune-permute")
@@ -71,3 +72,13 @@ def check_restore_file(cfg):
 def _check_there(option, path):
     if path and not PathManager.isfile(path):
         raise ValueError(f"{option} {path}: no such file; give e.g. checkpoints/dense/checkpoint_best.pt")
+
+
+def is_fresh(cfg):
+    """True if the run does not go on from a checkpoint: its own, ``--restore-file`` or ``--continue-once``.
+
+    Args:
+        cfg: the task's config inside the full config.
+    """
+    named = cfg.prune_restore_file != "checkpoint_last.pt" or cfg.prune_continue_once
+    return not named and not PathManager.isfile(os.path.join(cfg.prune_save_dir, "checkpoint_last.pt"))

@@ -3,6 +3,10 @@
 Nothing but the time is spent: weights, gradients, buffers, modes and random generators stay as they are.
 """
 
+import contextlib
+from dataclasses import dataclass
+from typing import Callable
+
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -22,7 +26,8 @@ def gather(kind, model, criterion, batches):
         batches: iterable of collated samples; this rank's share.
 
     Returns:
-        dict of parameter name -> float32 tensor of its shape.
+        dict of parameter name -> float32 tensor of its shape; or, of derivatives by connectivity, of vector name ->
+        float32 tensor [units].
 
     Raises:
         ValueError: no rank has a batch.
@@ -31,9 +36,10 @@ def gather(kind, model, criterion, batches):
     batches = list(batches)
     device = next(iter(parameters.values())).device
     if not ranks.average(torch.tensor(float(len(batches)), device=device)):
-        raise ValueError("--prune-batches: the training set has no batch to score with; see --batch-size")
+        option = "--prune-batches (--srp-score-batches)"
+        raise ValueError(f"{option}: the training set has no batch to score with; see --max-tokens, --batch-size")
     with evaluating(model, criterion), torch.enable_grad():
-        found = KINDS[kind](parameters, model, criterion, batches)
+        found = KINDS[kind].gather(parameters, model, criterion, batches)
     return {name: ranks.average(value) for name, value in found.items()}
 
 
@@ -70,7 +76,59 @@ def hessian_gradient(parameters, model, criterion, batches):
     return {name: p.detach().float() * total for (name, p), total in zip(parameters.items(), totals, strict=True)}
 
 
-KINDS = {"sensitivity": sensitivity, "hessian_gradient": hessian_gradient}
+def connectivity_gradient(parameters, model, criterion, batches, of_batch=torch.Tensor.float):
+    """Derivatives of the loss by every unit's connectivity; the loss is the sum over tokens.
+
+    Source: SRP. Differences: dropout is off, and the loss has no distillation term.
+    """
+    vectors = {name: connectivity.vector for name, connectivity in model.connectivity.items()}
+    totals = {name: torch.zeros_like(vector, dtype=torch.float32) for name, vector in vectors.items()}
+    with _differentiable(vectors.values()):
+        for sample in batches:
+            loss, _, _ = criterion(model, sample)
+            found = torch.autograd.grad(loss, list(vectors.values()))
+            for total, gradient in zip(totals.values(), found, strict=True):
+                total += of_batch(gradient)
+    return totals
+
+
+def connectivity_gradient_squared(*given):
+    """The same, of every batch squared."""
+    return connectivity_gradient(*given, of_batch=lambda gradient: gradient.float().square())
+
+
+@contextlib.contextmanager
+def _differentiable(vectors):
+    for vector in vectors:
+        vector.requires_grad_(True)
+    try:
+        yield
+    finally:
+        for vector in vectors:
+            vector.requires_grad_(False)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of evidence.
+
+    Args:
+        gather: function of (parameters, model, criterion, batches).
+        fine: too fine for fp16.
+        redrawn: over other batches at every event; False: over the same.
+    """
+
+    gather: Callable
+    fine: bool = True
+    redrawn: bool = True
+
+
+KINDS = {
+    "sensitivity": Kind(sensitivity),
+    "hessian_gradient": Kind(hessian_gradient),
+    "connectivity_gradient": Kind(connectivity_gradient, fine=False, redrawn=False),
+    "connectivity_gradient_squared": Kind(connectivity_gradient_squared, fine=False, redrawn=False),
+}
 
 
 def _gradients(parameters, model, criterion, batches):

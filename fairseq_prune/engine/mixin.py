@@ -25,9 +25,9 @@ from ..families import permutable, structure_of
 from ..pruning.schedule import Position
 from . import ranks
 from .account import Account, NodeCount, log_harmonic_mean
-from .checks import check_run
+from .checks import check_run, is_fresh
 from .clock import Clock
-from .evidence import gather
+from .evidence import KINDS, gather
 from .growth_file import add_record
 from .options import PruneOptions, given_options
 from .own_options import stands_alone, whole_config
@@ -48,7 +48,7 @@ class PruneMixin:
     plan = None
     options = None
     pruner = None
-    only_evaluates = _started = False
+    only_evaluates = cuts_on_load = _started = False
     _completed_epochs = 0
     _ema_model = None
     _model = _clock = None
@@ -116,6 +116,7 @@ class PruneMixin:
         return chooser.targets(self.plan.target)
 
     def build_model(self, cfg, from_checkpoint=False):
+        self.cuts_on_load = not from_checkpoint and is_fresh(self.options)
         build = super().build_model
         asks = "from_checkpoint" in inspect.signature(build).parameters  # not all tasks do
         model = build(cfg, from_checkpoint) if asks else build(cfg)
@@ -195,7 +196,8 @@ class PruneMixin:
         self.dataset(options.prune_train_subset).set_epoch(self._completed_epochs + 1)  # the iterator said 1
 
     def _gather(self, criterion, model, kind, event):
-        with self.scoring_batches(model, self.options.prune_batches, self.plan.seed + event) as batches:
+        seed = self.plan.seed + (event if KINDS[kind].redrawn else 0)
+        with self.scoring_batches(model, self.plan.batches, seed) as batches:
             batches = list(batches)
             found = gather(kind, model, criterion, batches)
         mine = torch.tensor(float(sum(batch.get("nsentences", 0) for batch in batches)))
@@ -221,6 +223,9 @@ class PruneMixin:
     def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False, **ema):
         self._ema_model = ema.get("ema_model")
         self._position = self._clock.at(self._completed_epochs, update_num)
+        for loaded in (self._model, self._ema_model):  # all that is to be has been: a resume must not cut
+            if getattr(loaded, "cuts_on_load", False):
+                loaded.cuts_on_load = False
         with one_line_errors():
             self.pruner.gather = partial(self._gather, criterion)
             if self.plan.prunes:

@@ -35,7 +35,7 @@ class PruneOptions(ApproachOptions):
     prune_method: Optional[str] = _option(
         "none (default: keep what is removed), magnitude, random, irregular, filter, stripe, patdnn, n:m, l1, greg1, "
         "greg2, admm, movement, sr_ste, skeleton, hoyer_square, group_hoyer_square, l0, gate_decorators, snip, "
-        "snip_it, snap, snap_it, cnip_it, grasp, imp"
+        "snip_it, snap, snap_it, cnip_it, grasp, imp, srp, srp_once"
     )
     prune_target: Optional[str] = _option(
         "fraction of the prunable weights to remove by the end, in [0, 1), or 2:4, or 0.001abs: all that is worth no "
@@ -43,7 +43,7 @@ class PruneOptions(ApproachOptions):
     )
     prune_units: Optional[str] = _option(
         "what leaves together: weight (default), row, column, block:4x4, stripe, kernel, pattern, 2:4, n:m; "
-        "filter, channel, neuron, head, hidden, node, weight+node"
+        "filter, channel, neuron, head, hidden, node, weight+node; with connectivity width, width:residual"
     )
     prune_importance: Optional[str] = _option("what is kept: magnitude (L1), magnitude_l2, random")
     prune_scope: Optional[str] = _option("compared with whom: global (default), layer, stage")
@@ -63,7 +63,7 @@ class PruneOptions(ApproachOptions):
     prune_rounding: Optional[str] = _option(
         "from a fraction to a count: nearest, up, or reference (one unit fewer stays)", needs=_COUNTS
     )
-    prune_batches: int = _option("training batches over which derivatives are scored", 5, _SCORES)
+    prune_batches: Optional[int] = _option("training batches over which derivatives are scored (5)", needs=_SCORES)
     prune_steps: Optional[int] = _option("events of a gradual schedule, all at --prune-start: before training, at 0up")
     prune_rewind: Optional[str] = _option(f"after every removal go back to the weights of then: {_WHEN}")
     prune_recipe: Optional[str] = _option("YAML file of these options; the command line wins")
@@ -75,6 +75,7 @@ class PruneOptions(ApproachOptions):
     prune_train_subset: str = II("dataset.train_subset")
     prune_restore_file: str = II("checkpoint.restore_file")
     prune_finetune_from_model: Optional[str] = II("checkpoint.finetune_from_model")
+    prune_continue_once: Optional[str] = II("checkpoint.continue_once")
     prune_store_ema: Any = II("ema.store_ema")
     prune_save_dir: str = II("checkpoint.save_dir")
     prune_skip_remainder: Any = II("optimization.skip_remainder_batch")
@@ -88,7 +89,7 @@ class PruneOptions(ApproachOptions):
 
 
 NAMES = """method target units importance scope stages schedule start end every freeze steps rewind include skip only
-    rounding""".split()
+    rounding batches""".split()
 
 
 def given_options(cfg):

@@ -1,6 +1,6 @@
 """A pruning plan: the options of a run, resolved against its method and checked."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Optional
 
 from ..methods.checks import check_approach
@@ -33,10 +33,12 @@ class Plan:
         skip: patterns left dense.
         only: patterns of all that is not left dense; none: no such limit.
         seed: of random choices.
+        batches: training batches over which derivatives are scored (count).
         rounding: from a fraction to a count, name in the table of roundings.
         rewind: after every removal, weights and moments go back to where they were then; None: they go on.
         permute: reorder channels before the first selection.
         asked_by: the option that says how much.
+        spelling: dict of option name -> how the user said it, where not in an option of that name.
         approach: between the first selection and the removal, data of :mod:`~fairseq_prune.methods.settings` or
             :class:`~fairseq_prune.pruning.growing.Growth`; None for masks at once.
     """
@@ -52,10 +54,12 @@ class Plan:
     skip: tuple = ()
     only: tuple = ()
     seed: int = 1
+    batches: int = 5
     rounding: str = "nearest"
     rewind: Optional[When] = None
     permute: bool = False
     asked_by: str = "--prune-target"
+    spelling: dict = field(default_factory=dict)
     approach: Any = None
 
     @property
@@ -71,7 +75,23 @@ class Plan:
     @property
     def updates_needed(self):
         """Updates from the first event to the removal at most, where the schedule names no end (count)."""
-        return 0 if self.schedule.end or self.approach is None else self.approach.updates_needed
+        return self._times * self.approach.updates_needed if self._times else 0
+
+    @property
+    def epochs_needed(self):
+        """The same in epochs, of those whose time is counted so."""
+        return self._times * self.approach.epochs_needed if self._times else 0
+
+    @property
+    def _times(self):
+        if self.schedule.end or self.approach is None:
+            return 0
+        return self.schedule.num_events if self.schedule.in_rounds else 1
+
+    def asked(self, name):
+        """An answer as the user gave it, e.g. ``"--prune-units row"``."""
+        value = self.schedule.start if name == "start" else getattr(self, name)
+        return self.spelling.get(name) or f"--prune-{name} {value}"
 
     def plain(self):
         """The plan as plain values, to store in a checkpoint and compare on a resume."""
@@ -106,6 +126,7 @@ def make_plan(options, seed=1):
     Args:
         options: dict of option name without ``prune_`` -> value; only what was given. ``approach`` holds those of
             one; ``budget`` others that say how much is to leave, in place of ``target``.
+            ``spelling`` is :attr:`Plan.spelling`.
         seed: of random choices.
 
     Returns:
@@ -143,10 +164,12 @@ def make_plan(options, seed=1):
         skip=read_patterns(options.get("skip", ())),
         only=read_patterns(options.get("only", ())),
         seed=seed,
+        batches=_count("batches", options.get("batches", Plan.batches)),
         rounding=answers.rounding,
         rewind=_named("rewind", When.parse, options["rewind"]) if "rewind" in options else None,
         permute=bool(options.get("permute")),
         asked_by="--" + next(iter(options.get("budget", ["prune_target"]))).replace("_", "-"),
+        spelling=options.get("spelling", {}),
         approach=read_approach(name, _approach(answers), approach, schedule, answers.units == "weight"),
     )
     _check(plan)
@@ -245,45 +268,18 @@ def _schedule(method, options):
     if method.every and end and "every" not in times:
         times["every"] = When(method.every, end.unit)
     return Schedule(
-        method.schedule, times.get("start", When(0, "up")), end, times.get("every"), steps and _count(steps)
+        method.schedule, times.get("start", When(0, "up")), end, times.get("every"), steps and _count("steps", steps)
     )
 
 
-_MOST_STEPS = 10_000  # before one update; each scores the whole model
+_MOST = 10_000  # steps before one update, each of which scores the whole model, or batches
 
 
-def _count(steps):
+def _count(option, value):
     try:
-        count = int(steps)
+        count = int(value)
     except ValueError:
-        raise ValueError(f"--prune-steps {steps}: give a whole number, e.g. --prune-steps 5") from None
-    if count > _MOST_STEPS:
-        raise ValueError(f"--prune-steps {steps}: give at most {_MOST_STEPS}, e.g. --prune-steps 5")
+        raise ValueError(f"--prune-{option} {value}: give a whole number, e.g. --prune-{option} 5") from None
+    if count > _MOST:
+        raise ValueError(f"--prune-{option} {value}: give at most {_MOST}, e.g. --prune-{option} 5")
     return count
-
-
-def check_same_plan(plan, state):
-    """Refuse to resume a run with another plan.
-
-    Args:
-        plan: of the run that resumes.
-        state: of the interrupted run's pruner.
-
-    Raises:
-        ValueError: the plans differ, or none is given and the interrupted run was not through.
-    """
-    before = state["plan"]
-    if not plan.prunes:
-        if state["events_left"] or state.get("approach") is not None:
-            raise ValueError(
-                f"--prune-method {plan.method}: the interrupted run was not through pruning; "
-                f"resume with its options, e.g. --prune-method {before['method']}"
-            )
-        return
-    for name, value in plan.plain().items():
-        if before["schedule"] and before.get(name) != value:
-            option = f"--prune-{name} {value}" if name != "approach" else f"--prune-method with {value}"
-            raise ValueError(
-                f"{option}: the interrupted run had {before.get(name)}; resume with the same "
-                "options, or prune further with --finetune-from-model and a new --save-dir"
-            )

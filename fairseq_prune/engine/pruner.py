@@ -6,18 +6,18 @@ from ..compat import forget_best
 from ..methods import approach_for
 from ..optim.masters import overflowed
 from ..pruning.importance import EVIDENCE
-from ..pruning.masks import checksum, pack_mask
+from ..pruning.masks import checksum
 from ..pruning.selecting import count_removed
 from . import ranks
-from .cut import cut_in_run, may_cut
 from .masked_model import MaskedModel
 from .permute import permute_in_run
-from .plan import Plan, check_same_plan
+from .plan import Plan
+from .removal import Removal
 from .rewind import Rewind
+from .same_plan import check_same_plan
 from .selector import Selection
 from .stand_in import stand_in
-from .telling import tell_removed
-from .weight_norms import rescale_norms
+from .telling import tell_removed, warn_of_half_shrunk
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,6 @@ class Pruner:
         gather: function of (model, kind of evidence, event) -> dict of parameter name -> tensor; set before updates by
             those who can, see :mod:`~.evidence`.
         removed_in_epoch: number of the epoch in which the last removal fell; None before.
-        kept: what was kept of coupled units at the cut, packed: dict of vector name -> plain values.
 
     Raises:
         ValueError: as :class:`~.selection.Selection`.
@@ -48,10 +47,11 @@ class Pruner:
     def __init__(self, model, plan=None, find_structure=None, find_targets=None, averaged=False, find_permutable=None):
         self.plan = plan or Plan()
         self.events_done = 0
-        self.removed_in_epoch, self.kept, self.gather = None, {}, None
-        self._model, self._averaged, self._find_permutable = model, averaged, find_permutable
+        self.removed_in_epoch, self.gather = None, None
+        self._model, self._find_permutable = model, find_permutable
         self._started = self._acts = False
         self.masked = MaskedModel(model)
+        self._removal = Removal(model, self.masked, averaged)
         self._counted = self._fraction = None
         self._selection = Selection(model, self.plan, find_structure, find_targets)
         self._whole = self._selection.total
@@ -110,6 +110,8 @@ class Pruner:
         if self._started:
             return
         self._started = True
+        if not self.approaching:
+            warn_of_half_shrunk(self._model)
         if not self.plan.prunes:
             self.masked.warn_of_lost_masks()
         elif not self.events_done:
@@ -133,7 +135,7 @@ class Pruner:
         self._validated = {}
         if self.plan.prunes:
             now = position.of(self.plan.schedule.unit)
-            event = self.plan.schedule.events_by(now)
+            event = self.plan.schedule.events_by(now, self.events_done, not self.approaching)
             if self._rewind and self.pending and not self._rewind.saved and now >= self.plan.rewind.count:
                 self._rewind.save(optimizer)
             if event > self.events_done:
@@ -147,7 +149,7 @@ class Pruner:
                 if self.plan.schedule.is_past(now):
                     self._end_approach(optimizer, ema_model)
                 else:
-                    self._approach.before_update(position, self._choose)
+                    self._approach.before_update(position, self._choose, optimizer)
         self._tell_scheduler(optimizer, position.epochs)
 
     def _prune_until(self, event, optimizer, ema_model, position):
@@ -162,7 +164,8 @@ class Pruner:
             self._remove(self._choose(), optimizer, ema_model)
         elif not self._approach.active:
             self._approach.begin(position, self._selection.layers, self._choose, optimizer)
-            logger.info(f"selected, {self.plan.schedule}; nothing is removed before the end")
+            told = f"selected after {position.updates} updates, {self.plan.schedule}"
+            logger.info(f"{told}; nothing is removed before the end")
         elif not self.plan.schedule.is_last(self.events_done):
             self._approach.select(self._choose, optimizer)
 
@@ -199,7 +202,9 @@ class Pruner:
 
     def before_step(self, optimizer):
         """Let an approach into the gradients of a step."""
-        self._acts = self.approaching and not overflowed(optimizer, self.masked.parameters.values())
+        self._acts = self.approaching and (
+            self._approach.also_when_skipped or not overflowed(optimizer, self.masked.parameters.values())
+        )
         if self._acts:
             self._approach.before_step(optimizer)
 
@@ -226,7 +231,7 @@ class Pruner:
             "plan": self.plan.plain(),
             "whole": self._whole,
             "removed_in_epoch": self.removed_in_epoch,
-            "kept": self.kept,
+            "kept": self._removal.kept,
             "approach": self._approach and self._approach.state(),
             "rewind": self._rewind and self._rewind.state(),
             **self._selection.state(),
@@ -239,7 +244,7 @@ class Pruner:
             ValueError: the interrupted run had another plan, or none is given and it was not through.
         """
         check_same_plan(self.plan, state)
-        self.kept = state.get("kept", {})
+        self._removal.kept = state.get("kept", {})
         if not self.plan.prunes or state["events_done"]:
             self.removed_in_epoch = state.get("removed_in_epoch")
         if self._rewind:
@@ -272,29 +277,22 @@ class Pruner:
         return self._selection.choose(self.events_done, self.masked.local_masks(), evidence)
 
     def _remove(self, choice, optimizer, ema_model):
-        masks = choice.masks
-        ranks.require_equal(checksum(masks), "pruning masks", next(iter(self.masked.parameters.values())).device)
-        if checksum(masks) == checksum(self.masks):
+        selection, decided = self._selection, checksum({**choice.masks, **choice.keep})
+        ranks.require_equal(decided, "pruning masks", next(iter(self.masked.parameters.values())).device)
+        closes = selection.chooser.multiplies and choice.keep
+        if not closes and checksum(choice.masks) == checksum(self.masks):
             return
-        if (shared := self._selection.overlap(choice)) is not None:
+        if (shared := selection.overlap(choice)) is not None:
             logger.info(f"{shared:.4f} of what leaves had left the model that says how many leave")
         if self._rewind:
             self._rewind.restore(optimizer)
-        rescale_norms(self._selection.prunables, masks, optimizer)
-        self.masked.hold(masks)
-        self.masked.mask_values(optimizer)
-        self.masked.mask_moments(optimizer)
-        if ema_model is not None:
-            self.masked.mask_averages(ema_model)
-        self._cut(choice, optimizer)
+        if closes:
+            self._removal.close(choice.keep, selection.chooser, selection.structure, optimizer)
+        else:
+            self._removal.mask(choice.masks, selection.prunables, optimizer, ema_model)
+            if self.plan.schedule.is_last(self.events_done):
+                self._removal.cut(choice.keep, selection.structure, optimizer)
         forget_best()
-
-    def _cut(self, choice, optimizer):
-        structure = self._selection.structure
-        keep = {vector: units for vector, units in choice.keep.items() if structure.vectors[vector].cuts}
-        if keep and self.plan.schedule.is_last(self.events_done) and may_cut(optimizer, self._averaged):
-            cut_in_run(self._model, structure.table, keep, optimizer, self.masked)
-            self.kept = {vector: pack_mask(units) for vector, units in keep.items()}
 
     def _told(self):
         return tell_removed(self._selection.prunables, self.masks, self.fraction_removed, self._whole)

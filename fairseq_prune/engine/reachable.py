@@ -52,7 +52,7 @@ class RunLength:
         return min(((n, reason) for (of, n), reason in limits.items() if of == unit and n), default=None)
 
 
-def check_reachable(schedule, run):
+def check_reachable(schedule, run, start=None):
     """Refuse a schedule whose last event the run never sees.
 
     An event happens before the update that follows it, so at least one update has to remain.
@@ -60,16 +60,17 @@ def check_reachable(schedule, run):
     Args:
         schedule: the :class:`~fairseq_prune.pruning.schedule.Schedule`.
         run: :class:`RunLength`.
+        start: the option of its start and its value, as the user gave them.
 
     Raises:
         ValueError: naming the option and a value that would do.
     """
     limit, reason = run.limit(schedule.unit) or (None, None)
     if limit and schedule.last >= limit:
-        option = "--prune-end" if schedule.end else "--prune-start"
+        asked = f"--prune-end {schedule.end}" if schedule.end else start or f"--prune-start {schedule.start}"
         raise ValueError(
-            f"{option} {schedule.last}{schedule.unit} is not reached before the end of the run ({reason}); "
-            f"give at most {option} {limit - 1}{schedule.unit}"
+            f"{asked} is not reached before the end of the run ({reason}); "
+            f"give at most {asked.replace(f' {schedule.last}', f' {limit - 1}')}"
         )
 
 
@@ -83,17 +84,28 @@ def check_long_enough(plan, run):
     Raises:
         ValueError: naming the method, the updates that it needs, and values that would do.
     """
-    check_reachable(plan.schedule, run)
-    start, (limit, reason) = plan.schedule.start, run.limit("up") or (None, None)
-    last = plan.updates_needed + (start.count if plan.schedule.unit == "up" else run.updates_by(start.count))
-    if plan.updates_needed and limit and last > limit:
-        longer = f"--max-update {last}"
-        if reason.startswith("--max-epoch"):
-            longer = f"--max-epoch {run.epoch_of(last)}"
-        raise ValueError(
-            f"--prune-method {plan.method} may need {last:,} updates until its units leave, and the run ends before "
-            f"({reason}); give e.g. {longer}, or --reg-fit --prune-end {max(limit // 2, 1)}up"
-        )
+    check_reachable(plan.schedule, run, plan.asked("start"))
+    epoch, update = _end_of(plan, run)
+    for unit, last in (("update", update), ("epoch", epoch)):
+        limit, reason = run.limit(unit[:2]) or (None, None)
+        if last and limit and last > limit:
+            longer = f"--max-{unit} {last}"
+            if unit == "update" and reason.startswith("--max-epoch"):
+                longer = f"--max-epoch {run.epoch_of(last)}"
+            raise ValueError(
+                f"--prune-method {plan.method} may take until {unit} {last:,} to remove its units, and the run ends "
+                f"before ({reason}); give e.g. {longer}, or {plan.approach.shorter}"
+            )
+
+
+def _end_of(plan, run):
+    """(Epoch, update) in which the last units leave at the latest, from 1; 0 where that is not known."""
+    start, in_updates = plan.schedule.start.count, plan.schedule.unit == "up"
+    if plan.epochs_needed:
+        completed = (run.epoch_of(start + 1) - 1 if run.batches_per_epoch else 0) if in_updates else start
+        last = completed + plan.epochs_needed
+        return last, run.updates_by(last)
+    return 0, plan.updates_needed and plan.updates_needed + (start if in_updates else run.updates_by(start))
 
 
 def updates_in_epoch(batches, update_freq, skip_remainder, epoch):
@@ -109,4 +121,3 @@ def updates_in_epoch(batches, update_freq, skip_remainder, epoch):
     if skip_remainder:  # fairseq then drops the last batch, and the last group if it is not whole
         return (batches - 1) // frequency
     return -(-batches // frequency)
-

@@ -114,6 +114,7 @@ class Selection:
         Raises:
             ValueError: there is one; removed weights are never revived.
         """
+        self.chooser.check()
         for group in self.chooser.groups:
             removed, total = self.chooser.count(group, masks)
             if removed > self.chooser.budget(group, self._fraction(group, masks)):

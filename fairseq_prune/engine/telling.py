@@ -1,7 +1,11 @@
 """What the log says of removals: those that were, and those that are still to come."""
 
+import logging
+
 from ..pruning.masks import checksum
 from ..pruning.selecting import count_removed
+
+logger = logging.getLogger(__name__)
 
 
 def tell_removed(prunables, masks, fraction, whole):
@@ -39,3 +43,18 @@ def tell_pending(pruner):
     events = f"{pruner.events_done} of {pruner.plan.schedule.num_events} pruning events"
     selected = ", what was selected is still there" if pruner.approaching else ""
     return f"--prune-method {pruner.plan.method} saw {events}{selected}; {pruner.fraction_removed:.4f} removed"
+
+
+def warn_of_half_shrunk(model):
+    """Say so if weights were taken from the midst of another run's shrinking.
+
+    Args:
+        model: ``nn.Module``, with or without connectivity.
+    """
+    vectors = [c.vector for c in getattr(model, "connectivity", {}).values()]
+    count = sum(int(((v != 0) & (v != 1)).sum()) for v in vectors)
+    if count:
+        logger.warning(
+            f"{count:,} units come half shrunk, with connectivity between 0 and 1, and stay so; better resume the run "
+            "they are from, or start from a finished one"
+        )

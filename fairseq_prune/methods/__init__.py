@@ -13,6 +13,7 @@ from .lagrangian import Drawn
 from .movement import Movement, SoftMovement
 from .projecting import Projecting
 from .regularised import Regularised
+from .shrinking import FreezeAndShrink, Shrink
 from .straight_through import StraightThrough
 from .tick_tock import TickTockGates
 
@@ -27,6 +28,7 @@ APPROACHES = {
     settings.Hoyer: Regularised,
     settings.HardConcrete: HardConcreteGates,
     settings.TickTock: TickTockGates,
+    Shrink: FreezeAndShrink,
 }
 
 

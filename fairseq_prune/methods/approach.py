@@ -13,10 +13,12 @@ class Approach:
     Attributes:
         active: True from its first update to the removal.
         parameters: of the model, dict of name -> parameter.
+        also_when_skipped: it also acts in steps that are skipped because gradients overflowed.
         record: what a file is told of the units at this update, plain values; None: nothing.
     """
 
     record = None
+    also_when_skipped = False
 
     def __init__(self, settings, chooser, model, seed):
         self.settings, self.chooser, self.model, self.seed = settings, chooser, model, seed
@@ -43,7 +45,7 @@ class Approach:
         """What leaves in the end."""
         return choose(None)
 
-    def before_update(self, position, choose):
+    def before_update(self, position, choose, optimizer):
         """Called before every update while active; arguments as :meth:`begin`."""
 
     def trained_values(self):

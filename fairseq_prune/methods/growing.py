@@ -60,7 +60,7 @@ class GrowingPenalty(Approach):
         """The largest factor in force (float)."""
         return max((layer.factor for layer in self._layers.values()), default=0.0)
 
-    def before_update(self, position, choose):
+    def before_update(self, position, choose, optimizer):
         """Grow if it is time; accumulated batches and retries of an update come with its number again."""
         self.record, updates = None, position.updates
         if updates == self._grown:

@@ -19,7 +19,7 @@ class HardConcreteGates(Gated):
     def _first(self, ones):
         return ones * SPREAD * torch.randn(len(ones), generator=self._generator).to(ones)
 
-    def before_update(self, position, choose):
+    def before_update(self, position, choose, optimizer):
         """Draw; accumulated batches and retries of an update come with its number again."""
         if position.updates != self._drawn:
             self._drawn = position.updates

@@ -10,6 +10,7 @@ from fairseq.tasks import FairseqTask  # noqa: F401  (fairseq.dataclass is incom
 from ..needs import Need, spelt
 from ..pruning.growing import Growth, fit
 from .settings import Gates, HardConcrete, Hoyer, Lagrangian, SoftMovement, StraightThrough, TickTock
+from .shrinking import Shrink
 
 
 def _option(text, default=None, needs=None):
@@ -20,6 +21,8 @@ _PICKS = Need(lambda run: run.plan.approach.picks, "--prune-method greg2")
 _RATIO = Need(lambda run: run.plan.units != "weight", "--prune-units filter")  # a single weight has none
 _GROWS = Need(lambda run: not run.options.reg_fit, "it without --reg-fit, which sets it")
 _PICKS_FREELY = Need(lambda run: _PICKS.holds(run) and _GROWS.holds(run), "--prune-method greg2 without --reg-fit")
+
+_EPOCHS = Need(lambda run: not run.plan.approach.updates, "it without --srp-pruning-updates")
 
 
 @dataclass
@@ -58,6 +61,11 @@ class ApproachOptions(FairseqDataclass):
     prune_gate_threshold: Optional[float] = _option("skeleton: size at which a gate closes (default 0.01)")
     reg_bn: bool = _option("the penalty also acts on biases and norms of the units that leave", False)
     block_loss_grad: bool = _option("the penalty replaces the gradient of penalised weights (an ablation)", False)
+    decreasing: Optional[str] = _option(
+        "srp: shrink by step (s) or epoch (e), arithmetically (a) or geometrically (g): sa (default), sg, ea, eg"
+    )
+    pruning_period: Optional[int] = _option("srp: epochs in a round (default 15)", needs=_EPOCHS)
+    srp_pruning_updates: Optional[int] = _option("srp: updates in a round, instead of --pruning-period")
 
 
 _GATED = (Gates, HardConcrete, TickTock)
@@ -84,6 +92,9 @@ _FIELDS = {  # of an option: data that has it, one kind or several, and its fiel
     "prune_ticks": (TickTock, "ticks"),
     "prune_tocks": (TickTock, "tocks"),
     "prune_gate_threshold": (Gates, "threshold"),
+    "decreasing": (Shrink, "decreasing"),
+    "pruning_period": (Shrink, "epochs"),
+    "srp_pruning_updates": (Shrink, "updates"),
 }
 _POSITIVE = {"interval", "limit", "pick_limit", "step", "pick_step", "ratio_limit", "rho", "rate", "ticks", "tocks"}
 _NOT_NEGATIVE = {"weight", "l1", "decay", "threshold"}
@@ -97,6 +108,7 @@ _EXAMPLES = {
     SoftMovement: "soft_movement",
     (Gates, TickTock): "gate_decorators",
     _GATED: "l0",
+    Shrink: "srp",
 }
 
 
@@ -162,3 +174,8 @@ def _fitted(growth, schedule):
         return fit(growth, schedule.end.count - schedule.start.count)
     except ValueError as error:
         raise ValueError(f"--prune-end {schedule.end}: {error}") from None
+
+
+def option_of(approach, field):
+    """The option of a field of an approach's data, as it is typed."""
+    return next(spelt(n) for n, (kind, own) in _FIELDS.items() if own == field and isinstance(approach, kind))

@@ -8,10 +8,13 @@ class Timed:
     """When the units leave, as :class:`~fairseq_prune.pruning.growing.Growth` says it, too.
 
     Attributes:
-        updates_needed: from the first event to the removal at most, where the schedule names no end (count).
+        updates_needed: from an event to the removal at most, where the schedule names no end (count).
+        epochs_needed: the same, of those whose time is counted in epochs.
+        shorter: what to give for less of it.
     """
 
-    updates_needed = 0
+    updates_needed = epochs_needed = 0
+    shorter = ""
 
 
 @dataclass(frozen=True)

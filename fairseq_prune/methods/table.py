@@ -4,6 +4,7 @@ from ..pruning.growing import Growth
 from ..pruning.registry import Registry
 from .method import Method
 from .settings import Gates, HardConcrete, Hoyer, Lagrangian, Movement, SoftMovement, StraightThrough, TickTock
+from .shrinking import Shrink
 
 METHODS = Registry("method")
 
@@ -258,5 +259,28 @@ METHODS.add("imp")(
         source="Frankle & Carbin, ICLR 2019 (arXiv:1803.03635); rewinding: Frankle et al. 2019 (arXiv:1903.01611)",
         importance="magnitude",
         schedule="exponential",
+    )
+)
+
+_SRP = "Jeon, Park & Kang (SRP, selectively regularised pruning)"
+
+METHODS.add("srp")(
+    Method(
+        "freeze the units of a Transformer that the loss misses least, shrink their connectivity to 0, cut them out",
+        source=_SRP,
+        units="width",
+        importance="connectivity",
+        schedule="rounds",
+        steps=1,
+        approach=Shrink(),
+    )
+)
+
+METHODS.add("srp_once", "srp-once")(
+    Method(
+        "cut the same units out at once: the control for srp",
+        source=_SRP,
+        units="width",
+        importance="connectivity",
     )
 )

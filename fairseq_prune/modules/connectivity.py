@@ -39,6 +39,12 @@ class Connectivity:
         """Look again whether all values are 1; call after changing the vector."""
         self.idle = bool((self.vector == 1).all())
 
+    @torch.no_grad()
+    def shrink(self, units, value):
+        """Set the multiplier of some units, bool [length], to a value below 1."""
+        self.vector.masked_fill_(units, value)
+        self.idle = False  # looking would wait for the GPU
+
     def scale(self, tensor, axis):
         """Multiply a tensor by the vector along an axis."""
         c = self.active

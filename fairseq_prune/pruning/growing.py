@@ -49,6 +49,9 @@ class Growth:
     blocks_loss: bool = False
     norms: bool = False
 
+    epochs_needed = 0
+    shorter = "--reg-fit with --prune-end"
+
     @property
     def updates_needed(self) -> int:
         """Until the units leave where no layer is through by its magnitude ratio."""

@@ -94,7 +94,10 @@ def at_once(step: Step, initial: float, target: float) -> float:
 _ONE_EVENT = ("once", "growing")
 
 
-@SHAPES.add("linear")
+ROUNDS = "rounds"
+
+
+@SHAPES.add("linear", ROUNDS)
 def linear(step: Step, initial: float, target: float) -> float:
     """Equal steps; arguments as :func:`at_once`."""
     return (1 - step.progress) * initial + step.progress * target
@@ -148,7 +151,8 @@ class Schedule:
         start: first event.
         end: last event; None for a single event at ``start``. Of ``growing``: the latest end of the growth.
         every: interval between events; None means one tenth of the way, at least 1.
-        steps: events that all happen at ``start``, one after the other (count).
+        steps: events that all happen at ``start``, one after the other (count). Of ``rounds``: the second begins when
+            the first is over, and so on; how long they are is up to the approach.
 
     Raises:
         ValueError: unknown shape; end missing, not after the start, or given to ``once``; units
@@ -167,11 +171,12 @@ class Schedule:
         unused = {
             "once": {"--prune-end": self.end, "--prune-every": self.every},
             "growing": {"--prune-every": self.every},
+            ROUNDS: {"--prune-end": self.end, "--prune-every": self.every},
         }
         for option, value in unused.get(self.shape, {}).items():
             if value:
                 raise ValueError(
-                    f"{option} {value}: --prune-schedule {self.shape} has one event, at --prune-start; "
+                    f"{option} {value}: is not for --prune-schedule {self.shape}, which begins at --prune-start; "
                     "for gradual pruning give e.g. --prune-schedule cubic"
                 )
         if self.end:
@@ -209,7 +214,7 @@ class Schedule:
         if self.shape in _ONE_EVENT:
             return f"{self.shape} at {self.start}" + (f" until {self.end}" if self.end else "")
         if self.steps:
-            return f"{self.shape} in {self.steps} steps at {self.start}"
+            return f"{self.shape} in {self.steps} steps {'from' if self.in_rounds else 'at'} {self.start}"
         return f"{self.shape} from {self.start} to {self.end} every {self._step}{self.unit}"
 
     @property
@@ -248,10 +253,23 @@ class Schedule:
         """True if a position is at the end or after it; a growth without an end has none."""
         return self.end is not None and position >= self.last
 
-    def events_by(self, position: int) -> int:
-        """Events at or before ``position`` (count of :attr:`unit`)."""
+    @property
+    def in_rounds(self) -> bool:
+        """True if every event begins a round, which ends before the next one."""
+        return self.shape == ROUNDS
+
+    def events_by(self, position: int, begun: int = 0, over: bool = True) -> int:
+        """Events at or before ``position`` (count of :attr:`unit`).
+
+        Args:
+            position: count.
+            begun: rounds that have begun (count).
+            over: the last of them is over.
+        """
         if position < self.start.count:
             return 0
+        if self.in_rounds:
+            return min(begun + over, self.num_events)
         if position >= self.last:
             return self.num_events
         return 1 if self.shape in _ONE_EVENT else 1 + (position - self.start.count) // self._step

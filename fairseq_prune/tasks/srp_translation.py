@@ -4,19 +4,58 @@ from dataclasses import dataclass
 
 from fairseq.tasks import register_task
 
-from ..engine.srp.mixin import SrpMixin
-from ..engine.srp.options import SrpOptions
+from ..compat import load_checkpoint
+from ..engine.checks import check_restore_file, is_fresh
+from ..engine.options import PruneOptions
+from ..engine.own_options import stands_alone
+from ..errors import one_line_errors
+from .srp_options import SrpOptions, as_state_of_a_pruner, check_start, plan_options
 from .stock import PruneTranslationConfig, PruneTranslationTask  # made by the loop
 
 
 @dataclass
 class SrpTranslationConfig(SrpOptions, PruneTranslationConfig):
-    """Options of translation, of masks, and of SRP."""
+    """Options of translation, of pruning, and of SRP."""
 
 
 @register_task("srp_translation", dataclass=SrpTranslationConfig)
-class SrpTranslationTask(SrpMixin, PruneTranslationTask):
+class SrpTranslationTask(PruneTranslationTask):
     """Translation whose Transformer is shrunk and cut by SRP."""
+
+    @classmethod
+    def setup_task(cls, cfg, from_checkpoint=False, **kwargs):
+        from_checkpoint = stands_alone(cfg, PruneOptions) or from_checkpoint
+        if not from_checkpoint:
+            with one_line_errors():
+                check_start(cfg)
+                if cfg.pretrained_model:
+                    check_restore_file(cfg)
+        return super().setup_task(cfg, from_checkpoint=from_checkpoint, **kwargs)
+
+    @classmethod
+    def pruning_options(cls, cfg):
+        return plan_options(cfg, super().pruning_options(cfg))
+
+    def build_model(self, cfg, from_checkpoint=False):
+        insists = from_checkpoint and self.pruner is None  # else a teacher, whose layer norm is its own
+        model = super().build_model(cfg, from_checkpoint)
+        if insists and hasattr(model, "ask_layer_norm"):
+            if self.options.weighted_layernorm or self.options.srp_plain_layernorm:
+                model.ask_layer_norm(self.options.weighted_layernorm)
+        if not from_checkpoint and self.options.pretrained_model and is_fresh(self.options):
+            with one_line_errors():
+                self._start_from(model, self.options.pretrained_model)
+        return model
+
+    def _start_from(self, model, path):
+        try:
+            model.load_state_dict(load_checkpoint(path)["model"], strict=True)
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())
+            raise ValueError(f"--pretrained-model {path}: does not fit --arch {self.options.arch}: {reason}") from None
+
+    def set_checkpoint_dict(self, state):
+        super().set_checkpoint_dict(as_state_of_a_pruner(state))
 
 
 @register_task("SRPtranslation", dataclass=SrpTranslationConfig)

@@ -18,7 +18,9 @@ from fairseq_prune.pruning.schedule import Position
 from fairseq_prune.pruning.units import UNITS, is_coupled, parse_units
 from vision_bridge.surgery.trace import trace
 
-PRUNING = [n for i, (n, m) in enumerate(METHODS.items()) if m.prunes and m not in list(METHODS.values())[:i]]
+WIDTH = "width"  # multipliers of 0 instead of masks, and no model without them: tests/run/test_srp_methods.py
+ROWS = [(name, method) for name, method in METHODS.items() if method.prunes and method.units != WIDTH]
+PRUNING = [name for i, (name, method) in enumerate(ROWS) if method not in [row for _, row in ROWS[:i]]]
 ALL_UNITS = ["2:4" if name == "n:m" else name for name in UNITS]
 GONE, TARGET = 0.3, 0.6  # of single weights before; of units afterwards
 TIMES = {

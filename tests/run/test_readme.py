@@ -17,7 +17,7 @@ from fairseq_prune.cli.main import main
 from fairseq_prune.engine.options import NAMES
 from fairseq_prune.engine.plan import make_plan
 from fairseq_prune.engine.recipe import read_recipe
-from fairseq_prune.engine.srp.plan import make_srp_plan
+from fairseq_prune.tasks.srp_translation import SrpTranslationTask
 
 README = (Path(USER_DIR).parent / "README.md").read_text()
 
@@ -85,13 +85,14 @@ def test_srp_commands(tmp_path, monkeypatch):
     for words in trains:
         cfg = parsed(options.get_training_parser(), words)
         assert cfg.task.pretrained_model in [*saved, None]
-        plans.append(make_srp_plan(cfg.task))
+        plans.append(make_plan(SrpTranslationTask.pruning_options(cfg.task)))
         saved += [f"{cfg.checkpoint.save_dir}/checkpoint_{name}.pt" for name in ("best", "last")]
         for path in saved[-2:]:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             Path(path).touch()
         assert (cfg.model.arch, cfg.optimizer._name, cfg.criterion._name) == ("srp_iwslt_de_en", "srp_adam", "srp")
-    assert [(plan.rate, plan.stage, plan.last_epoch) for plan in plans[1:3]] == [(0.2, 1, 20), (0.2, 2, 20)]
+    cuts = [(plan.target["compression_rate"], plan.units, plan.approach.epochs) for plan in plans[1:3]]
+    assert cuts == [(0.2, "width:residual", 20), (0.2, "width:qk+vo+neuron", 20)]
     assert not plans[0].prunes and not plans[3].prunes
     assert parsed(options.get_generation_parser(), generate).common_eval.path == saved[-2]
 

@@ -9,7 +9,7 @@ from conftest import USER_DIR, run_fairseq, same_tensors
 from srp_diary import QUIET, keeping_a_diary, srp_run, widths
 from validation import validated_loss
 
-from fairseq_prune.engine.srp.mixin import SrpMixin
+from fairseq_prune.tasks.srp_translation import SrpTranslationTask
 
 UPDATES = "--srp --compression-rate 0.4 --srp-pruning-updates 3 --pruning-iter 2 --max-update 8".split()
 EPOCHS = """--srp --compression-rate 0.4 --pruning-period 2 --decreasing ea --update-freq 5 --max-epoch 3
@@ -27,7 +27,7 @@ def whole(parallel, tmp_path_factory):
 @pytest.fixture(scope="module")
 def by_epochs(parallel, tmp_path_factory):
     """Epochs of 3 updates; fairseq does not number the checkpoint at the end of an epoch, so it is copied."""
-    run, begin_epoch = srp_run(tmp_path_factory.mktemp("by-epochs"), parallel), SrpMixin.begin_epoch
+    run, begin_epoch = srp_run(tmp_path_factory.mktemp("by-epochs"), parallel), SrpTranslationTask.begin_epoch
 
     def copying(task, epoch, model):
         if epoch > 1:
@@ -35,7 +35,7 @@ def by_epochs(parallel, tmp_path_factory):
         begin_epoch(task, epoch, model)
 
     with pytest.MonkeyPatch.context() as patch, keeping_a_diary() as diary:
-        patch.setattr(SrpMixin, "begin_epoch", copying)
+        patch.setattr(SrpTranslationTask, "begin_epoch", copying)
         run.train(*EPOCHS, *QUIET)
     return run, diary
 
@@ -64,7 +64,7 @@ def test_interrupted_equals_uninterrupted(whole, tmp_path, stop):
     """In the midst of either round, right after either cut, and later; options that start a run are passed over."""
     half = stopped(whole, f"checkpoint_1_{stop}.pt", tmp_path)
     before = half.checkpoint()
-    assert (state_of(before)["srp"]["window"] is None) == (stop in (3, 6))
+    assert (state_of(before)["approach"] is None) == (stop in (3, 6))
     assert not same_tensors(before["model"], whole.checkpoint()["model"])  # control: there was something left to do
     with keeping_a_diary() as diary:
         after = half.train(*UPDATES, "--weight-decay", "0.1", "--pretrained-model", "gone.pt", *QUIET)
@@ -96,20 +96,22 @@ def test_either_task_name(whole, tmp_path):
 @pytest.mark.parametrize(("words", "message"), [
     ("--compression-rate 0.3", "--compression-rate 0.3: the interrupted run had 0.4; resume with the same options"),
     ("--decreasing sg", "--decreasing sg: the interrupted run had sa"),
-    ("--seed 7", "--seed 7: the interrupted run had 1"),
+    ("--pruning-iter 1", "rounds in 1 steps from 0ep: the interrupted run had rounds in 2 steps"),
+    ("--srp-score squared", "--srp-score squared: the interrupted run had connectivity;"),
+    ("--pruning-stage 1", "--pruning-stage 1: the interrupted run had width;"),
 ])  # fmt: skip
 def test_another_plan_is_refused(whole, tmp_path, words, message):
     half = stopped(whole, "checkpoint_1_2.pt", tmp_path)
     with pytest.raises(SystemExit, match=message) as caught:
         half.train(*UPDATES, *words.split(), *QUIET)
-    assert "--pretrained-model" in str(caught.value) and "\n" not in str(caught.value)
+    assert "--finetune-from-model" in str(caught.value) and "\n" not in str(caught.value)
     assert same_tensors(half.checkpoint()["model"], whole.checkpoint("checkpoint_1_2.pt")["model"])
 
 
 def test_without_options(whole, tmp_path):
     """A run that is through may go on plainly; one that is not may not."""
     half = stopped(whole, "checkpoint_1_2.pt", tmp_path)
-    with pytest.raises(SystemExit, match="--compression-rate None: the interrupted run had 0.4"):
+    with pytest.raises(SystemExit, match="the interrupted run was not through pruning; .* --prune-method srp$"):
         half.train(*QUIET)
     shutil.rmtree(half.folder)
     done = stopped(whole, "checkpoint_1_6.pt", tmp_path)

@@ -5,7 +5,7 @@ import torch
 from fairseq import checkpoint_utils
 from srp_diary import QUIET, srp_run
 
-from fairseq_prune.engine.srp.score import connectivity_scores
+from fairseq_prune.engine.evidence import gather
 
 
 @pytest.fixture(scope="module")
@@ -17,6 +17,11 @@ def trained(parallel, tmp_path_factory):
     task.load_dataset("train")
     batches = task.get_batch_iterator(task.dataset("train"), max_tokens=400).next_epoch_itr(shuffle=False)
     return models[0].eval(), task.build_criterion(cfg.criterion), list(batches)
+
+
+def connectivity_scores(*trained):
+    """To first order, what each unit is worth, dict of vector name -> float [units]."""
+    return {name: -gradient for name, gradient in gather("connectivity_gradient", *trained).items()}
 
 
 def loss_without(trained, leaving):

@@ -9,7 +9,7 @@ from conftest import TINY, USER_DIR, Run, masks_of, run_fairseq, same_tensors
 from fairseq.trainer import Trainer
 from srp_diary import ARCHS, QUIET, copies, keeping_a_diary, srp_run, widths
 
-from fairseq_prune.engine.srp.mixin import SrpMixin
+from fairseq_prune.engine.mixin import PruneMixin
 from fairseq_prune.families.transformer.table import transformer_table
 
 SRP = "--srp --compression-rate 0.4 --srp-pruning-updates 2 --max-update 4".split()
@@ -63,7 +63,7 @@ def test_moving_averages_are_never_cut(averaged):
     for name, selected in diary.pages[0].selected.items():
         assert torch.equal(end["model"][name], (~selected).float())
         assert torch.equal(end["extra_state"]["ema"][name], (~selected).float())
-    assert end["extra_state"]["SrpTranslationTask"]["srp"]["rounds_done"] == 1
+    assert end["extra_state"]["SrpTranslationTask"]["events_left"] == 0
     words = ["--store-ema", "--ema-decay", "0.9", "--max-update", "6", *QUIET]
     resumed = run.train(*SRP, *words)
     assert widths(resumed) == widths(end) and resumed["optimizer_history"][-1]["num_updates"] == 6
@@ -138,8 +138,8 @@ def test_masks_are_cut_along_in_the_run(averaged, tmp_path):
 
 
 REFUSED = {
-    "--srp": "--arch: SRP needs an architecture with connectivity, e.g. --arch srp_transformer",
-    "--compression-rate 0.5": "--arch: SRP needs",
+    "--srp": "--pruning-stage 0: needs an architecture with connectivity, e.g. --arch srp_transformer",
+    "--compression-rate 0.5": "--pruning-stage 0: needs an architecture",
     "--compression-rate 0.5 --prune-method magnitude --prune-target 0.5": "--prune-method magnitude: .* masks or cuts",
     "--srp --prune-method magnitude --prune-target 0.5": "--prune-method magnitude: a run either masks or cuts",
 }
@@ -155,9 +155,9 @@ def test_mistakes(stock, tmp_path, words):
 
 
 @pytest.mark.parametrize(("words", "message"), [
-    ("--srp --pruning-period 2 --max-update 23", "--pruning-period 2: the last cut is in update 24, .*--max-update 24"),
-    ("--srp --srp-pruning-updates 25 --max-update 0 --max-epoch 2", "--srp-pruning-updates 25: .*24 updates.*epoch 3"),
-    ("--compression-rate .5 --warming-up 1 --max-update 12", "--warming-up 1: .*update 13, .*--max-update 13"),
+    ("--srp --pruning-period 2 --max-update 23", "until update 24 .*--max-update 24, .*lower --pruning-period than 2"),
+    ("--srp --srp-pruning-updates 25 --max-update 0 --max-epoch 2", "update 25 .*24 updates.*-epoch 3, .*than 25"),
+    ("--compression-rate .5 --warming-up 1 --max-update 12", "--warming-up 1 is not .*--max-update 12 is .*epoch 1"),
     ("--compression-rate .001 --warming-up 1 --max-update 13", "--compression-rate 0.001: .* a residual width of 0"),
 ])  # fmt: skip
 def test_mistakes_that_data_or_model_show(parallel, tmp_path, words, message):
@@ -204,10 +204,10 @@ def test_skipped_updates_do_not_delay_the_cut(parallel, tmp_path, monkeypatch):
 
 def test_scoring_in_a_run_leaves_no_trace(parallel, tmp_path, monkeypatch):
     """Neither in the model nor in the generators that dropout and the order of batches use."""
-    score, seen = SrpMixin._score, []
+    score, seen = PruneMixin._gather, []
 
-    def watched(task, criterion):
-        model, epoch = task.shrinker.model, task._clock._batches
+    def watched(task, criterion, model, *kind):
+        epoch = task._clock._batches
 
         def traces():
             generators = torch.get_rng_state(), torch.tensor(np.random.get_state()[1].astype(np.int64))
@@ -215,12 +215,12 @@ def test_scoring_in_a_run_leaves_no_trace(parallel, tmp_path, monkeypatch):
             return copies(model.state_dict()), generators, random.getstate(), modes, epoch.state_dict()
 
         before = traces()
-        scores = score(task, criterion)
+        scores = score(task, criterion, model, *kind)
         seen.append(same_tensors(list(before), list(traces())))
         assert any(s.any() for s in scores.values())
         return scores
 
-    monkeypatch.setattr(SrpMixin, "_score", watched)
+    monkeypatch.setattr(PruneMixin, "_gather", watched)
     words = ["--compression-rate", "0.4", "--warming-up", "1", "--update-freq", "6", "--max-update", "3"]
     srp_run(tmp_path, parallel).train(*words, *QUIET)
     assert seen == [True]

@@ -11,9 +11,8 @@ from fairseq_prune.criterions.srp import SrpCriterionConfig, kd_weight
 from fairseq_prune.engine.checks import Asked
 from fairseq_prune.engine.options import PruneOptions, given_options
 from fairseq_prune.engine.plan import make_plan
-from fairseq_prune.engine.srp.options import SrpOptions
-from fairseq_prune.engine.srp.plan import make_srp_plan
 from fairseq_prune.needs import OptionParser, refuse_idle_fields, spelt
+from fairseq_prune.tasks.srp_options import SrpOptions, plan_options
 from vision_bridge.pruning_options import VisionPruningOptions, add_vision_options
 
 SIPO = "sipo nowhere --checkpoint a.pt --save-dir nowhere"
@@ -104,7 +103,8 @@ def vision(**given):
 
 
 def srp(**given):
-    make_srp_plan(config(SrpOptions, prune_seed=1, prune_finetune_from_model=None, **given))
+    cfg = config(PruneOptions, SrpOptions, **given)
+    refuse_idle_fields(PruneOptions, cfg, Asked(cfg, make_plan(plan_options(cfg, given_options(cfg)))))
 
 
 def criterion(**given):
@@ -123,8 +123,7 @@ RULES = {  # of a function that checks options: its config, what always counts, 
     srp: (
         SrpOptions,
         {"srp", "compression_rate", "pretrained_model", "weighted_layernorm", "srp_plain_layernorm", "arch"},
-        {name: {"compression_rate": 0.3} for name in ("pruning_iter", "decreasing", "srp_pruning_updates")}
-        | {"pruning_period": {"srp": True, "srp_pruning_updates": 4}},
+        {"pruning_iter": {"compression_rate": 0.3}},
     ),
     criterion: (  # the last three are warned of: the authors' scripts give them, and they do nothing there, too
         SrpCriterionConfig,
@@ -165,6 +164,8 @@ FITTED = {**GREG2, "reg_fit": True, "prune_end": "2000up"}
     ({"prune_method": "magnitude", "prune_target": "0.01abs"}, "prune_rounding", "up"),
     ({"prune_method": "n:m", "prune_target": "2:4"}, "prune_rounding", "up"),
     ({"prune_method": "n:m", "prune_target": "2:4"}, "prune_lambda", 0.1),
+    ({"prune_method": "srp", "prune_target": "0.5", "srp_pruning_updates": 4}, "pruning_period", 7),
+    ({"prune_method": "srp_once", "prune_target": "0.5"}, "decreasing", "sg"),
 ])  # fmt: skip
 def test_an_option_that_a_method_does_not_read_is_refused(given, name, value):
     prune(**given)

@@ -1,29 +1,36 @@
-"""The shrinker beside every kind of fairseq optimizer, by given gradients and scores."""
+"""Freezing and shrinking beside every kind of fairseq optimizer, by given gradients and scores."""
 
 import pytest
 import torch
 from fairseq import optim
-from srp_diary import owned
+from srp_diary import owned, selected_of
 from srp_models import srp
 from test_masters import KINDS, WITH_MASTERS, config
 
-from fairseq_prune.engine.masked_model import MaskedModel
-from fairseq_prune.engine.srp.plan import SrpPlan
-from fairseq_prune.engine.srp.shrinker import Shrinker
+from fairseq_prune.engine.plan import Plan, make_plan
+from fairseq_prune.engine.pruner import Pruner
+from fairseq_prune.families import structure_of
 from fairseq_prune.optim.masters import homes, values_of
 from fairseq_prune.pruning.schedule import Position
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*GradScaler.*")
-PLAN = SrpPlan(rate=0.4, shrinks=True, updates=5)
+
+
+def plan_of(updates=5, rounds=1):
+    return make_plan({"method": "srp", "target": 0.6, "steps": rounds, "approach": {"srp_pruning_updates": updates}})
+
+
+PLAN = plan_of()
 
 
 class Training:
-    """A model, the optimizer of a kind, and a shrinker, in the order of fairseq's trainer."""
+    """A model, the optimizer of a kind, and a pruner, in the order of fairseq's trainer."""
 
     def __init__(self, kind="adam", plan=PLAN, **options):
         settings, switches, wrapper, _ = KINDS[kind]
         self.model, cfg = srp(share_decoder_input_output_embed=True), config(settings, switches)
-        self.shrinker = Shrinker(self.model, plan, MaskedModel(self.model), **options)
+        self.pruner = Pruner(self.model, plan, lambda: structure_of(self.model), **options)
+        self.pruner.gather = lambda model, kind, event: {name: -score for name, score in self.scores().items()}
         if cfg.common.fp16:
             self.model.half()
         build = wrapper.build_optimizer if wrapper else lambda cfg, p: optim.build_optimizer(cfg.optimizer, p)
@@ -42,18 +49,18 @@ class Training:
         return {n: [v.clone() for v in values_of(p, masters)] for n, p in self.model.named_parameters()}
 
     def begin(self):
-        at = Position(0, self.updates, False)
-        self.shrinker.before_update(self.optimizer, at, self.scores)
+        self.pruner.before_update(self.optimizer, Position(0, self.updates))
         return {name: c.vector.clone() for name, c in self.model.connectivity.items()}
 
     def finish(self, clip=0.0):
         """Returns the norm of the gradients."""
         self.optimizer.zero_grad()
         self.optimizer.backward(sum((p * self.random(p)).sum().float() for p in self.model.parameters()))
-        self.shrinker.after_backward()
+        self.pruner.after_backward()
         norm = self.optimizer.clip_grad_norm(clip)
+        self.pruner.before_step(self.optimizer)
         self.optimizer.step()
-        self.shrinker.after_step(self.optimizer, Position(0, self.updates, False))
+        self.pruner.after_step(self.optimizer, Position(0, self.updates))
         self.updates += 1
         return norm
 
@@ -90,16 +97,16 @@ def test_selected_units_are_held_wherever_they_are_kept(training, kind):
         assert all(torch.equal(c.vector == 0, leaving[name]) for name, c in run.model.connectivity.items())
     else:
         assert lengths == {name: int((~c).sum()) for name, c in leaving.items()}
-    assert not run.shrinker.pending
+    assert not run.pruner.pending
     run.begin()
     run.finish()
 
 
 def test_gradients_of_held_units_do_not_count(training):
     """In the norm that --clip-norm compares."""
-    run, free = training(), training(plan=SrpPlan())
+    run, free = training(), training(plan=Plan())
     leaving = {name: c != 1 for name, c in run.begin().items()}
-    assert free.begin() and not free.shrinker.pending
+    assert free.begin() and not free.pruner.pending
     shapes = {name: p.shape for name, p in run.model.named_parameters()}
     held = sum(int(owned(run.model.table, name, shape, leaving).sum()) for name, shape in shapes.items())
     share = held / sum(shape.numel() for shape in shapes.values())
@@ -123,7 +130,7 @@ def test_moments_of_held_units_are_normal_numbers(training):
 @pytest.mark.parametrize("options", [{"averaged": True}, {}])
 def test_uncut_units_do_not_come_back(training, options):
     """Rounds without a cut select among the living, and leave the widths of rounds with one."""
-    run = training(plan=SrpPlan(rate=0.4, shrinks=True, updates=2, rounds=3), **options)
+    run = training(plan=plan_of(updates=2, rounds=3), **options)
     alive = []
     for _ in range(7):
         run.begin()
@@ -145,28 +152,28 @@ def expected_width():
 
 
 def test_state_is_plain_and_complete(training):
-    """A shrinker that takes it up selects nothing anew and ends alike."""
+    """A pruner that takes it up selects nothing anew and ends alike."""
     run, other = training(), training()
     for _ in range(2):
         run.begin()
         run.finish()
-    state = run.shrinker.state()
-    other.shrinker.load_state(state)
+    state = run.pruner.state()
+    other.pruner.load_state(state)
     other.updates = 2
     other.scores = None  # not asked for
     for name, c in run.begin().items():
         assert torch.equal(other.begin()[name], c)
-    assert run.shrinker.state()["window"]["selected"].keys() == state["window"]["selected"].keys()
+    assert selected_of(run.pruner).keys() == selected_of(other.pruner).keys() == state["approach"]["selected"].keys()
 
 
 def test_nothing_to_cut(training):
     """Where weights are narrower already."""
-    run = training(plan=SrpPlan(rate=0.4, shrinks=True, updates=2))
+    run = training(plan=plan_of(updates=2))
     for c in run.model.connectivity.values():
         c.vector[8:] = 0 if len(c.vector) == 16 else c.vector[8:]
     run.model.refresh()
     before = {name: c.vector.clone() for name, c in run.model.connectivity.items() if name.endswith("embedding_c")}
     run.begin()
-    selected = run.shrinker.state()["window"]["selected"]
+    selected = selected_of(run.pruner)
     assert before and selected and not before.keys() & selected.keys()
     run.finish()

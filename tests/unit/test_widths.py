@@ -168,20 +168,20 @@ def test_no_room_beside_what_is_already_cut():
 def test_rounds():
     """Each takes the same share of what is left, and the last ends where a single one does."""
     x = 199.5 / 512  # a little below the fraction solved for, which is the largest of its widths
-    rounds = [REFERENCE.small(REFERENCE.solve(exact, 0.2, None, 3, nth)) for nth in (1, 2, 3)]
+    rounds = [REFERENCE.small(REFERENCE.solve(exact, 0.2, None, nth / 3)) for nth in (1, 2, 3)]
     assert rounds[2] == (199, 50, 4809)
     for nth, (e, d, units) in enumerate(rounds[:2], 1):
         expected = x ** (nth / 3)
         assert (e, d) == (int(expected * 512 + 0.5), int(expected * 128 + 0.5))
         assert units == pytest.approx(expected * 12_288, abs=12)
-    first, last = (REFERENCE.small(REFERENCE.solve(legacy, 0.2, None, 2, nth)) for nth in (1, 2))
+    first, last = (REFERENCE.small(REFERENCE.solve(legacy, 0.2, None, nth / 2)) for nth in (1, 2))
     assert last == (199, 49, 4788) and first == (319, 79, 7670)  # 0.389678 ** 0.5 = 0.624242, rounded down
 
 
 @pytest.mark.parametrize("budget", BUDGETS.values(), ids=BUDGETS)
 def test_rounds_only_remove(budget):
     for model, rate in [(TINY, 0.1), (TINY, 0.97), (REFERENCE, 0.999)]:
-        rounds = [model.small(model.solve(budget, rate, None, 8, nth)) for nth in range(1, 9)]
+        rounds = [model.small(model.solve(budget, rate, None, nth / 8)) for nth in range(1, 9)]
         assert rounds[-1] == model.small(model.solve(budget, rate))
         for before, after in zip(rounds, rounds[1:], strict=False):
             assert all(a <= b for a, b in zip(after, before, strict=True))

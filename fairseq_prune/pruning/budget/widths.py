@@ -51,8 +51,7 @@ def exact(
     vectors: Sequence[Coupled],
     rate: float,
     current: Mapping[str, int] | None = None,
-    rounds: int = 1,
-    nth: int = 1,
+    progress: float = 1.0,
 ) -> Widths:
     """Keep as much as the rate allows, counted exactly.
 
@@ -68,8 +67,7 @@ def exact(
         current: dict of vector name -> present length, of vectors that this stage leaves alone.
             Those that are not at their original length any more stay as they are, and the FFN
             units are what fits beside them; the others are for another stage to cut.
-        rounds: cuts on the way, each to :math:`x^{nth/rounds}` of the original widths.
-        nth: which of them, from 1.
+        progress: part of the way, in (0, 1]: widths are multiplied by :math:`x^{progress}`.
 
     Returns:
         :class:`Widths`.
@@ -91,8 +89,8 @@ def exact(
             f"--compression-rate {rate}: the widths of an earlier stage leave no room; "
             "give the rate of that stage or a higher one, e.g. 0.2"
         )
-    fraction = x ** (nth / rounds)
-    if nth < rounds:
+    fraction = x**progress
+    if progress < 1:
         ffn_units = max(ffn_units, _round_half_up(_ffn_total(vectors), fraction))
     return Widths({**_scaled(vectors, fraction, _round_half_up), **settled}, ffn_units)
 
@@ -104,8 +102,7 @@ def legacy(
     vectors: Sequence[Coupled],
     rate: float,
     current: Mapping[str, int] | None = None,
-    rounds: int = 1,
-    nth: int = 1,
+    progress: float = 1.0,
 ) -> Widths:
     """The closed formula of the original, which forgets most attention biases; stays below the rate.
 
@@ -125,7 +122,7 @@ def legacy(
     narrowest = _narrowest(vectors)
     if not _round_down(narrowest, x):
         _refuse_empty(rate, (two_axes / narrowest + one_axis) / narrowest / (two_axes + one_axis))
-    fraction = x ** (nth / rounds)
+    fraction = x**progress
     lengths = {**_scaled(vectors, fraction, _round_down), **_settled(vectors, current)}
     return Widths(lengths, _round_down(_ffn_total(vectors), fraction))
 

@@ -1,32 +1,39 @@
-"""Worth by the loss's derivative by a unit's connectivity c, which multiplies the unit."""
+"""Worth by the loss's derivative by a unit's connectivity c, which multiplies the unit.
 
-from collections.abc import Callable
+The evidence is gathered over batches, see :data:`~.base.EVIDENCE`: of every vector, one element a unit.
+"""
 
+import torch
 from torch import Tensor
 
-from ..registry import Registry
+from ..units.base import Units
+from .base import EVIDENCE, IMPORTANCES
 
-CONNECTIVITY_SCORES: Registry[Callable[[Tensor], Tensor]] = Registry("score")
 
-
-@CONNECTIVITY_SCORES.add("signed")
-def signed(gradient: Tensor) -> Tensor:
+@IMPORTANCES.add("connectivity")
+def connectivity(evidence: Tensor, units: Units, generator: torch.Generator | None = None) -> Tensor:
     """To first order, how much the loss grows when c goes from 1 to 0; SRP's score.
 
     Args:
-        gradient: of the loss of one batch by c, any shape.
+        evidence: derivatives of the loss by c, summed over batches.
+        units: the :class:`~fairseq_prune.pruning.units.Units` that leave together.
+        generator: not used.
 
     Returns:
-        What the batch adds to the score, higher = keep; shape of the gradient.
+        float32 [units].
     """
-    return -gradient
+    return -units.pool(evidence.float())
 
 
-@CONNECTIVITY_SCORES.add("squared")
-def squared(gradient: Tensor) -> Tensor:
+@IMPORTANCES.add("connectivity_squared")
+def connectivity_squared(evidence: Tensor, units: Units, generator: torch.Generator | None = None) -> Tensor:
     """The diagonal of the empirical Fisher information, to second order the same growth at a minimum.
 
     Near convergence the first-order term vanishes and leaves noise; squares of batches do not cancel.
     Source: Theis et al. 2018 (arXiv:1801.05787); Molchanov et al. 2019 (arXiv:1906.10771), eq. 8.
+    Arguments as :func:`connectivity`; the evidence is the squares of the batches' derivatives, summed.
     """
-    return gradient.square()
+    return units.pool(evidence.float())
+
+
+EVIDENCE.update(connectivity="connectivity_gradient", connectivity_squared="connectivity_gradient_squared")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from ..units import NM, Pattern, WeightAndNode
+from ..units import NM, Pattern, WeightAndNode, Width
 from ..units.base import Units
 from ..units.coupled import CoupledUnits
 from ..units.support import Support
@@ -12,13 +12,15 @@ from .joint import JointChooser
 from .selection import Choice, Inherited, count_removed
 from .supports import NMChooser, PatternChooser
 from .tensors import TensorChooser
+from .widths import WidthChooser
 
 _OWN: dict[type, Callable[..., TensorChooser]] = {NM: NMChooser, Pattern: PatternChooser}
+_COUPLED: dict[type, type[CoupledChooser]] = {WeightAndNode: JointChooser, Width: WidthChooser}
 
 
 def coupled_chooser_of(units: CoupledUnits) -> type[CoupledChooser]:
     """The class that chooses coupled units."""
-    return JointChooser if isinstance(units, WeightAndNode) else CoupledChooser
+    return _COUPLED.get(type(units), CoupledChooser)
 
 
 def chooser_of(units: Units | Support) -> Callable[..., TensorChooser]:

@@ -41,6 +41,7 @@ class SelectionPlan(Protocol):
     def skip(self) -> Sequence[str]: ...
     @property
     def only(self) -> Sequence[str]: ...
+    def asked(self, name: str) -> str: ...
 
 
 class Chooser(Protocol):
@@ -51,10 +52,12 @@ class Chooser(Protocol):
     Attributes:
         groups: dict of group name -> what it holds.
         inherited: what another run removed.
+        multiplies: what leaves gets multipliers of 0 (connectivity) instead of masks.
     """
 
     groups: Mapping[str, Sequence[Prunable | Coupled]]
     inherited: Inherited
+    multiplies: bool = False
 
     @property
     def layers(self) -> dict[str, list[str]]:
@@ -76,6 +79,9 @@ class Chooser(Protocol):
 
     def budget(self, group: str, fraction: float) -> int:
         """What a fraction of a group comes to (count)."""
+
+    def check(self) -> None:
+        """Refuse, once weights are loaded, what they cannot become. Raises ValueError."""
 
     def highest(self, group: str, fraction: float) -> float | None:
         """The highest fraction of a group that can leave; None where as many units can as are asked for."""

@@ -1,14 +1,29 @@
-"""Which units leave, once it is settled how many stay."""
+"""Choosing widths: units with connectivity, until the model has a given part of its parameters."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import torch
+from torch import Tensor, nn
 
+from ..budget.given import Target
+from ..budget.widths import BUDGETS, Widths
+from ..masks import Masks
 from ..registry import Registry
+from ..surgery.structure import Coupled, Structure
+from ..surgery.table import Table, lengths_of, unit_norms
+from ..units import Row, Width
+from .chooser import Average, SelectionPlan, Values
+from .coupled import CoupledChooser
+from .selection import Choice
 
-GROUPINGS = Registry("kind of vector")
+Rankings = list[tuple[Sequence[Coupled], int, int]]  # vectors ranked together, rankings, units kept in each
+
+GROUPINGS: Registry[Callable[[Sequence[Coupled], Widths], Rankings]] = Registry("kind of vector")
 
 
 @GROUPINGS.add("residual", "qk", "vo")
-def each_alone(vectors, widths):
+def each_alone(vectors: Sequence[Coupled], widths: Widths) -> Rankings:
     """Every vector by itself, and every head of it by itself.
 
     Args:
@@ -22,12 +37,148 @@ def each_alone(vectors, widths):
 
 
 @GROUPINGS.add("neuron")
-def all_together(vectors, widths):
+def all_together(vectors: Sequence[Coupled], widths: Widths) -> Rankings:
     """One ranking of all vectors, whose lengths may come out different. As :func:`each_alone`."""
     return [(vectors, 1, widths.ffn_units)]
 
 
-def choose(scores, widths, vectors, alive, sizes):
+class WidthChooser(CoupledChooser):
+    """Chooses widths of a model with connectivity, all of them in one group.
+
+    The target says which part of the parameters is to leave, or, as ``compression_rate``, which is to remain; it is
+    solved for the widths. Fractions of the group are parts of the way from the original widths to these, and so are
+    its counts. Vectors of other kinds stay as they are, and what they have lost before is part of what is to leave.
+
+    Arguments as :class:`CoupledChooser`.
+
+    Raises:
+        ValueError: the model has no connectivity, it cannot become that small, or patterns are given.
+    """
+
+    multiplies = True
+
+    def __init__(
+        self,
+        plan: SelectionPlan,
+        structure: Structure,
+        units: Width,
+        average: Average,
+        parameters: Mapping[str, nn.Parameter],
+    ):
+        if not structure.connectivity:
+            asked = plan.asked("units")
+            raise ValueError(f"{asked}: needs an architecture with connectivity, e.g. --arch srp_transformer")
+        super().__init__(plan, structure, units, average, parameters)
+        for option, patterns in (("--prune-skip", plan.skip), ("--prune-only", plan.only)):
+            if patterns:
+                raise ValueError(f"{option} {','.join(patterns)}: is not for widths; e.g. --prune-units width:qk+vo")
+        self._members = self.groups["all"]
+        originals = lengths_of(structure.table, structure.shapes)
+        self._originals = [replace(v, length=originals[v.name]) for v in structure.vectors.values()]
+        self._kinds = plan.asked("units")
+        self._rate, self._budget, self._asked = _read_target(plan.target)
+        self._widths(1.0, {})
+
+    def _widths(self, progress: float, others: Mapping[str, int]) -> Widths:
+        """What is to stay after a part of the way, :class:`~..budget.widths.Widths`."""
+        try:
+            return self._budget(
+                self._structure.shapes, self._structure.table, self._originals, self._rate, others, progress
+            )
+        except ValueError as error:
+            told = str(error) if str(error).startswith(self._asked) else f"{self._asked}, or {error}"
+            raise ValueError(told) from None
+
+    def count(self, group: str, masks: Masks) -> tuple[int, int]:
+        """Nothing of the way is gone: it begins at the original widths, whatever was cut before."""
+        return 0, 1
+
+    def targets(self, target: Target) -> Target:
+        """All of the way."""
+        return {"all": 1.0}
+
+    def budget(self, group: str, fraction: float) -> int:
+        """More than nothing of the way can go, whatever was cut before."""
+        return 1
+
+    def check(self) -> None:
+        """Refuse vectors of some kinds where the others have not been cut to what the rate leaves of them.
+
+        Raises:
+            ValueError: as a second stage without the first.
+        """
+        left, lengths = self._others(), self._widths(1.0, self._others()).lengths
+        wide = [v.name for v in self._originals if v.kind == "residual" and left.get(v.name, 0) > lengths[v.name]]
+        if wide:
+            raise ValueError(
+                f"{self._kinds}: {self._asked} needs the residual widths cut before, and {wide[0]} has its "
+                f"{left[wide[0]]} units; start from such weights, e.g. --finetune-from-model "
+                "checkpoints/stage1/checkpoint_last.pt, or cut all units, e.g. --prune-units width"
+            )
+
+    def highest(self, group: str, fraction: float) -> float | None:
+        """As :meth:`~.chooser.Chooser.highest`; a rate that leaves too little is refused in the beginning."""
+        return None
+
+    def choose(
+        self,
+        fractions: Mapping[str, float],
+        masks: Masks,
+        generator: torch.Generator,
+        evidence: Values | None = None,
+    ) -> Choice:
+        """As :meth:`~.chooser.Chooser.choose`; what leaves gets no masks, but multipliers of 0."""
+        alive = self.remaining()
+        widths = self._widths(fractions["all"], self._others())
+        scores = {v.name: self._scores(v.name, generator, evidence) for v in self._members}
+        sizes = {v.name: unit_norms(self._structure.table, self._parameters, v.name) for v in self._members}
+        leaving = choose(scores, widths, self._members, alive, sizes)
+        return Choice({}, {name: ~units for name, units in leaving.items() if units.any()})
+
+    def _scores(self, layer: str, generator: torch.Generator, evidence: Values | None) -> Tensor:
+        """Float [units]: of what was gathered of the multipliers, or else of the weights that write the units."""
+        known = evidence is not None and layer in evidence
+        values = evidence[layer][:, None] if known else self._rows(layer, evidence)
+        return self._average(self._importance(values, Row(), generator))
+
+    def _others(self) -> dict[str, int]:
+        """Units left of the vectors that are not to be cut, dict of vector name -> count."""
+        chosen, left = {v.name for v in self._members}, self._structure.connectivity
+        return {v.name: int(left[v.name].vector.count_nonzero()) for v in self._originals if v.name not in chosen}
+
+    @property
+    def table(self) -> Table:
+        """Everything that leaves with the units, as of :class:`~..surgery.structure.Structure`."""
+        return self._structure.table
+
+    def shrink(self, leaving: Mapping[str, Tensor], value: float) -> None:
+        """Multiply units by a value below 1, for a dict of vector name -> bool [units]."""
+        for vector, units in leaving.items():
+            self._structure.connectivity[vector].shrink(units, value)
+
+    def remaining(self) -> dict[str, Tensor]:
+        """Units that are not multiplied by 0, of all vectors: dict of vector name -> bool [units]."""
+        return {vector: c.vector != 0 for vector, c in self._structure.connectivity.items()}
+
+
+def _read_target(target: Mapping) -> tuple[float, Callable[..., Widths], str]:
+    """(Rate, budget, option that says so) of a plan's target."""
+    if "compression_rate" in target:
+        rate = target["compression_rate"]
+        return rate, BUDGETS[target["srp_budget"]], f"--compression-rate {rate}"
+    ((pattern, fraction),) = target.items() if len(target) == 1 else [(None, None)]
+    if pattern != "*" or type(fraction) is not float:
+        raise ValueError("--prune-target: widths take one fraction of the model's parameters, e.g. --prune-target 0.8")
+    return round(1 - fraction, 12), BUDGETS["exact"], f"--prune-target {fraction}"
+
+
+def choose(
+    scores: Mapping[str, Tensor],
+    widths: Widths,
+    vectors: Sequence[Coupled],
+    alive: Mapping[str, Tensor],
+    sizes: Mapping[str, Tensor],
+) -> dict[str, Tensor]:
     """Select the units to remove, exactly as many as the widths say, whatever the ties.
 
     The lowest scores leave; among equal ones the smallest sizes, then the first in order. Source:
@@ -62,7 +213,7 @@ def choose(scores, widths, vectors, alive, sizes):
     return {v.name: removed[v.name] for v in vectors}
 
 
-def _all_but_the_best(scores, sizes, alive, keep):
+def _all_but_the_best(scores: Tensor, sizes: Tensor, alive: Tensor, keep: int) -> Tensor:
     """Mark the living units beyond the ``keep`` best of every row; all are [rows, units]."""
     order = sizes.argsort(dim=1, stable=True)
     for values in (scores, alive.to(torch.uint8)):  # the most telling key last
@@ -71,7 +222,7 @@ def _all_but_the_best(scores, sizes, alive, keep):
     return torch.zeros_like(alive).scatter(1, order, leaves.expand_as(order)) & alive
 
 
-def _check(scores, vectors):
+def _check(scores: Mapping[str, Tensor], vectors: Sequence[Coupled]) -> None:
     for v in vectors:
         if scores[v.name].isnan().any():
             count = int(scores[v.name].isnan().sum())

@@ -47,8 +47,11 @@ class Multipliers(Protocol):
 
     vector: torch.Tensor
 
+    def shrink(self, units: Tensor, value: float) -> None:
+        """Set that of some units, bool [length], to a value below 1."""
+
     def refresh(self) -> None:
-        """To be called after changing it."""
+        """To be called after changing or cutting it otherwise."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ class CoupledUnits:
         side: ``"writers"`` or ``"readers"``: the slices that are scored and penalised.
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ()
+    kinds: tuple[str, ...] = ()
     side: ClassVar[str] = "writers"
     scope: ClassVar[str | None] = None
 
@@ -67,6 +67,30 @@ class WeightAndNode(Node):
     """Nodes and single weights in one ranking."""
 
     scope = "global"
+
+
+@UNITS.add("width")
+class Width(CoupledUnits):
+    """A unit of a Transformer with connectivity: dimension of its residual stream, of queries and keys, or of values;
+    neuron.
+
+    Args:
+        kinds: some of them only.
+    """
+
+    kinds = ("residual", "qk", "vo", "neuron")
+    scope = "global"
+
+    def __init__(self, kinds: tuple[str, ...] = kinds):
+        self.kinds = kinds
+
+    @classmethod
+    def parse(cls, argument: str) -> Self:
+        """Read ``width``, ``width:residual`` or ``width:qk+vo+neuron``."""
+        kinds = tuple(argument.split("+")) if argument else cls.kinds
+        if not set(kinds) <= set(cls.kinds):
+            raise ValueError(f"cannot read widths {argument!r}; write e.g. width:residual or width:qk+vo+neuron")
+        return cls(kinds)
 
 
 @UNITS.add("hidden")

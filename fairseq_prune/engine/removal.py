@@ -1,0 +1,74 @@
+"""Carrying out what was chosen: masks, multipliers of 0, cuts."""
+
+import logging
+
+from ..pruning.masks import pack_mask
+from .cut import cut_in_run, may_cut
+from .weight_norms import rescale_norms
+
+logger = logging.getLogger(__name__)
+
+
+class Removal:
+    """Removes from one model, its optimizer's moments, masks and averages.
+
+    Args:
+        model: ``nn.Module``.
+        masked: its :class:`~.masked_model.MaskedModel`.
+        averaged: the run keeps moving averages (--store-ema), whose shapes cannot follow a cut.
+
+    Attributes:
+        kept: what was kept of coupled units at the last cut, packed: dict of vector name -> plain values.
+    """
+
+    def __init__(self, model, masked, averaged):
+        self._model, self._masked, self._averaged, self.kept = model, masked, averaged, {}
+
+    def mask(self, masks, prunables, optimizer, ema_model):
+        """Put masks in force, in the place of those that are.
+
+        Args:
+            masks: dict of parameter name -> bool; True = keep.
+            prunables: list of :class:`~fairseq_prune.pruning.prunable.Prunable`.
+            optimizer: the fairseq optimizer.
+            ema_model: fairseq's moving-average copy of the model, or None.
+        """
+        rescale_norms(prunables, masks, optimizer)
+        self._masked.hold(masks)
+        self._masked.mask_values(optimizer)
+        self._masked.mask_moments(optimizer)
+        if ema_model is not None:
+            self._masked.mask_averages(ema_model)
+
+    def close(self, keep, chooser, structure, optimizer):
+        """Multiply by 0 what leaves by its multiplier, and cut that out where shapes can change.
+
+        Args:
+            keep: dict of vector name -> bool [units], True = keep.
+            chooser: of such units, :class:`~fairseq_prune.pruning.selecting.widths.WidthChooser`.
+            structure: :class:`~fairseq_prune.pruning.surgery.structure.Structure`.
+            optimizer: the fairseq optimizer.
+        """
+        chooser.shrink({vector: ~units for vector, units in keep.items()}, 0.0)
+        if not self.cut(chooser.remaining(), structure, optimizer):
+            logger.info("connectivity 0, to be cut by fairseq-prune compact or by the run that finetunes it")
+
+    def cut(self, keep, structure, optimizer):
+        """Cut coupled units out.
+
+        Args:
+            keep: dict of vector name -> bool [units], True = keep.
+            structure: :class:`~fairseq_prune.pruning.surgery.structure.Structure`.
+            optimizer: the fairseq optimizer.
+
+        Returns:
+            True if it could be done: shapes cannot change everywhere.
+        """
+        keep = {vector: units for vector, units in keep.items() if structure.vectors[vector].cuts}
+        if not keep or not may_cut(optimizer, self._averaged):
+            return False
+        cut_in_run(self._model, structure.table, keep, optimizer, self._masked)
+        for connectivity in structure.connectivity.values():
+            connectivity.refresh()
+        self.kept = {vector: pack_mask(units) for vector, units in keep.items()}
+        return True

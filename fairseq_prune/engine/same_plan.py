@@ -1,0 +1,43 @@
+"""A resumed run has to have the plan of the interrupted one."""
+
+import re
+
+from ..methods.options import option_of
+
+
+def check_same_plan(plan, state):
+    """Refuse to resume a run with another plan.
+
+    Args:
+        plan: of the run that resumes.
+        state: of the interrupted run's pruner.
+
+    Raises:
+        ValueError: the plans differ, or none is given and the interrupted run was not through.
+    """
+    before = state["plan"]
+    if not plan.prunes:
+        if state["events_left"] or state.get("approach") is not None:
+            raise ValueError(
+                f"--prune-method {plan.method}: the interrupted run was not through pruning; "
+                f"resume with its options, e.g. --prune-method {before['method']}"
+            )
+        return
+    for name, value in plan.plain().items():
+        if before["schedule"] and before.get(name) != value:
+            mine, theirs = _difference(plan, name, value, before.get(name))
+            raise ValueError(
+                f"{mine}: the interrupted run had {theirs}; resume with the same options, "
+                "or prune further with --finetune-from-model and a new --save-dir"
+            )
+
+
+def _difference(plan, name, value, before):
+    """(Option and value that another plan has not got, that plan's value), where an answer differs."""
+    parts, others = (dict(re.findall(r"(\w+)=([^;,()]+)", str(text))) for text in (value, before))
+    for part, mine in parts.items() if name in ("approach", "target") else ():
+        if part in others and others[part] != mine:
+            option = option_of(plan.approach, part) if name == "approach" else "--" + part.replace("_", "-")
+            return f"{option} {mine}".replace("'", ""), others[part].strip("'")
+    mine = f"--prune-method with {value}" if name == "approach" else f"--prune-{name} {value}"
+    return plan.spelling.get(name, mine), before

@@ -1,1 +1,0 @@
-"""The life of an SRP run: score, select, freeze and shrink, cut."""

@@ -1,0 +1,157 @@
+"""Freeze and shrink: selected units are held still while what multiplies them falls to 0."""
+
+import logging
+from dataclasses import dataclass
+from typing import Optional
+
+from ..optim.masters import homes, values_of
+from ..pruning.enforce.hold import HeldElements
+from ..pruning.masks import checksum, pack_mask, unpack_mask
+from ..pruning.schedule import Position
+from ..pruning.selecting import Choice
+from ..pruning.shrink import SHRINKINGS
+from ..pruning.surgery.table import owned_elements
+from .approach import Approach
+from .settings import Timed
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Shrink(Timed):
+    """A round in which the multiplier (connectivity) of selected units falls from 1 to 0, their weights being frozen.
+
+    All other weights train on and take over; there is no penalty in the loss. Source: SRP.
+
+    Args:
+        decreasing: name in the table of shrinkings.
+        epochs: in a round; it ends with the last of them.
+        updates: in a round, instead.
+
+    Raises:
+        ValueError: naming the option, the value and a valid example.
+    """
+
+    decreasing: str = "sa"
+    epochs: int = 15
+    updates: Optional[int] = None
+
+    def __post_init__(self):
+        for option, value in (("--pruning-period", self.epochs), ("--srp-pruning-updates", self.updates)):
+            if value is not None and value < 1:
+                raise ValueError(f"{option} {value}: give at least 1, e.g. 15")
+        try:
+            by_epochs = SHRINKINGS[self.decreasing].counts == "ep"
+        except ValueError as error:
+            raise ValueError(f"--decreasing {self.decreasing}: {error}") from None
+        if by_epochs and self.updates:
+            raise ValueError(
+                f"--decreasing {self.decreasing}: shrinks by epochs; with --srp-pruning-updates give e.g. sa"
+            )
+
+    @property
+    def updates_needed(self):
+        return self.updates or 0
+
+    @property
+    def epochs_needed(self):
+        return 0 if self.updates else self.epochs
+
+    @property
+    def shorter(self):
+        return f"a lower --srp-pruning-updates than {self.updates}" if self.updates else (
+            f"a lower --pruning-period than {self.epochs}"
+        )  # fmt: skip
+
+
+class FreezeAndShrink(Approach):
+    """One round after the other, each with its own selection.
+
+    Selected weights stay as they are to the bit, from the first step on, weight decay included, and get no gradient
+    that would count in the norm.
+    """
+
+    also_when_skipped = True  # looking whether a step is would wait for the GPU
+
+    def __init__(self, *given):
+        super().__init__(*given)
+        self._leaving, self._held = {}, {}
+        self._began, self._length, self._value = None, 0, 1.0
+
+    def begin(self, position, layers, choose, optimizer):
+        self.active, self._began = True, position
+        self._length = self.settings.updates or position.updates_until(self.settings.epochs)
+        self._leaving = {vector: ~units for vector, units in choose(None).keep.items()}
+        leave = sum(int(units.sum()) for units in self._leaving.values())
+        logger.info(f"{leave:,} units leave within {self._length} updates (selection {checksum(self._leaving):08x})")
+
+    def last_choice(self, choose):
+        return Choice({}, {vector: ~units for vector, units in self._leaving.items()})
+
+    def before_update(self, position, choose, optimizer):
+        if not self._held:
+            self._hold(optimizer)
+        self._value = self._value_at(position)
+        self.chooser.shrink(self._leaving, self._value)
+
+    def _hold(self, optimizer):
+        """Remember what belongs to the units that leave."""
+        masters, table = homes(optimizer), self.chooser.table
+        self._leaving = self._here(self._leaving)
+        for name, parameter in self.parameters.items():
+            where = owned_elements(parameter.shape, table.get(name, ()), self._leaving)
+            if where is not None:
+                self._held[parameter] = HeldElements(where, values_of(parameter, masters))
+        self.model.leave_out(self._leaving)
+
+    def _value_at(self, position):
+        """The multiplier in an update, in [0, 1]."""
+        if self.is_over(position):
+            return 0.0
+        shrinking = SHRINKINGS[self.settings.decreasing]
+        if shrinking.counts == "ep":
+            return shrinking.value(position.epochs + 1 - self._began.epochs, self.settings.epochs)
+        return shrinking.value(position.updates + 1 - self._began.updates, self._length)
+
+    def is_over(self, position):
+        """True in the last update of the round.
+
+        Epochs are over when fairseq says so, however many updates they had: with fp16 or AMP, fewer come if some
+        overflow.
+        """
+        if self.settings.updates:
+            return position.updates + 1 >= self._began.updates + self._length
+        epoch = position.epochs + 1 - self._began.epochs
+        return epoch > self.settings.epochs or (epoch == self.settings.epochs and position.ends_epoch)
+
+    def after_backward(self):
+        for parameter, held in self._held.items():
+            if parameter.grad is not None:
+                held.clear(parameter.grad)
+
+    def after_step(self, optimizer):
+        masters = homes(optimizer)
+        for parameter, held in self._held.items():
+            held.restore(values_of(parameter, masters))
+
+    def end(self, optimizer):
+        super().end(optimizer)
+        self._leaving, self._held = {}, {}
+        self.model.leave_out({})
+
+    @property
+    def metrics(self):
+        return {"connectivity": self._value}
+
+    def state(self):
+        return self.active and {
+            "updates": self._began.updates,
+            "epochs": self._began.epochs,
+            "length": int(self._length),
+            "selected": {vector: pack_mask(units) for vector, units in self._leaving.items()},
+        } or None  # fmt: skip
+
+    def load_state(self, state):
+        super().load_state(state)
+        self._began, self._length = Position(state["epochs"], state["updates"]), state["length"]
+        self._leaving = {vector: unpack_mask(units) for vector, units in state["selected"].items()}
