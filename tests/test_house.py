@@ -11,7 +11,8 @@ ROOT = Path(__file__).parent.parent
 SCIENCE = sys.stdlib_module_names | {"torch", "numpy", "scipy"}
 FLOORS = [  # from the ground up: a room may import those of the floors below it
     {"files"},
-    {"pruning", "compat", "errors", "needs"},
+    {"pruning", "errors", "needs"},
+    {"compat"},
     {"families", "optim", "modules"},
     {"methods"},
     {"checkpoint"},

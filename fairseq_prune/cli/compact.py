@@ -14,9 +14,8 @@ validation split in float64, and OUT is written only if no output differs by mor
 largest.
 """
 
-import os
-
 from ..files.json_file import to_json
+from ._out import add_out, require_new
 from ._quiet import quietly
 
 LENGTHS = 25, 25  # source and target tokens of the sentence whose MACs are counted, as in inspect
@@ -25,7 +24,7 @@ LENGTHS = 25, 25  # source and target tokens of the sentence whose MACs are coun
 def add_arguments(parser):
     """Add the options of ``fairseq-prune compact``."""
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a file that fairseq-train saved")
-    parser.add_argument("out", metavar="OUT", help="the file to write")
+    add_out(parser)
     parser.add_argument("--data", metavar="DATA", help="data to compare outputs on; default: the training's")
     parser.add_argument(
         "--batches",
@@ -34,8 +33,6 @@ def add_arguments(parser):
         metavar="N",
         help="batches of 4 sentences or images to compare (default: %(default)s)",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
 
 
 def run(args):
@@ -82,10 +79,7 @@ def _compact(args):
 def _check(args):
     if args.batches < 1:
         raise ValueError(f"--batches {args.batches}: give at least 1, e.g. --batches 4")
-    if os.path.realpath(args.out) == os.path.realpath(args.checkpoint):
-        raise ValueError(f"OUT {args.out}: is CHECKPOINT itself; give another name, e.g. checkpoints/compact.pt")
-    if os.path.exists(args.out) and not args.overwrite:
-        raise ValueError(f"OUT {args.out}: exists; give another name or --overwrite")
+    require_new(args, "checkpoint", "checkpoints/compact.pt")
 
 
 def _size(checkpoint, path):

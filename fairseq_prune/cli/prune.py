@@ -7,9 +7,8 @@ OUT holds no optimizer state: evaluate it with --user-dir and its pruning task, 
 train on with --finetune-from-model. --quality measures both models on valid and test, as inspect --data does.
 """
 
-import os
-
 from ..files.json_file import to_json
+from ._out import add_out, require_new
 from ._quiet import quietly
 from ._types import seed
 
@@ -30,14 +29,12 @@ OPTIONS = {  # of the plan, as --prune-* of fairseq-train; what each is like
 def add_arguments(parser):
     """Add the options of ``fairseq-prune prune``."""
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a file that fairseq-train saved")
-    parser.add_argument("out", metavar="OUT", help="the file to write")
+    add_out(parser)
     for name, text in OPTIONS.items():
         parser.add_argument(f"--{name}", help=text)
     parser.add_argument("--seed", type=seed, default=1, help="of random choices (default: %(default)s)")
     parser.add_argument("--data", metavar="DATA", help="its data; default: the training's")
     parser.add_argument("--quality", action="store_true", help="measure both models on the data")
-    parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
 
 
 def run(args):
@@ -46,7 +43,7 @@ def run(args):
     Raises:
         ValueError: CHECKPOINT is unreadable, OUT exists, its data are not there, or an option does not fit.
     """
-    _check(args)
+    require_new(args, "checkpoint", "checkpoints/pruned.pt")
     from ..deploy.prune import prune_checkpoint
 
     options = {name: value for name in OPTIONS if (value := getattr(args, name)) is not None}
@@ -62,13 +59,6 @@ def run(args):
     else:
         print(f"{removed:.4f} of the prunable weights are removed; wrote {args.out}")
         print(_table(quality), end="")
-
-
-def _check(args):
-    if os.path.realpath(args.out) == os.path.realpath(args.checkpoint):
-        raise ValueError(f"OUT {args.out}: is CHECKPOINT itself; give another name, e.g. checkpoints/pruned.pt")
-    if os.path.exists(args.out) and not args.overwrite:
-        raise ValueError(f"OUT {args.out}: exists; give another name or --overwrite")
 
 
 def _quality(args):

@@ -6,6 +6,7 @@ import pickle
 import torch
 
 from ..files.messages import in_short, one_line
+from ..pruning.packed_state import unpack_checkpoint
 from . import safe_globals
 from .contents import check_contents
 from .patching import patch_once
@@ -20,11 +21,12 @@ def install():
     patch_once(checkpoint_utils, "load_model_ensemble_and_task", _with_missing_files_named)
 
 
-def load_checkpoint(path):
+def load_checkpoint(path, unpack=True):
     """Read a checkpoint without running any code it may hold.
 
     Args:
-        path: a fairseq checkpoint.
+        path: a fairseq checkpoint, packed or not.
+        unpack: False leaves a packed one as it is stored.
 
     Returns:
         Its dict, tensors on the CPU.
@@ -36,7 +38,7 @@ def load_checkpoint(path):
     with _explained(path):
         state = torch.load(path, map_location="cpu", weights_only=True)
         check_contents(state)
-        return state
+        return unpack_checkpoint(state) if unpack else state
 
 
 @contextlib.contextmanager
@@ -56,14 +58,14 @@ def _explained(path):
 
 
 def _with_readable_errors(load_checkpoint_to_cpu):
-    """fairseq shows an unreadable checkpoint as a traceback; here it is one line."""
+    """fairseq shows an unreadable checkpoint as a traceback; here it is one line. Packed ones it does not know."""
 
     def load(path, *args, **kwargs):
         try:
             with _explained(path):
                 state = load_checkpoint_to_cpu(path, *args, **kwargs)
                 check_contents(state)
-                return state
+                return unpack_checkpoint(state)
         except ValueError as error:
             raise SystemExit(one_line(error)) from None
 

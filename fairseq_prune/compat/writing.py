@@ -1,6 +1,8 @@
 """Checkpoints that are there whole or not at all, and trainings that have their folder for themselves."""
 
 import contextlib
+from argparse import Namespace
+from collections.abc import Mapping
 from functools import partial
 
 import torch
@@ -8,6 +10,7 @@ import torch
 from ..files.alone import one_writer
 from ..files.messages import say_which
 from ..files.whole import copy_whole, remove_halves, whole_file
+from ..pruning.packed_state import pack_checkpoint
 from .patching import patch_once
 
 
@@ -19,6 +22,7 @@ def install():
 
     patch_once(PathManager, "copy", _whole)
     patch_once(checkpoint_utils, "torch_persistent_save", _once)
+    patch_once(checkpoint_utils, "torch_persistent_save", _packed)
     patch_once(utils, "call_main", _alone)
 
 
@@ -45,6 +49,17 @@ def _once(torch_persistent_save):
             return
         with whole_file(filename) as file:
             torch.save(obj, file)
+
+    return save
+
+
+def _packed(torch_persistent_save):
+    """fairseq lets no task change what it saves; ``--prune-pack`` is known from the config that is saved along."""
+
+    def save(obj, *args, **kwargs):
+        task = (obj.get("cfg") or {}).get("task") if isinstance(obj, Mapping) else None
+        options = vars(task) if isinstance(task, Namespace) else task or {}
+        torch_persistent_save(pack_checkpoint(obj) if options.get("prune_pack") else obj, *args, **kwargs)
 
     return save
 

@@ -66,6 +66,7 @@ class PruneOptions(ApproachOptions):
     prune_batches: Optional[int] = _option("training batches over which derivatives are scored (5)", needs=_SCORES)
     prune_steps: Optional[int] = _option("events of a gradual schedule, all at --prune-start: before training, at 0up")
     prune_rewind: Optional[str] = _option(f"after every removal go back to the weights of then: {_WHEN}")
+    prune_pack: bool = _option("save packed checkpoints: of tensors with zeros a bit mask and the rest", False)
     prune_recipe: Optional[str] = _option("YAML file of these options; the command line wins")
 
     prune_seed: int = II("common.seed")

@@ -38,7 +38,7 @@ def unpack_mask(packed: object) -> Tensor:
     Raises:
         ValueError: it is no packed mask, or the bits do not fill the shape.
     """
-    if not _is_packed(packed):
+    if not is_packed_mask(packed):
         raise ValueError("a mask in it is damaged: no shape and bits")
     count = math.prod(packed["shape"])
     if packed["keep"].numel() != math.ceil(count / 8):
@@ -47,7 +47,8 @@ def unpack_mask(packed: object) -> Tensor:
     return torch.from_numpy(bits.astype(bool)).view(packed["shape"])
 
 
-def _is_packed(packed: object) -> TypeGuard[dict]:
+def is_packed_mask(packed: object) -> TypeGuard[dict]:
+    """True for what has the form of :func:`pack_mask`'s result; whether the bits fill the shape is not looked at."""
     shape, bits = (packed.get("shape"), packed.get("keep")) if isinstance(packed, dict) else (None, None)
     if not isinstance(shape, list) or not all(isinstance(length, int) and length >= 0 for length in shape):
         return False

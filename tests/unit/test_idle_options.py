@@ -37,6 +37,7 @@ IDLE = {  # command line, up to the option that has no effect in it
     "inspect a.pt --reference": "inspect a.pt --data nowhere --reference",
     "export a.pt out --to onnx --quantization int8": "export a.pt out --to ctranslate2 --quantization int8",
     "export a.pt out --to onnx --bpe-codes c": "export a.pt out --to ctranslate2 --bpe-codes c",
+    "pack a.pt out --half --keep-optimizer": "pack a.pt out --keep-optimizer",
     f"{PLOT} --scores s.png --split valid": f"{PLOT} --confusion s.png --split valid",
     f"{PLOT} --confusion s.png --images 3": f"{PLOT} --saliency s.png --images 3",
     f"{PLOT} --saliency s.png --batches 3": f"{PLOT} --scores s.png --batches 3",
@@ -51,6 +52,8 @@ EFFECTIVE = {  # options that always have an effect, or are only refused with wh
     "compact": "data batches overwrite json",
     "export": "to data batches overwrite json",
     "prune": "method target units importance scope stages include skip only rounding seed data quality overwrite json",
+    "pack": "half overwrite json",
+    "unpack": "overwrite json",
     "plot": "confusion saliency scores data cpu",
     "attack": "data attacks eps steps batches batch-size split seed cpu json plot",
     "plot-growth": "",
@@ -118,7 +121,7 @@ def own(kind, *parents):
 
 
 RULES = {  # of a function that checks options: its config, what always counts, and how each other one has no effect
-    prune: (PruneOptions, {"prune_method", "prune_recipe"}, {}),
+    prune: (PruneOptions, {"prune_method", "prune_recipe", "prune_pack"}, {}),
     vision: (VisionPruningOptions, set(), {}),
     srp: (
         SrpOptions,

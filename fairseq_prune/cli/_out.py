@@ -1,0 +1,27 @@
+"""OUT, the file that a command makes of another."""
+
+import os
+
+
+def add_out(parser):
+    """Add OUT, and what goes for all commands that write it."""
+    parser.add_argument("out", metavar="OUT", help="the file to write")
+    parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+
+
+def require_new(args, source, example):
+    """Refuse an OUT that would destroy something.
+
+    Args:
+        args: with ``out``, ``overwrite`` and the file that it is made of.
+        source: name of that in ``args``.
+        example: of another name.
+
+    Raises:
+        ValueError: OUT is the source, or exists and --overwrite was not given.
+    """
+    if os.path.realpath(args.out) == os.path.realpath(getattr(args, source)):
+        raise ValueError(f"OUT {args.out}: is {source.upper()} itself; give another name, e.g. {example}")
+    if os.path.exists(args.out) and not args.overwrite:
+        raise ValueError(f"OUT {args.out}: exists; give another name or --overwrite")
