@@ -109,7 +109,7 @@ GRADUAL = "--prune-method magnitude --prune-target 0.9 --prune-schedule linear -
 
 
 def test_a_run_that_packs_what_it_saves(new_run):
-    """Interrupted in the middle of pruning and resumed, it ends with the bits of a run that was not and packs nothing."""
+    """Interrupted amid pruning and resumed, it ends with the bits of a run that was not and packs nothing."""
     plain, run = new_run("plain"), new_run("packs")
     control = plain.train(*GRADUAL)
     run.train(*GRADUAL, "--prune-pack", "--save-interval-updates", "3")
