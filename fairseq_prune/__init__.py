@@ -7,7 +7,7 @@ import importlib.util
 import sys
 
 
-def register():
+def register() -> None:
     """Put the workarounds in force and register everything with fairseq; idempotent, and happens by itself."""
     from . import compat
 
@@ -42,8 +42,9 @@ class _Arrival:
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)
-        if spec is not None:
-            spec.loader.exec_module = self._then(spec.loader.exec_module)
+        if spec is not None and spec.loader is not None:
+            run = self._then(spec.loader.exec_module)
+            spec.loader.exec_module = run  # type: ignore[method-assign]  # of this one module, which is loaded once
         return spec
 
     def _then(self, execute):

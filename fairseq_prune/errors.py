@@ -1,12 +1,14 @@
 """Users' mistakes as one line instead of a traceback."""
 
 import contextlib
+from collections.abc import Iterator
 
+from .files.alone import StrPath
 from .files.messages import in_short, one_line
 
 
 @contextlib.contextmanager
-def one_line_errors():
+def one_line_errors() -> Iterator[None]:
     """Turn the core's ValueErrors into an exit with a message and a status that is not 0."""
     try:
         yield
@@ -15,7 +17,7 @@ def one_line_errors():
 
 
 @contextlib.contextmanager
-def one_line_data_errors(path):
+def one_line_data_errors(path: str) -> Iterator[None]:
     """The same for data that fairseq does not find.
 
     Args:
@@ -32,7 +34,7 @@ def one_line_data_errors(path):
 
 
 @contextlib.contextmanager
-def errors_of_a_file(path, meaning):
+def errors_of_a_file(path: StrPath, meaning: str) -> Iterator[None]:
     """Whatever code stumbles over in a file that may hold anything becomes a ValueError that names the file.
 
     Args:

@@ -18,7 +18,7 @@ class Need:
     holds: Callable[[Any], bool]
     example: str
 
-    def require(self, option: str, value, known) -> None:
+    def require(self, option: str, value: object, known: object) -> None:
         """Refuse an option without effect.
 
         Args:
@@ -39,7 +39,7 @@ def spelt(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def refuse_idle_fields(config: type, cfg, known) -> None:
+def refuse_idle_fields(config: type, cfg: object, known: object) -> None:
     """Refuse what was given of a config class, that is, differs from its default, and has no effect.
 
     Args:
@@ -59,10 +59,15 @@ def refuse_idle_fields(config: type, cfg, known) -> None:
 class OptionParser(argparse.ArgumentParser):
     """A parser whose options may have a :class:`Need`: ``add_argument("--epochs", needs=Need(...))``."""
 
-    def add_argument(self, *names, needs=None, **how):
+    def __init__(self, *given: Any, **how: Any):
+        self._needs: dict[argparse.Action, Need] = {}
+        super().__init__(*given, **how)
+
+    def add_argument(self, *names: str, needs: Need | None = None, **how: Any) -> argparse.Action:
         """As argparse's."""
         action = super().add_argument(*names, **how)
-        action.needs = needs
+        if needs:
+            self._needs[action] = needs
         return action
 
     def refuse_idle(self, args: argparse.Namespace) -> None:
@@ -74,7 +79,7 @@ class OptionParser(argparse.ArgumentParser):
         Raises:
             ValueError: as :meth:`Need.require`.
         """
-        for action in self._actions:
+        for action, need in self._needs.items():
             value = getattr(args, action.dest, action.default)
-            if action.needs and value != action.default:
-                action.needs.require(action.option_strings[0], value, args)
+            if value != action.default:
+                need.require(action.option_strings[0], value, args)

@@ -3,6 +3,7 @@
 import argparse
 import copy
 from collections.abc import Mapping
+from typing import Any
 
 from .. import register
 from ..families.transformer.unsupported import UNSUPPORTED
@@ -23,8 +24,8 @@ class Config:
         ValueError: it has no config.
     """
 
-    def __init__(self, checkpoint):
-        self.stored = {key: copy.deepcopy(checkpoint.get(key)) for key in ("cfg", "args")}
+    def __init__(self, checkpoint: Mapping[str, Any]):
+        self.stored: dict[str, Any] = {key: copy.deepcopy(checkpoint.get(key)) for key in ("cfg", "args")}
         args, groups = self.stored["args"], self.stored["cfg"]
         if args is None and not isinstance(groups, Mapping):
             raise ValueError("the checkpoint has no config; give a file that fairseq-train saved")
@@ -33,25 +34,25 @@ class Config:
         self._task = self.model if self._old else _as_dict(groups["task"])
 
     @property
-    def arch(self):
+    def arch(self) -> str:
         """Name of the architecture."""
         return self.model.get("_name") or self.model.get("arch")
 
     @property
-    def task(self):
+    def task(self) -> str:
         """Name of the task."""
         return self._task.get("task" if self._old else "_name") or self._task.get("task")
 
     @property
-    def shares_embeddings(self):
+    def shares_embeddings(self) -> bool:
         """True if encoder and decoder have the same embeddings, so the same residual width."""
         return bool(self.model.get("share_all_embeddings") or self.model.get("merge_src_tgt_embed"))
 
-    def heads(self, vector):
+    def heads(self, vector: str) -> int:
         """Attention heads of the block that a vector belongs to (count)."""
         return self.model[f"{vector.partition('.')[0]}_attention_heads"]
 
-    def can_become_srp(self):
+    def can_become_srp(self) -> bool:
         """True for stock Transformers that an SRP architecture computes as well."""
         model = self.model
         widths = {model.get(f"decoder_{part}_dim") for part in ("embed", "input", "output")} - {None}
@@ -60,13 +61,13 @@ class Config:
         stock = ARCH_MODEL_NAME_REGISTRY.get(self.arch) == "transformer"
         return stock and len(widths) == 1 and not any(model.get(option) for option in UNSUPPORTED)
 
-    def become_srp(self):
+    def become_srp(self) -> None:
         """Name the SRP architecture instead of the stock one; all options stay."""
         for key in ("_name", "arch"):
             if key in self.model:
                 self.model[key] = SRP_ARCH
 
-    def become_pruning(self):
+    def become_pruning(self) -> None:
         """Name the pruning version of the task, whose models follow cut widths, where there is one."""
         from fairseq.tasks import TASK_REGISTRY
 

@@ -1,13 +1,21 @@
 """Loading a checkpoint through fairseq, with one line for what does not fit."""
 
+from __future__ import annotations
+
 import os
+from typing import TYPE_CHECKING
 
 from .. import register
 from ..errors import errors_of_a_file
 from ..files.messages import in_short
 
+if TYPE_CHECKING:
+    from fairseq.models import BaseFairseqModel
+    from fairseq.tasks import FairseqTask
+    from omegaconf import DictConfig
 
-def load_task(path, data=None, pruning=False):
+
+def load_task(path: str, data: str | None = None, pruning: bool = False) -> tuple[FairseqTask, DictConfig]:
     """The task of a checkpoint, for evaluation.
 
     Args:
@@ -37,7 +45,7 @@ def load_task(path, data=None, pruning=False):
         return tasks.setup_task(config.task, from_checkpoint=True), config
 
 
-def load_model(path, task):
+def load_model(path: str, task: FairseqTask) -> BaseFairseqModel:
     """The model of a checkpoint, as a task builds it.
 
     Raises:

@@ -1,14 +1,25 @@
 """Models that take over the feed-forward widths of the weights they load."""
 
+from __future__ import annotations
+
 import os
+from typing import TYPE_CHECKING
+
+from torch import nn
 
 from ..compat import load_checkpoint
 from ..families.transformer.table import FEED_FORWARD
 from ..pruning.surgery.cut import entries, replace_values
 from ..pruning.surgery.table import build_table
 
+if TYPE_CHECKING:
+    from argparse import Namespace
 
-def follow_widths(model):
+    from fairseq.models import BaseFairseqModel
+    from omegaconf import DictConfig
+
+
+def follow_widths(model: nn.Module) -> None:
     """Let a stock Transformer load weights whose feed-forward blocks were cut.
 
     Blocks become as wide as those that come, but never wider than the architecture's; what does not
@@ -37,7 +48,7 @@ def follow_widths(model):
     model.register_load_state_dict_pre_hook(take_over)
 
 
-def load_before_wrapping(model, model_cfg, config):
+def load_before_wrapping(model: BaseFairseqModel, model_cfg: DictConfig | Namespace, config: DictConfig | None) -> None:
     """Give a model of a multi-rank run the shapes of the weights that its trainer will load.
 
     DDP wraps the model, and notes its shapes, before the trainer loads weights. So they are loaded
@@ -61,7 +72,7 @@ def load_before_wrapping(model, model_cfg, config):
             return
 
 
-def takes_over_shapes(model):
+def takes_over_shapes(model: nn.Module) -> bool:
     """True for models that see to it themselves that they take over the shapes they load."""
     return hasattr(model, "connectivity") or getattr(model, "takes_over_shapes", False)
 
@@ -72,7 +83,7 @@ def _feed_forward_table(model):
 
 def _widths(table, tensors):
     """Widths of the blocks whose tensors are all there and agree, dict of vector name -> count."""
-    widths = {}
+    widths: dict[str, set[int | None]] = {}
     for name, ((axis, vector, _),) in table.items():
         widths.setdefault(vector, set()).add(tensors[name].shape[axis] if name in tensors else None)
     return {vector: width.pop() for vector, width in widths.items() if len(width) == 1 and None not in width}

@@ -1,17 +1,26 @@
 """Loading weights of any widths into an SRP Transformer, and what it stores beside weights."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import torch
+from torch import Tensor
 
 from ..errors import one_line_errors
 from ..pruning.masks import METADATA_KEY, pack_mask, unpack_mask
 from ..pruning.surgery.cut import cut_state, cut_tensor, entries, replace_values
 from ..pruning.surgery.table import lengths_of
 
+if TYPE_CHECKING:
+    from fairseq.models.transformer import TransformerModel
+
+
 _ROUNDED = 0.01  # what averaging may lose of a whole number
 WHOLE = ("encoder.pos_emb_mask", "decoder.pos_emb_mask", "weighted_layer_norm")  # buffers of integers
 
 
-def store_as_floats(model, state, prefix, metadata):
+def store_as_floats(model: TransformerModel, state: dict[str, Tensor], prefix: str, metadata: dict[str, Any]) -> None:
     """State-dict hook: whole numbers become float32, for scripts that average checkpoints divide what they add up.
 
     Args:
@@ -24,7 +33,9 @@ def store_as_floats(model, state, prefix, metadata):
         state[prefix + name] = state[prefix + name].float()
 
 
-def adapt_state(model, state, prefix, metadata, *_):
+def adapt_state(
+    model: TransformerModel, state: dict[str, Tensor], prefix: str, metadata: dict[str, Any], *_: object
+) -> None:
     """Load hook: complete what stock checkpoints lack, check shapes, and take them over.
 
     Args:

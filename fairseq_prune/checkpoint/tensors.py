@@ -1,10 +1,13 @@
 """The parameters of a stored model: which entries are parameters, which are the same, how many are zero."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import torch
+from torch import Tensor
 
 BUFFERS = {
     "version", "_float_tensor", "num_batches_tracked", "running_mean", "running_var",
@@ -27,28 +30,28 @@ class Row:
     """
 
     name: str
-    shape: tuple
+    shape: tuple[int, ...]
     nonzero: int
     prunable: bool
-    aliases: tuple = ()
+    aliases: tuple[str, ...] = ()
 
     @property
-    def params(self):
+    def params(self) -> int:
         """Elements (count)."""
         return prod(self.shape)
 
     @property
-    def fraction_removed(self):
+    def fraction_removed(self) -> float:
         """Fraction of the elements that are zero, in [0, 1]; 0 for an empty tensor."""
         return fraction(self.params - self.nonzero, self.params)
 
 
-def fraction(part, whole):
+def fraction(part: float, whole: float) -> float:
     """``part / whole``, and 0 where there is nothing to take a part of."""
     return part / whole if whole else 0.0
 
 
-def parameters(model_state):
+def parameters(model_state: Mapping[str, Any]) -> dict[str, Tensor]:
     """Select what a model trains from everything its state dict stores.
 
     A checkpoint does not say which tensors are buffers: integer tensors and the names in
@@ -67,17 +70,17 @@ def parameters(model_state):
     }
 
 
-def scale_name(name):
+def scale_name(name: str) -> str | None:
     """Name of the scale that belongs to a weight-normalised direction ``X_v``, or None."""
     return name[:-1] + "g" if name.endswith("_v") else None
 
 
-def direction_name(name):
+def direction_name(name: str) -> str | None:
     """Name of the direction that belongs to a weight-normalised scale ``X_g``, or None."""
     return name[:-1] + "v" if name.endswith("_g") else None
 
 
-def find_ties(tensors):
+def find_ties(tensors: Mapping[str, Tensor]) -> dict[str, str]:
     """Find parameters stored under more than one name.
 
     Two entries are one parameter if they share memory. Checkpoints of GPU runs lose the sharing, so
@@ -90,7 +93,9 @@ def find_ties(tensors):
     Returns:
         dict from every name to the first name of the same parameter.
     """
-    first, by_memory, by_content = {}, {}, defaultdict(list)
+    first: dict[str, str] = {}
+    by_memory: dict[tuple, str] = {}
+    by_content: defaultdict[tuple, list[str]] = defaultdict(list)
     for name, tensor in tensors.items():
         place = (tensor.data_ptr(), tensor.shape, tensor.stride())
         twin = by_memory.setdefault(place, name) if tensor.numel() else name
@@ -102,17 +107,17 @@ def find_ties(tensors):
     return first
 
 
-def count_nonzero(name, tensors):
+def count_nonzero(name: str, tensors: Mapping[str, Tensor]) -> int:
     """Count elements of a parameter whose effective value is not zero.
 
     The direction ``X_v`` of a weight-normalised pair has no effect where its scale ``X_g``, of
     broadcastable shape, is zero.
     """
-    tensor, scale = tensors[name], tensors.get(scale_name(name))
+    tensor, scale = tensors[name], tensors.get(scale_name(name) or "")
     return int((tensor if scale is None else (tensor != 0) & (scale != 0)).count_nonzero())
 
 
-def tensor_rows(model_state):
+def tensor_rows(model_state: Mapping[str, Any]) -> list[Row]:
     """Describe every parameter of a stored model once.
 
     The prunable set is the suite's default one: parameters of two or more axes, embeddings included;

@@ -1,11 +1,17 @@
 """Writing a checkpoint that nobody sees before it is whole and checked."""
 
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 import torch
 
+from ..files.alone import StrPath
 from ..files.whole import whole_file
 
+Checked = TypeVar("Checked")
 
-def write_checked(checkpoint, path, check):
+
+def write_checked(checkpoint: dict[str, Any], path: StrPath, check: Callable[[str], Checked]) -> Checked:
     """Write to a temporary name, check the file, and only then give it its name.
 
     Args:

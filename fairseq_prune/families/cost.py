@@ -17,8 +17,8 @@ class Product:
     """
 
     pattern: str
-    positions: str
-    axis: int = None
+    positions: str | None
+    axis: int | None = None
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Cost:
     """
 
     name: str
-    needs: tuple
-    products: tuple
-    tied_output: str = None
+    needs: tuple[str, ...]
+    products: tuple[Product, ...]
+    tied_output: str | None = None
 
 
 OUTPUT = r"decoder\.(output_projection\.weight|embed_out|fc_out\.weight|fc3\.weight|adaptive_softmax\..+)"
@@ -43,7 +43,7 @@ TO_VOCABULARY = (Product(OUTPUT, "T"),)
 DECODER_EMBEDDING = "decoder.embed_tokens.weight"
 
 
-def embedding(side, length):
+def embedding(side: str, length: str) -> tuple[Product, ...]:
     """Rows of the embeddings of one side, adaptive ones included."""
     return (
         Product(rf"{side}\.embed_(tokens|positions)\.weight", None),

@@ -11,7 +11,7 @@ from ..pruning.surgery.structure import Coupled, Structure
 from ..pruning.surgery.table import Owner
 from .cost import Cost
 
-FAMILIES = Registry("family of models")
+FAMILIES: Registry["Family"] = Registry("family of models")
 Vectors = Iterable[tuple[list[tuple[str, Owner]], Coupled]]  # a vector of units, with all that it owns
 
 
@@ -65,7 +65,8 @@ def costs() -> list[Cost]:
 
 
 def _structure(families: Iterable[Vectors]) -> Structure:
-    table, vectors = {}, {}
+    table: dict[str, list[Owner]] = {}
+    vectors: dict[str, Coupled] = {}
     for rows, vector in itertools.chain.from_iterable(families):
         vectors[vector.name] = vector
         for entry, owner in rows:

@@ -5,16 +5,21 @@ import errno
 import fcntl
 import os
 import socket
+from collections.abc import Iterator
+from io import BufferedRandom
 
 LOCK = ".writer"  # in a folder of results, while a process writes there
 _TAKEN = (errno.EAGAIN, errno.EACCES)
+
+
+StrPath = str | os.PathLike[str]
 
 
 class Taken(OSError):
     """Another process writes it."""
 
 
-def open_alone(path):
+def open_alone(path: StrPath) -> BufferedRandom:
     """Open a file for writing that no other process has opened so; what it holds stays.
 
     The lock is one of the kernel's on the process (POSIX): it ends with it however that ends, and children, as
@@ -56,7 +61,7 @@ def _still_named(file, path):
 
 
 @contextlib.contextmanager
-def one_writer(folder):
+def one_writer(folder: StrPath) -> Iterator[None]:
     """Have a folder of results for oneself; it is made if missing.
 
     Args:

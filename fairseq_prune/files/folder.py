@@ -3,11 +3,13 @@
 import contextlib
 import os
 import shutil
+from collections.abc import Iterator
 
+from .alone import StrPath
 from .whole import sync_folder
 
 
-def require_replaceable(path, sign):
+def require_replaceable(path: StrPath, sign: str) -> None:
     """Refuse to put a folder where something else is.
 
     Args:
@@ -22,7 +24,7 @@ def require_replaceable(path, sign):
 
 
 @contextlib.contextmanager
-def whole_folder(path):
+def whole_folder(path: StrPath) -> Iterator[str]:
     """Fill a folder under a temporary name; it gets its name when the block ends without an error.
 
     Args:

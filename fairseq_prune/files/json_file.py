@@ -4,7 +4,9 @@ import json
 import math
 import os
 import zlib
+from typing import Any
 
+from .alone import StrPath
 from .whole import write_text
 
 SEAL = "crc32"  # of the other values, beside them
@@ -13,17 +15,17 @@ SEAL = "crc32"  # of the other values, beside them
 AGAIN = "remove it to have it made again, or give a new folder"
 
 
-def write_json(path, content):
+def write_json(path: StrPath, content: object) -> None:
     """Write plain values whole (:func:`~.whole.whole_file`); what is not finite becomes null."""
     write_text(path, json.dumps(finite(content), indent=1) + "\n")
 
 
-def to_json(content):
+def to_json(content: object) -> str:
     """Plain values as one line of JSON; what is not finite becomes null."""
     return json.dumps(finite(content))
 
 
-def read_json(path):
+def read_json(path: StrPath) -> Any:
     """The content of a file, or None if it is not there.
 
     Raises:
@@ -35,12 +37,12 @@ def read_json(path):
         return parse(file.read(), path)
 
 
-def write_sealed(path, content):
+def write_sealed(path: StrPath, content: dict[str, Any]) -> None:
     """Write a dict of plain values whole, with a checksum: what is read again has to be what was written."""
     write_text(path, json.dumps(sealed(content), indent=1) + "\n")
 
 
-def read_sealed(path):
+def read_sealed(path: StrPath) -> dict[str, Any] | None:
     """The dict in a file of :func:`write_sealed`, or None if it is not there.
 
     Raises:
@@ -50,13 +52,13 @@ def read_sealed(path):
     return None if content is None else unsealed(content, path)
 
 
-def sealed(content):
+def sealed(content: dict[str, Any]) -> dict[str, Any]:
     """A dict with the checksum of its plain values."""
     content = json.loads(json.dumps(content))  # as it is read again: names are str
     return {**content, SEAL: _checksum(content)}
 
 
-def unsealed(content, path):
+def unsealed(content: object, path: StrPath) -> dict[str, Any]:
     """A dict without its checksum, which has to be right; files of earlier versions have none.
 
     Raises:
@@ -70,7 +72,7 @@ def unsealed(content, path):
     return own
 
 
-def parse(text, path):
+def parse(text: bytes, path: StrPath) -> Any:
     """The plain values that a text (bytes) of JSON holds.
 
     Args:
@@ -86,7 +88,7 @@ def parse(text, path):
         raise ValueError(f"{path}: damaged, no JSON ({str(error) or type(error).__name__}); {AGAIN}") from None
 
 
-def finite(content):
+def finite(content: object) -> Any:
     """Plain values as JSON knows them: it has neither NaN nor infinity, which become None."""
     if isinstance(content, dict):
         return {name: finite(value) for name, value in content.items()}

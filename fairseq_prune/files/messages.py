@@ -3,14 +3,15 @@
 import errno
 import os
 import traceback
+from collections.abc import Mapping
 
-_ADVICE = {
+_ADVICE: dict[int | None, str] = {
     errno.EBUSY: "let it end or stop it, or give another place",
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "free some space, or give another place"),
 }
 
 
-def one_line(message):
+def one_line(message: object) -> str:
     r"""Escape line breaks and whatever else does not print; a value that a user gave may hold any of them.
 
     Example:
@@ -21,7 +22,7 @@ def one_line(message):
     return "".join(shown)
 
 
-def say_which(error, named):
+def say_which(error: OSError, named: Mapping[str, str]) -> str | None:
     """What the system says of a file, and the option by which the user named that file or its folder.
 
     Args:
@@ -51,7 +52,7 @@ def _about(path, value):
     return one.startswith(other) or other.startswith(one)
 
 
-def in_short(error, longest=250):
+def in_short(error: BaseException, longest: int = 250) -> str:
     """What an error of other code says, its kind and where it was raised, for a line about the file that caused it.
 
     Args:

@@ -3,7 +3,10 @@
 import json
 import os
 import threading
+from collections.abc import Hashable, Sequence
+from typing import Any
 
+from .alone import StrPath
 from .json_file import AGAIN, parse, sealed, unsealed
 from .whole import naming, write_text
 
@@ -22,8 +25,9 @@ class Records:
         ValueError: the file was written under another header, or is damaged.
     """
 
-    def __init__(self, path, header, key=("generation", "individual")):
-        self._path, self._key, self._lock, self._known = path, key, threading.Lock(), {}
+    def __init__(self, path: StrPath, header: dict[str, Any], key: Sequence[str] = ("generation", "individual")):
+        self._path, self._key, self._lock = path, key, threading.Lock()
+        self._known: dict[tuple, dict[str, Any]] = {}
         lines, header = _whole_lines(path), json.loads(json.dumps(header))
         if not lines:
             write_text(path, _line(header))
@@ -38,11 +42,11 @@ class Records:
                 raise ValueError(f"{path}: damaged, a record has no {' or '.join(key)}; {AGAIN}")
             self._remember(record)
 
-    def get(self, *key):
+    def get(self, *key: Hashable) -> dict[str, Any] | None:
         """The record of that key, or None."""
         return self._known.get(key)
 
-    def add(self, record):
+    def add(self, record: dict[str, Any]) -> None:
         """Write a record (dict of plain values, those of the key among them)."""
         self._remember(record)
         with self._lock, naming(self._path), open(self._path, "a", encoding="utf-8") as file:

@@ -5,14 +5,16 @@ import errno
 import glob
 import os
 import shutil
+from collections.abc import Iterator
+from io import BufferedRandom
 
-from .alone import open_alone
+from .alone import StrPath, open_alone
 
 _NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES)  # of a folder, on some file systems
 
 
 @contextlib.contextmanager
-def whole_file(path):
+def whole_file(path: StrPath) -> Iterator[BufferedRandom]:
     """Write a file that is seen whole or not at all, also after a power cut; until then the one before stays.
 
     Args:
@@ -45,19 +47,19 @@ def whole_file(path):
     sync_folder(folder)
 
 
-def write_text(path, text):
+def write_text(path: StrPath, text: str) -> None:
     """Write a text (str) in UTF-8 by :func:`whole_file`."""
     with whole_file(path) as file:
         file.write(text.encode())
 
 
-def copy_whole(source, path):
+def copy_whole(source: StrPath, path: StrPath) -> None:
     """Copy a file by :func:`whole_file`."""
     with open(source, "rb") as original, whole_file(path) as file:
         shutil.copyfileobj(original, file, 1 << 24)
 
 
-def remove_halves(folder, pattern):
+def remove_halves(folder: str, pattern: str) -> None:
     """Remove what killed writers left; only for who has the folder for himself.
 
     Args:
@@ -69,20 +71,20 @@ def remove_halves(folder, pattern):
 
 
 @contextlib.contextmanager
-def naming(path):
+def naming(path: StrPath) -> Iterator[None]:
     """Say which file could not be written: the system does not, and torch hides that it was the system at all."""
     try:
         yield
     except (OSError, RuntimeError) as error:
-        cause = error
+        cause: BaseException | None = error
         while cause and not isinstance(cause, OSError):
             cause = cause.__context__
-        if cause is None or cause.filename not in (None, f"{path}.tmp"):
+        if not isinstance(cause, OSError) or cause.filename not in (None, f"{path}.tmp"):
             raise
         raise type(cause)(cause.errno, cause.strerror, path) from None
 
 
-def sync_folder(folder):
+def sync_folder(folder: StrPath) -> None:
     """Have the names in a folder on the disk, where the file system can say so."""
     handle = os.open(folder, os.O_RDONLY)
     try:

@@ -5,10 +5,17 @@ them over the model, so a mask on the model alone is undone by the next step: th
 list aligned with the parameters, or (by default) one flat vector for all of them.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Optional
+from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from fairseq.optim import FairseqOptimizer
 
 
 @dataclass(frozen=True)
@@ -21,16 +28,19 @@ class Home:
     """
 
     key: torch.Tensor
-    offset: Optional[int] = None
+    offset: int | None = None
 
-    def view(self, tensor, shape):
+    def view(self, tensor: Tensor, shape: torch.Size) -> Tensor:
         """The part of a tensor shaped like ``key`` that belongs to the parameter."""
         if self.offset is None:
             return tensor
         return tensor[self.offset : self.offset + shape.numel()].view(shape)
 
 
-def homes(optimizer):
+Homes = dict[torch.nn.Parameter, Home]  # of the parameters that are not their own masters
+
+
+def homes(optimizer: FairseqOptimizer) -> Homes:
     """Find the master of every parameter that has one.
 
     Args:
@@ -57,7 +67,7 @@ def _flat_homes(parameters, flat_by_device):
     return found
 
 
-def values_of(parameter, masters):
+def values_of(parameter: nn.Parameter, masters: Homes) -> list[Tensor]:
     """All tensors that hold the parameter's value, master first, shaped like it."""
     home = masters.get(parameter)
     if home is None:
@@ -65,13 +75,13 @@ def values_of(parameter, masters):
     return [home.view(home.key.data, parameter.shape), parameter.data]
 
 
-def master_gradient(parameter, masters):
+def master_gradient(parameter: nn.Parameter, masters: Homes) -> Tensor | None:
     """The gradient that the next step uses, shaped like the parameter; None where there is none."""
     home = masters.get(parameter, Home(parameter))
     return None if home.key.grad is None else home.view(home.key.grad, parameter.shape)
 
 
-def moments_of(parameter, masters, optimizer):
+def moments_of(parameter: nn.Parameter, masters: Homes, optimizer: FairseqOptimizer) -> list[Tensor]:
     """Views of the optimizer's running statistics, shaped like the parameter.
 
     Args:
@@ -91,7 +101,7 @@ def moments_of(parameter, masters, optimizer):
     ]
 
 
-def overflowed(optimizer, parameters):
+def overflowed(optimizer: FairseqOptimizer, parameters: Iterable[nn.Parameter]) -> bool:
     """True if the step will be skipped: with AMP a scaler looks for gradients that are not finite.
 
     Args:
@@ -103,7 +113,9 @@ def overflowed(optimizer, parameters):
     return not all(p.grad is None or bool(p.grad.isfinite().all()) for p in parameters)
 
 
-def add_to_gradient(parameter, masters, optimizer, term, weight):
+def add_to_gradient(
+    parameter: nn.Parameter, masters: Homes, optimizer: FairseqOptimizer, term: Tensor, weight: float | Tensor
+) -> None:
     """Add to the gradient of the next step, as weight decay does; without a gradient there is nothing to add to.
 
     Args:

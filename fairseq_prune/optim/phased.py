@@ -1,10 +1,12 @@
 """``--lr-scheduler phased``: one learning rate while pruning, then a table of epochs counted from the removal."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import List
 
 from fairseq.dataclass import FairseqDataclass
+from fairseq.optim import FairseqOptimizer
 from fairseq.optim.lr_scheduler import FairseqLRScheduler, register_lr_scheduler
 from omegaconf import II
 
@@ -34,15 +36,16 @@ class Phased(FairseqLRScheduler):
         SystemExit: ``--lr-ft`` is no table of rates.
     """
 
-    def __init__(self, cfg, optimizer):
+    def __init__(self, cfg: PhasedConfig, optimizer: FairseqOptimizer):
         super().__init__(cfg, optimizer)
         with one_line_errors():
             self._rates = parse_rates(cfg.lr_ft)
-        self._epoch, self._removed_in = 1, None
+        self._epoch = 1
+        self._removed_in: int | None = None
         optimizer.begin_finetuning = self.begin_finetuning  # the pruner knows the optimizer and not the scheduler
         self._set()
 
-    def begin_finetuning(self, epoch):
+    def begin_finetuning(self, epoch: int | None) -> None:
         """What is to leave has left, or not yet.
 
         Args:
@@ -53,20 +56,20 @@ class Phased(FairseqLRScheduler):
             self._removed_in = epoch
             self._set()
 
-    def step_begin_epoch(self, epoch):
+    def step_begin_epoch(self, epoch: int) -> None:
         """The rate of an epoch that begins."""
         self._epoch = epoch
         self._set()
 
-    def step_update(self, num_updates):
+    def step_update(self, num_updates: int) -> float:
         """The rate in force."""
         return self.optimizer.get_lr()
 
-    def state_dict(self):
+    def state_dict(self) -> dict:
         """The position, as plain values."""
         return {**super().state_dict(), "epoch": self._epoch, "removed_in": self._removed_in}
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: dict) -> None:
         """Take up the position of an interrupted run."""
         super().load_state_dict(state)
         self._epoch, self._removed_in = state.get("epoch", 1), state.get("removed_in")
@@ -79,7 +82,7 @@ class Phased(FairseqLRScheduler):
             self.optimizer.set_lr(rate_at(self._rates, self._epoch - self._removed_in))
 
 
-def parse_rates(text):
+def parse_rates(text: str) -> dict[int, float]:
     """Read ``0:0.01,60:0.001``; braces and spaces may be left out.
 
     Returns:
@@ -102,7 +105,7 @@ def parse_rates(text):
     return rates
 
 
-def rate_at(rates, epoch):
+def rate_at(rates: Mapping[int, float], epoch: int) -> float:
     """The rate of the largest key up to an epoch; before the first key, its rate.
 
     Example:

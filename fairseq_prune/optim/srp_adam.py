@@ -1,6 +1,7 @@
 """``--optimizer srp_adam``: fairseq's Adam in its plain implementation."""
 
 from ast import literal_eval
+from collections.abc import Iterable
 
 from fairseq.optim import FairseqOptimizer, register_optimizer
 from fairseq.optim.adam import Adam, FairseqAdam, FairseqAdamConfig
@@ -25,7 +26,7 @@ class SrpAdam(FairseqAdam):
         SystemExit: ``--adam-betas`` is no pair, or ``--fp16-adam-stats``, which only apex has.
     """
 
-    def __init__(self, cfg, params):
+    def __init__(self, cfg: FairseqAdamConfig, params: Iterable):
         FairseqOptimizer.__init__(self, cfg)
         with one_line_errors():
             _check(cfg)

@@ -6,10 +6,11 @@ in its own way. Every parameter counts, biases and embeddings included.
 """
 
 import re
+from collections.abc import Callable, Iterable, Sequence
 
 from ...pruning.registry import Registry
 
-GROUPINGS = Registry("grouping")
+GROUPINGS: Registry[Callable[[Sequence[str]], dict[str, str]]] = Registry("grouping")
 
 _IH, _HH = r"(weight|bias)_ih", r"(weight|bias)_hh"
 _SOURCE, _TARGET, _OUTPUT = r"^encoder\.embed", r"^decoder\.embed", r"^decoder\.(output_projection|fc_out)\."
@@ -37,7 +38,7 @@ LAYERS = {
 }
 
 
-def family_of(names):
+def family_of(names: Iterable[str]) -> str:
     """Which of SiPO's models a list of parameter names belongs to.
 
     Returns:
@@ -95,7 +96,7 @@ def _stage_layer(names):
     return recurrent | stages
 
 
-def group_parameters(grouping, names):
+def group_parameters(grouping: str, names: Sequence[str]) -> dict[str, list[str]]:
     """Divide parameters by a named grouping.
 
     Args:
@@ -109,7 +110,8 @@ def group_parameters(grouping, names):
     Raises:
         ValueError: unknown grouping, or a parameter that it does not know.
     """
-    patterns, groups = GROUPINGS[grouping](names), {}
+    patterns = GROUPINGS[grouping](names)
+    groups: dict[str, list[str]] = {}
     for template, pattern in patterns.items():
         for name in names:
             found = re.search(pattern, name)

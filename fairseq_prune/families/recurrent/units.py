@@ -42,7 +42,7 @@ def hidden_units(model: nn.Module) -> Vectors:
         (list of (entry name, :class:`~fairseq_prune.pruning.surgery.table.Owner`),
         :class:`~fairseq_prune.pruning.surgery.structure.Coupled`).
     """
-    known = set()
+    known: set[str] = set()
     for rows, vector in known_units(model):
         known.update(entry for entry, owner in rows if owner.axis == 0)
         yield rows, vector
@@ -82,11 +82,11 @@ def _alone(prefix, module, part, units):
     rows = [(prefix + entry, Owner(0, name, units)) for entry in own if hasattr(module, entry)]
     rows.append((name, Owner(1, name)))
     layer = re.fullmatch(r"_l(\d+)(_reverse)?", part)
-    above = layer and [f"weight_ih_l{int(layer[1]) + 1}{direction}" for direction in ("", "_reverse")]
-    above = [entry for entry in above or () if hasattr(module, entry)]
+    nexts = [f"weight_ih_l{int(layer[1]) + 1}{direction}" for direction in ("", "_reverse")] if layer else []
+    above = [entry for entry in nexts if hasattr(module, entry)]
     for entry in above:
         columns = torch.full((getattr(module, entry).shape[1],), -1)
-        start = width if layer[2] else 0
+        start = width if part.endswith("_reverse") else 0
         columns[start : start + width] = torch.arange(width)
         rows.append((prefix + entry, Owner(1, name, columns)))
     writers = tuple(f"{prefix}weight_{side}{part}" for side in ("ih", "hh"))

@@ -6,8 +6,10 @@ value dimensions of an attention block (head-major), ``fc_c`` the neurons of a f
 Weights of linear layers are [out, in].
 """
 
+from collections.abc import Iterable, Mapping
+
 from ...pruning.surgery.structure import Coupled
-from ...pruning.surgery.table import Row, build_table, entries_of
+from ...pruning.surgery.table import Row, Shapes, Table, build_table, entries_of
 
 _LAYER = r"(.+\.layers\.\d+)"
 
@@ -39,7 +41,7 @@ _KINDS = {"embedding_c": "residual", "qk_c": "qk", "vo_c": "vo", "fc_c": "neuron
 ENCODER_DECODER = FEED_FORWARD + _ATTENTION + _ENCODER_WIDTH + _DECODER_WIDTH
 
 
-def transformer_table(names, shared):
+def transformer_table(names: Iterable[str], shared: bool) -> Table:
     """The table of an encoder-decoder Transformer.
 
     Source: SRP, its removal of connectivity vectors; here as data.
@@ -56,7 +58,7 @@ def transformer_table(names, shared):
     return build_table(ENCODER_DECODER, names, aliases)
 
 
-def kind_of(name):
+def kind_of(name: str) -> str:
     """Tell the kind of a vector's units from the ending of its name.
 
     Raises:
@@ -72,7 +74,9 @@ def kind_of(name):
     raise ValueError(f"{name} is no connectivity vector; these end in {', '.join(_KINDS)}")
 
 
-def vectors_of(table, shapes, lengths, heads):
+def vectors_of(
+    table: Table, shapes: Shapes, lengths: Mapping[str, int], heads: Mapping[str, int]
+) -> tuple[Coupled, ...]:
     """What a model with connectivity knows of its units.
 
     Args:

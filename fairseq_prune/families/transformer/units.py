@@ -24,7 +24,8 @@ def neurons(model: nn.Module) -> Vectors:
         (list of (entry name, :class:`~fairseq_prune.pruning.surgery.table.Owner`),
         :class:`~fairseq_prune.pruning.surgery.structure.Coupled`).
     """
-    names, found = entries(model), {}
+    names = entries(model)
+    found: dict[str, list[tuple[str, Owner]]] = {}
     for entry, (owner,) in build_table(FEED_FORWARD, names).items():
         if not any(name.startswith(owner.vector.replace("fc_c", "ffn_layernorm")) for name in names):
             found.setdefault(owner.vector, []).append((entry, owner))
@@ -35,10 +36,11 @@ def neurons(model: nn.Module) -> Vectors:
 
 def dimensions(model: nn.Module) -> Vectors:
     """Residual widths and dimensions of attention, which only models with connectivity know. As :func:`neurons`."""
+    table, connectivity = (getattr(model, name, {}) for name in ("table", "connectivity"))
     for vector in getattr(model, "vectors", ()):
         if vector.kind != "neuron":
-            owned = ((entry, owner) for entry, owners in model.table.items() for owner in owners)
-            length = len(model.connectivity[vector.name].vector)
+            owned = ((entry, owner) for entry, owners in table.items() for owner in owners)
+            length = len(connectivity[vector.name].vector)
             yield [(e, o) for e, o in owned if o.vector == vector.name], replace(vector, length=length)
 
 

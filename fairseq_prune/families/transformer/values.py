@@ -6,6 +6,7 @@ from torch import nn
 from ...pruning.surgery.cut import entries
 from ...pruning.surgery.structure import Coupled
 from ...pruning.surgery.table import Owner
+from ..family import Vectors
 
 _PROJECTIONS = {"q_proj", "k_proj", "v_proj", "out_proj"}
 _AXES = {  # of what is written along value dimensions, last in packed tensors
@@ -13,7 +14,7 @@ _AXES = {  # of what is written along value dimensions, last in packed tensors
 }  # fmt: skip
 
 
-def value_dims(model):
+def value_dims(model: nn.Module) -> Vectors:
     """Rows of the values and columns of the output, a vector for each head.
 
     Args:
