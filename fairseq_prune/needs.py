@@ -60,14 +60,14 @@ class OptionParser(argparse.ArgumentParser):
     """A parser whose options may have a :class:`Need`: ``add_argument("--epochs", needs=Need(...))``."""
 
     def __init__(self, *given: Any, **how: Any):
-        self._needs: dict[argparse.Action, Need] = {}
+        self.needs: dict[argparse.Action, Need] = {}
         super().__init__(*given, **how)
 
     def add_argument(self, *names: str, needs: Need | None = None, **how: Any) -> argparse.Action:
         """As argparse's."""
         action = super().add_argument(*names, **how)
         if needs:
-            self._needs[action] = needs
+            self.needs[action] = needs
         return action
 
     def refuse_idle(self, args: argparse.Namespace) -> None:
@@ -79,7 +79,7 @@ class OptionParser(argparse.ArgumentParser):
         Raises:
             ValueError: as :meth:`Need.require`.
         """
-        for action, need in self._needs.items():
+        for action, need in self.needs.items():
             value = getattr(args, action.dest, action.default)
             if value != action.default:
                 need.require(action.option_strings[0], value, args)

@@ -46,7 +46,7 @@ RESUMING = (precision, schedulers, resuming, fitting)
 TOPICS = (*READING, *RESUMING, averages, beams, ranks, peers, tasks, last_words, writing)
 
 
-def install():
+def install() -> None:
     """Put all process-wide workarounds in force."""
     for topic in TOPICS:
         topic.install()

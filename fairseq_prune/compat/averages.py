@@ -5,7 +5,7 @@ from collections import OrderedDict
 from .patching import patch_once
 
 
-def install():
+def install() -> None:
     """Let averages be masked, and average nothing that has to stay whole."""
     from fairseq.models.ema.ema import EMA
 
@@ -41,7 +41,7 @@ def _with_versions(restore):
     return load
 
 
-def start_averages_from_weights():
+def start_averages_from_weights() -> None:
     """Let ``--store-ema`` start from a checkpoint that has no averages.
 
     fairseq means to start them from the weights but has deleted those by then (KeyError 'model').

@@ -3,7 +3,7 @@
 from .patching import patch_once
 
 
-def install():
+def install() -> None:
     """Tell models in every search, and for as long as it lasts, how many hypotheses a sentence has."""
     from fairseq.sequence_generator import SequenceGenerator
 

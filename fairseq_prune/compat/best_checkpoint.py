@@ -1,6 +1,8 @@
 """When fairseq's search for the best checkpoint begins."""
 
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 # Function attributes of fairseq hold the best value so far, and for how many validations it has not been beaten.
 _BEST = (("fairseq.checkpoint_utils", "save_checkpoint"),)
@@ -15,7 +17,7 @@ def _holders(functions):
     return [holder for holder in found if holder is not None]
 
 
-def forget_best():
+def forget_best() -> None:
     """Let the search for the best checkpoint, and the patience of early stopping, begin anew.
 
     fairseq keeps both as function attributes. A dense model's loss is no yardstick for a pruned
@@ -26,18 +28,18 @@ def forget_best():
             del holder.best
 
 
-def patience():
+def patience() -> dict[str, Any]:
     """How far early stopping (``--patience``) is, dict of plain values; empty where it has nothing to compare with."""
     return next((dict(best=h.best, num_runs=h.num_runs) for h in _holders(_PATIENCE) if hasattr(h, "best")), {})
 
 
-def restore_patience(state):
+def restore_patience(state: Mapping[str, Any]) -> None:
     """Take up the patience of an interrupted run, from :func:`patience`."""
     for holder in _holders(_PATIENCE):
         vars(holder).update(state)
 
 
-def hold_best(maximize):
+def hold_best(maximize: bool) -> None:
     """Choose no best checkpoint for now, nor run out of patience; :func:`forget_best` ends it.
 
     A model that shrinks gets worse by design. fairseq compares with the best value so far, so one
@@ -52,7 +54,7 @@ def hold_best(maximize):
     checkpoint_utils.save_checkpoint.best = float("inf") if maximize else float("-inf")
 
 
-def forget_best_of(extra_state):
+def forget_best_of(extra_state: dict[str, Any]) -> None:
     """The same for the run that goes on from a file.
 
     Args:

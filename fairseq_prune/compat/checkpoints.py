@@ -2,9 +2,11 @@
 
 import contextlib
 import pickle
+from typing import Any
 
 import torch
 
+from ..files.alone import StrPath
 from ..files.messages import in_short, one_line
 from ..pruning.packed_state import unpack_checkpoint
 from . import safe_globals
@@ -12,7 +14,7 @@ from .contents import check_contents
 from .patching import patch_once
 
 
-def install():
+def install() -> None:
     """Let torch read fairseq's own files; make fairseq's messages about others one line."""
     from fairseq import checkpoint_utils
 
@@ -21,7 +23,7 @@ def install():
     patch_once(checkpoint_utils, "load_model_ensemble_and_task", _with_missing_files_named)
 
 
-def load_checkpoint(path, unpack=True):
+def load_checkpoint(path: StrPath, unpack: bool = True) -> dict[str, Any]:
     """Read a checkpoint without running any code it may hold.
 
     Args:

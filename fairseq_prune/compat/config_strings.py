@@ -8,13 +8,14 @@ import ast
 import os
 import shlex
 import warnings
+from typing import Any
 
 from .patching import fairseq_modules, patch_once
 
 _LONGEST = 10_000  # elements of a list: no model has as many layers
 
 
-def install():
+def install() -> None:
     """Let no string of a file run: neither as Python, nor as a shell command, nor by unpickling."""
     from fairseq.data.fasta_dataset import FastaDataset
 
@@ -26,7 +27,7 @@ def install():
         warnings.warn("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD is ignored: checkpoints load without it", stacklevel=2)
 
 
-def parsed(text, *scopes):
+def parsed(text: str, *scopes: object) -> Any:
     """Read a value as ``eval`` does, if it is a literal, or lists or tuples that are added or repeated.
 
     >>> parsed("[(512, 3)] * 2 + [(1024, 1)]")

@@ -12,7 +12,7 @@ _KINDS = {  # of what may be there; None stands for what is not
 _MOST_LAYERS = 10_000  # no model has as many; building them would never end
 
 
-def check_contents(state):
+def check_contents(state: object) -> None:
     """Refuse a checkpoint that is none.
 
     Args:

@@ -4,7 +4,7 @@ from ..files.messages import in_short, one_line
 from .patching import patch_once
 
 
-def install():
+def install() -> None:
     """Say in one line why, instead of fairseq's "please ensure that the architectures match" and tracebacks."""
     from fairseq.trainer import Trainer
 

@@ -1,14 +1,16 @@
 """What a training says when it is over; fairseq tells its task nothing then."""
 
+from collections.abc import Callable
 from contextvars import ContextVar
 from functools import partial
 
 from .patching import patch_once
 
-_RUN = ContextVar("functions that the running training calls in the end", default=())
+_Words = list[Callable[[], None]]
+_RUN: ContextVar[_Words | None] = ContextVar("functions that the running training calls in the end", default=None)
 
 
-def install():
+def install() -> None:
     """Let all of fairseq's ways into a training, hydra's and spawned ranks too, end with what it has to say."""
     from fairseq.distributed import utils
 
@@ -26,18 +28,18 @@ def _run(main, cfg, **kwargs):  # a function of the module, so spawned processes
     before = _RUN.set([])
     try:
         main(cfg, **kwargs)
-        for speak in _RUN.get():
+        for speak in _RUN.get() or ():
             speak()
     finally:
         _RUN.reset(before)
 
 
-def say_in_the_end(speak):
+def say_in_the_end(speak: Callable[[], None]) -> None:
     """Have a function called once the training that is being set up has ended without an error.
 
     Args:
         speak: function without arguments. Outside of a training it is never called.
     """
     words = _RUN.get()
-    if isinstance(words, list):
+    if words is not None:
         words.append(speak)

@@ -16,10 +16,10 @@ def _percentile(a, q, *args, interpolation="linear", **kwargs):
 _DROPPED = {"int": int, "float": float, "compat": SimpleNamespace(long=int), "percentile": _percentile}
 
 
-def install():
+def install() -> None:
     """Give fairseq's modules a numpy that still has these names; everyone else's stays as it is."""
     older = ModuleType(np.__name__, np.__doc__)
     older.__dict__.update({**vars(np), **_DROPPED})
     for module in fairseq_modules():
         if vars(module).get("np") is np:
-            module.np = older
+            vars(module)["np"] = older

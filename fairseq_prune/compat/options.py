@@ -10,7 +10,7 @@ class _Refused(argparse.Action):
         parser.exit(2, f"{option_string}: means TPU in this fairseq; use --fp16 or --amp, e.g. --amp\n")
 
 
-def refuse_references(parser):
+def refuse_references(parser: argparse._ActionsContainer) -> None:
     """fairseq writes strings into hydra's language, where some mean something else, or nothing; say so instead.
 
     Args:
@@ -28,7 +28,7 @@ def refuse_references(parser):
                 raise SystemExit(one_line(f"{option} {value}: fairseq does not read {part} as it stands; leave it out"))
         return found
 
-    parser.parse_args = checked
+    parser.parse_args = checked  # type: ignore[method-assign]  # of this one parser
 
 
 def _misread(value):
@@ -39,7 +39,7 @@ def _misread(value):
     return next((part for part in ("${", "\\'") if part in value), None)
 
 
-def refuse_bf16(parser):
+def refuse_bf16(parser: argparse._ActionsContainer) -> None:
     """``--bf16`` implies ``--tpu`` in fairseq 0.12 and dies in a missing import; say so instead.
 
     Args:

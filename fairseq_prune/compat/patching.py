@@ -2,9 +2,11 @@
 
 import functools
 import sys
+from collections.abc import Callable
+from types import ModuleType
 
 
-def patch_once(holder, attribute, patch):
+def patch_once(holder: ModuleType | type, attribute: str, patch: Callable[[Callable], Callable]) -> None:
     """Replace a function by ``patch(function)``, unless this patch is in force already.
 
     Args:
@@ -20,12 +22,12 @@ def patch_once(holder, attribute, patch):
     if patch.__name__ in done:
         return
     patched = functools.wraps(original)(patch(original))
-    patched.fairseq_prune_patches = (*done, patch.__name__)
+    vars(patched)["fairseq_prune_patches"] = (*done, patch.__name__)
     is_static = isinstance(vars(holder).get(attribute), staticmethod)
     setattr(holder, attribute, staticmethod(patched) if is_static else patched)
 
 
-def fairseq_modules():
+def fairseq_modules() -> list[ModuleType]:
     """All modules of fairseq that are loaded, after loading those that its registries name.
 
     Returns:

@@ -5,6 +5,8 @@ notices nothing. So each rank holds a connection to the first one; the system cl
 ends. fairseq's spawn and torchrun look after the processes of one machine; this also serves those started by hand.
 """
 
+from __future__ import annotations
+
 import contextlib
 import logging
 import os
@@ -12,11 +14,17 @@ import selectors
 import socket
 import threading
 import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from torch import distributed
 
 from .patching import patch_once
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
 
 GRACE = 3.0  # seconds in which a rank may fail by itself, or finish writing a checkpoint
 PATIENCE = 60.0  # seconds for all to connect
@@ -25,7 +33,7 @@ DONE = b"d"
 logger = logging.getLogger(__name__)
 
 
-def install():
+def install() -> None:
     """Let every command of fairseq that runs on several ranks watch them."""
     from fairseq.distributed import utils
 
@@ -42,16 +50,16 @@ def _together(call_main):
 class Together:
     """A ``main`` of fairseq during which this process ends if another rank does. fairseq's spawn pickles it."""
 
-    def __init__(self, main):
+    def __init__(self, main: Callable[..., Any]):
         self._main = main
 
-    def __call__(self, cfg, **kwargs):
+    def __call__(self, cfg: DictConfig, **kwargs: Any) -> Any:
         with watched_peers(cfg.distributed_training.distributed_init_method):
             return self._main(cfg, **kwargs)
 
 
 @contextlib.contextmanager
-def watched_peers(init_method):
+def watched_peers(init_method: str) -> Iterator[None]:
     """End this process, exit code 1, if another rank's ends or fails before its own block is through.
 
     Args:
@@ -89,9 +97,9 @@ def _gather_others(init_method):
 
 def _join_first():
     """Of another rank: its connection to the first one."""
-    address = [None, None]
+    address: list[Any] = [None, None]
     distributed.broadcast_object_list(address)
-    peer = socket.create_connection(address, PATIENCE)
+    peer = socket.create_connection((address[0], address[1]), PATIENCE)
     peer.settimeout(None)
     return [peer]
 

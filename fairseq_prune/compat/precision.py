@@ -5,7 +5,7 @@ import torch
 from .patching import patch_once
 
 
-def install():
+def install() -> None:
     """Let a resumed run have the fp32 masters and the loss scale of one that was never interrupted.
 
     All is part of the optimizer's state, so it is restored where that is. ``MemoryEfficientFP16Optimizer`` has no

@@ -1,14 +1,22 @@
 """Several ranks: how they are started, and checkpoints with masks on all of them."""
 
+from __future__ import annotations
+
+import argparse
 import os
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from .patching import patch_once
 
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
-def install():
+
+def install() -> None:
     """Start ranks by torchrun also where it has several machines or no GPU, on the CPU with any ``--ddp-backend``."""
     from fairseq.distributed import utils
     from fairseq.models import distributed_fairseq_model
@@ -40,13 +48,15 @@ def _as_torchrun_says(infer_init_method):
 class OnAnyDevice(DistributedDataParallel):
     """fairseq names a GPU also for a model on the CPU, which torch refuses."""
 
-    def __init__(self, module, device_ids=None, output_device=None, **kwargs):
+    def __init__(
+        self, module: nn.Module, device_ids: list[int] | None = None, output_device: int | None = None, **kwargs: Any
+    ):
         if not next(module.parameters()).is_cuda:
             device_ids = output_device = None
         super().__init__(module, device_ids, output_device, **kwargs)
 
 
-def load_on_every_rank(config):
+def load_on_every_rank(config: DictConfig | None) -> None:
     """Have each rank read checkpoints itself.
 
     fairseq reads on rank 0 and broadcasts; that pickles a class which ``weights_only`` refuses and
@@ -59,7 +69,7 @@ def load_on_every_rank(config):
         config.checkpoint.load_checkpoint_on_all_dp_ranks = True
 
 
-def read_on_every_rank(parser):
+def read_on_every_rank(parser: argparse._ActionsContainer) -> None:
     """The same for tasks that are given a copy of all options, in time: as the default of the option.
 
     Args:

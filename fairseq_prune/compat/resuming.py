@@ -6,7 +6,7 @@ from .patching import patch_once
 KEY = "trainer"  # in the extra state of a checkpoint
 
 
-def install():
+def install() -> None:
     """Let a resumed run go on with all that one that was never interrupted has."""
     from fairseq.trainer import Trainer
 

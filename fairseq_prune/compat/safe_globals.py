@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 
-def install():
+def install() -> None:
     """torch >= 2.6 refuses fairseq's own files: they hold a Namespace and numpy scalars, those of audio a Dictionary.
 
     (fairseq #5603, #5610.) These few types rebuild data only, so ``weights_only=True`` stays on.
@@ -15,7 +15,7 @@ def install():
     """
     if hasattr(sys.modules.get("fairseq.data"), "Dictionary"):  # reading alone does not load fairseq
         torch.serialization.add_safe_globals([sys.modules["fairseq.data"].Dictionary])
-    multiarray = np.core.multiarray if np.__version__ < "2" else np._core.multiarray
+    multiarray = getattr(np, "core" if np.__version__ < "2" else "_core").multiarray
     torch.serialization.add_safe_globals(
         [argparse.Namespace, np.ndarray, np.dtype]
         + [getattr(np.dtypes, name) for name in ("Float64DType", "Float32DType", "Int64DType", "Int32DType")]

@@ -3,7 +3,7 @@
 from .patching import patch_once
 
 
-def install():
+def install() -> None:
     """Let a resumed run have the learning rates of one that was never interrupted."""
     from fairseq.optim.lr_scheduler.polynomial_decay_schedule import PolynomialDecayLRSchedule
     from fairseq.optim.lr_scheduler.reduce_lr_on_plateau import ReduceLROnPlateauLRSchedule

@@ -1,7 +1,7 @@
 """fairseq's tasks that have moved to dataclasses, and still ask for options by the old name."""
 
 
-def install():
+def install() -> None:
     """``--mask-whole-words`` and mBART's fine-tuning read ``self.args``, which only tasks without a dataclass have."""
     from fairseq.tasks.masked_lm import MaskedLMTask
     from fairseq.tasks.translation_from_pretrained_bart import TranslationFromPretrainedBARTTask

@@ -14,7 +14,7 @@ from ..pruning.packed_state import pack_checkpoint
 from .patching import patch_once
 
 
-def install():
+def install() -> None:
     """Make fairseq write checkpoints whole, by one training a folder, and say in one line what hinders it."""
     from fairseq import checkpoint_utils
     from fairseq.distributed import utils

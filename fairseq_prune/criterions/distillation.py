@@ -2,9 +2,10 @@
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 
-def distillation_loss(student, teacher, keep, temperature):
+def distillation_loss(student: Tensor, teacher: Tensor, keep: Tensor, temperature: float) -> Tensor:
     """``T^2 KL(softmax(teacher / T) || softmax(student / T))`` at every position.
 
     The factor T^2 keeps the gradient's size where it is when T grows (Hinton et al. 2015, arXiv

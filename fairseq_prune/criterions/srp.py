@@ -17,7 +17,7 @@ from fairseq.logging import metrics
 from ..errors import one_line_errors
 from ..needs import Need, refuse_idle_fields
 from .distillation import distillation_loss
-from .teacher import EXAMPLE, load_teacher
+from .teacher import EXAMPLE, Teacher, load_teacher
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class SrpCriterionConfig(LabelSmoothedCrossEntropyCriterionConfig):
     emb_kd: float = _unread("embeddings")
 
 
-def kd_weight(cfg):
+def kd_weight(cfg: SrpCriterionConfig) -> float:
     """Weight of distillation in a run; 0 means none.
 
     The original never read ``--use-kd``: there a positive ``--prob-kd`` alone was enough, and is here.
@@ -97,7 +97,7 @@ class SrpCriterion(LabelSmoothedCrossEntropyCriterion):
     there only where asked for.
     """
 
-    teacher = None
+    teacher: Teacher | None = None
     kd_weight = 0.0
     temperature = 1.0
     _kd_loss = None
@@ -132,13 +132,12 @@ class SrpCriterion(LabelSmoothedCrossEntropyCriterion):
             return super().compute_loss(model, net_output, sample, reduce)
         lprobs, target = self.get_lprobs_and_target(model, net_output, sample)
         loss, nll_loss = label_smoothed_nll_loss(lprobs, target, self.eps, self.padding_idx, reduce)
-        kd_loss = self._distil(model, lprobs, target, sample)
+        kd_loss = self._distil(self.teacher.beside(model), lprobs, target, sample)
         self._kd_loss = kd_loss.detach().sum()
         return loss + (kd_loss.sum() if reduce else kd_loss.unsqueeze(-1)), nll_loss
 
-    def _distil(self, model, lprobs, target, sample):
+    def _distil(self, teacher, lprobs, target, sample):
         """Weighted distillation loss at each position (N,), from log-probabilities (N, V) and target (N,)."""
-        teacher = self.teacher.beside(model)
         with torch.no_grad():
             net_output = teacher(**sample["net_input"])
             expected, _ = self.get_lprobs_and_target(teacher, net_output, sample)

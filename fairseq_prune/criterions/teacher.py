@@ -1,8 +1,18 @@
 """The frozen model that a student learns from."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from fairseq import checkpoint_utils
 
 from ..compat import load_checkpoint
+
+if TYPE_CHECKING:
+    from fairseq.models import BaseFairseqModel
+    from fairseq.tasks import FairseqTask
+    from omegaconf import DictConfig
+
 
 EXAMPLE = "checkpoints/dense/checkpoint_best.pt"
 
@@ -17,10 +27,10 @@ class Teacher:
         model: the fairseq model; changed in place.
     """
 
-    def __init__(self, model):
+    def __init__(self, model: BaseFairseqModel):
         self._model = model.eval().requires_grad_(False)
 
-    def beside(self, student):
+    def beside(self, student: BaseFairseqModel) -> BaseFairseqModel:
         """The model, on the device and in the dtype of the student's weights.
 
         With ``--fp16`` that is fp16. With ``--amp`` both are fp32 and run under the same autocast.
@@ -31,7 +41,7 @@ class Teacher:
         return self._model
 
 
-def load_teacher(cfg, task):
+def load_teacher(cfg: DictConfig, task: FairseqTask) -> Teacher:
     """Read the teacher of a run: ``--srp-teacher``, or else the model that the run starts from.
 
     That two dictionaries of one size hold the same words in the same order cannot be checked: a

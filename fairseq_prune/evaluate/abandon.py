@@ -1,12 +1,13 @@
 """When a candidate need not be evaluated to the end."""
 
 import statistics
+from collections.abc import Sequence
 
 _FEWEST_BLOCKS = 4
 _DEVIATIONS = 3.5
 
 
-def is_hopeless(hits, reference, required):
+def is_hopeless(hits: Sequence[int], reference: Sequence[int], required: float) -> bool:
     """True if a candidate will almost surely miss the required hits.
 
     Its hits are paired with those of a similar model, block by block; the rest is predicted from the

@@ -1,12 +1,20 @@
 """Adversarial evaluation of a checkpoint, by what its task brings for it."""
 
+from argparse import Namespace
+from collections.abc import Callable
+from typing import Any
+
+from fairseq.models import BaseFairseqModel
+from fairseq.tasks import FairseqTask
+
 from ..pruning.registry import Registry
 from .for_task import load_for
 
-ATTACKERS = Registry("task")  # filled by register(): functions (model, task, options) -> (report, its text)
+Attacker = Callable[[BaseFairseqModel, FairseqTask, Namespace], tuple[dict[str, Any], str]]
+ATTACKERS: Registry[Attacker] = Registry("task")  # filled by register(): what gives a report and its text
 
 
-def attack(options):
+def attack(options: Namespace) -> tuple[dict[str, Any], str]:
     """Attack the model of a checkpoint.
 
     Args:

@@ -1,9 +1,17 @@
 """Features and targets of a split, block by block."""
 
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from fairseq.models import BaseFairseqModel
+from torch import Tensor
+
 from ..engine.columns import chunk, num_chunks
 
+Blocks = Callable[[BaseFairseqModel], Iterator[tuple[Tensor, Tensor]]]  # -> float [n, width], int64 [n]
 
-def column_blocks(columns, pad, count=20):
+
+def column_blocks(columns: Tensor, pad: int, count: int = 20) -> Blocks:
     """Walk the columns of a stream with carried state, from zeros.
 
     Args:
@@ -26,7 +34,7 @@ def column_blocks(columns, pad, count=20):
     return walk
 
 
-def batch_blocks(samples, pad):
+def batch_blocks(samples: Iterable[dict[str, Any]], pad: int) -> Blocks:
     """One block a batch, each from its own start.
 
     Args:

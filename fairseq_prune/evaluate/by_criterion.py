@@ -1,11 +1,18 @@
 """What a model's own criterion says of data, as fairseq-validate shows it."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import torch
+from fairseq.criterions import FairseqCriterion
 from fairseq.logging import metrics
+from fairseq.models import BaseFairseqModel
 
 
 @torch.no_grad()
-def measure(model, criterion, samples):
+def measure(
+    model: BaseFairseqModel, criterion: FairseqCriterion, samples: Iterable[dict[str, Any]]
+) -> dict[str, float]:
     """Evaluate a model.
 
     Args:

@@ -1,11 +1,16 @@
 """Evaluates a model, or its copies with other weights, on one split."""
 
 import copy
+from collections.abc import Callable
+from typing import Self
 
 import torch
+from fairseq.models import BaseFairseqModel
+from torch import Tensor
 
+from .blocks import Blocks
 from .output import OutputLayer
-from .score import Score
+from .score import Score, perplexity
 
 
 class Evaluator:
@@ -26,18 +31,20 @@ class Evaluator:
         ValueError: the model has no linear output layer.
     """
 
-    def __init__(self, model, blocks, denominator=None, predicted=None):
+    def __init__(
+        self, model: BaseFairseqModel, blocks: Blocks, denominator: int | None = None, predicted: Tensor | None = None
+    ):
         self.model = model.eval()
         self.parameters = dict(model.named_parameters())
         self._blocks, self._denominator = blocks, denominator
         self._output = OutputLayer(model.decoder, predicted)
 
-    def copy(self):
+    def copy(self) -> Self:
         """An evaluator of a copy of the model, for another thread, that knows which words were predicted."""
-        return Evaluator(copy.deepcopy(self.model), self._blocks, self._denominator, self._output.predicted.clone())
+        return type(self)(copy.deepcopy(self.model), self._blocks, self._denominator, self._output.predicted.clone())
 
     @torch.no_grad()
-    def hits(self, targets, hopeless=lambda hits: False):
+    def hits(self, targets: int, hopeless: Callable[[list[int]], bool] = lambda hits: False) -> Score:
         """Count correct predictions.
 
         Args:
@@ -52,13 +59,13 @@ class Evaluator:
         return Score(tuple(block_hits), targets)
 
     @torch.no_grad()
-    def perplexity(self, targets):
+    def perplexity(self, targets: int) -> float:
         """Perplexity (float); ``targets`` as in :meth:`hits`."""
         nll = sum(self._output.nll(features, words) for features, words in self._blocks(self.model))
-        return Score((), targets, nll).perplexity
+        return perplexity(nll, targets)
 
     @torch.no_grad()
-    def measure(self):
+    def measure(self) -> Score:
         """Count correct predictions and likelihoods, :class:`Score`.
 
         Raises:

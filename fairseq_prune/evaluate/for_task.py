@@ -1,12 +1,29 @@
 """What only some tasks can do with a checkpoint: each brings a function of its own."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
 from .. import register
 from ..checkpoint.config import Config
 from ..checkpoint.load import load_model, load_task
 from ..compat import load_checkpoint
+from ..pruning.registry import Registry
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from fairseq.models import BaseFairseqModel
+    from fairseq.tasks import FairseqTask
+    from omegaconf import DictConfig
 
 
-def load_for(registry, options, refusal):
+Found = TypeVar("Found")
+
+
+def load_for(
+    registry: Registry[Found], options: Namespace, refusal: str
+) -> tuple[Found, BaseFairseqModel, FairseqTask, DictConfig]:
     """Load a checkpoint whose task is in a registry.
 
     Args:

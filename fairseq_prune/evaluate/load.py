@@ -2,10 +2,11 @@
 
 import torch
 from fairseq import utils
+from fairseq.models import BaseFairseqModel
 
 from ..checkpoint.load import load_model, load_task
 from ..engine.columns import lay_out
-from .blocks import batch_blocks, column_blocks
+from .blocks import Blocks, batch_blocks, column_blocks
 from .by_criterion import measure
 from .evaluator import Evaluator
 
@@ -27,12 +28,13 @@ class Workbench:
         ValueError: no such data.
     """
 
-    def __init__(self, checkpoint, data=None, reference=False):
+    def __init__(self, checkpoint: str, data: str | None = None, reference: bool = False):
         self.task, self._config = load_task(checkpoint, data)
-        self._reference, self._blocks = reference, {}
+        self._reference = reference
+        self._blocks: dict[str, tuple[Blocks, int | None]] = {}
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
-    def has(self, split):
+    def has(self, split: str) -> bool:
         """True if the data have that split."""
         try:
             self._load(split)
@@ -40,7 +42,7 @@ class Workbench:
             return False
         return True
 
-    def model(self, checkpoint):
+    def model(self, checkpoint: str) -> BaseFairseqModel:
         """Load a model, in float32 and eval mode.
 
         Raises:
@@ -48,7 +50,7 @@ class Workbench:
         """
         return load_model(checkpoint, self.task).to(self._device).eval()
 
-    def evaluator(self, model, split):
+    def evaluator(self, model: BaseFairseqModel, split: str) -> Evaluator:
         """An :class:`~.evaluator.Evaluator` of a model on a split.
 
         Raises:
@@ -60,7 +62,7 @@ class Workbench:
         blocks, denominator = self._blocks[split]
         return Evaluator(model, blocks, denominator)
 
-    def by_criterion(self, model, split):
+    def by_criterion(self, model: BaseFairseqModel, split: str) -> dict[str, float]:
         """What the criterion of the training says of a model without a decoder, as :func:`~.by_criterion.measure`."""
         self._load(split)
         criterion = self.task.build_criterion(self._config.criterion).to(self._device).eval()

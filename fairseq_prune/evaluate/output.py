@@ -1,6 +1,8 @@
 """The output layer, walked in pieces that stay in the processor's cache."""
 
 import torch
+from fairseq.models import FairseqDecoder
+from torch import Tensor
 from torch.nn import functional as F
 
 _PIECE = 64  # rows of logits at a time; whole batches are 2 to 4 times slower
@@ -22,7 +24,7 @@ class OutputLayer:
         ValueError: the output layer is not linear.
     """
 
-    def __init__(self, decoder, predicted=None):
+    def __init__(self, decoder: FairseqDecoder, predicted: Tensor | None = None):
         self._decoder = decoder
         weight, _ = self._linear()
         self._first = len(decoder.dictionary) - len(weight)  # words before the first row
@@ -41,7 +43,7 @@ class OutputLayer:
             return decoder.embed_tokens.weight, None
         raise ValueError("--criterion: the search needs a linear output layer, not an adaptive softmax")
 
-    def count_predictions(self, features, targets):
+    def count_predictions(self, features: Tensor, targets: Tensor) -> int:
         """Count hits against all words, and learn for the screen how often each word is predicted.
 
         Args:
@@ -57,7 +59,7 @@ class OutputLayer:
         self._choose_screen(weight)
         return int((rows == targets - self._first).sum())
 
-    def count_hits(self, features, targets):
+    def count_hits(self, features: Tensor, targets: Tensor) -> int:
         """Predictions whose highest score is the target's (count); arguments as :meth:`count_predictions`."""
         weight, bias = self._linear()
         rows = targets - self._first
@@ -80,7 +82,7 @@ class OutputLayer:
             alive.append(scores.max(1).values <= score)
         return torch.cat(alive)
 
-    def nll(self, features, targets):
+    def nll(self, features: Tensor, targets: Tensor) -> float:
         """Sum of negative log-likelihoods (nats, float); arguments as :meth:`count_predictions`."""
         weight, bias = self._linear()
         total = 0.0

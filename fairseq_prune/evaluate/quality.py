@@ -1,5 +1,8 @@
 """What a checkpoint is worth on data: the fields of SiPO's inspections."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from ..checkpoint.tensors import tensor_rows
 from ..deploy.describers import describe_model
 from ..pruning.measures import harmonic_mean
@@ -8,7 +11,9 @@ from .load import Workbench
 from .translation import translate
 
 
-def inspect_quality(checkpoint, state, data, reference=False):
+def inspect_quality(
+    checkpoint: str, state: Mapping[str, Any], data: str | None, reference: bool = False
+) -> dict[str, float]:
     """Count and evaluate a checkpoint.
 
     Args:
@@ -67,7 +72,7 @@ _LABELS = {
 }  # fmt: skip
 
 
-def render_quality(columns):
+def render_quality(columns: Mapping[str, Mapping[str, float | None]]) -> str:
     """Several checkpoints side by side.
 
     Args:

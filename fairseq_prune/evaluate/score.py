@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from typing import Optional
 
 
 @dataclass(frozen=True)
@@ -17,28 +16,33 @@ class Score:
         complete: False for an abandoned evaluation.
     """
 
-    block_hits: tuple
+    block_hits: tuple[int, ...]
     targets: int
-    nll: Optional[float] = None
+    nll: float | None = None
     complete: bool = True
 
     @property
-    def hits(self):
+    def hits(self) -> int:
         """Correct predictions (count)."""
         return sum(self.block_hits)
 
     @property
-    def accuracy(self):
+    def accuracy(self) -> float:
         """Fraction of correct predictions, in [0, 1]; of an abandoned evaluation a lower bound."""
         return self.hits / self.targets
 
     @property
-    def perplexity(self):
-        """exp of the mean negative log-likelihood, the exponent capped at 100; None without one."""
-        return None if self.nll is None else math.exp(min(self.nll / self.targets, 100))
+    def perplexity(self) -> float | None:
+        """As :func:`perplexity`; None without likelihoods."""
+        return None if self.nll is None else perplexity(self.nll, self.targets)
 
-    def plain(self):
+    def plain(self) -> dict[str, float | None]:
         """The score as plain values."""
         return {
             "accuracy": self.accuracy, "perplexity": self.perplexity, "hits": self.hits, "targets": self.targets,
         }  # fmt: skip
+
+
+def perplexity(nll: float, targets: int) -> float:
+    """exp of the mean negative log-likelihood (nats) of so many predictions, the exponent capped at 100."""
+    return math.exp(min(nll / targets, 100))

@@ -6,13 +6,15 @@ import torch
 from fairseq import utils
 from fairseq.data import data_utils
 from fairseq.dataclass.configs import GenerationConfig
+from fairseq.models import BaseFairseqModel
+from fairseq.tasks import FairseqTask
 
 _SENTENCES = 32  # a batch
 _LONGEST = 100
 
 
 @torch.no_grad()
-def translate(model, task, split, reference=False):
+def translate(model: BaseFairseqModel, task: FairseqTask, split: str, reference: bool = False) -> dict[str, float]:
     """Translate a split with beam 5.
 
     Args:
@@ -46,14 +48,14 @@ def translate(model, task, split, reference=False):
     }
 
 
-def whitespace_bleu(hypotheses, references):
+def whitespace_bleu(hypotheses: list[str], references: list[str]) -> float:
     """Corpus BLEU-4 in [0, 100] over whitespace tokens (lists of str), case-sensitive, not smoothed."""
     from sacrebleu.metrics import BLEU
 
     return BLEU(tokenize="none", smooth_method="none", force=True).corpus_score(hypotheses, [references]).score
 
 
-def hypothesis_perplexity(logprob, tokens):
+def hypothesis_perplexity(logprob: float, tokens: int) -> float:
     """exp(-logprob / tokens); the total log-probability (nats) of hypotheses over the references' tokens (count)."""
     return math.exp(-logprob / tokens)
 

@@ -1,15 +1,18 @@
 """Multi-head attention whose query/key and value widths differ."""
 
+from typing import Any
+
 import torch
-from fairseq.incremental_decoding_utils import with_incremental_state
+from fairseq.incremental_decoding_utils import FairseqIncrementalState
 from fairseq.modules import MultiheadAttention
-from torch import nn
+from torch import Tensor, nn
 
-from .connectivity import ConnectedLinear, InputScaledLinear, OutputScaledLinear
+from .connectivity import ConnectedLinear, Connectivity, InputScaledLinear, OutputScaledLinear
+
+Cache = dict[str, dict[str, Tensor | None]]  # fairseq's, of keys and values
 
 
-@with_incremental_state
-class ConnectedAttention(nn.Module):
+class ConnectedAttention(FairseqIncrementalState, nn.Module):
     """Attention with connectivity on the query/key and on the value dimensions.
 
     Stands in for fairseq's ``MultiheadAttention`` inside its Transformer layers, with the same
@@ -22,7 +25,7 @@ class ConnectedAttention(nn.Module):
         vo: that of the value dimensions.
     """
 
-    def __init__(self, attention, qk, vo):
+    def __init__(self, attention: MultiheadAttention, qk: Connectivity, vo: Connectivity):
         super().__init__()
         self.num_heads, self.head_dim, self.scaling = attention.num_heads, attention.head_dim, attention.scaling
         self.encoder_decoder_attention = attention.encoder_decoder_attention
@@ -32,22 +35,22 @@ class ConnectedAttention(nn.Module):
         self.out_proj = InputScaledLinear(attention.out_proj, vo)
         self.beam_size = 1
 
-    def set_beam_size(self, beam_size):
+    def set_beam_size(self, beam_size: int) -> None:
         """Tell, as fairseq's generators do, how many hypotheses in a row have the same source (count)."""
         self.beam_size = beam_size
 
     def forward(  # noqa: PLR0913  (fairseq's layers call it so)
         self,
-        query,
-        key,
-        value,
-        key_padding_mask=None,
-        incremental_state=None,
-        need_weights=True,
-        static_kv=False,
-        attn_mask=None,
-        need_head_weights=False,
-    ):
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        key_padding_mask: Tensor | None = None,
+        incremental_state: Cache | None = None,
+        need_weights: bool = True,
+        static_kv: bool = False,
+        attn_mask: Tensor | None = None,
+        need_head_weights: bool = False,
+    ) -> tuple[Tensor, Tensor | None]:
         """Attend.
 
         Args:
@@ -111,7 +114,7 @@ class ConnectedAttention(nn.Module):
 
     upgrade_state_dict_named = MultiheadAttention.upgrade_state_dict_named  # old checkpoints: q, k, v in one
 
-    def reorder_incremental_state(self, incremental_state, new_order):
+    def reorder_incremental_state(self, incremental_state: Cache, new_order: Tensor) -> Cache:
         """Rearrange the cache when beam search rearranges hypotheses (``new_order``: int64 [batch]).
 
         Hypotheses change places within their sentence, where all read the same source: what attention to
@@ -128,10 +131,12 @@ class ConnectedAttention(nn.Module):
         return incremental_state
 
     def _get_input_buffer(self, incremental_state):
-        return self.get_incremental_state(incremental_state, "attn_state") or {}
+        read: Any = self.get_incremental_state  # fairseq's, which has no types
+        return read(incremental_state, "attn_state") or {}
 
     def _set_input_buffer(self, incremental_state, cache):
-        self.set_incremental_state(incremental_state, "attn_state", cache)
+        write: Any = self.set_incremental_state
+        write(incremental_state, "attn_state", cache)
 
 
 def _join_beams(x, beams):

@@ -1,7 +1,7 @@
 """Connectivity: a multiplier for each prunable unit, 1 until the unit is selected, 0 when it can be cut."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 
@@ -20,32 +20,32 @@ class Connectivity:
         idle: True while all values are 1; multiplying is then left out.
     """
 
-    def __init__(self, owner, name, length):
+    def __init__(self, owner: nn.Module, name: str, length: int):
         owner.register_buffer(name, torch.ones(length))
         self._owner, self._name = owner, name
         self.idle = True
 
     @property
-    def vector(self):
+    def vector(self) -> Tensor:
         """The buffer, float tensor [length]."""
         return getattr(self._owner, self._name)
 
     @property
-    def active(self):
+    def active(self) -> Tensor | None:
         """The vector where it does something or its gradient is wanted, else None."""
         return None if self.idle and not self.vector.requires_grad else self.vector
 
-    def refresh(self):
+    def refresh(self) -> None:
         """Look again whether all values are 1; call after changing the vector."""
         self.idle = bool((self.vector == 1).all())
 
     @torch.no_grad()
-    def shrink(self, units, value):
+    def shrink(self, units: Tensor, value: float) -> None:
         """Set the multiplier of some units, bool [length], to a value below 1."""
         self.vector.masked_fill_(units, value)
         self.idle = False  # looking would wait for the GPU
 
-    def scale(self, tensor, axis):
+    def scale(self, tensor: Tensor, axis: int) -> Tensor:
         """Multiply a tensor by the vector along an axis."""
         c = self.active
         if c is None:
@@ -58,11 +58,11 @@ class Connectivity:
 class ScaledFeatures(nn.Module):
     """Multiplies features [..., width] by a connectivity vector."""
 
-    def __init__(self, connectivity):
+    def __init__(self, connectivity: Connectivity):
         super().__init__()
         self._connectivity = connectivity
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return self._connectivity.scale(x, -1)
 
 
@@ -103,12 +103,12 @@ class ConnectedLinear(nn.Module):
             formed. None: all stay.
     """
 
-    def __init__(self, linear):
+    def __init__(self, linear: nn.Linear):
         super().__init__()
         self.weight, self.bias = linear.weight, linear.bias
-        self.kept = None
+        self.kept: tuple[int, Tensor] | None = None
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return self._transform(x, self.weight, self.bias)
 
     def _transform(self, x, weight, bias):
@@ -127,17 +127,17 @@ class InputScaledLinear(ConnectedLinear):
         connectivity: :class:`Connectivity` as long as the layer has inputs.
     """
 
-    def __init__(self, linear, connectivity):
+    def __init__(self, linear: nn.Linear, connectivity: Connectivity):
         super().__init__(linear)
         self._connectivity = connectivity
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return self._transform(x, self._connectivity.scale(self.weight, 1), self.bias)
 
 
 class OutputScaledLinear(InputScaledLinear):
     """A linear layer whose outputs, bias included, are multiplied by a connectivity vector."""
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         bias = None if self.bias is None else self._connectivity.scale(self.bias, 0)
         return self._transform(x, self._connectivity.scale(self.weight, 0), bias)

@@ -1,16 +1,18 @@
 """Layer normalisation that does not see removed dimensions."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .connectivity import Connectivity
 
-def dimension_weights(c):
+
+def dimension_weights(c: Tensor) -> Tensor:
     """Share of each dimension in the moments: ``c`` over its sum (0 where all are 0)."""
     return c / c.sum().clamp_min(torch.finfo(c.dtype).tiny)
 
 
-def weighted_moments(x, c):
+def weighted_moments(x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
     """Centre features and take their variance, each dimension weighted by its connectivity.
 
     Args:
@@ -54,7 +56,7 @@ class _WeightedLayerNorm(torch.autograd.Function):
         return grad_x.view(grad.shape), grad_scale, grad_shift, None, None
 
 
-def padded_moments(x, width):
+def padded_moments(x: Tensor, width: int) -> tuple[Tensor, Tensor]:
     """Centre features and take their variance as if they were padded with zeros.
 
     Args:
@@ -86,14 +88,14 @@ class ConnectedLayerNorm(nn.Module):
             different functions.
     """
 
-    def __init__(self, norm, connectivity):
+    def __init__(self, norm: nn.LayerNorm, connectivity: Connectivity):
         super().__init__()
         self.weight, self.bias, self.eps = norm.weight, norm.bias, norm.eps
         self.original_width = self.weight.numel()
         self.weighted = True
         self._connectivity = connectivity
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         """Normalise ``x`` [..., width]."""
         c = self._connectivity.active
         if c is None and (self.weighted or self.weight.numel() == self.original_width):

@@ -1,6 +1,9 @@
 """Sinusoidal positions of the dimensions that are left."""
 
+from typing import Any
+
 from fairseq.modules import SinusoidalPositionalEmbedding
+from torch import Tensor, nn
 
 
 class SelectedPositions(SinusoidalPositionalEmbedding):
@@ -12,13 +15,13 @@ class SelectedPositions(SinusoidalPositionalEmbedding):
             lists the original dimensions that survive.
     """
 
-    def __init__(self, positions, side):
+    def __init__(self, positions: SinusoidalPositionalEmbedding, side: nn.Module):
         super().__init__(positions.embedding_dim, positions.padding_idx, init_size=len(positions.weights))
         self.max_positions = positions.max_positions
         self._side = (side,)  # in a tuple it is no submodule
 
-    def forward(self, *args, **kwargs):
+    def forward(self, *args: Any, **kwargs: Any) -> Tensor:
         """As fairseq's, [batch, length, present width]."""
-        survivors = self._side[0].pos_emb_mask
+        survivors = self._side[0].get_buffer("pos_emb_mask")
         positions = super().forward(*args, **kwargs)
         return positions if len(survivors) == self.embedding_dim else positions[..., survivors]

@@ -1,7 +1,7 @@
 """Attention of a recurrent decoder to the states of its encoder, and what it makes of the context."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class RnnAttention(nn.Module):
@@ -15,11 +15,11 @@ class RnnAttention(nn.Module):
         output_proj: the linear layer that makes the output of ``[context; query]``.
     """
 
-    def __init__(self, width, bias):
+    def __init__(self, width: int, bias: bool):
         super().__init__()
         self.output_proj = nn.Linear(2 * width, width, bias=bias)
 
-    def keys(self, states):
+    def keys(self, states: Tensor) -> Tensor:
         """What :meth:`scores` needs of the encoder's states [batch, length, width], computed once a sentence.
 
         Returns:
@@ -27,15 +27,15 @@ class RnnAttention(nn.Module):
         """
         raise NotImplementedError
 
-    def scores(self, query, keys):
+    def scores(self, query: Tensor, keys: Tensor) -> Tensor:
         """e [batch, length] of queries [batch, width]."""
         raise NotImplementedError
 
-    def output(self, context_and_query):
+    def output(self, context_and_query: Tensor) -> Tensor:
         """Attentional output [batch, width] of ``[context; query]`` [batch, 2 width]."""
         return self.output_proj(context_and_query)
 
-    def forward(self, query, states, keys, padding):
+    def forward(self, query: Tensor, states: Tensor, keys: Tensor, padding: Tensor) -> tuple[Tensor, Tensor]:
         """Attend.
 
         Args:
@@ -60,16 +60,16 @@ class MlpAttention(RnnAttention):
     (Bahdanau et al. 2015, as OpenNMT-py has it.) The keys are ``W_c h_j``.
     """
 
-    def __init__(self, width):
+    def __init__(self, width: int):
         super().__init__(width, bias=True)
         self.query_proj = nn.Linear(width, width)
         self.context_proj = nn.Linear(width, width, bias=False)
         self.v = nn.Linear(width, 1, bias=False)
 
-    def keys(self, states):
+    def keys(self, states: Tensor) -> Tensor:
         return self.context_proj(states)
 
-    def scores(self, query, keys):
+    def scores(self, query: Tensor, keys: Tensor) -> Tensor:
         return self.v((self.query_proj(query).unsqueeze(1) + keys).tanh()).squeeze(2)
 
 
@@ -79,15 +79,15 @@ class GeneralAttention(RnnAttention):
     The keys are the states themselves.
     """
 
-    def __init__(self, width):
+    def __init__(self, width: int):
         super().__init__(width, bias=False)
         self.query_proj = nn.Linear(width, width, bias=False)
 
-    def keys(self, states):
+    def keys(self, states: Tensor) -> Tensor:
         return states
 
-    def scores(self, query, keys):
+    def scores(self, query: Tensor, keys: Tensor) -> Tensor:
         return torch.bmm(keys, self.query_proj(query).unsqueeze(2)).squeeze(2)
 
-    def output(self, context_and_query):
+    def output(self, context_and_query: Tensor) -> Tensor:
         return self.output_proj(context_and_query).tanh()

@@ -1,7 +1,7 @@
 """Recurrent cells that are given the product of their input instead of the input."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 
@@ -12,7 +12,7 @@ class GruCell(nn.GRUCell):
     contribute is multiplied beforehand, outside of the loop over steps.
     """
 
-    def advance(self, gates, state):
+    def advance(self, gates: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """One step.
 
         Args:
@@ -34,7 +34,7 @@ class GruCell(nn.GRUCell):
 class LstmCell(nn.LSTMCell):
     """torch's LSTM cell, likewise; its state is ``(hidden [batch, width], cell [batch, width])``."""
 
-    def advance(self, gates, state):
+    def advance(self, gates: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """One step, as :meth:`GruCell.advance`; ``gates`` are [batch, 4 width]."""
         hidden, cell = state
         gates = gates + F.linear(hidden, self.weight_hh, self.bias_hh)

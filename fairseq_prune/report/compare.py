@@ -1,5 +1,8 @@
 """Two checkpoints side by side: what pruning has saved."""
 
+from typing import Any
+
+from .inspect import Report
 from .table import align, shorten
 
 COUNTS = {
@@ -15,7 +18,7 @@ COUNTS = {
 REMOVED = {"": "of all parameters", "overall_": "overall (all but biases)", "conv_": "of convolutions alone"}
 
 
-def compare(original, pruned):
+def compare(original: Report, pruned: Report) -> dict[str, Any]:
     """Put two reports side by side.
 
     Args:
@@ -44,7 +47,7 @@ def compare(original, pruned):
     return {"original": original, "pruned": pruned, "ratios": ratios}
 
 
-def render_comparison(comparison):
+def render_comparison(comparison: dict[str, Any]) -> str:
     """Lay out a comparison for a terminal.
 
     Args:

@@ -14,16 +14,18 @@ that fairseq computes and throws away. Zeros count like any other weight: only s
 """
 
 import re
+from collections.abc import Mapping
 from math import prod
+from typing import Any
 
 from ..checkpoint.tensors import direction_name, parameters, scale_name
 from ..families import costs
-from ..families.cost import OUTPUT
+from ..families.cost import OUTPUT, Cost
 
 LENGTHS_HELP = "give two whole numbers above 0, source and target tokens, e.g. --lengths 25,25"
 
 
-def parse_lengths(text):
+def parse_lengths(text: str) -> tuple[int, int]:
     """Read ``"25,25"``.
 
     Returns:
@@ -38,7 +40,7 @@ def parse_lengths(text):
     return int(found[1]), int(found[2])
 
 
-def matrix_shapes(model_state):
+def matrix_shapes(model_state: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     """Shapes of the parameters of 2 or more axes, one entry for each product a model computes.
 
     A weight-normalised pair becomes its plain weight, a packed ``in_proj_weight`` [3d, d] of old
@@ -50,7 +52,8 @@ def matrix_shapes(model_state):
     Returns:
         dict of names to shapes.
     """
-    tensors, shapes = parameters(model_state), {}
+    tensors = parameters(model_state)
+    shapes: dict[str, tuple[int, ...]] = {}
     for name, tensor in tensors.items():
         if tensor.dim() < 2 or direction_name(name) in tensors:
             continue
@@ -63,7 +66,7 @@ def matrix_shapes(model_state):
     return shapes
 
 
-def find_cost(shapes):
+def find_cost(shapes: Mapping[str, tuple[int, ...]]) -> Cost | None:
     """Recognise what a model multiplies by its parameter names.
 
     Args:
@@ -80,7 +83,9 @@ def find_cost(shapes):
     return None
 
 
-def count_macs(model_state, source_tokens, target_tokens):
+def count_macs(
+    model_state: Mapping[str, Any], source_tokens: int, target_tokens: int
+) -> tuple[str, int] | tuple[None, None]:
     """Count the multiply-accumulates of one sentence (or sentence pair).
 
     Decoder-only models read ``target_tokens`` alone, encoder-only ones ``source_tokens``.

@@ -3,13 +3,14 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 from ..errors import errors_of_a_file
 from ..pruning.growing import FILE
 from .png import check_png, save_png
 
 
-def read_growth(folder):
+def read_growth(folder: str) -> list[dict[str, Any]]:
     """Read what a run wrote beside its checkpoints.
 
     Args:
@@ -33,7 +34,7 @@ def read_growth(folder):
         return [records[updates] for updates in sorted(records)]
 
 
-def draw_growth(records, path):
+def draw_growth(records: list[dict[str, Any]], path: str) -> None:
     """Draw mean L1 norms against updates, a panel for each layer, into a PNG.
 
     Args:

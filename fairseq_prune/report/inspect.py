@@ -8,17 +8,20 @@ there: what surgery cut away is gone from the shapes and shows in ``params`` and
 
 import argparse
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 
-from ..checkpoint.tensors import direction_name, fraction, scale_name, tensor_rows
+from ..checkpoint.tensors import Row, direction_name, fraction, scale_name, tensor_rows
 from ..pruning.masks import stored_masks
 from .cost import count_macs
 from .legacy_flops import legacy_flops
 
+Report = dict[str, Any]  # of plain values: "total", and "tensors" or "layers"
 
-def totals(rows):
+
+def totals(rows: Sequence[Row]) -> dict[str, Any]:
     """Add up rows, over all parameters and over the prunable set.
 
     Args:
@@ -41,7 +44,7 @@ def totals(rows):
     }
 
 
-def count_masked(model_state, rows):
+def count_masked(model_state: Mapping[str, Any], rows: Sequence[Row]) -> int:
     """Count the weights that the stored masks remove.
 
     A weight-normalised element is removed by the mask of its direction or of its scale.
@@ -74,7 +77,7 @@ def _kept_by_all(masks, shape):
     return keep
 
 
-def model_settings(state):
+def model_settings(state: Mapping[str, Any]) -> Mapping[str, Any]:
     """The model's options as a dict, from a new ``cfg`` or an old ``args`` checkpoint; {} if neither."""
     config = _as_dict(state.get("cfg"))
     return _as_dict(config.get("model")) or _as_dict(state.get("args"))
@@ -86,7 +89,7 @@ def _as_dict(value):
     return value if isinstance(value, Mapping) else {}
 
 
-def inspect_checkpoint(state, path, lengths, legacy=False):
+def inspect_checkpoint(state: Mapping[str, Any], path: str, lengths: tuple[int, int], legacy: bool = False) -> Report:
     """Describe a loaded checkpoint.
 
     Args:

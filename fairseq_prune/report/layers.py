@@ -1,5 +1,9 @@
 """The report of ``fairseq-prune inspect`` on a model of which the cost of every layer is known."""
 
+from collections.abc import Mapping
+from typing import Any
+
+from .inspect import Report
 from .table import align, shorten
 from .training import render_training
 
@@ -9,7 +13,7 @@ removed: fraction of the weights that are exactly zero; overall: of all paramete
 out the products with these. Biases, norms, activations and pooling have no MACs here."""
 
 
-def describe_layers(report, description):
+def describe_layers(report: Report, description: Mapping[str, Any]) -> Report:
     """Add to a report what only the built model says.
 
     Args:
@@ -24,7 +28,7 @@ def describe_layers(report, description):
     return {**report, "total": report["total"] | description["total"], "layers": description["layers"]}
 
 
-def render_layers(report):
+def render_layers(report: Report) -> str:
     """Lay out a report for a terminal.
 
     Args:

@@ -9,13 +9,15 @@ code, ``src/flops_counter.py`` of snudm-starlab/SRP.
 """
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from .cost import find_cost, matrix_shapes
 
 OUTPUTS = ("decoder.output_projection.weight", "decoder.embed_tokens.weight")
 
 
-def attention_flops(width, qk, vo, heads, tokens):
+def attention_flops(width: int, qk: int, vo: int, heads: int, tokens: int) -> int:
     """FLOPs of one attention block with its norm.
 
     Args:
@@ -34,7 +36,7 @@ def attention_flops(width, qk, vo, heads, tokens):
     return tokens * (projections + products + softmax + 4 * width + width + 5)
 
 
-def feed_forward_flops(width, hidden, tokens):
+def feed_forward_flops(width: int, hidden: int, tokens: int) -> int:
     """FLOPs of one feed-forward block of ``hidden`` units with its norm, for a sentence (count)."""
     return tokens * ((2 * width * hidden + hidden) + 8 * hidden + (2 * hidden * width + width) + 10 * width)
 
@@ -50,7 +52,7 @@ def _stack(side, blocks, shapes, heads, tokens):
     return flops
 
 
-def legacy_flops(model_state, heads, tokens):
+def legacy_flops(model_state: Mapping[str, Any], heads: int | None, tokens: int) -> int:
     """FLOPs of one sentence by the original formula, at the widths of each stored layer.
 
     Args:

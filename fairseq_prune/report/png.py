@@ -1,11 +1,18 @@
 """Figures as PNG files."""
 
-from pathlib import Path
+from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..files.alone import StrPath
 from ..files.whole import whole_file
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-def check_png(option, path):
+
+def check_png(option: str, path: StrPath) -> None:
     """Refuse a figure that could not be written.
 
     Args:
@@ -27,7 +34,7 @@ def check_png(option, path):
         raise ValueError(f"{option} needs Matplotlib ({error}): pip install 'fairseq-prune[plots]'") from None
 
 
-def save_png(figure, path):
+def save_png(figure: Figure, path: StrPath) -> None:
     """Write a Matplotlib figure."""
     with whole_file(path) as file:
         figure.savefig(file, dpi=120, format="png")

@@ -1,5 +1,8 @@
 """The report of ``fairseq-prune inspect`` as text, at most 120 columns wide."""
 
+from collections.abc import Iterator, Sequence
+
+from .inspect import Report
 from .training import render_training
 
 NAME_WIDTH = 60
@@ -10,7 +13,10 @@ set" over the tensors marked * (two or more axes; of weight-normalised pairs the
 counted once, with their other names below. An embedding's padding row may be zero in a dense model too."""
 
 
-def shorten(name):
+Line = str | tuple[str, ...]  # of a table
+
+
+def shorten(name: str) -> str:
     """Cut the middle out of names that are too long for their column."""
     half = NAME_WIDTH // 2
     return name if len(name) <= NAME_WIDTH else name[: half - 1] + ".." + name[1 - half :]
@@ -23,7 +29,7 @@ def _cells(row, label=None, prefix="", mark=" "):
     return (shorten(label or row["name"]), shape, f"{params:,}", f"{nonzero:,}", f"{removed:.4f}{mark}")
 
 
-def align(lines):
+def align(lines: Sequence[Line]) -> Iterator[str]:
     """Pad cells to columns.
 
     Args:
@@ -55,7 +61,7 @@ def _summary(total):
     yield f"file                {total['bytes']:,} bytes  (architecture {total['arch'] or '-'})"
 
 
-def render(report):
+def render(report: Report) -> str:
     """Lay out a report for a terminal.
 
     Args:
@@ -64,7 +70,8 @@ def render(report):
     Returns:
         Text of several lines, without a newline at the end.
     """
-    total, lines = report["total"], [(*HEADER[:-1], HEADER[-1] + " ")]
+    total = report["total"]
+    lines: list[Line] = [(*HEADER[:-1], HEADER[-1] + " ")]
     prunable = set(total["prunable"])
     for row in report["tensors"]:
         lines.append(_cells(row, mark="*" if row["name"] in prunable else " "))

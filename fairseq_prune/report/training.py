@@ -1,13 +1,14 @@
 """What a file says of the run that saved it: what training cost, and what has left since its start."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from ..checkpoint.tensors import fraction
 
 LABELS = {"params": "parameters", "nodes": "nodes"}
 
 
-def describe_training(state, left):
+def describe_training(state: Mapping[str, Any], left: Mapping[str, Any]) -> dict[str, float]:
     """Read the account that a pruning run keeps in its checkpoints.
 
     Args:
@@ -34,7 +35,7 @@ def describe_training(state, left):
     return found
 
 
-def render_training(total):
+def render_training(total: Mapping[str, Any]) -> Iterator[str]:
     """Yield lines of a report's totals that hold what :func:`describe_training` found."""
     shares = {label: total.get(f"{name}_removed") for name, label in LABELS.items()}
     if gone := [f"{share:.4f} of {label}" for label, share in shares.items() if share is not None]:

@@ -1,7 +1,10 @@
 """A split of a corpus as one stream of tokens, and as the batches in which its columns are read."""
 
+from collections.abc import Sequence
+
 import torch
 from fairseq.data import FairseqDataset
+from torch import Tensor
 
 from ..engine.columns import chunk, lay_out, num_chunks
 
@@ -16,14 +19,14 @@ class TokenStream(FairseqDataset):
         tokens: int64 tensor [length of the split].
     """
 
-    def __init__(self, lines):
+    def __init__(self, lines: Sequence[Tensor]):
         self.tokens = torch.cat([lines[index] for index in range(len(lines))])
-        self._in_columns = {}
+        self._in_columns: dict[tuple, ColumnDataset] = {}
 
     def __len__(self):
         return len(self.tokens)
 
-    def in_columns(self, count, length, pad, drop_remainder):
+    def in_columns(self, count: int, length: int, pad: int, drop_remainder: bool) -> "ColumnDataset":
         """The :class:`ColumnDataset` of these columns, always the same object.
 
         See there, and :func:`~fairseq_prune.engine.columns.lay_out`, for the arguments and errors.
@@ -43,7 +46,7 @@ class ColumnDataset(FairseqDataset):
         pad: index of targets that do not count.
     """
 
-    def __init__(self, columns, length, pad):
+    def __init__(self, columns: Tensor, length: int, pad: int):
         self.columns, self.length, self.pad = columns, length, pad
 
     def __len__(self):

@@ -3,6 +3,7 @@
 import inspect
 import os
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 from fairseq import utils
 from fairseq.data import data_utils
@@ -125,7 +126,7 @@ class StatefulLanguageModelingTask(LanguageModelingTask):
         samples = (_carrying(sample, self.carried_in_evaluation) for sample in batches)
         return CountingIterator(samples, start=0, total=len(batches))
 
-    def layout(self):
+    def layout(self) -> dict[str, Any]:
         """What a state only makes sense with, dict of option -> value."""
         options = self.args
         return {
