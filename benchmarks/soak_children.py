@@ -25,6 +25,7 @@ def preload():
     import sacremoses
     import sklearn.datasets
     import torch
+    import torch._dynamo  # which an optimizer imports at its first step
     import torch_pruning
     import torchvision
 

@@ -14,7 +14,8 @@ from conftest import USER_DIR
 from processes import die_with_parent
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["fairseq_cli.train", "fairseq_prune", "torch.distributed.fsdp"])  # the slow ones
+SLOW = ["fairseq_cli.train", "fairseq_prune", "torch.distributed.fsdp", "torch_pruning"]
+CONTEXT.set_forkserver_preload([*SLOW, "torch._dynamo"])  # the last an optimizer imports at its first step
 
 
 class Ranks:

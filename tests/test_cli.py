@@ -10,6 +10,7 @@ from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
+import programs
 import pytest
 import torch
 from small_models import DECODER, ENCODER, build_model
@@ -193,8 +194,8 @@ def test_compare(saved, tmp_path):
         log = tmp_path / f"{i}.log"
         log.write_text("\n".join(f"T-{i}\ta b c d e\nD-{i}\t-0.1\ta b c d e" for i in range(2)) + f"\n{line}\n")
         runs.append(f"run{i}={log}:{saved}")
-    words = [sys.executable, ROOT / "scripts" / "compare.py", *runs, f"run3={log}:{tmp_path / 'transformer.pt'}"]
-    done = subprocess.run([*words, "--lengths", "500,300"], capture_output=True, text=True, check=True).stdout
+    words = ["python3", ROOT / "scripts" / "compare.py", *runs, f"run3={log}:{tmp_path / 'transformer.pt'}"]
+    done = programs.run([*words, "--lengths", "500,300"]).stdout
     rows = [line.split() for line in done.splitlines()[1:]]
     size, macs = f"{saved.stat().st_size:,}", count_macs(model, 500, 300)[1]
     for i, speed in enumerate(SPEEDS.values()):
@@ -210,8 +211,8 @@ def test_compare_shows_the_spread_of_seeds(saved, tmp_path):
         log = tmp_path / f"{seed}.log"
         log.write_text(f"T-0\ta b c d e\nD-0\t-0.1\t{words}\n")
         runs.append(f"one-{seed}={log}:{saved}")
-    words = [sys.executable, ROOT / "scripts" / "compare.py", *runs, f"dense={log}:{saved}"]
-    last = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
+    words = ["python3", ROOT / "scripts" / "compare.py", *runs, f"dense={log}:{saved}"]
+    last = programs.run(words).stdout.splitlines()[-1]
     assert last == "one: 83.44 ± 23.43 BLEU over 2 seeds"  # 100 and 66.87
 
 

@@ -2,11 +2,10 @@
 
 import os
 import shutil
-import subprocess
-import sys
 import tarfile
 from pathlib import Path
 
+import programs
 import pytest
 from srp_models import build
 
@@ -34,8 +33,7 @@ def archive(tmp_path):
 
 def clean(folder, out):
     """Runs the cleaning script."""
-    command = [sys.executable, SCRIPTS / "iwslt14_text.py", folder, out]
-    return subprocess.run(command, capture_output=True, text=True)
+    return programs.run(["python3", SCRIPTS / "iwslt14_text.py", folder, out])
 
 
 def test_cleaning(archive, tmp_path):
@@ -61,19 +59,15 @@ def test_a_damaged_archive_is_refused_in_one_line(archive, tmp_path, fault):
 @pytest.mark.parametrize("source", ["no network", "no archive", "no corpus inside"])
 def test_prepare_leaves_nothing_behind(tmp_path, source):
     (tmp_path / "tmp").mkdir()
-    environment = with_tools(TMPDIR=str(tmp_path / "tmp"), IWSLT14_URL="http://localhost:9/de-en.tgz")
+    environment = os.environ | {"TMPDIR": str(tmp_path / "tmp"), "IWSLT14_URL": "http://localhost:9/de-en.tgz"}
     if source != "no network":
         environment["ARCHIVE"] = str(tmp_path / "de-en.tgz")
     if source == "no corpus inside":
         tarfile.open(tmp_path / "de-en.tgz", "w:gz").close()
     command = [SCRIPTS / "prepare_iwslt14.sh", tmp_path / "out"]
-    result = subprocess.run(command, env=environment, capture_output=True, text=True)
+    result = programs.run(command, environment)
     assert result.returncode and result.stderr.count("\n") == 1, result.stderr
     assert not (tmp_path / "out").exists() and not list((tmp_path / "tmp").iterdir())
-
-
-def with_tools(**more):
-    return {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", **more}
 
 
 @pytest.fixture
@@ -82,7 +76,7 @@ def elsewhere(archive, tmp_path):
     shutil.copytree(SCRIPTS, tmp_path / "suite/scripts")
     with tarfile.open(tmp_path / "de-en.tgz", "w:gz") as file:
         file.add(archive, "de-en")
-    return tmp_path / "suite", with_tools(ARCHIVE=str(tmp_path / "de-en.tgz"))
+    return tmp_path / "suite", os.environ | {"ARCHIVE": str(tmp_path / "de-en.tgz")}
 
 
 @pytest.mark.parametrize("dictionaries", [None, "joined"])
@@ -91,20 +85,20 @@ def test_the_command_of_the_docs(elsewhere, tmp_path, dictionaries):
     suite, environment = elsewhere
     environment |= {"DICTIONARIES": dictionaries} if dictionaries else {}
     command = [suite / "scripts/prepare_iwslt14.sh"]
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=tmp_path)
+    result = programs.run(command, environment, tmp_path)
     assert result.returncode == 0, result.stderr
     out = suite / "data-bin/iwslt14.tokenized.de-en"
     words = {la: (out / f"dict.{la}.txt").read_text("utf-8").splitlines() for la in SENTENCES}
     assert (words["de"] == words["en"]) == bool(dictionaries)
     sizes = ", ".join(f"{len(words[la]) + 4} {la}" for la in SENTENCES)
     assert f"({dictionaries or 'separate'}): {sizes}" in result.stdout
-    assert subprocess.run(command, env=environment, capture_output=True).returncode == 2  # it is there already
+    assert programs.run(command, environment).returncode == 2  # it is there already
 
 
 def test_an_unknown_kind_of_dictionaries_is_refused(elsewhere):
     suite, environment = elsewhere
     command = [suite / "scripts/prepare_iwslt14.sh"]
-    result = subprocess.run(command, env=environment | {"DICTIONARIES": "both"}, capture_output=True, text=True)
+    result = programs.run(command, environment | {"DICTIONARIES": "both"})
     assert result.returncode == 2 and "DICTIONARIES both: give joined or separate" in result.stderr
     assert not (suite / "data-bin").exists()
 

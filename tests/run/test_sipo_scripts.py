@@ -3,10 +3,9 @@
 import json
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
+import programs
 import pytest
 
 SCRIPTS = Path(__file__).parents[2] / "scripts" / "sipo"
@@ -14,9 +13,8 @@ SCRIPTS = Path(__file__).parents[2] / "scripts" / "sipo"
 
 def script(name, *words, **variables):
     """Run a script as in an activated environment."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    env = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1", **{key: str(value) for key, value in variables.items()}}
-    return subprocess.run(["bash", SCRIPTS / name, *map(str, words)], env=env, capture_output=True, text=True)
+    env = {**os.environ, "OMP_NUM_THREADS": "1", **{key: str(value) for key, value in variables.items()}}
+    return programs.run(["bash", SCRIPTS / name, *words], env)
 
 
 def result(done, folder):

@@ -1,9 +1,9 @@
 """A handful of the kills of `make soak`, and that it would see a difference."""
 
-import subprocess
 import sys
 from pathlib import Path
 
+import programs
 import pytest
 import torch
 
@@ -18,7 +18,7 @@ def benchmarks():
 
 
 def soak(*words):
-    return subprocess.run([sys.executable, SOAK, *words], capture_output=True, text=True, timeout=300)
+    return programs.run(["python3", SOAK, *words])
 
 
 def test_killed_and_resumed():
