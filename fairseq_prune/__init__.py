@@ -60,3 +60,12 @@ for _package, _function in (("torch", _read_checkpoints), ("fairseq", register))
         _function()
     else:
         sys.meta_path.insert(0, _Arrival(_package, _function))
+
+
+def __getattr__(name):
+    """What :mod:`.api` offers, loaded at its first use."""
+    if name in ("compact", "inspect", "load", "prune", "save"):
+        from . import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

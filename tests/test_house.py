@@ -17,10 +17,11 @@ FLOORS = [  # from the ground up: a room may import those of the floors below it
     {"methods"},
     {"checkpoint"},
     {"engine"},
-    {"tasks", "criterions", "models", "deploy", "report"},
+    {"tasks", "criterions", "models", "report"},
+    {"deploy"},
     {"evaluate"},
     {"drivers"},
-    {"cli"},
+    {"cli", "api"},
     {"__main__"},
 ]
 UNNAMED = {"tasks", "criterions", "models"}  # only fairseq knows them, by what they register

@@ -18,8 +18,6 @@ from ..files.json_file import to_json
 from ._out import add_out, require_new
 from ._quiet import quietly
 
-LENGTHS = 25, 25  # source and target tokens of the sentence whose MACs are counted, as in inspect
-
 
 def add_arguments(parser):
     """Add the options of ``fairseq-prune compact``."""
@@ -43,51 +41,18 @@ def run(args):
             on, or the outputs differ.
     """
     _check(args)
+    from ..deploy.compact_checkpoint import compact_checkpoint
+    from ..deploy.compactors import kind_names
+
     with quietly():
-        report, kinds = _compact(args)
-    print(to_json(report) if args.json else _render(report, kinds))
-
-
-def _compact(args):
-    from ..checkpoint.config import Config
-    from ..checkpoint.write import write_checked
-    from ..compat import load_checkpoint
-    from ..deploy.compactors import compactor_of
-    from ..deploy.verify import require_same
-    from ..errors import errors_of_a_file
-
-    original = load_checkpoint(args.checkpoint)
-    with errors_of_a_file(args.checkpoint, "cannot be cut"):
-        compactor = compactor_of(original)
-        cut, removed = compactor.compact(original)
-        config = Config(cut)
-    difference, batches = write_checked(
-        cut, args.out, lambda path: require_same(args.checkpoint, path, args.batches, args.data)
-    )
-    report = {
-        "before": _size(original, args.checkpoint),
-        "after": _size(cut, args.out),
-        "removed": {kind: removed.get(kind, 0) for kind in compactor.kinds},
-        "arch": config.arch,
-        "task": config.task,
-        "difference": difference,
-        "batches": batches,
-    }
-    return report, compactor.kinds
+        report = compact_checkpoint(args.checkpoint, args.out, args.data, args.batches)
+    print(to_json(report) if args.json else _render(report, kind_names()))
 
 
 def _check(args):
     if args.batches < 1:
         raise ValueError(f"--batches {args.batches}: give at least 1, e.g. --batches 4")
     require_new(args, "checkpoint", "checkpoints/compact.pt")
-
-
-def _size(checkpoint, path):
-    from ..deploy.describers import describe_model
-    from ..report.inspect import inspect_checkpoint
-
-    total = inspect_checkpoint(checkpoint, path, LENGTHS)["total"] | describe_model(checkpoint).get("total", {})
-    return {key: total[key] for key in ("params", "macs", "bytes")}
 
 
 def _render(report, kinds):

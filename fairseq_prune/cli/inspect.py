@@ -79,19 +79,10 @@ def _describe(args):
 
 
 def _report(args, path):
-    from ..compat import load_checkpoint
-    from ..deploy.describers import describe_model
-    from ..errors import errors_of_a_file
+    from ..evaluate.describe import describe_checkpoint
     from ..report.cost import parse_lengths
-    from ..report.inspect import inspect_checkpoint
-    from ..report.layers import describe_layers
-    from ..report.training import describe_training
 
-    lengths, checkpoint = parse_lengths(args.lengths), load_checkpoint(path)
-    with errors_of_a_file(path, "cannot be described"):
-        report = inspect_checkpoint(checkpoint, path, lengths, args.legacy_flops)
-        report = describe_layers(report, describe_model(checkpoint))
-        return {**report, "total": report["total"] | describe_training(checkpoint, report["total"])}
+    return describe_checkpoint(path, parse_lengths(args.lengths), args.legacy_flops)
 
 
 def _evaluate(args):

@@ -42,3 +42,9 @@ def compactor_of(checkpoint):
     register()
     family = ARCH_MODEL_NAME_REGISTRY.get(Config(checkpoint).arch)
     return COMPACTORS[family if family in COMPACTORS else DEFAULT]
+
+
+def kind_names() -> dict[str, str]:
+    """What reports call several units of a kind, dict of kind -> name, over all families."""
+    register()
+    return {kind: name for compactor in COMPACTORS.values() for kind, name in compactor.kinds.items()}

@@ -99,8 +99,18 @@ def prune_checkpoint(path: str, out: str, options: dict[str, Any], data: str | N
     model = load_model(path, task).float()
     find_structure = getattr(task, "find_structure", structure_of)
     removed = prune_model(model, options, seed, find_structure)
+    save_like(checkpoint, model, out)
+    return removed
+
+
+def save_like(checkpoint: dict[str, Any], model: nn.Module, out: str) -> None:
+    """Write a model as a checkpoint of its own, with the config of another one, without optimizer state.
+
+    Args:
+        checkpoint: what the file holds that the model was loaded from.
+        model: of that config, its weights masked or cut.
+        out: the file to write.
+    """
     config = Config(checkpoint)
     config.become_pruning()
-    written = {**with_model(checkpoint, model.state_dict()), **config.stored}
-    write_checked(written, out, load_checkpoint)
-    return removed
+    write_checked({**with_model(checkpoint, model.state_dict()), **config.stored}, out, load_checkpoint)
