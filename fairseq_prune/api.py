@@ -7,14 +7,15 @@ from torch import nn
 
 from .checkpoint.load import load_model, load_task
 from .compat import load_checkpoint
-from .deploy.compact_checkpoint import compact_checkpoint as compact
+from .deploy.compact_checkpoint import compact_checkpoint
 from .deploy.prune import prune_model, save_like
-from .evaluate.describe import describe_checkpoint as inspect
+from .evaluate.describe import describe_checkpoint
 
 __all__ = ["compact", "inspect", "load", "prune", "save"]
+Path = str | os.PathLike
 
 
-def load(path: str | os.PathLike, data: str | None = None) -> nn.Module:
+def load(path: Path, data: str | None = None) -> nn.Module:
     """The model of a checkpoint; what is removed of it stays removed in all that follows.
 
     Args:
@@ -52,7 +53,7 @@ def prune(model: nn.Module, method: str = "magnitude", seed: int = 1, **options:
     return prune_model(model, {"method": method, **options}, seed)
 
 
-def save(model: nn.Module, path: str | os.PathLike, like: str | os.PathLike) -> None:
+def save(model: nn.Module, path: Path, like: Path) -> None:
     """Write a model as a checkpoint for fairseq's commands, without optimizer state.
 
     Args:
@@ -63,4 +64,38 @@ def save(model: nn.Module, path: str | os.PathLike, like: str | os.PathLike) -> 
     Raises:
         ValueError: ``like`` cannot be read, or the file cannot be written.
     """
-    save_like(load_checkpoint(like), model, path)
+    save_like(load_checkpoint(os.fspath(like)), model, os.fspath(path))
+
+
+def inspect(path: Path, lengths: tuple[int, int] = (25, 25)) -> dict[str, Any]:
+    """Count a checkpoint's parameters, zeros, masks and multiply-accumulates.
+
+    Args:
+        path: a fairseq checkpoint.
+        lengths: source and target tokens of the sentence whose MACs are counted.
+
+    Returns:
+        Plain values, as ``fairseq-prune inspect --json`` prints.
+
+    Raises:
+        ValueError: the file cannot be read, or holds no model.
+    """
+    return describe_checkpoint(os.fspath(path), lengths)
+
+
+def compact(path: Path, out: Path, data: str | None = None, batches: int = 4) -> dict[str, Any]:
+    """Cut out of a checkpoint what computes nothing, check the outputs, and write another checkpoint.
+
+    Args:
+        path: a fairseq checkpoint.
+        out: the file to write.
+        data: its data; None: that of the training.
+        batches: of 4 sentences or images to compare (count).
+
+    Returns:
+        Plain values, as ``fairseq-prune compact --json`` prints.
+
+    Raises:
+        ValueError: there is nothing to cut, the outputs differ, or a file cannot be read.
+    """
+    return compact_checkpoint(os.fspath(path), os.fspath(out), data, batches)
