@@ -140,7 +140,7 @@ def keeping_a_diary():
 def owned(table, name, shape, selected):
     """The elements of one tensor that belong to selected units, straight from the table (bool tensor)."""
     where = torch.zeros(shape, dtype=torch.bool)
-    for axis, vector, _ in table.get(name, ()):
+    for axis, vector, *_ in table.get(name, ()):
         if vector in selected:
             where.movedim(axis, 0)[selected[vector]] = True
     return where

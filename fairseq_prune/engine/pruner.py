@@ -277,6 +277,7 @@ class Pruner:
         return self._selection.choose(self.events_done, self.masked.local_masks(), evidence)
 
     def _remove(self, choice, optimizer, ema_model):
+        choice = choice.examined()
         selection, decided = self._selection, checksum({**choice.masks, **choice.keep})
         ranks.require_equal(decided, "pruning masks", next(iter(self.masked.parameters.values())).device)
         closes = selection.chooser.multiplies and choice.keep

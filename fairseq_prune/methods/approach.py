@@ -84,7 +84,7 @@ class Approach:
 
     @property
     def metrics(self):
-        """What a log may tell: dict of name -> float."""
+        """What a log may tell: dict of name -> float, or tensor [] that only the log waits for."""
         return {}
 
     def state(self):

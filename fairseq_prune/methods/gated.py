@@ -2,7 +2,8 @@
 
 import torch
 
-from ..optim.masters import homes, master_gradient, values_of
+from ..optim.masters import homes, master_gradient, unscaled, values_of
+from ..pruning.enforce import multiply
 from .approach import Approach
 
 MOMENTUM = 0.9
@@ -11,109 +12,129 @@ MOMENTUM = 0.9
 class Gated(Approach):
     """Multiplies units by gates in training and validation, and steps the gates beside the optimizer.
 
+    The gates of all layers lie one after the other in one vector [gates], and so does all that there is of each gate.
     Others override what gates begin at, what they multiply by, what pulls them, and what a step leaves of them.
     """
 
     def __init__(self, *given):
         super().__init__(*given)
-        self._gates, self._velocities, self._gradients = {}, {}, {}
+        self._lengths, self._gates, self._velocities, self._gradients = {}, None, None, None
+        self._factors = {}  # in force, of the values that the loss sees
 
     def begin(self, position, layers, choose, optimizer):
         self.active = True
-        self._gates = {name: self._first(torch.ones_like(self.chooser.magnitudes(name))) for name in layers}
-        self._velocities = {name: torch.zeros_like(gate) for name, gate in self._gates.items()}
+        first = {name: self._first(torch.ones_like(self.chooser.magnitudes(name))) for name in layers}
+        self._gates = self._joined(first)
+        self._velocities = torch.zeros_like(self._gates)
+
+    def _joined(self, by_layer):
+        """One vector of a dict of layer -> tensor, all alike."""
+        self._lengths = {layer: len(part) for layer, part in by_layer.items()}
+        return torch.cat(list(by_layer.values()))
+
+    def _by_layer(self, values):
+        """Undo :meth:`_joined`."""
+        return dict(zip(self._lengths, values.split(list(self._lengths.values())), strict=True))
 
     def _first(self, ones):
         return ones
 
-    def _trained(self, layer):
+    def _trained(self):
         """What units are multiplied by in training."""
-        return self._gates[layer]
+        return self._gates
 
-    def _settled(self, layer):
+    def _settled(self):
         """What they are multiplied by in validation and for good."""
-        return self._gates[layer]
+        return self._gates
 
-    def _worth(self, layer):
+    def _worth(self):
         """What units are ranked by in the end."""
-        return self._gates[layer].abs()
+        return self._gates.abs()
 
-    def _pull(self, layer):
+    def _pull(self):
         """The penalty's gradient."""
-        return self.settings.l1 * self._gates[layer].sign()
+        return self.settings.l1 * self._gates.sign()
 
-    def _chain(self, layer, gradient):
+    def _chain(self, gradient):
         """From the loss's gradient by what multiplies to that by the gate."""
         return gradient
 
-    def _left(self, before, gate):
-        """What a step leaves of a gate: once closed it stays so."""
-        return gate * ((before != 0) & (gate.abs() > self.settings.threshold))
+    def _left(self, before, gates):
+        """What a step leaves of gates: once closed they stay so."""
+        return gates * ((before != 0) & (gates.abs() > self.settings.threshold))
 
-    def _factors(self, of):
-        """Dict of parameter name -> what each of its elements is multiplied by, for a function of a layer."""
-        factors = {}
-        for layer in self._gates:
-            for name, change in self.chooser.spread(layer, of(layer) - 1).items():  # elements of no unit: by 1
-                factors[name] = factors.get(name, 1) * (1 + change)
+    def _factors_of(self, multipliers):
+        """Dict of parameter name -> what each of its elements is multiplied by, for what units are."""
+        changes = {}  # elements of no unit: by 1
+        for layer, change in self._by_layer(multipliers - 1).items():
+            for name, part in self.chooser.spread(layer, change).items():
+                changes.setdefault(name, []).append(part)
+        firsts = torch._foreach_add([parts[0] for parts in changes.values()], 1)
+        factors = dict(zip(changes, firsts, strict=True))
+        for name, (_, *others) in changes.items():
+            for part in others:
+                factors[name] = factors[name] * (1 + part)
         return factors
 
-    def _multiplied(self, of):
-        own = self.parameters
-        return {name: own[name].detach() * factor.to(own[name]) for name, factor in self._factors(of).items()}
+    def _multiplied(self, factors):
+        values = {name: self.parameters[name].detach().clone() for name in factors}
+        multiply(list(values.values()), list(factors.values()))
+        return values
 
     def trained_values(self):
-        return self._multiplied(self._trained)
+        self._factors = self._factors_of(self._trained())
+        return self._multiplied(self._factors)
 
     def validated_values(self, choose):
-        return self._multiplied(self._settled)
+        return self._multiplied(self._factors_of(self._settled()))
 
     def last_choice(self, choose):
-        return choose(self._evidence(self._worth))
+        return choose(self._evidence(self._worth()))
 
-    def _evidence(self, of):
-        """What a selection scores, so that units are worth what a function of a layer says."""
+    def _evidence(self, worths):
+        """What a selection scores, so that units are worth what a vector of all gates says."""
         worth = {}
-        for layer in self._gates:
-            for name, part in self.chooser.spread(layer, of(layer)).items():
-                worth[name] = worth.get(name, 0) + part.expand_as(self.parameters[name])
+        for layer, part in self._by_layer(worths).items():
+            for name, spread in self.chooser.spread(layer, part).items():
+                worth[name] = worth.get(name, 0) + spread.expand_as(self.parameters[name])
         return {**self.values, **worth}
 
     def before_step(self, optimizer):
-        masters, unscaled = homes(optimizer), float(getattr(optimizer, "_multiply_factor", 1.0))
-        products = {}
-        for name, factor in self._factors(self._trained).items():
-            gradient = master_gradient(self.parameters[name], masters)
-            if gradient is None:
-                gradient = torch.zeros_like(self.parameters[name])
-            products[name] = unscaled * gradient * values_of(self.parameters[name], masters)[0]
-            gradient.mul_(factor.to(gradient.dtype))
-        self._gradients = {layer: self._chain(layer, self.chooser.sum_over(layer, products)) for layer in self._gates}
+        masters, names = homes(optimizer), list(self._factors)
+        gradients = [master_gradient(self.parameters[name], masters) for name in names]
+        gradients = [
+            torch.zeros_like(self.parameters[name]) if gradient is None else gradient
+            for name, gradient in zip(names, gradients, strict=True)
+        ]
+        products = torch._foreach_mul(gradients, unscaled(optimizer))
+        torch._foreach_mul_(products, [values_of(self.parameters[name], masters)[0] for name in names])
+        products = dict(zip(names, products, strict=True))
+        multiply(gradients, list(self._factors.values()))
+        self._gradients = self._chain(torch.cat([self.chooser.sum_over(layer, products) for layer in self._lengths]))
 
     def after_step(self, optimizer):
         rate = self.settings.rate or optimizer.get_lr()
-        for layer, gate in self._gates.items():
-            velocity = self._velocities[layer]
-            velocity.mul_(MOMENTUM).add_(self._gradients[layer]).add_(self._pull(layer))
-            self._gates[layer] = self._left(gate, gate - rate * velocity)
+        self._velocities.mul_(MOMENTUM).add_(self._gradients).add_(self._pull())
+        self._gates = self._left(self._gates, self._gates - rate * self._velocities)
 
     @property
     def metrics(self):
         """Share of the gates that are closed."""
-        gates = torch.cat([self._settled(layer) for layer in self._gates])
-        return {"closed": float((gates == 0).float().mean())}
+        return {"closed": (self._settled() == 0).float().mean()}
 
     def end(self, optimizer):
         masters = homes(optimizer)
-        for name, factor in self._factors(self._settled).items():
+        for name, factor in self._factors_of(self._settled()).items():
             for value in values_of(self.parameters[name], masters):
                 value.mul_(factor.to(value.dtype))
         super().end(optimizer)
-        self._gates, self._velocities = {}, {}
+        self._lengths, self._gates, self._velocities, self._factors = {}, None, None, {}
 
     def state(self):
-        return {"gates": dict(self._gates), "velocities": dict(self._velocities)} if self.active else None
+        if not self.active:
+            return None
+        return {"gates": self._by_layer(self._gates), "velocities": self._by_layer(self._velocities)}
 
     def load_state(self, state):
         super().load_state(state)
-        self._gates, self._velocities = self._here(state["gates"]), self._here(state["velocities"])
+        self._gates, self._velocities = (self._joined(self._here(state[part])) for part in ("gates", "velocities"))

@@ -5,7 +5,8 @@ from dataclasses import asdict
 
 import torch
 
-from ..optim.masters import add_to_gradient, homes, master_gradient, values_of
+from ..optim.masters import homes, master_gradient, unscaled, values_of
+from ..pruning.enforce import multiply
 from ..pruning.growing import Layer, contraction, grow, magnitude_ratio
 from ..pruning.selecting import Choice, overlap
 from .approach import Approach
@@ -149,23 +150,32 @@ class GrowingPenalty(Approach):
         """Add factor times weight to the gradients, unless the optimizer is adaptive."""
         if not self.active or not _is_coupled(optimizer):
             return
-        masters = homes(optimizer)
+        masters, share = homes(optimizer), 1 / unscaled(optimizer)
         for name, factor in self._factor_tensors().items():
-            parameter = self.parameters[name]
-            gradient = master_gradient(parameter, masters)
-            if gradient is not None and self.settings.blocks_loss:
-                gradient.zero_()
-            add_to_gradient(parameter, masters, optimizer, values_of(parameter, masters)[0], factor)
+            gradient = master_gradient(self.parameters[name], masters)
+            if gradient is not None:
+                if self.settings.blocks_loss:
+                    gradient.zero_()
+                factor, weight = factor.to(gradient.dtype), values_of(self.parameters[name], masters)[0]
+                if torch.is_tensor(share):  # a number of it would have to be waited for
+                    gradient.addcmul_(factor * share, weight)
+                else:
+                    gradient.addcmul_(factor, weight, value=share)
 
     def after_step(self, optimizer):
         """Decay the weights by learning rate times factor, if the optimizer is adaptive."""
         if not self.active or _is_coupled(optimizer):
             return
-        masters, rate = homes(optimizer), optimizer.get_lr()
-        for name, factor in self._factor_tensors().items():
-            left = 1 - (rate * factor).clamp(max=1)
-            for value in values_of(self.parameters[name], masters):
-                value.mul_(left.to(value.dtype))
+        masters, factors = homes(optimizer), self._factor_tensors()
+        left = torch._foreach_mul(list(factors.values()), optimizer.get_lr())
+        torch._foreach_clamp_max_(left, 1)
+        torch._foreach_neg_(left)
+        torch._foreach_add_(left, 1)
+        pairs = [(v, part) for name, part in zip(factors, left, strict=True) for v in self._values(name, masters)]
+        multiply(*map(list, zip(*pairs, strict=True)))
+
+    def _values(self, name, masters):
+        return values_of(self.parameters[name], masters)
 
     def _warn_of_little(self, optimizer):
         """Say so if the whole penalty cannot shrink anything by much."""

@@ -14,7 +14,7 @@ class HardConcreteGates(Gated):
     def __init__(self, *given):
         super().__init__(*given)
         self._generator = torch.Generator().manual_seed(self.seed)
-        self._noise, self._drawn, self._shares = {}, None, {}
+        self._noise, self._drawn, self._shares = None, None, None
 
     def _first(self, ones):
         return ones * SPREAD * torch.randn(len(ones), generator=self._generator).to(ones)
@@ -23,42 +23,38 @@ class HardConcreteGates(Gated):
         """Draw; accumulated batches and retries of an update come with its number again."""
         if position.updates != self._drawn:
             self._drawn = position.updates
-            self._noise = {name: draw_noise(len(g), self._generator).to(g) for name, g in self._gates.items()}
+            self._noise = draw_noise(len(self._gates), self._generator).to(self._gates, non_blocking=True)
 
-    def _trained(self, layer):
-        return sample(self._gates[layer], self._noise[layer])
+    def _trained(self):
+        return sample(self._gates, self._noise)
 
-    def _settled(self, layer):
-        return settled(self._gates[layer]).clamp(0, 1)
+    def _settled(self):
+        return settled(self._gates).clamp(0, 1)
 
-    def _worth(self, layer):
-        return settled(self._gates[layer])
+    def _worth(self):
+        return settled(self._gates)
 
-    def _chain(self, layer, gradient):
-        return _gradient(lambda gate: sample(gate, self._noise[layer]), self._gates[layer], gradient)
+    def _chain(self, gradient):
+        return _gradient(lambda gates: sample(gates, self._noise), self._gates, gradient)
 
-    def _pull(self, layer):
-        charge = self.settings.weight * self._charges()[layer]
-        return _gradient(chance_open, self._gates[layer], charge)
+    def _pull(self):
+        return _gradient(chance_open, self._gates, self.settings.weight * self._charges())
 
     def _charges(self):
-        """Dict of layer -> the share of all gated weights that each of its units has, on all sides."""
-        if not self._shares:
+        """The share of all gated weights that each unit has, on all sides: float [gates]."""
+        if self._shares is None:
             ones = {name: torch.ones_like(p, dtype=torch.float32) for name, p in self.values.items()}
-            sizes = {name: sum(side.sum_over(name, ones) for side in self.chooser.sides) for name in self._gates}
-            total = sum(size.sum() for size in sizes.values())
-            self._shares = {name: size / total for name, size in sizes.items()}
+            sizes = [sum(side.sum_over(name, ones) for side in self.chooser.sides) for name in self._lengths]
+            self._shares = torch.cat(sizes) / sum(size.sum() for size in sizes)
         return self._shares
 
-    def _left(self, before, gate):
-        return gate.clamp(-BOUND, BOUND)
+    def _left(self, before, gates):
+        return gates.clamp(-BOUND, BOUND)
 
     @property
     def metrics(self):
         """Also the share of the gated weights that a draw is expected to let in."""
-        charges = self._charges()
-        open_now = sum(float((charges[name] * chance_open(gate)).sum()) for name, gate in self._gates.items())
-        return {**super().metrics, "open": open_now}
+        return {**super().metrics, "open": (self._charges() * chance_open(self._gates)).sum()}
 
     def state(self):
         state = super().state()

@@ -2,7 +2,7 @@
 
 import torch
 
-from ..optim.masters import add_to_gradient, homes, values_of
+from ..optim.masters import add_to_gradients, homes, values_of
 from .approach import Approach
 
 
@@ -30,10 +30,11 @@ class Drawn(Approach):
 
     def before_step(self, optimizer):
         masters = homes(optimizer)
-        for name, nearest in self._nearest.items():
-            parameter = self.parameters[name]
-            pull = values_of(parameter, masters)[0] - nearest + self._duals[name]
-            add_to_gradient(parameter, masters, optimizer, pull, self.settings.rho)
+        weights = [values_of(self.parameters[name], masters)[0] for name in self._nearest]
+        pulls = torch._foreach_sub(weights, list(self._nearest.values()))
+        torch._foreach_add_(pulls, [self._duals[name] for name in self._nearest])
+        terms = dict(zip(self._nearest, pulls, strict=True))
+        add_to_gradients(self.parameters, masters, optimizer, terms, self.settings.rho)
 
     def validated_values(self, choose):
         return self.masked(choose(None).masks)

@@ -2,7 +2,8 @@
 
 import torch
 
-from ..optim.masters import homes, master_gradient, values_of
+from ..optim.masters import homes, master_gradient, unscaled, values_of
+from ..pruning.enforce import multiply
 from .straight_through import StraightThrough
 
 
@@ -25,16 +26,22 @@ class Movement(StraightThrough):
         return self._scores
 
     def before_step(self, optimizer):
-        masters, unscaled = homes(optimizer), float(getattr(optimizer, "_multiply_factor", 1.0))
-        for name, score in self._scores.items():
-            gradient = master_gradient(self.parameters[name], masters)
-            if gradient is not None:
-                weight = values_of(self.parameters[name], masters)[0]
-                self._learn(name, score, unscaled * gradient.float() * weight.float())
-                gradient.mul_(self._masks.get(name, 1))
+        masters = homes(optimizer)
+        found = {name: master_gradient(self.parameters[name], masters) for name in self._scores}
+        found = {name: gradient for name, gradient in found.items() if gradient is not None}
+        if not found:
+            return
+        products = torch._foreach_mul([gradient.float() for gradient in found.values()], unscaled(optimizer))
+        weights = [values_of(self.parameters[name], masters)[0].float() for name in found]
+        torch._foreach_mul_(products, weights)
+        self._learn(list(found), products)
+        numbers = self._numbers_in(next(iter(found.values())).dtype)
+        masked = [name for name in numbers if name in found]
+        multiply([found[name] for name in masked], [numbers[name] for name in masked])
 
-    def _learn(self, name, score, gradient):
-        score.sub_(gradient)
+    def _learn(self, names, gradients):
+        """Let the scores of some parameters follow their gradients, two lists."""
+        torch._foreach_sub_([self._scores[name] for name in names], gradients)
 
     def end(self, optimizer):
         super().end(optimizer)
@@ -63,10 +70,12 @@ class SoftMovement(Movement):
     def _evidence(self):
         return {name: score.sigmoid() for name, score in self._scores.items()}
 
-    def _learn(self, name, score, gradient):
-        open_now = score.sigmoid()
-        share = self.settings.weight / (len(self._scores) * score.numel())
-        score.grad = gradient + share * open_now * (1 - open_now)
+    def _learn(self, names, gradients):
+        for name, gradient in zip(names, gradients, strict=True):
+            score = self._scores[name]
+            open_now = score.sigmoid()
+            share = self.settings.weight / (len(self._scores) * score.numel())
+            score.grad = gradient + share * open_now * (1 - open_now)
 
     def after_step(self, optimizer):
         self._adam.step()
@@ -76,7 +85,7 @@ class SoftMovement(Movement):
     def metrics(self):
         """The mean over matrices of the mean sigmoid of their scores."""
         means = [score.sigmoid().mean() for score in self._scores.values()]
-        return {"open": float(torch.stack(means).mean())} if means else {}
+        return {"open": torch.stack(means).mean()} if means else {}
 
     def state(self):
         state = super().state()

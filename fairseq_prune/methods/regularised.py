@@ -1,6 +1,9 @@
 """A regulariser in the loss that makes weights sparse by itself."""
 
+import torch
+
 from ..optim.masters import homes, values_of
+from ..pruning.enforce import multiply
 from ..pruning.hoyer import hoyer_square, hoyer_step
 from .approach import Approach
 
@@ -19,18 +22,30 @@ class Regularised(Approach):
         self.active, self._layers = True, list(layers)
 
     def after_step(self, optimizer):
-        masters, self._sum = homes(optimizer), 0.0
-        owned = {name: values_of(p, masters) for name, p in self.parameters.items() if name in self.chooser.owned}
-        squares = {name: value.float().square() for name, (value, *_) in owned.items()}
+        masters, self._sum, owned = homes(optimizer), 0.0, self.chooser.owned
+        homed = {name: values_of(p, masters) for name, p in self.parameters.items() if name in owned}
+        values = [value.float() for value, *_ in homed.values()]
+        squares = dict(zip(homed, torch._foreach_mul(values, values), strict=True))
         step = self.settings.weight * optimizer.get_lr()
         step /= 1 - optimizer.optimizer.param_groups[0].get("momentum", 0.0)
+        changes = []  # in order, as those of several layers may meet in one parameter
         for chooser in self.chooser.sides:
-            for layer in self._layers:
-                norms = chooser.sum_over(layer, squares).sqrt()
-                self._sum += hoyer_square(norms)
-                for name, change in chooser.spread(layer, hoyer_step(norms, step) - 1).items():
-                    for value in owned[name]:
-                        value.mul_((1 + change).to(value.dtype))
+            for layer, change in self._changes(chooser, squares, step).items():
+                changes += chooser.spread(layer, change).items()
+        factors = torch._foreach_add([change for _, change in changes], 1)
+        pairs = [(value, f) for (name, _), f in zip(changes, factors, strict=True) for value in homed[name]]
+        multiply(*map(list, zip(*pairs, strict=True)))
+
+    def _changes(self, chooser, squares, step):
+        """What units are multiplied by, less 1, dict of layer -> float [units]; layers of one size are one batch."""
+        sums, alike, changes = {layer: chooser.sum_over(layer, squares) for layer in self._layers}, {}, {}
+        for layer, total in sums.items():
+            alike.setdefault(len(total), []).append(layer)
+        for layers in alike.values():
+            norms = torch.stack([sums[layer] for layer in layers]).sqrt()
+            self._sum = self._sum + hoyer_square(norms).sum()
+            changes.update(zip(layers, hoyer_step(norms, step) - 1, strict=True))
+        return {layer: changes[layer] for layer in self._layers}
 
     def validated_values(self, choose):
         return self.masked(choose(None).masks)
@@ -38,7 +53,7 @@ class Regularised(Approach):
     @property
     def metrics(self):
         """The regulariser, summed over layers, without its weight."""
-        return {} if self._sum is None else {"regulariser": float(self._sum)}
+        return {} if self._sum is None else {"regulariser": self._sum}
 
     def state(self):
         return {"layers": self._layers} if self.active else None

@@ -11,11 +11,11 @@ class TickTockGates(Gated):
 
     def __init__(self, *given):
         super().__init__(*given)
-        self._interval, self._effects = 0, {}
+        self._interval, self._effects = 0, None
 
     def begin(self, position, layers, choose, optimizer):
         super().begin(position, layers, choose, optimizer)
-        self._interval, self._effects = 0, {name: torch.zeros_like(gate) for name, gate in self._gates.items()}
+        self._interval, self._effects = 0, torch.zeros_like(self._gates)
 
     @property
     def _ticks(self):
@@ -26,20 +26,19 @@ class TickTockGates(Gated):
         """The end of an interval: a tick closes gates."""
         if self._ticks:
             choice = self.last_choice(choose)
-            for layer, gate in self._gates.items():
-                self._gates[layer] = gate * ~self.chooser.leaving(layer, choice)
+            self._gates = self._gates * ~torch.cat([self.chooser.leaving(layer, choice) for layer in self._lengths])
         self._interval += 1
         if self._ticks:
-            self._effects = {name: torch.zeros_like(gate) for name, gate in self._gates.items()}
+            self._effects = torch.zeros_like(self._gates)
 
-    def _worth(self, layer):
-        return self._effects[layer].masked_fill(self._gates[layer] == 0, -1.0)
+    def _worth(self):
+        return self._effects.masked_fill(self._gates == 0, -1.0)
 
-    def _pull(self, layer):
-        return 0.0 if self._ticks else self.settings.l1 * self._gates[layer].sign()
+    def _pull(self):
+        return 0.0 if self._ticks else self.settings.l1 * self._gates.sign()
 
-    def _left(self, before, gate):
-        return gate * (before != 0)
+    def _left(self, before, gates):
+        return gates * (before != 0)
 
     def before_step(self, optimizer):
         super().before_step(optimizer)
@@ -50,14 +49,13 @@ class TickTockGates(Gated):
 
     def after_step(self, optimizer):
         if self._ticks:
-            for layer, gate in self._gates.items():
-                self._effects[layer] += (gate * self._gradients[layer]).abs()
+            self._effects += (self._gates * self._gradients).abs()
         super().after_step(optimizer)
 
     def state(self):
         state = super().state()
-        return state and {**state, "interval": self._interval, "effects": dict(self._effects)}
+        return state and {**state, "interval": self._interval, "effects": self._by_layer(self._effects)}
 
     def load_state(self, state):
         super().load_state(state)
-        self._interval, self._effects = state["interval"], self._here(state["effects"])
+        self._interval, self._effects = state["interval"], self._joined(self._here(state["effects"]))

@@ -99,7 +99,7 @@ class ConnectedAttention(FairseqIncrementalState, nn.Module):
             return cache["prev_key"], cache["prev_value"], cache["prev_key_padding_mask"]
         key, padding = key[:, ::beams], None if padding is None else padding[::beams]
         keys, values = self._split_heads(self.k_proj(key)), self._split_heads(self.v_proj(key))
-        padding = padding.bool() if padding is not None and padding.any() else None
+        padding = padding.bool() if padding is not None else None
         if cache:
             padding = _join_padding(cache["prev_key_padding_mask"], padding, cache["prev_key"], keys)
             keys = torch.cat([cache["prev_key"], keys], 2)

@@ -113,22 +113,33 @@ def overflowed(optimizer: FairseqOptimizer, parameters: Iterable[nn.Parameter]) 
     return not all(p.grad is None or bool(p.grad.isfinite().all()) for p in parameters)
 
 
-def add_to_gradient(
-    parameter: nn.Parameter, masters: Homes, optimizer: FairseqOptimizer, term: Tensor, weight: float | Tensor
+def unscaled(optimizer: FairseqOptimizer) -> float | Tensor:
+    """What gradients wait to be multiplied by with fp16: a float; a tensor [] once they were clipped."""
+    return getattr(optimizer, "_multiply_factor", 1.0)
+
+
+def add_to_gradients(
+    parameters: Mapping[str, nn.Parameter],
+    masters: Homes,
+    optimizer: FairseqOptimizer,
+    terms: Mapping[str, Tensor],
+    weight: float,
 ) -> None:
-    """Add to the gradient of the next step, as weight decay does; without a gradient there is nothing to add to.
+    """Add to the gradients of the next step, as weight decay does; where there is none there is nothing to add to.
 
     Args:
-        parameter: a model parameter.
+        parameters: of the model, dict of name -> parameter.
         masters: from :func:`homes`.
         optimizer: the fairseq optimizer; with fp16 its gradients may wait for a factor.
-        term: what is added, shaped like the parameter.
-        weight: factor of it, a float or a tensor that broadcasts.
+        terms: what is added, dict of name -> tensor shaped like the parameter.
+        weight: factor of it (float).
     """
-    gradient = master_gradient(parameter, masters)
-    if gradient is not None:
-        unscaled = float(getattr(optimizer, "_multiply_factor", 1.0))
-        if torch.is_tensor(weight):
-            gradient.addcmul_(weight.to(gradient.dtype), term, value=1 / unscaled)
-        else:
-            gradient.add_(term, alpha=weight / unscaled)
+    found = {name: master_gradient(parameters[name], masters) for name in terms}
+    gradients = [gradient for gradient in found.values() if gradient is not None]
+    added = [terms[name] for name, gradient in found.items() if gradient is not None]
+    if not gradients:
+        return
+    scale = weight / unscaled(optimizer)
+    if torch.is_tensor(scale):  # a number of it would have to be waited for
+        added, scale = torch._foreach_mul(added, scale), 1.0
+    torch._foreach_add_(gradients, added, alpha=scale)

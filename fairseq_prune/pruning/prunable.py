@@ -67,14 +67,15 @@ class Prunable:
         """Names of the stored parameters that carry its mask."""
         return (self.name, self.scale.name) if self.scale else (self.name,)
 
-    def masks_for(self, keep: Tensor) -> Masks:
-        """The masks of the stored parameters, by name, that make up a mask of :meth:`weight`.
-
-        Tensors of which nothing is removed need none and get none.
-        """
+    def split_mask(self, keep: Tensor) -> Masks:
+        """The masks of the stored parameters, by name, that make up a mask of :meth:`weight`."""
         keep = self.store(keep)
         stored = self.scale.split_mask(keep) if self.scale else (keep,)
-        return {name: mask for name, mask in zip(self.mask_names, stored, strict=True) if not mask.all()}
+        return dict(zip(self.mask_names, stored, strict=True))
+
+    def masks_for(self, keep):
+        """As :meth:`split_mask`, but tensors of which nothing is removed need none and get none."""
+        return {name: mask for name, mask in self.split_mask(keep).items() if not mask.all()}
 
 
 def find_prunables(

@@ -67,7 +67,7 @@ def test_every_micro_batch_sees_it(story, request):
 
 
 def cut_by_hand(value, owners, keep):
-    for axis, vector, _ in owners:
+    for axis, vector, *_ in owners:
         value = value.movedim(axis, 0)[keep[vector]].movedim(0, axis)
     return value
 

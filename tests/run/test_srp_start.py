@@ -86,7 +86,7 @@ def test_a_teacher_keeps_its_layer_norm(parallel, tmp_path):
 
 
 def sliced(value, owners, keep):
-    for axis, vector, _ in owners:
+    for axis, vector, *_ in owners:
         value = value.movedim(axis, 0)[keep[vector]].movedim(0, axis)
     return value
 

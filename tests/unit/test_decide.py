@@ -33,7 +33,7 @@ def prune(prunables, fraction, units="weight", masks=None):
     units = parse_units(units)
     score = lambda p: IMPORTANCES["magnitude"](p.weight(), units)  # noqa: E731
     budget = round(fraction * sum(p.parameter.numel() for p in prunables))
-    return intersect(masks or {}, decide(prunables, budget, units, score, masks or {}))
+    return intersect(masks or {}, decide([(prunables, budget)], units, score, masks or {})[0])
 
 
 def removed(keeps):

@@ -133,7 +133,7 @@ class ImpRun:
             selection = self._selection(self.last(number - 1), fraction)
             masks = stored_masks(load_checkpoint(self.last(number - 1))["model"])
             selection.begin(masks)
-            masks = selection.choose(1, masks).masks
+            masks = selection.choose(1, masks).examined().masks
             ties = find_ties(point["model"])
             weights = {name: point["model"][name] * masks[tie] for name, tie in ties.items() if tie in masks}
             write_pruned(point, weights, masks, begun, resumes)

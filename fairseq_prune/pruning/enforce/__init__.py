@@ -1,5 +1,5 @@
 """How a decision is enforced."""
 
-from .mask import mask_tensor
+from .mask import as_numbers, mask_tensor, multiply
 
-__all__ = ["mask_tensor"]
+__all__ = ["as_numbers", "mask_tensor", "multiply"]

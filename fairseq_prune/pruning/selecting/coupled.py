@@ -68,6 +68,13 @@ class CoupledChooser(Chooser):
         self.groups: dict[str, list[Coupled]] = (
             {"all": members} if plan.scope == "global" else {v.name: [v] for v in members}
         )
+        self._device: torch.device | None = None
+
+    def _settle(self) -> None:
+        """Move what is looked up at every update to where the parameters are by now."""
+        device = next(iter(self._parameters.values())).device
+        if device != self._device:
+            self._device, self._structure = device, self._structure.on(device)
 
     def count(self, group: str, masks: Masks) -> tuple[int, int]:
         """(removed, total) of a group (counts of units)."""
@@ -121,12 +128,14 @@ class CoupledChooser(Chooser):
         return scores
 
     def _rows(self, layer, evidence=None):
+        self._settle()
         values = evidence or {name: parameter.detach() for name, parameter in self._parameters.items()}
         return unit_rows(self._structure, layer, self._side, values.__getitem__)
 
     @property
     def sides(self) -> tuple[Chooser, ...]:
         """As :attr:`Chooser.sides`: by what writes the units and by what reads them."""
+        self._settle()
         views = tuple(copy.copy(self) for _ in AXES)
         for view, side in zip(views, AXES, strict=True):
             view._side = side
@@ -155,6 +164,7 @@ class CoupledChooser(Chooser):
 
     def spread(self, layer: str, values: Tensor) -> dict[str, Tensor]:
         """As :meth:`Chooser.spread`; along the other axes, the tensors have one element."""
+        self._settle()
         spread: dict[str, Tensor] = {}
         for entry, owner in self._structure.slices(layer, self._side):
             view = [-1 if axis == owner.axis else 1 for axis in range(self._parameters[entry].dim())]

@@ -5,9 +5,13 @@ precision). Everything here ranks by (score, index): among equal scores the lowe
 first, so ranks that hold equal scores pick the same units.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
+
+PARTITIONED = {"cpu"}  # kinds of devices where a partition by the host is the fastest selection
 
 
 def drop_lowest(scores: Tensor, num_drop: int) -> Tensor:
@@ -37,6 +41,36 @@ def drop_lowest(scores: Tensor, num_drop: int) -> Tensor:
         ties = (scores == boundary).nonzero().flatten()
         keep[ties[ties.numel() - surplus :]] = True
     return keep
+
+
+def drop_lowest_of_each(scores: Sequence[Tensor], counts: Sequence[int]) -> tuple[list[Tensor], int | Tensor]:
+    """As :func:`drop_lowest`, for several rankings, without waiting for a GPU: there those of one size are one sort.
+
+    Args:
+        scores: list of tensors [n], each a ranking of its own.
+        counts: list of int, how many of each leave.
+
+    Returns:
+        (list of bool tensors [n], how many scores are NaN: int or int64 tensor []). On a GPU those stay; nobody has
+        looked yet.
+
+    Raises:
+        ValueError: a count out of range; without a GPU also if a score is NaN.
+    """
+    if all(s.device.type in PARTITIONED for s in scores):
+        return [drop_lowest(s, count) for s, count in zip(scores, counts, strict=True)], 0
+    keeps, alike, nans = [None] * len(scores), {}, 0
+    for place, (s, count) in enumerate(zip(scores, counts, strict=True)):
+        _check_count(s, count)
+        alike.setdefault((len(s), count, s.dtype, s.device), []).append(place)
+    for (_, count, *_), places in alike.items():
+        rows = torch.stack([scores[place] for place in places])
+        lowest = rows.sort(dim=1, stable=True).indices[:, :count]
+        keep = torch.ones_like(rows, dtype=torch.bool).scatter_(1, lowest, False)
+        nans = nans + rows.isnan().sum()
+        for place, row in zip(places, keep, strict=True):
+            keeps[place] = row
+    return keeps, nans
 
 
 def drop_lowest_by_ranking(scores: Tensor, num_drop: int) -> Tensor:
@@ -76,14 +110,18 @@ def drop_lowest_within(scores: Tensor, sizes: Tensor, budget: int) -> Tensor:
 
 def _kth_smallest(scores, k):
     """The ``k``-th smallest score, 1-based; numpy's partition beats torch on the CPU."""
-    if scores.device.type != "cpu":
+    if scores.device.type not in PARTITIONED:
         return scores.kthvalue(k).values
     wide = scores if scores.dtype == torch.float64 else scores.float()
     return float(np.partition(wide.numpy(), k - 1)[k - 1])
 
 
-def _check(scores, num_drop):
+def _check_count(scores, num_drop):
     if not 0 <= num_drop <= scores.numel():
         raise ValueError(f"num_drop={num_drop} must lie in 0..{scores.numel()}")
+
+
+def _check(scores, num_drop):
+    _check_count(scores, num_drop)
     if scores.numel() and scores.min().isnan():  # min carries NaN, four times faster than isnan().any()
         raise ValueError(f"{int(scores.isnan().sum())} of {scores.numel()} scores are NaN; did the loss diverge?")

@@ -1,7 +1,7 @@
 """What a choice is."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import torch
@@ -16,12 +16,24 @@ class Choice:
     """What leaves.
 
     Args:
-        masks: dict of parameter name -> bool, True = keep; what stays whole is not in it.
+        masks: dict of parameter name -> bool, True = keep; what surely stays whole is not in it.
         keep: dict of vector name -> bool [units], where units are coupled and can be cut out.
+        nans: how many scores are NaN, int or int64 tensor []; where it is a tensor, nobody has looked yet.
     """
 
     masks: Masks
     keep: dict[str, torch.Tensor] = field(default_factory=dict)
+    nans: int | torch.Tensor = 0
+
+    def examined(self) -> Self:
+        """The same without masks of what stays whole. It waits for the device.
+
+        Raises:
+            ValueError: a score is NaN.
+        """
+        if self.nans:
+            raise ValueError(f"{int(self.nans)} scores are NaN; did the loss diverge?")
+        return replace(self, masks={name: keep for name, keep in self.masks.items() if not keep.all()})
 
     def plain(self) -> dict[str, dict]:
         """As plain values and bits, for a checkpoint."""

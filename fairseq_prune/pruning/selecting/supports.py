@@ -47,18 +47,23 @@ class SupportChooser(TensorChooser, ABC):
     def choose(
         self, fractions: Mapping[str, float], masks: Masks, generator: torch.Generator, evidence: Values | None = None
     ) -> Choice:
-        chosen = {}
-        for p in self.prunables:
-            before = p.mask_in(masks)
-            scores = self._score(p, generator, evidence).view(p.shape)
-            if before is not None:
-                scores = scores.masked_fill(~before, -torch.inf)
-            chosen.update(p.masks_for(self.keep(p, scores, fractions[p.name])))
+        pruned = [p for p in self.prunables if self.budget(p.name, fractions[p.name])]
+        scores = [self._scores(p, masks, generator, evidence) for p in pruned]
+        chosen: Masks = {}
+        for p, keep in zip(pruned, self.keep_each(pruned, scores, fractions), strict=True):
+            chosen.update(p.split_mask(keep))
         return Choice(chosen)
 
+    def _scores(self, prunable, masks, generator, evidence):
+        """Of each weight, in its shape; what is removed ranks below everything."""
+        scores, before = self._score(prunable, generator, evidence).view(prunable.shape), prunable.mask_in(masks)
+        return scores if before is None else scores.masked_fill(~before, -torch.inf)
+
     @abstractmethod
-    def keep(self, prunable: Prunable, scores: Tensor, fraction: float) -> Tensor:
-        """What the rule leaves of a tensor once a fraction is removed: bool, shape of the scores."""
+    def keep_each(
+        self, prunables: Sequence[Prunable], scores: Sequence[Tensor], fractions: Mapping[str, float]
+    ) -> list[Tensor]:
+        """What the rule leaves of tensors that lose something, each by its fraction: list of bool, shapes of scores."""
 
 
 class PatternChooser(SupportChooser):
@@ -103,10 +108,12 @@ class PatternChooser(SupportChooser):
             return 0
         return min(self._kernels_drop(beyond, kernels), kernels - 1)
 
-    def keep(self, prunable: Prunable, scores: Tensor, fraction: float) -> Tensor:
-        """Bool, shape of the scores."""
-        if not fraction:
-            return torch.ones_like(scores, dtype=torch.bool)
+    def keep_each(
+        self, prunables: Sequence[Prunable], scores: Sequence[Tensor], fractions: Mapping[str, float]
+    ) -> list[Tensor]:
+        return [self._keep(s, fractions[p.name]) for p, s in zip(prunables, scores, strict=True)]
+
+    def _keep(self, scores: Tensor, fraction: float) -> Tensor:
         if self._library is None:
             self._library = self._rule.learn([p.weight() for p in self.prunables])
         scores = scores.clamp(min=0)  # of what is removed already: -inf
@@ -164,12 +171,18 @@ class NMChooser(SupportChooser):
         """On the way to the goal, N steps down from M; never below the goal."""
         return max(goal.n, goal.m - math.floor(fraction * goal.m + 1e-9))
 
-    def keep(self, prunable: Prunable, scores: Tensor, fraction: float) -> Tensor:
-        """Bool, shape of the scores."""
-        goal = self._goals[prunable.name]
-        if not goal:
-            return torch.ones_like(scores, dtype=torch.bool)
-        return self._rule.keep(scores, self._stay(goal, fraction), goal.m)
+    def keep_each(
+        self, prunables: Sequence[Prunable], scores: Sequence[Tensor], fractions: Mapping[str, float]
+    ) -> list[Tensor]:
+        """As :meth:`SupportChooser.keep_each`; all tensors of one rule at once."""
+        alike: dict[tuple, dict[str, Tensor]] = {}
+        keeps: dict[str, Tensor] = {}
+        for p, s in zip(prunables, scores, strict=True):
+            if goal := self._goals[p.name]:
+                alike.setdefault((self._stay(goal, fractions[p.name]), goal.m, s.dtype), {})[p.name] = s
+        for (n, m, _), those in alike.items():
+            keeps.update(zip(those, self._rule.keep_each(list(those.values()), n, m), strict=True))
+        return [keeps[p.name] for p in prunables]
 
 
 def _goal(target: float | Deviation | Threshold) -> NofM | None:

@@ -107,14 +107,13 @@ class TensorChooser(Chooser):
     def choose(
         self, fractions: Mapping[str, float], masks: Masks, generator: torch.Generator, evidence: Values | None = None
     ) -> Choice:
+        budgets = {group: self.budget(group, fractions[group]) for group in self.groups}
+        groups = [(members, budgets[group]) for group, members in self.groups.items() if budgets[group]]
+        keeps, nans = decide(groups, self._units, lambda p: self._score(p, generator, evidence), masks)
         chosen = {}
-        for group, members in self.groups.items():
-            budget = self.budget(group, fractions[group])
-            score = lambda p: self._score(p, generator, evidence)  # noqa: E731
-            keeps = decide(members, budget, self._units, score, masks)
-            for p in members:
-                chosen.update(p.masks_for(keeps[p.name]))
-        return Choice(chosen)
+        for p in (p for members, _ in groups for p in members):
+            chosen.update(p.split_mask(keeps[p.name]))
+        return Choice(chosen, nans=nans)
 
     def _score(self, prunable, generator, evidence):
         return self._average(self._importance(self._evidence(prunable, evidence), self._units, generator))
@@ -160,7 +159,9 @@ class TensorChooser(Chooser):
         p = self._by_name[layer]
         means = self._units.pool(p.arrange(values[layer]).float())
         sizes = self._units.sizes(p.shape)
-        return means * (sizes.to(means) if torch.is_tensor(sizes) else sizes)
+        if torch.is_tensor(sizes):
+            return means * sizes.to(means)
+        return means if sizes == 1 else means * sizes
 
     @property
     def owned(self) -> set[str]:

@@ -1,7 +1,7 @@
 """Coupled units: what of a model leaves together, whichever family it is of."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import torch
@@ -70,6 +70,10 @@ class Structure:
     connectivity: Mapping[str, Multipliers] = field(default_factory=dict)
     shapes: Shapes = field(default_factory=dict)
 
+    def on(self, device: torch.device) -> "Structure":
+        """The same with the indices of its table on a device."""
+        return replace(self, table={entry: tuple(o.on(device) for o in owners) for entry, owners in self.table.items()})
+
     def slices(self, vector: str, side: str) -> list[tuple[str, Owner]]:
         """What the units of a vector write or read.
 
@@ -102,10 +106,7 @@ def unit_rows(structure: Structure, vector: str, side: str, values: Callable[[st
     """
     slices = []
     for entry, owner in structure.slices(vector, side):
-        value = values(entry).movedim(owner.axis, 0)
-        if owner.elements is not None:
-            order = owner.elements.to(value.device).argsort(stable=True)
-            value = value[order[int((owner.elements < 0).sum()) :]]
+        value = owner.by_unit(values(entry).movedim(owner.axis, 0))
         slices.append(value.reshape(structure.vectors[vector].length, -1))
     return torch.cat(slices, 1)
 

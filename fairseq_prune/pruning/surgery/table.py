@@ -20,16 +20,33 @@ class Owner(NamedTuple):
         vector: name of the vector.
         elements: int64 tensor [length of the axis], the unit that each element belongs to, -1 for none; None:
             element i belongs to unit i. (Packed gates, flattened feature maps, concatenated channels.)
+        order: int64 tensor, the elements that belong to units, by unit; :meth:`on` finds it once.
     """
 
     axis: int
     vector: str
     elements: torch.Tensor | None = None
+    order: torch.Tensor | None = None
+
+    def on(self, device: torch.device) -> "Owner":
+        """The same with its indices on a device, so that using them there waits for nothing."""
+        if self.elements is None:
+            return self
+        order = self.elements.argsort(stable=True)[int((self.elements < 0).sum()) :]
+        return self._replace(elements=self.elements.to(device), order=order.to(device))
+
+    def by_unit(self, values: torch.Tensor) -> torch.Tensor:
+        """Of values along the axis, tensor [length, ...], those that belong to units, by unit."""
+        if self.elements is None:
+            return values
+        return values[(self if self.order is not None else self.on(values.device)).order]
 
     def along(self, units: Tensor, otherwise: bool | float) -> Tensor:
         """Spread a choice of units, bool [units], over the axis; what belongs to none gets ``otherwise``."""
         if self.elements is None:
             return units
+        if self.order is not None and len(self.order) == len(self.elements):
+            return units[self.elements]
         elements = self.elements.to(units.device)
         return torch.where(elements < 0, otherwise, units[elements.clamp(min=0)])
 
@@ -107,7 +124,7 @@ def lengths_of(table: Table, shapes: Shapes) -> dict[str, int]:
     lengths: dict[str, int] = {}
     witness: dict[str, str] = {}
     for name, owners in table.items():
-        for axis, vector, _ in owners if name in shapes else ():
+        for axis, vector, *_ in owners if name in shapes else ():
             length = shapes[name][axis]
             if lengths.setdefault(vector, length) != length:
                 raise ValueError(

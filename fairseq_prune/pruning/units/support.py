@@ -91,8 +91,14 @@ class NM(Support):
         Returns:
             Bool, shape of the scores; True = keep.
         """
-        grouped = scores.reshape(scores.shape[0], -1, m, scores.shape[2:].numel())
-        return largest(grouped, n, 2).view(scores.shape)
+        return self.keep_each([scores], n, m)[0]
+
+    def keep_each(self, scores, n, m):
+        """As :meth:`keep`, for a list of scores, compared in one go: list of bool."""
+        grouped = [s.reshape(s.shape[0], -1, m, s.shape[2:].numel()).movedim(2, 3) for s in scores]
+        kept = largest(torch.cat([g.reshape(-1, m) for g in grouped]), n, 1).split([g.numel() // m for g in grouped])
+        rows = (part.view(g.shape).movedim(3, 2) for part, g in zip(kept, grouped, strict=True))
+        return [row.reshape(s.shape) for row, s in zip(rows, scores, strict=True)]
 
 
 def largest(values: Tensor, n: int, dim: int) -> Tensor:
