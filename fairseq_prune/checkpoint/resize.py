@@ -38,7 +38,7 @@ def follow_widths(model: nn.Module) -> None:
         if prefix:
             return
         mine, arriving, values = entries(module), _widths(table, state), {}
-        for name, ((axis, vector, _),) in table.items():
+        for name, ((axis, vector, *_),) in table.items():
             if vector in widest and arriving.get(vector, widest[vector] + 1) <= widest[vector]:
                 shape = list(mine[name].shape)
                 shape[axis] = arriving[vector]
@@ -84,7 +84,7 @@ def _feed_forward_table(model):
 def _widths(table, tensors):
     """Widths of the blocks whose tensors are all there and agree, dict of vector name -> count."""
     widths: dict[str, set[int | None]] = {}
-    for name, ((axis, vector, _),) in table.items():
+    for name, ((axis, vector, *_),) in table.items():
         widths.setdefault(vector, set()).add(tensors[name].shape[axis] if name in tensors else None)
     return {vector: width.pop() for vector, width in widths.items() if len(width) == 1 and None not in width}
 

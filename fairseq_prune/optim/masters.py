@@ -7,7 +7,7 @@ list aligned with the parameters, or (by default) one flat vector for all of the
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 

@@ -102,13 +102,13 @@ def unit_rows(structure: Structure, vector: str, side: str, values: Callable[[st
         values: function of a weight's name -> tensor of the shape of that weight.
 
     Returns:
-        [units, elements of the slices of each]; a copy.
+        [units, elements of the slices of each]; of one slice it may be a view.
     """
     slices = []
     for entry, owner in structure.slices(vector, side):
         value = owner.by_unit(values(entry).movedim(owner.axis, 0))
         slices.append(value.reshape(structure.vectors[vector].length, -1))
-    return torch.cat(slices, 1)
+    return slices[0] if len(slices) == 1 else torch.cat(slices, 1)
 
 
 def masks_without(structure: Structure, shapes: Shapes, keep: Mapping[str, Tensor]) -> Masks:
