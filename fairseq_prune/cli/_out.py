@@ -1,16 +1,19 @@
 """OUT, the file that a command makes of another."""
 
+import argparse
 import os
 
+from ..needs import OptionParser
 
-def add_out(parser):
+
+def add_out(parser: OptionParser) -> None:
     """Add OUT, and what goes for all commands that write it."""
     parser.add_argument("out", metavar="OUT", help="the file to write")
     parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
 
 
-def require_new(args, source, example):
+def require_new(args: argparse.Namespace, source: str, example: str) -> None:
     """Refuse an OUT that would destroy something.
 
     Args:

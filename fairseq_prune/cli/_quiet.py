@@ -3,10 +3,11 @@
 import contextlib
 import logging
 import warnings
+from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def quietly():
+def quietly() -> Iterator[None]:
     """fairseq tells of every file it reads, and warns of its own use of torch."""
     logging.disable(logging.INFO)
     try:

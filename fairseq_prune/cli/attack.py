@@ -13,12 +13,15 @@ counts as misled at every epsilon, so accuracy at epsilon 0 is clean accuracy. M
 Needs pip install 'fairseq-prune[attack]', and for --plot 'fairseq-prune[plots]'.
 """
 
+import argparse
+
 from ..files.json_file import to_json
+from ..needs import OptionParser
 from ._quiet import quietly
 from ._types import seed
 
 
-def add_arguments(parser):
+def add_arguments(parser: OptionParser) -> None:
     """Add the options of ``fairseq-prune attack``."""
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="of --task prune_image_classification")
     parser.add_argument("--data", metavar="DATA", help="images to change; default: the training's")
@@ -40,7 +43,7 @@ def add_arguments(parser):
     parser.add_argument("--plot", metavar="FILE", help="draw accuracy against epsilon into this PNG")
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     """Print the report.
 
     Raises:

@@ -14,12 +14,15 @@ validation split in float64, and OUT is written only if no output differs by mor
 largest.
 """
 
+import argparse
+
 from ..files.json_file import to_json
+from ..needs import OptionParser
 from ._out import add_out, require_new
 from ._quiet import quietly
 
 
-def add_arguments(parser):
+def add_arguments(parser: OptionParser) -> None:
     """Add the options of ``fairseq-prune compact``."""
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a file that fairseq-train saved")
     add_out(parser)
@@ -33,7 +36,7 @@ def add_arguments(parser):
     )
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     """Write OUT and print what has changed.
 
     Raises:

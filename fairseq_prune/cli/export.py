@@ -12,14 +12,16 @@ have the shapes.
 --to onnx: OUT is a file of an image classifier, for onnxruntime and others, for any batch size.
 """
 
+import argparse
+
 from ..files.json_file import to_json
-from ..needs import Need
+from ..needs import Need, OptionParser
 from ._quiet import quietly
 
 CTRANSLATE2 = Need(lambda args: args.to == "ctranslate2", "--to ctranslate2")
 
 
-def add_arguments(parser):
+def add_arguments(parser: OptionParser) -> None:
     """Add the options of ``fairseq-prune export``."""
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a file that fairseq-train saved")
     parser.add_argument("out", metavar="OUT", help="the folder or file to write")
@@ -42,7 +44,7 @@ def add_arguments(parser):
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     """Write OUT and print how it was compared.
 
     Raises:

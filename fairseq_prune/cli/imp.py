@@ -19,13 +19,13 @@ In one training, with rewinding but without waiting for its end: --prune-method 
 import argparse
 import os
 
-from ..needs import Need
+from ..needs import Need, OptionParser
 from ._quiet import quietly
 
 _STAGE = Need(lambda args: args.scope == "stage", "--scope stage")
 
 
-def add_arguments(parser):
+def add_arguments(parser: OptionParser) -> None:
     """Add the options of ``fairseq-prune imp``."""
     parser.add_argument("data", metavar="DATA", help="what fairseq-train is given; needs a valid split")
     parser.add_argument("--save-dir", required=True, help="folder of all results")
@@ -48,7 +48,7 @@ def add_arguments(parser):
     parser.add_argument("--train", nargs=argparse.REMAINDER, default=[], help="all that follows goes to fairseq-train")
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     """Run to the end and print a line for each round.
 
     Raises:

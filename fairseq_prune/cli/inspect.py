@@ -21,15 +21,17 @@ accuracy and perplexity of teacher-forced predictions, for translation BLEU, of 
 criterion shows (loss in bits, top1 and top5 in %).
 """
 
+import argparse
+
 from ..files.json_file import to_json
-from ..needs import Need
+from ..needs import Need, OptionParser
 from ._quiet import quietly
 
 _DATA = Need(lambda args: args.data, "--data data-bin/ptb")
 _COUNTED = Need(lambda args: not args.data, "no --data, which evaluates instead")
 
 
-def add_arguments(parser):
+def add_arguments(parser: OptionParser) -> None:
     """Add the options of ``fairseq-prune inspect``."""
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a file that fairseq-train saved")
     parser.add_argument(
@@ -53,7 +55,7 @@ def add_arguments(parser):
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     """Print the report.
 
     Raises:
@@ -70,12 +72,10 @@ def _describe(args):
     from ..report.layers import render_layers
     from ..report.table import render
 
-    report, show = _report(args, args.checkpoint), render
+    report = _report(args, args.checkpoint)
     if args.original:
-        report, show = compare(_report(args, args.original), report), render_comparison
-    elif "layers" in report:
-        show = render_layers
-    return report, show
+        return compare(_report(args, args.original), report), render_comparison
+    return report, render_layers if "layers" in report else render
 
 
 def _report(args, path):

@@ -10,6 +10,7 @@ import importlib
 import os
 import pkgutil
 import sys
+from collections.abc import Sequence
 
 from .. import cli
 from ..files.messages import one_line, say_which
@@ -17,7 +18,7 @@ from ..needs import OptionParser
 from ..pruning.registry import nearest
 
 
-def command_modules():
+def command_modules() -> dict[str, str]:
     """Names of all commands, as typed, with the modules they live in."""
     found = (module.name for module in pkgutil.iter_modules(cli.__path__))
     return {name.replace("_", "-"): name for name in sorted(found) if name != "main" and name[0] != "_"}
@@ -25,7 +26,7 @@ def command_modules():
 
 def _load(name):
     module = importlib.import_module(f"{cli.__name__}.{name}")
-    return module, module.__doc__.strip().partition("\n")[0]
+    return module, (module.__doc__ or "").strip().partition("\n")[0]
 
 
 class _Parser(argparse.ArgumentParser):
@@ -61,7 +62,7 @@ def _parse(argv):
     )
     module.add_arguments(options)
     args = options.parse_args(chosen.rest)
-    names = {(action.option_strings or [action.metavar])[0]: action.dest for action in options._actions}
+    names = {(action.option_strings or [str(action.metavar)])[0]: action.dest for action in options._actions}
 
     def run():
         options.refuse_idle(args)
@@ -70,7 +71,7 @@ def _parse(argv):
     return run, {name: getattr(args, dest, None) for name, dest in names.items()}
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> None:
     """Run one command.
 
     Args:

@@ -8,15 +8,17 @@ Optimizer state and the place in the training are left out, as compact does: fin
 to resume the run from it. `unpack` makes an ordinary checkpoint of OUT.
 """
 
+import argparse
+
 from ..files.json_file import to_json
-from ..needs import Need
+from ..needs import Need, OptionParser
 from ._out import add_out, require_new
 from ._quiet import quietly
 
 EXACT = Need(lambda args: not args.half, "--keep-optimizer without --half")
 
 
-def add_arguments(parser):
+def add_arguments(parser: OptionParser) -> None:
     """Add the options of ``fairseq-prune pack``."""
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a file that fairseq-train saved")
     add_out(parser)
@@ -24,7 +26,7 @@ def add_arguments(parser):
     parser.add_argument("--keep-optimizer", action="store_true", needs=EXACT, help="keep all that a resume needs")
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     """Write OUT and print its size.
 
     Raises:

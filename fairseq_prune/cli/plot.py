@@ -9,7 +9,9 @@ Masked and cut checkpoints work alike. Needs pip install 'fairseq-prune[plots]'.
 drawn by fairseq-prune plot-growth, accuracy under attack by fairseq-prune attack --plot.
 """
 
-from ..needs import Need
+import argparse
+
+from ..needs import Need, OptionParser
 from ._quiet import quietly
 from ._types import seed
 
@@ -20,7 +22,7 @@ _BATCHES = Need(lambda args: args.scores or args.confusion, "--confusion confusi
 _DRAWN = Need(lambda args: args.saliency or args.scores, "--saliency saliency.png")
 
 
-def add_arguments(parser):
+def add_arguments(parser: OptionParser) -> None:
     """Add the options of ``fairseq-prune plot``."""
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="of --task prune_image_classification")
     for name in ("confusion", "saliency", "scores"):
@@ -39,7 +41,7 @@ def add_arguments(parser):
     parser.add_argument("--cpu", action="store_true", help="even if there is a GPU")
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     """Write the figures and say which.
 
     Raises:

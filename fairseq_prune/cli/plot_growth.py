@@ -4,14 +4,18 @@ Methods greg1 and greg2 write them into growth.jsonl beside the checkpoints, at 
 mean over the units of each layer. Until greg2 has picked, those that leave are the smallest of the moment.
 """
 
+import argparse
 
-def add_arguments(parser):
+from ..needs import OptionParser
+
+
+def add_arguments(parser: OptionParser) -> None:
     """Add the options of ``fairseq-prune plot-growth``."""
     parser.add_argument("save_dir", metavar="SAVE_DIR", help="--save-dir of the run")
     parser.add_argument("out", metavar="OUT", help="the PNG to write")
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     """Write OUT.
 
     Raises:

@@ -7,7 +7,10 @@ OUT holds no optimizer state: evaluate it with --user-dir and its pruning task, 
 train on with --finetune-from-model. --quality measures both models on valid and test, as inspect --data does.
 """
 
+import argparse
+
 from ..files.json_file import to_json
+from ..needs import OptionParser
 from ._out import add_out, require_new
 from ._quiet import quietly
 from ._types import seed
@@ -26,7 +29,7 @@ OPTIONS = {  # of the plan, as --prune-* of fairseq-train; what each is like
 }
 
 
-def add_arguments(parser):
+def add_arguments(parser: OptionParser) -> None:
     """Add the options of ``fairseq-prune prune``."""
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a file that fairseq-train saved")
     add_out(parser)
@@ -37,7 +40,7 @@ def add_arguments(parser):
     parser.add_argument("--quality", action="store_true", help="measure both models on the data")
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     """Write OUT, and print what is removed.
 
     Raises:

@@ -16,7 +16,7 @@ again with the same command; one that reached --rounds goes on with more of them
 import argparse
 import os
 
-from ..needs import Need
+from ..needs import Need, OptionParser
 from ._types import seed
 
 
@@ -32,7 +32,7 @@ _START = Need(lambda args: _searches_jointly(args) and args.search != "warm", "-
 _LOWEST = Need(lambda args: _searches_jointly(args) and args.reference, "--reference --search ncs")
 
 
-def add_arguments(parser):
+def add_arguments(parser: OptionParser) -> None:
     """Add the options of ``fairseq-prune sipo``."""
     parser.add_argument("data", metavar="DATA", help="folder of fairseq-preprocess; needs a valid split")
     parser.add_argument("--checkpoint", required=True, help="the trained model")
@@ -97,7 +97,7 @@ def _add_search(parser):
 _OWN = ("data", "checkpoint", "save_dir", "dense_control", "tensorboard_logdir")
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     """Run to the end, write the summary and print the record.
 
     Raises:

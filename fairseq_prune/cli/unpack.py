@@ -3,20 +3,22 @@
 What --half rounded stays rounded, in fp32; what pack left out does not come back.
 """
 
+import argparse
 import os
 
 from ..files.json_file import to_json
+from ..needs import OptionParser
 from ._out import add_out, require_new
 from ._quiet import quietly
 
 
-def add_arguments(parser):
+def add_arguments(parser: OptionParser) -> None:
     """Add the options of ``fairseq-prune unpack``."""
     parser.add_argument("packed", metavar="PACKED", help="a file of `pack`, or of a training with --prune-pack")
     add_out(parser)
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     """Write OUT and print its size.
 
     Raises:

@@ -2,22 +2,25 @@
 
 import copy
 from collections import Counter, OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from fairseq.utils import get_activation_fn
+from torch import Tensor
 
 from ..checkpoint.config import Config
 from ..families.transformer.table import FEED_FORWARD, kind_of, transformer_table
-from ..pruning.masks import store_masks, stored_masks
+from ..pruning.masks import Masks, store_masks, stored_masks
 from ..pruning.surgery.cut import cut_state, cut_tensor
-from ..pruning.surgery.table import build_table, lengths_of
+from ..pruning.surgery.table import Table, build_table, lengths_of
 from .dead_units import evenly, find_dead
 
 STAGES = (("residual",), ("qk", "vo", "neuron"))  # a narrower stream may leave more units dead
 _KEPT = ("train_iterator", "val_loss", "best", "metrics", "previous_training_time")  # fairseq's own extra state
 
 
-def compact(checkpoint):
+def compact(checkpoint: dict[str, Any]) -> tuple[dict[str, Any], dict[str, int]]:
     """Cut a checkpoint. Its model computes the same in eval mode.
 
     Optimizer, averages (EMA) and the pruner's state do not fit the cut model and are left out, so
@@ -52,13 +55,13 @@ def compact(checkpoint):
     return {**with_model(checkpoint, state), **config.stored}, dict(removed)
 
 
-def with_model(checkpoint, state):
+def with_model(checkpoint: Mapping[str, Any], state: Mapping[str, Tensor]) -> dict[str, Any]:
     """A checkpoint with other weights, and without what a run of the old ones would go on from."""
     extra = {key: value for key, value in checkpoint.get("extra_state", {}).items() if key in _KEPT}
     return {**checkpoint, "model": state, "extra_state": extra, "last_optimizer_state": None}
 
 
-def state_like(original, tensors, masks):
+def state_like(original: Mapping[str, Tensor], tensors: Mapping[str, Tensor], masks: Masks) -> OrderedDict[str, Tensor]:
     """A state dict of other tensors and masks with the metadata of a state dict.
 
     Args:
@@ -70,8 +73,8 @@ def state_like(original, tensors, masks):
         ``OrderedDict``.
     """
     state = OrderedDict(tensors)
-    state._metadata = copy.deepcopy(getattr(original, "_metadata", OrderedDict()))
-    store_masks(state._metadata, masks)
+    metadata = vars(state)["_metadata"] = copy.deepcopy(getattr(original, "_metadata", OrderedDict()))
+    store_masks(metadata, masks)
     return state
 
 
@@ -84,7 +87,9 @@ def _why_nothing(table, arch):
     )
 
 
-def remove_dead_units(state, table, heads, activation):
+def remove_dead_units(
+    state: Mapping[str, Tensor], table: Table, heads: Callable[[str], int], activation: Callable[[Tensor], Tensor]
+) -> tuple[OrderedDict[str, Tensor], Counter[str]]:
     """Cut a state dict.
 
     Args:
@@ -98,15 +103,18 @@ def remove_dead_units(state, table, heads, activation):
         tied; masks are cut along, and removed weights that got the constant of a unit are no longer
         masked.
     """
-    original, masks, removed = state, stored_masks(state), Counter()
+    original, masks = state, stored_masks(state)
+    removed: Counter[str] = Counter()
     state = OrderedDict(original)
     for kinds in STAGES:
         keep = {}
         for vector, length in lengths_of(table, {name: value.shape for name, value in state.items()}).items():
             kind = kind_of(vector)
             dead = find_dead(state, vector, activation) if kind in kinds and length else None
-            leaving = dead and evenly(dead.units, heads(vector) if kind in ("qk", "vo") else 1)
-            if dead and leaving.any():
+            if dead is None:
+                continue
+            leaving = evenly(dead.units, heads(vector) if kind in ("qk", "vo") else 1)
+            if leaving.any():
                 keep[vector] = ~leaving
                 removed[kind] += int(leaving.sum())
                 _hand_over(state, masks, dead, leaving)
@@ -129,7 +137,8 @@ def _hand_over(state, masks, dead, leaving):
 
 def _cut_tied(state, table, keep):
     """As ``cut_state``; entries that are views of the same memory stay so."""
-    done, cut = {}, OrderedDict()
+    done: dict[tuple, Tensor] = {}
+    cut: OrderedDict[str, Tensor] = OrderedDict()
     for name, value in state.items():
         owners = table.get(name, ())
         place = (value.data_ptr(), value.dtype, value.shape, value.stride(), owners)

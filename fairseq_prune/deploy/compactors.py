@@ -1,7 +1,8 @@
 """Which models can be cut after training, and how."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Callable
+from typing import Any
 
 from fairseq.models import ARCH_MODEL_NAME_REGISTRY
 
@@ -10,7 +11,7 @@ from ..checkpoint.config import Config
 from ..pruning.registry import Registry
 from .compact import compact
 
-COMPACTORS = Registry("family of models")
+COMPACTORS: Registry["Compactor"] = Registry("family of models")
 DEFAULT = "transformer"
 
 
@@ -24,8 +25,8 @@ class Compactor:
         kinds: dict of kind of unit -> what a report calls several of them.
     """
 
-    compact: Callable
-    kinds: dict
+    compact: Callable[[dict[str, Any]], tuple[dict[str, Any], dict[str, int]]]
+    kinds: dict[str, str]
 
 
 COMPACTORS.add(DEFAULT)(
@@ -33,7 +34,7 @@ COMPACTORS.add(DEFAULT)(
 )
 
 
-def compactor_of(checkpoint):
+def compactor_of(checkpoint: Mapping[str, Any]) -> Compactor:
     """The :class:`Compactor` of a checkpoint, by fairseq's name of the model that its architecture is of.
 
     Raises:

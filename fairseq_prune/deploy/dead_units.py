@@ -3,15 +3,18 @@
 All criteria are exact zeros, of weights or of connectivity; masks are not asked.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Optional
 
 import torch
+from torch import Tensor
 
 from ..families.transformer.table import kind_of
 from ..pruning.registry import Registry
 
-FINDERS = Registry("kind of vector")
+State = Mapping[str, torch.Tensor]  # of a model
+Activation = Callable[[torch.Tensor], torch.Tensor]
+FINDERS: Registry[Callable[[State, str, Activation], "Dead | None"]] = Registry("kind of vector")
 
 
 @dataclass(frozen=True)
@@ -25,11 +28,11 @@ class Dead:
     """
 
     units: torch.Tensor
-    constant: Optional[torch.Tensor] = None
-    reader: Optional[str] = None
+    constant: torch.Tensor | None = None
+    reader: str | None = None
 
 
-def find_dead(state, vector, activation):
+def find_dead(state: State, vector: str, activation: Activation) -> Dead | None:
     """Find the units of one vector that can leave.
 
     Args:
@@ -44,13 +47,13 @@ def find_dead(state, vector, activation):
 
 
 @FINDERS.add("residual")
-def dead_dimensions(state, vector, activation):
+def dead_dimensions(state: State, vector: str, activation: Activation) -> Dead | None:
     """Dimensions of a residual stream: those with connectivity 0. As :func:`find_dead`."""
     return Dead(state[vector] == 0) if vector in state else None
 
 
 @FINDERS.add("neuron")
-def dead_neurons(state, vector, activation):
+def dead_neurons(state: State, vector: str, activation: Activation) -> Dead | None:
     """Neurons without input, whose output is a constant, or whom nobody reads. As :func:`find_dead`."""
     layer = vector.removesuffix(".fc_c")
     if f"{layer}.ffn_layernorm.weight" in state:
@@ -59,7 +62,7 @@ def dead_neurons(state, vector, activation):
 
 
 @FINDERS.add("vo")
-def dead_values(state, vector, activation):
+def dead_values(state: State, vector: str, activation: Activation) -> Dead | None:
     """Value dimensions without input or readers. As :func:`find_dead`.
 
     A dimension without input has its bias as value; weighted by attention probabilities, which sum
@@ -70,7 +73,7 @@ def dead_values(state, vector, activation):
 
 
 @FINDERS.add("qk")
-def dead_queries(state, vector, activation):
+def dead_queries(state: State, vector: str, activation: Activation) -> Dead | None:
     """Query/key dimensions that add nothing to the scores, or the same for every key. As :func:`find_dead`.
 
     A key without weights is its bias, the same at all positions: the query times it shifts all
@@ -107,7 +110,7 @@ def _has(state, *layers):
     return all(f"{layer}.{part}" in state for layer in layers for part in ("weight", "bias"))
 
 
-def evenly(units, heads):
+def evenly(units: Tensor, heads: int) -> Tensor:
     """Choose among the units that can leave the same number in every head, the first ones.
 
     One always stays, dead or not: pruning further knows no empty tensors.

@@ -4,21 +4,22 @@ Most are described from the file alone, without fairseq: :mod:`fairseq_prune.rep
 """
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from .. import register
 from ..pruning.registry import Registry
 
-DESCRIBERS = Registry("task")  # filled by register()
+DESCRIBERS: Registry[Callable[[Mapping[str, Any]], dict[str, Any]]] = Registry("task")  # filled by register()
 REBUILT = ("prune_image_classification",)  # tasks whose models' cost depends on more than the shapes of tensors
 
 
-def needs_rebuilding(checkpoint):
+def needs_rebuilding(checkpoint: Mapping[str, Any]) -> bool:
     """True if :func:`describe_model` says something of a checkpoint."""
     return _task(checkpoint) in REBUILT
 
 
-def describe_model(checkpoint):
+def describe_model(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     """Describe the model of a checkpoint.
 
     Returns:

@@ -1,9 +1,12 @@
 """Whether two checkpoints compute the same, on real data, through fairseq's own loading."""
 
 import itertools
+from typing import Any
 
 import torch
 from fairseq import utils
+from fairseq.models import BaseFairseqModel
+from fairseq.tasks import FairseqTask
 
 from ..checkpoint.load import load_model, load_task
 
@@ -11,7 +14,7 @@ LIMIT = 1e-6
 ROWS = 4  # sentences or images in a batch; logits of a whole vocabulary in float64 are large
 
 
-def require_same(original, cut, batches, data=None):
+def require_same(original: str, cut: str, batches: int, data: str | None = None) -> tuple[float, int]:
     """Refuse a cut checkpoint that does not compute the same as the original, in eval mode.
 
     Both run in float64 over shuffled batches of the validation split. The limit is not that of
@@ -32,11 +35,11 @@ def require_same(original, cut, batches, data=None):
     task, config = load_task(cut, data)
     split = config.dataset.valid_subset.split(",")[0]
     tasks = load_task(original, data)[0], task  # each of its own: models of stock tasks do not follow cut widths
-    models = [load_model(*pair).eval().double() for pair in zip((original, cut), tasks, strict=True)]
-    samples = samples_of(task, split, models[0], batches)
+    one, other = (load_model(*pair).eval().double() for pair in zip((original, cut), tasks, strict=True))
+    samples = samples_of(task, split, one, batches)
     if not samples:
         raise ValueError(f"the data have nothing in split {split!r} to compare on; give e.g. --data data-bin/demo")
-    difference = float(torch.tensor([largest_difference(*models, sample) for sample in samples]).max())
+    difference = float(torch.tensor([largest_difference(one, other, sample) for sample in samples]).max())
     if not difference <= LIMIT:  # so for NaN, too
         raise ValueError(
             f"the outputs of the new model differ by {difference:.2e} of the largest one, more than {LIMIT:.0e}; "
@@ -46,7 +49,7 @@ def require_same(original, cut, batches, data=None):
 
 
 @torch.no_grad()
-def largest_difference(one, other, sample):
+def largest_difference(one: BaseFairseqModel, other: BaseFairseqModel, sample: dict[str, Any]) -> float:
     """Largest difference between two models' outputs, as a fraction of the first's largest output.
 
     Args:
@@ -67,7 +70,7 @@ def _scores(output):
     return output if torch.is_tensor(output) else output[0]
 
 
-def samples_of(task, split, model, count):
+def samples_of(task: FairseqTask, split: str, model: BaseFairseqModel, count: int) -> list[dict[str, Any]]:
     """The first batches of four of a split, shuffled.
 
     Args:

@@ -4,11 +4,12 @@ import ctypes
 import os
 import signal
 import sys
+from collections.abc import Callable
 
 _PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 
 
-def ends_with(parent):
+def ends_with(parent: int) -> Callable[[], None] | None:
     """What a child of a process does first, so that the kernel kills it when its parent is gone.
 
     A killed driver would leave its training running, and started again it would start a second one in that folder.

@@ -2,15 +2,21 @@
 
 import copy
 from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from ..compat import load_checkpoint
+from ..files.alone import StrPath
 from ..files.whole import copy_whole, whole_file
-from ..pruning.masks import store_masks
+from ..pruning.masks import Masks, store_masks
 
 
-def write_pruned(source, weights, masks, path, resumes=False):
+def write_pruned(
+    source: Mapping[str, Any], weights: Mapping[str, Tensor], masks: Masks, path: StrPath, resumes: bool = False
+) -> None:
     """Write a pruned descendant of a checkpoint: an ordinary file of fairseq.
 
     Args:
@@ -21,17 +27,17 @@ def write_pruned(source, weights, masks, path, resumes=False):
         resumes: keep what a training resumes by: its optimizer's state, its schedules and its place in the data.
     """
     state = OrderedDict(source["model"])
-    state._metadata = copy.deepcopy(getattr(source["model"], "_metadata", OrderedDict()))
+    metadata = vars(state)["_metadata"] = copy.deepcopy(getattr(source["model"], "_metadata", OrderedDict()))
     # Adding 0 copies, keeps every weight to the bit, and makes 0 of the -0 that masking leaves.
     state.update({name: weight.detach().to(state[name]) + 0.0 for name, weight in weights.items()})
-    store_masks(state._metadata, masks)
-    fresh = {} if resumes else {"extra_state": {}, "last_optimizer_state": None}
+    store_masks(metadata, masks)
+    fresh: dict[str, Any] = {} if resumes else {"extra_state": {}, "last_optimizer_state": None}
     content = {**source, "model": state, **fresh}
     with whole_file(path) as file:
         torch.save(content, file)
 
 
-def copy_checked(source, path):
+def copy_checked(source: str, path: StrPath) -> None:
     """Put a copy of a checkpoint in another's place, if it can be loaded.
 
     Raises:

@@ -1,11 +1,12 @@
 """Whose results a folder holds: a run goes on only where it began."""
 
 import zlib
+from typing import Any
 
 from ..files.json_file import read_sealed, write_sealed
 
 
-def stay_the_same(path, content):
+def stay_the_same(path: str, content: dict[str, Any]) -> None:
     """Write down what a folder's results come from, or compare with what stands there.
 
     Args:
@@ -29,7 +30,7 @@ def stay_the_same(path, content):
         )
 
 
-def file_checksum(path, piece=1 << 24):
+def file_checksum(path: str, piece: int = 1 << 24) -> int:
     """CRC-32 of a file's bytes, read ``piece`` bytes at a time."""
     crc = 0
     with open(path, "rb") as file:

@@ -1,14 +1,22 @@
 """Figures of what a checkpoint does with data, by what its task brings for it."""
 
+from argparse import Namespace
+from collections.abc import Callable
+
+from fairseq.criterions import FairseqCriterion
+from fairseq.models import BaseFairseqModel
+from fairseq.tasks import FairseqTask
+
 from ..evaluate.for_task import load_for
 from ..pruning.registry import Registry
 from ..report.png import check_png
 
-PLOTTERS = Registry("task")  # filled by register(): functions (model, task, criterion, options) -> text
+Plotter = Callable[[BaseFairseqModel, FairseqTask, FairseqCriterion, Namespace], str]  # -> a line for each figure
+PLOTTERS: Registry[Plotter] = Registry("task")  # filled by register()
 FIGURES = ("confusion", "saliency", "scores")
 
 
-def plot(options):
+def plot(options: Namespace) -> str:
     """Write the figures that were asked for.
 
     Args:

@@ -4,6 +4,7 @@ import argparse
 import os
 import subprocess
 import sys
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from fairseq.tasks import TASK_REGISTRY
@@ -15,12 +16,14 @@ from .child import ends_with
 USER_DIR = Path(__file__).resolve().parents[1]
 
 
-def has_option(words, option):
+def has_option(words: Iterable[str], option: str) -> bool:
     """True if a list of words has an option, with its value beside it or after it."""
     return any(word.partition("=")[0] == option for word in words)
 
 
-def check_words(words, command, own, refused, needed):
+def check_words(
+    words: Sequence[str], command: str, own: Collection[str], refused: Mapping[str, str], needed: Mapping[str, str]
+) -> None:
     """Refuse options of fairseq-train that a driver sets itself or cannot do with, and tasks that lose masks.
 
     Args:
@@ -56,14 +59,14 @@ def _check_task(words):
         raise ValueError(f"--task {task}: does not keep weights removed; give one of {', '.join(known)}")
 
 
-def option_of(words, option):
+def option_of(words: Iterable[str], option: str) -> str | None:
     """The value of an option among words, str; None without it."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument(option, dest="value")
     return parser.parse_known_args(list(words))[0].value
 
 
-def train(data, folder, words):
+def train(data: str, folder: str, words: Iterable[object]) -> None:
     """Run or resume a training to its end.
 
     Args:
@@ -74,8 +77,17 @@ def train(data, folder, words):
     Raises:
         ValueError: the training failed; its own message is on the terminal.
     """
-    command = [sys.executable, "-m", "fairseq_cli.train", data, "--user-dir", USER_DIR, "--save-dir", folder, *words]
-    words = [str(word) for word in command]
-    code = subprocess.run(words, check=False, preexec_fn=ends_with(os.getpid())).returncode
+    command: list[object] = [
+        sys.executable,
+        "-m",
+        "fairseq_cli.train",
+        data,
+        "--user-dir",
+        USER_DIR,
+        "--save-dir",
+        folder,
+        *words,
+    ]
+    code = subprocess.run([str(word) for word in command], check=False, preexec_fn=ends_with(os.getpid())).returncode
     if code:
         raise ValueError(f"fairseq-train stopped with status {code} in {folder}; see its message above")

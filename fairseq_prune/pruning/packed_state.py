@@ -40,7 +40,7 @@ def pack_checkpoint(checkpoint: Mapping[str, Any], half: bool = False) -> dict[s
     return {**checkpoint, "model": model, PACKED: notes}
 
 
-def unpack_checkpoint(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+def unpack_checkpoint(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """Undo :func:`pack_checkpoint`; a checkpoint that is not packed stays as it is.
 
     Args:
@@ -103,7 +103,7 @@ def _source(values, note):
 
 def _like(state):
     """An empty state dict with the metadata of another."""
-    empty = OrderedDict()
+    empty: OrderedDict[str, Tensor] = OrderedDict()
     if hasattr(state, "_metadata"):
-        empty._metadata = state._metadata
+        vars(empty)["_metadata"] = state._metadata
     return empty

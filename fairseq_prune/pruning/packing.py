@@ -1,7 +1,6 @@
 """A tensor with zeros as one bit an element and the numbers that are left."""
 
 from math import prod
-from typing import Optional
 
 import torch
 from torch import Tensor
@@ -12,7 +11,7 @@ _ENTRY = 512  # bytes that one more tensor takes in a file, beside its numbers
 _WIDER = {"float32": torch.float32, "float64": torch.float64}  # what is rounded to fp16
 
 
-def pack_tensor(tensor: Tensor, mask: Optional[dict] = None, half: bool = False) -> tuple[Tensor, Optional[dict]]:
+def pack_tensor(tensor: Tensor, mask: dict | None = None, half: bool = False) -> tuple[Tensor, dict | None]:
     """Store a tensor in fewer bytes, if it can be.
 
     Numbers come back to the bit, zeros as +0.0 whatever their sign was (masks leave both kinds).
@@ -44,7 +43,8 @@ def _rounded(tensor):
 
 def _bits(tensor, mask, size):
     """The cheapest bits that say where numbers of ``size`` bytes are, packed and as bool; None: to store all is."""
-    nonzero, best = tensor != 0, (tensor.numel() * size, None, None)
+    nonzero = tensor != 0
+    best: tuple[int, dict | None, Tensor | None] = tensor.numel() * size, None, None
     own = int(nonzero.count_nonzero()) * size + tensor.numel() // 8 + _ENTRY
     if own < best[0]:
         best = own, pack_mask(nonzero), nonzero
@@ -94,4 +94,4 @@ def check_note(note: dict) -> None:
 def unpacked_bytes(values: Tensor, note: dict) -> int:
     """Memory that a packed tensor will take (bytes)."""
     count = prod(note["shape"]) if "keep" in note else values.numel()
-    return count * _WIDER.get(note.get("dtype"), values.dtype).itemsize
+    return count * _WIDER.get(note.get("dtype", ""), values.dtype).itemsize

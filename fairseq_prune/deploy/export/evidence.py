@@ -1,8 +1,10 @@
 """What fairseq makes of sentences: what another runtime's model is held against."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
+from fairseq.models import BaseFairseqModel
+from fairseq.tasks import FairseqTask
 
 from ..verify import ROWS, samples_of
 
@@ -50,7 +52,7 @@ def log_probabilities_differ(report: dict) -> str:
     return "" if difference <= LIMIT else f"log-probabilities differ by up to {difference:.1e}"  # so for NaN, too
 
 
-def sentences(task, model, split: str, batches: int) -> list:
+def sentences(task: FairseqTask, model: BaseFairseqModel, split: str, batches: int) -> list[dict[str, Any]]:
     """Batches of four sentences of the data; of random words, where there is no such split."""
     try:
         found = samples_of(task, split, model, batches)

@@ -1,12 +1,14 @@
 """The table of what a checkpoint can be exported to."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Optional
+from typing import Any
 
 from ...pruning.registry import Registry
 
-EXPORTERS = Registry("value of --to")  # name -> function of a Job -> report, a dict of plain values
+EXPORTERS: Registry[Callable[["Job"], dict[str, Any]]] = Registry("value of --to")  # -> report of plain values
+Stamp = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -25,11 +27,11 @@ class Job:
 
     checkpoint: str
     out: str
-    data: Optional[str] = None
+    data: str | None = None
     batches: int = 25
     overwrite: bool = False
-    quantization: Optional[str] = None
-    codes: Optional[str] = None
+    quantization: str | None = None
+    codes: str | None = None
 
     def __post_init__(self):
         if self.batches < 1:
@@ -39,18 +41,18 @@ class Job:
         if os.path.lexists(self.out) and not self.overwrite:
             raise ValueError(f"OUT {self.out}: exists; give another name or --overwrite")
 
-    def stamp(self):
+    def stamp(self) -> Stamp:
         """What changes when somebody writes CHECKPOINT anew."""
         found = os.stat(self.checkpoint)
         return found.st_ino, found.st_size, found.st_mtime_ns
 
-    def require_unchanged(self, stamp):
+    def require_unchanged(self, stamp: Stamp) -> None:
         """Refuse to go on where CHECKPOINT is no longer the file that had this :meth:`stamp`."""
         if self.stamp() != stamp:
             raise ValueError(f"checkpoint {self.checkpoint}: changed while it was exported; let its training finish")
 
 
-def export(target, job):
+def export(target: str, job: Job) -> dict[str, Any]:
     """Write what a target runs, once it is known to compute the same.
 
     Args:

@@ -4,7 +4,6 @@ All tensors are float32 on the CPU; weights are [out, in], and attention dimensi
 """
 
 from dataclasses import dataclass
-from typing import List, Optional
 
 import torch
 
@@ -14,7 +13,7 @@ class Linear:
     """weight [out, in] and bias [out]."""
 
     weight: torch.Tensor
-    bias: Optional[torch.Tensor] = None
+    bias: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class Layer:
     """Attention to the own side, to the encoder (None: there is none), and neurons."""
 
     itself: Attention
-    source: Optional[Attention]
+    source: Attention | None
     neurons: FeedForward
 
 
@@ -76,12 +75,12 @@ class Side:
     words: torch.Tensor
     factor: float
     positions: torch.Tensor
-    embedding_norm: Optional[Norm]
-    layers: List[Layer]
+    embedding_norm: Norm | None
+    layers: list[Layer]
     pre_norm: bool
-    last_norm: Optional[Norm]
-    project: tuple = (None, None)
-    output: Optional[Linear] = None
+    last_norm: Norm | None
+    project: tuple[Linear | None, Linear | None] = (None, None)
+    output: Linear | None = None
 
 
 @dataclass(frozen=True)
@@ -91,6 +90,6 @@ class Transformer:
     ``activation`` is fairseq's name of the function of the feed-forward blocks.
     """
 
-    encoder: Optional[Side]
+    encoder: Side | None
     decoder: Side
     activation: str

@@ -1,6 +1,7 @@
 """Reading a fairseq model, stock, pruned or cut, into plain layers."""
 
 import torch
+from fairseq.models import BaseFairseqModel
 from fairseq.models.transformer import (
     TransformerDecoder,
     TransformerDecoderBase,
@@ -8,6 +9,7 @@ from fairseq.models.transformer import (
     TransformerEncoderBase,
 )
 from fairseq.modules.transformer_layer import TransformerDecoderLayerBase, TransformerEncoderLayerBase
+from fairseq.tasks import FairseqTask
 from torch import nn
 
 from ...checkpoint.load import load_model
@@ -17,7 +19,7 @@ BLOCKS = (TransformerEncoderLayerBase, TransformerDecoderLayerBase)
 READABLE = (TransformerEncoderBase, TransformerEncoder, TransformerDecoderBase, TransformerDecoder)
 
 
-def load_cut(path, task):
+def load_cut(path: str, task: FairseqTask) -> BaseFairseqModel:
     """The model of a checkpoint as its task builds it, SRP's without the units of connectivity 0."""
     model = load_model(path, task)
     if hasattr(model, "cuts_on_load"):
@@ -26,7 +28,7 @@ def load_cut(path, task):
     return model
 
 
-def read_transformer(model, activation):
+def read_transformer(model: BaseFairseqModel, activation: str) -> Transformer:
     """Read a Transformer: encoder and decoder, or a language model's decoder.
 
     Connectivity of SRP models is folded into the weights beside it.
@@ -55,7 +57,7 @@ class _Reader:
     """Takes parameters out of modules and notes which (``taken``: ids), so that none is forgotten."""
 
     def __init__(self):
-        self.taken = set()
+        self.taken: set[int] = set()
 
     def take(self, parameter):
         self.taken.add(id(parameter))
@@ -72,7 +74,7 @@ class _Reader:
         blocks = [block for _, block in module.layers.named_children()]  # iterating draws lots where there is LayerDrop
         if strange := [block for block in blocks if not isinstance(block, BLOCKS)]:
             raise ValueError(f"{name}.layers: {type(strange[0]).__name__} is no layer of a plain Transformer")
-        projections = (getattr(module, f"project_{way}_dim", None) for way in ("in", "out"))
+        into, out_of = (getattr(module, f"project_{way}_dim", None) for way in ("in", "out"))
         output = getattr(module, "output_projection", None)
         if name == "decoder" and output is None:
             raise ValueError("--adaptive-softmax-cutoff: an adaptive softmax is not known")
@@ -84,7 +86,7 @@ class _Reader:
             layers=list(map(self.layer, blocks)),
             pre_norm=any(block.normalize_before for block in blocks),
             last_norm=self.norm(module.layer_norm),
-            project=tuple(None if way is None else self.linear(way) for way in projections),
+            project=(into and self.linear(into), out_of and self.linear(out_of)),
             output=None if output is None else self.linear(output),
         )
 

@@ -5,9 +5,17 @@ of queries, keys and values in all heads of a block, no layer of width 0. Zeros 
 which is exact: a score, a value or a neuron that is 0 adds nothing.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
 
-from .layers import Linear
+from .layers import Linear, Transformer
+
+if TYPE_CHECKING:
+    from ctranslate2.specs.transformer_spec import TransformerDecoderModelSpec, TransformerSpec
+
 
 ACTIVATIONS = {  # fairseq's name -> CTranslate2's
     "relu": "RELU",
@@ -18,7 +26,7 @@ ACTIVATIONS = {  # fairseq's name -> CTranslate2's
 }
 
 
-def specification(transformer):
+def specification(transformer: Transformer) -> TransformerSpec | TransformerDecoderModelSpec:
     """CTranslate2's description of a model, without vocabularies.
 
     Args:
@@ -111,8 +119,8 @@ def _attention(spec, block, heads):
 
 def _padded_rows(linear, heads, width, all_heads):
     """Zeros until ``all_heads`` heads have ``width`` outputs each."""
-    grown = [None if t is None else _by_head(t, heads, width, all_heads) for t in (linear.weight, linear.bias)]
-    return Linear(*grown)
+    bias = None if linear.bias is None else _by_head(linear.bias, heads, width, all_heads)
+    return Linear(_by_head(linear.weight, heads, width, all_heads), bias)
 
 
 def _padded_columns(linear, heads, width, all_heads):

@@ -3,13 +3,14 @@
 import argparse
 import dataclasses
 from collections import OrderedDict
+from typing import Any
 
 from fairseq.criterions import CRITERION_DATACLASS_REGISTRY, CRITERION_REGISTRY
 from fairseq.models import ARCH_MODEL_REGISTRY, MODEL_REGISTRY
 from fairseq.optim import OPTIMIZER_DATACLASS_REGISTRY, OPTIMIZER_REGISTRY
 from fairseq.optim.lr_scheduler import LR_SCHEDULER_DATACLASS_REGISTRY, LR_SCHEDULER_REGISTRY
 from fairseq.tasks import TASK_DATACLASS_REGISTRY, TASK_REGISTRY
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 _RUN = {  # group of the config -> (what is registered, their configs); without them fairseq evaluates as well
     "criterion": (CRITERION_REGISTRY, CRITERION_DATACLASS_REGISTRY),
@@ -19,7 +20,7 @@ _RUN = {  # group of the config -> (what is registered, their configs); without 
 _OURS = ("prune_", "srp_", "weighted_layernorm")  # what options of ours begin with
 
 
-def stock_config(config):
+def stock_config(config: DictConfig) -> dict[str, Any]:
     """Rewrite a config.
 
     Args:
@@ -31,8 +32,8 @@ def stock_config(config):
     Raises:
         ValueError: fairseq has no task or no architecture that is like ours.
     """
-    groups = OmegaConf.to_container(config, enum_to_str=True)
-    groups = {name: vars(group) if isinstance(group, argparse.Namespace) else group for name, group in groups.items()}
+    stored: Any = OmegaConf.to_container(config, enum_to_str=True)  # a mapping, as the config is one
+    groups = {name: vars(group) if isinstance(group, argparse.Namespace) else group for name, group in stored.items()}
     task = groups["task"] = _stock_group(groups["task"], TASK_REGISTRY, TASK_DATACLASS_REGISTRY)
     if task is None:
         raise ValueError(f"task {config.task._name}: fairseq has none like it")
@@ -45,7 +46,7 @@ def stock_config(config):
     return groups
 
 
-def plain_namespace(values):
+def plain_namespace(values: dict[str, Any]) -> OrderedDict[str, Any]:
     """A dict whose values are attributes too.
 
     fairseq saves options of a model as ``argparse.Namespace``, which plain torch (2.6 and later) refuses to load; a

@@ -1,9 +1,13 @@
 """Whether CTranslate2 scores text as fairseq's language model does."""
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
+from fairseq.models import BaseFairseqModel
+from fairseq.tasks import FairseqTask
+from torch import Tensor
 
 from .evidence import log_probabilities_differ, sentences
 
@@ -18,8 +22,10 @@ class TextScores:
         batches: of four rows (count).
     """
 
-    def __init__(self, task, model, split, batches):
-        self.rows, self.targets, self.expected = [], [], []
+    def __init__(self, task: FairseqTask, model: BaseFairseqModel, split: str, batches: int):
+        self.rows: list[list[int]] = []
+        self.targets: list[Tensor] = []
+        self.expected: list[Tensor] = []
         samples = sentences(task, model, split, batches)
         self.real = "target" in samples[0]
         for sample in samples:
@@ -36,19 +42,23 @@ class TextScores:
             self.targets.append(target[real])
             self.expected.append(_of_words(own[real], target[real]))
 
-    def compare(self, folder, device):
+    def compare(self, folder: str, device: str) -> dict[str, Any]:
         """As the protocol says; the report has ``perplexity`` of fairseq and CTranslate2, too, of real text."""
         import ctranslate2
 
         runtime = ctranslate2.Generator(folder, device=device, intra_threads=torch.get_num_threads())
-        found = [_of_words(_scores(runtime, row), target) for row, target in zip(self.rows, self.targets, strict=True)]
-        expected, found = torch.cat(self.expected), torch.cat(found)
-        report = {"sentences": len(self.rows), "largest_difference": float((expected - found).abs().max())}
+        pairs = zip(self.rows, self.targets, strict=True)
+        found = torch.cat([_of_words(_scores(runtime, row), target) for row, target in pairs])
+        expected = torch.cat(self.expected)
+        report: dict[str, Any] = {
+            "sentences": len(self.rows),
+            "largest_difference": float((expected - found).abs().max()),
+        }
         if self.real:
             report["perplexity"] = [math.exp(-float(scores.mean())) for scores in (expected, found)]
         return report
 
-    def disagreement(self, report):
+    def disagreement(self, report: dict[str, Any]) -> str:
         """Of the log-probabilities."""
         return log_probabilities_differ(report)
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from typing import Any
 
 from fairseq import utils
 
@@ -9,7 +10,7 @@ from ...checkpoint.load import load_task
 from ...compat import load_checkpoint
 from ...files.folder import require_replaceable, whole_folder
 from .evidence import require_same
-from .exporters import EXPORTERS
+from .exporters import EXPORTERS, Job
 from .read import load_cut, read_transformer
 from .specification import specification
 from .text_scores import TextScores
@@ -20,7 +21,7 @@ QUANTIZATIONS = ("int8", "int8_float16", "float16", "bfloat16")
 
 
 @EXPORTERS.add("ctranslate2")
-def to_ctranslate2(job):
+def to_ctranslate2(job: Job) -> dict[str, Any]:
     """Write a folder with model, vocabularies and BPE codes.
 
     The float32 model is compared first, whatever is asked for, and refused if it computes anything else.

@@ -4,6 +4,7 @@ import os
 import re
 from argparse import Namespace
 from collections import OrderedDict
+from typing import Any
 
 from fairseq import tasks
 from omegaconf import OmegaConf
@@ -12,7 +13,7 @@ from ...checkpoint.load import load_task
 from ...checkpoint.write import write_checked
 from ...compat import load_checkpoint
 from ..verify import require_same
-from .exporters import EXPORTERS
+from .exporters import EXPORTERS, Job
 from .read import load_cut
 from .stock_config import plain_namespace, stock_config
 
@@ -20,7 +21,7 @@ _SIDES = ("encoder", "decoder")
 
 
 @EXPORTERS.add("fairseq")
-def to_fairseq(job):
+def to_fairseq(job: Job) -> dict[str, Any]:
     """Write a checkpoint of a stock task and architecture, without masks and state of a run.
 
     Args:

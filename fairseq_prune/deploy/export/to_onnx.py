@@ -1,6 +1,7 @@
 """`--to onnx`: an image classifier as a file of ONNX, for any batch size."""
 
 import os
+from typing import Any
 
 import torch
 
@@ -9,14 +10,14 @@ from ...compat import load_checkpoint
 from ...compat.onnx import write_onnx
 from ...files.whole import whole_file
 from ..verify import samples_of
-from .exporters import EXPORTERS
+from .exporters import EXPORTERS, Job
 
 LIMIT = 1e-4  # difference of outputs, as a fraction of the largest; both compute in float32
 OUTPUT = "scores"
 
 
 @EXPORTERS.add("onnx")
-def to_onnx(job):
+def to_onnx(job: Job) -> dict[str, Any]:
     """Write a file.
 
     Args:
@@ -67,9 +68,8 @@ def _compare(model, batches, path):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    own = [model(images) for images in batches]
-    found = [torch.from_numpy(session.run([OUTPUT], {"images": images.numpy()})[0]) for images in batches]
-    own, found = torch.cat(own), torch.cat(found)
+    own = torch.cat([model(images) for images in batches])
+    found = torch.cat([torch.from_numpy(session.run([OUTPUT], {"images": i.numpy()})[0]) for i in batches])
     difference = float((own - found).abs().max() / own.abs().max())
     if not difference <= LIMIT:  # so for NaN, too
         raise ValueError(

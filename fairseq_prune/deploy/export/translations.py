@@ -2,9 +2,11 @@
 
 from argparse import Namespace
 from dataclasses import dataclass
-from typing import List, Optional
+from typing import Any
 
 import torch
+from fairseq.models import BaseFairseqModel
+from fairseq.tasks import FairseqTask
 
 from ..verify import ROWS
 from .evidence import LIMIT, log_probabilities_differ, sentences
@@ -26,11 +28,11 @@ class Translation:
         reference: words of the translation in the data, None for sentences that are made up.
     """
 
-    source: List[str]
-    target: List[str]
+    source: list[str]
+    target: list[str]
     log_probs: torch.Tensor
     finished: bool
-    reference: Optional[List[str]]
+    reference: list[str] | None
 
 
 class Translations:
@@ -43,7 +45,7 @@ class Translations:
         batches: of four sentences (count).
     """
 
-    def __init__(self, task, model, split, batches):
+    def __init__(self, task: FairseqTask, model: BaseFairseqModel, split: str, batches: int):
         self.longest = min(LONGEST, model.max_decoder_positions() - 1)
         self.expected = list(self._translate(task, model, sentences(task, model, split, batches)))
 
@@ -62,7 +64,7 @@ class Translations:
                     None if reference is None else target_words(reference),
                 )
 
-    def compare(self, folder, device):
+    def compare(self, folder: str, device: str) -> dict[str, Any]:
         """As the protocol says. The report has more: ``compared``, the sentences that fairseq finished within the
         limit of length, ``same``, those translated alike, ``as_good``, those that differ but score no lower, and
         where the sentences are the data's, ``bleu`` of fairseq and CTranslate2.
@@ -87,7 +89,7 @@ class Translations:
             **self._bleu([result.hypotheses[0] for result in found]),
         }
 
-    def disagreement(self, report):
+    def disagreement(self, report: dict[str, Any]) -> str:
         """A search that ends later may find better translations, but none that score lower."""
         worse = report["compared"] - report["same"] - report["as_good"]
         clauses = [

@@ -2,11 +2,13 @@
 
 import os
 
+from fairseq.data import Dictionary
+
 CODES = "bpe.codes"  # what OUT calls them
 _IN_DATA = (CODES, "bpecodes", "codes")  # what data folders call them
 
 
-def words_of(dictionary):
+def words_of(dictionary: Dictionary) -> list[str]:
     """A dictionary's words in order, under CTranslate2's name for padding.
 
     Args:
@@ -25,7 +27,7 @@ def words_of(dictionary):
     return words
 
 
-def find_codes(given, data):
+def find_codes(given: str | None, data: str) -> str | None:
     """The BPE codes that belong to a model.
 
     Args:

@@ -3,6 +3,7 @@
 import glob
 import os
 import re
+from typing import Any
 
 from ...checkpoint.load import load_model, load_task
 from ...checkpoint.tensors import find_ties
@@ -15,7 +16,7 @@ from ...pruning.selecting import count_removed
 from ..descendant import copy_checked, write_pruned
 from ..identity import file_checksum
 from ..training import train
-from .settings import fractions
+from .settings import Settings, fractions
 from .start import write_start
 
 
@@ -31,7 +32,7 @@ class ImpRun:
         ValueError: the folder holds another run.
     """
 
-    def __init__(self, data, folder, settings):
+    def __init__(self, data: str, folder: str, settings: Settings):
         self._data, self._folder, self._settings = data, folder, settings
         checkpoint = settings.checkpoint and file_checksum(settings.checkpoint)
         header = {
@@ -41,15 +42,15 @@ class ImpRun:
         }  # fmt: skip
         self._records = Records(self.path("rounds.jsonl"), header, key=("round",))
 
-    def path(self, name):
+    def path(self, name: str) -> str:
         """A file of the run."""
         return os.path.join(self._folder, name)
 
-    def last(self, number):
+    def last(self, number: int) -> str:
         """Path of the checkpoint at the end of a round's training."""
         return self.path(f"round-{number}/checkpoint_last.pt")
 
-    def run(self):
+    def run(self) -> list[dict[str, Any]]:
         """All rounds.
 
         Returns:
@@ -111,10 +112,10 @@ class ImpRun:
     def _find_point(self, paths):
         rewind = self._settings.rewind
         for path in paths:
-            epoch, updates = re.fullmatch(r"checkpoint_?(\d+)(?:_(\d+))?\.pt", os.path.basename(path)).groups()
-            if rewind.unit == "ep" and updates is None and int(epoch) == rewind.count:
+            ((epoch, updates),) = re.findall(r"checkpoint_?(\d+)(?:_(\d+))?\.pt$", os.path.basename(path))
+            if rewind.unit == "ep" and not updates and int(epoch) == rewind.count:
                 return path
-            if rewind.unit == "up" and updates in (None, str(rewind.count)):
+            if rewind.unit == "up" and updates in ("", str(rewind.count)):
                 if load_checkpoint(path)["optimizer_history"][-1]["num_updates"] == rewind.count:
                     return path
         raise ValueError(

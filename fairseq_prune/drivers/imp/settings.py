@@ -1,10 +1,11 @@
 """What a run of IMP is asked for."""
 
 import math
+from argparse import Namespace
 from dataclasses import dataclass
-from typing import Optional
+from typing import Any, Self
 
-from ...engine.plan import make_plan
+from ...engine.plan import Plan, make_plan
 from ...pruning.schedule import When
 from ..training import check_words, has_option, option_of
 
@@ -34,12 +35,12 @@ class Settings:
     target: float
     fraction: float
     rewind: When
-    checkpoint: Optional[str]
-    selecting: dict
-    train: list
+    checkpoint: str | None
+    selecting: dict[str, Any]
+    train: list[str]
 
     @classmethod
-    def read(cls, options):
+    def read(cls, options: Namespace) -> Self:
         """Check the options of ``fairseq-prune imp``, given with their names as attributes.
 
         Raises:
@@ -61,7 +62,7 @@ class Settings:
         settings.plan(options.target)
         return settings
 
-    def plan(self, fraction):
+    def plan(self, fraction: float) -> Plan:
         """The :class:`~fairseq_prune.engine.plan.Plan` that removes a fraction of all by magnitude.
 
         Raises:
@@ -85,7 +86,7 @@ def _check_length(words, rewind):
         )
 
 
-def fractions(target, each):
+def fractions(target: float, each: float) -> list[float]:
     """Fractions removed in the rounds, the first of which is dense.
 
     Args:

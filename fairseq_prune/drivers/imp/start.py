@@ -1,16 +1,20 @@
 """A checkpoint of the model that a training would begin with."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import torch
 from fairseq import options, tasks, utils
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from omegaconf import OmegaConf
 
+from ...files.alone import StrPath
 from ...files.whole import whole_file
 from ..training import USER_DIR
 
 
-def write_start(data, words, path):
+def write_start(data: str, words: Sequence[str], path: StrPath) -> None:
     """Initialise a model as fairseq-train does, by its seed, and write it as a checkpoint to finetune from.
 
     Args:
@@ -24,7 +28,12 @@ def write_start(data, words, path):
     np.random.seed(config.common.seed)
     utils.set_torch_seed(config.common.seed)
     model = tasks.setup_task(config.task).build_model(config.model)
-    history = {"criterion_name": None, "optimizer_name": None, "lr_scheduler_state": {}, "num_updates": 0}
+    history: dict[str, Any] = {
+        "criterion_name": None,
+        "optimizer_name": None,
+        "lr_scheduler_state": {},
+        "num_updates": 0,
+    }
     content = {
         "cfg": OmegaConf.to_container(config, resolve=True, enum_to_str=True),
         "args": None,

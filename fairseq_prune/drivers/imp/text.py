@@ -1,11 +1,14 @@
 """A run of IMP as text."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from ...report.table import align
 
 SHOWN = ("top1", "accuracy", "perplexity", "bleu", "hm")
 
 
-def render(records):
+def render(records: Sequence[dict[str, Any]]) -> str:
     """A table of the rounds.
 
     Args:

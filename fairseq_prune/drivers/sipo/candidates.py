@@ -3,13 +3,22 @@
 import math
 import queue
 import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
+import numpy as np
 import torch
 
 from ...evaluate.abandon import is_hopeless
+from ...evaluate.evaluator import Evaluator
+from ...files.records import Records
+from ...pruning.search.objective import Limit
+from ...pruning.search.table import MagnitudeTable
+
+Rates = Sequence[float] | np.ndarray  # one a group
 
 
 class Candidates:
@@ -24,19 +33,29 @@ class Candidates:
         records: :class:`~.records.Records`.
     """
 
-    def __init__(self, table, count, evaluators, limit, targets, records):
+    def __init__(
+        self,
+        table: MagnitudeTable,
+        count: Callable[[float, str], int],
+        evaluators: Sequence[Evaluator],
+        limit: Limit,
+        targets: int,
+        records: Records,
+    ):
         self.table, self.limit, self.targets = table, limit, targets
         self._count, self._records = count, records
         self._workers = len(evaluators)
-        self._free = queue.SimpleQueue()
+        self._free: queue.SimpleQueue[Evaluator] = queue.SimpleQueue()
         for evaluator in evaluators:
             self._free.put(evaluator)
 
-    def counts(self, rates):
+    def counts(self, rates: Rates) -> dict[str, int]:
         """Weights to remove of each group (dict of group -> count) at rates, one a group."""
         return {name: self._count(rate, name) for name, rate in zip(self.table.groups, rates, strict=True)}
 
-    def evaluate_all(self, generation, trials, references=None):
+    def evaluate_all(
+        self, generation: int, trials: Sequence[Rates] | np.ndarray, references: Sequence[Sequence[int]] | None = None
+    ) -> list[dict[str, Any]]:
         """Records of the trials of a generation.
 
         Args:
@@ -45,9 +64,9 @@ class Candidates:
             references: for each trial, hits by block of the model to compare with early (counts); None:
                 evaluate all to the end.
         """
-        references = references or [None] * len(trials)
         jobs = [
-            partial(self.evaluate, generation, i, *job) for i, job in enumerate(zip(trials, references, strict=True))
+            partial(self.evaluate, generation, i, rates, references[i] if references else None)
+            for i, rates in enumerate(trials)
         ]
         if self._workers == 1:
             return [job() for job in jobs]
@@ -59,7 +78,14 @@ class Candidates:
         finally:
             torch.set_num_threads(threads)  # torch has one number for the process; workers set it, too
 
-    def evaluate(self, generation, individual, rates, reference=None, perplexity=False):
+    def evaluate(
+        self,
+        generation: int,
+        individual: int,
+        rates: Rates,
+        reference: Sequence[int] | None = None,
+        perplexity: bool = False,
+    ) -> dict[str, Any]:
         """The record of one candidate, dict of plain values.
 
         Args:

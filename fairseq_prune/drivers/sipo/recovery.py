@@ -1,5 +1,6 @@
 """When a retrained model is as good as the original again."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 _ROUNDING = 1e-12
@@ -24,7 +25,7 @@ class Recovery:
     slack: float = 0.0
     by: str = "accuracy"
 
-    def reached(self, score):
+    def reached(self, score: Mapping[str, float]) -> bool:
         """True if a score (dict with ``accuracy`` and ``perplexity``) is as good as the original's, the slack aside."""
         reached = {
             "accuracy": score["accuracy"] >= self.accuracy - self.slack - _ROUNDING,
@@ -32,7 +33,7 @@ class Recovery:
         }
         return all(reached[measure] for measure in _MEASURES[self.by])
 
-    def best(self, scores):
+    def best(self, scores: Sequence[Mapping[str, float]]) -> int:
         """Index of the best of the scores that reach it, or of all if none does.
 
         The best is the first of the lowest perplexity where only that counts, else of the highest accuracy.

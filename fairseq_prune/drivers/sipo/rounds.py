@@ -2,12 +2,16 @@
 
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from ...compat import load_checkpoint
+from ...evaluate.load import Workbench
 from ...evaluate.translation import translate
 from ...files.json_file import read_sealed, write_sealed
 from ...files.records import Records
@@ -18,6 +22,7 @@ from ..identity import file_checksum, stay_the_same
 from .candidates import Candidates
 from .recovery import Recovery
 from .searches import SEARCHES
+from .settings import Settings
 from .training import train, write_recipe
 
 _ROUNDING = 1e-9
@@ -45,10 +50,21 @@ class SipoRun:
         ValueError: the folder holds another run.
     """
 
-    def __init__(self, bench, checkpoint, groups, settings, folder, data, log, translates):
+    def __init__(
+        self,
+        bench: Workbench,
+        checkpoint: str,
+        groups: dict[str, list[str]],
+        settings: Settings,
+        folder: str,
+        data: str,
+        log: dict[str, Any],
+        translates: bool,
+    ):
         self._bench, self._groups, self._settings, self._log = bench, groups, settings, log
         self._checkpoint, self._folder, self._data = checkpoint, folder, data
-        self._translates, self._dense = translates, None
+        self._translates = translates
+        self._dense: dict[str, Tensor] | None = None
         inputs = {"checkpoint": file_checksum(checkpoint), "data": os.path.realpath(data)}
         stay_the_same(self.path("inputs.json"), inputs | {"reference": settings.reference})
         self.base = self._once("base.json", lambda: self.measure(checkpoint))
@@ -79,7 +95,7 @@ class SipoRun:
             return given
         return math.floor(accuracy * 1000 + 1e-9) / 1000 if self._settings.reference and self._translates else accuracy
 
-    def path(self, name):
+    def path(self, name: str) -> str:
         """A file of the run."""
         return os.path.join(self._folder, name)
 
@@ -91,7 +107,7 @@ class SipoRun:
             write_sealed(self.path(name), content)
         return content
 
-    def measure(self, checkpoint, splits=("valid", "test")):
+    def measure(self, checkpoint: str, splits: Sequence[str] = ("valid", "test")) -> dict[str, Any]:
         """Accuracy and perplexity of a checkpoint on the splits that there are, dict of split -> dict."""
         model, results = self._bench.model(checkpoint), {}
         for split in splits:
@@ -102,14 +118,15 @@ class SipoRun:
             results["test"] |= translate(model, self._bench.task, "test", self._settings.reference)
         return results
 
-    def run(self):
+    def run(self) -> dict[str, Any]:
         """All rounds.
 
         Returns:
             dict of plain values: ``rounds`` (list of dict), ``stop`` (why it ended: no_feasible, no_gain,
             not_recovered, max_iter), and ``best`` (number of the best round or None).
         """
-        rounds, best, start, rates, sigma = [], None, self._checkpoint, None, self._settings.sigma
+        rounds: list[dict[str, Any]] = []
+        best, start, rates, sigma = None, self._checkpoint, None, self._settings.sigma
         stop = "max_iter"
         for number in range(max(self._settings.rounds, 1)):
             found = self._once(f"search-{number}.json", partial(self._search, number, start, rates, sigma))
@@ -149,7 +166,7 @@ class SipoRun:
         accuracy = pruned.get("test", pruned["valid"])["accuracy"]
         return sigma / 10 if accuracy < self.limit.accuracy else sigma * 10
 
-    def best_checkpoint(self, number):
+    def best_checkpoint(self, number: int) -> str:
         """Path of a round's result."""
         return self.path(f"retrained-{number}.pt" if self._settings.rounds else f"pruned-{number}.pt")
 
@@ -250,7 +267,7 @@ class SipoRun:
         stops = self._settings.search == "grid" or self._translates
         return recovered[0] if recovered and stops else len(scores) - 1
 
-    def dense_control(self, epochs):
+    def dense_control(self, epochs: int) -> dict[str, Any]:
         """The original model trained without pruning for as many epochs, measured at its best epoch."""
         settings, folder = self._settings, self.path("dense")
 

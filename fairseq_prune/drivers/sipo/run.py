@@ -1,5 +1,9 @@
 """A SiPO run from its inputs to its record."""
 
+from typing import Any
+
+from torch import nn
+
 from ...engine.recipe import read_stages
 from ...evaluate.load import Workbench
 from ...families.recurrent.grouping import group_parameters
@@ -15,7 +19,14 @@ from .settings import with_presets
 from .text import render
 
 
-def run_sipo(checkpoint, data, folder, given, dense_control=False, log=None):
+def run_sipo(
+    checkpoint: str,
+    data: str,
+    folder: str,
+    given: dict[str, Any],
+    dense_control: bool = False,
+    log: dict[str, Any] | None = None,
+) -> str:
     """Search, prune and retrain; write ``summary.json``, ``record.txt`` and ``best.pt``.
 
     Args:
@@ -60,7 +71,7 @@ def _prepare(model, given):
     return settings, find_groups(settings.group, model), translates
 
 
-def find_groups(group, model):
+def find_groups(group: str, model: nn.Module) -> dict[str, list[str]]:
     """Divide a model's parameters.
 
     Args:

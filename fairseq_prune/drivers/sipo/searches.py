@@ -1,20 +1,29 @@
 """The searches for rates, each a function of candidates and settings."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from fairseq.logging import progress_bar
 
 from ...pruning.registry import Registry
 from ...pruning.search import ncs
 from ...pruning.search.grid import FROM_ZERO, STEPS, search_grid
+from .candidates import Candidates
+from .settings import Settings
 
-SEARCHES = Registry("search")
+Log = dict[str, Any]  # keyword arguments of fairseq's progress bar
+Search = Callable[[Candidates, Settings, np.ndarray, np.ndarray, Log], np.ndarray | None]
+SEARCHES: Registry[Search] = Registry("search")
 START = -1  # the generation of what a search starts from
 COMMON = -2  # that of common thresholds
 _HALVINGS = 7
 
 
 @SEARCHES.add("grid")
-def grid(candidates, settings, start, low, log):
+def grid(
+    candidates: Candidates, settings: Settings, start: np.ndarray, low: np.ndarray, log: dict[str, Any]
+) -> np.ndarray | None:
     """One rate for all groups, on a grid of 1 %; every record has its perplexity, as SiPO's.
 
     Args:
@@ -39,7 +48,9 @@ def grid(candidates, settings, start, low, log):
 
 
 @SEARCHES.add("ncs")
-def negatively_correlated(candidates, settings, start, low, log):
+def negatively_correlated(
+    candidates: Candidates, settings: Settings, start: np.ndarray, low: np.ndarray, log: dict[str, Any]
+) -> np.ndarray | None:
     """All rates jointly, by Negatively Correlated Search.
 
     Args:
@@ -72,7 +83,9 @@ def negatively_correlated(candidates, settings, start, low, log):
 
 
 @SEARCHES.add("warm")
-def warm(candidates, settings, start, low, log):
+def warm(
+    candidates: Candidates, settings: Settings, start: np.ndarray, low: np.ndarray, log: dict[str, Any]
+) -> np.ndarray | None:
     """As ncs, from the highest common threshold of all groups within the limit, found by bisection.
 
     Not SiPO's: one threshold for all is a vector of rates, too, and a better one to start from than equal

@@ -1,7 +1,8 @@
 """What a SiPO run is asked for, and SiPO's own numbers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Optional
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Settings:
     group: str = "stage"
     search: str = "ncs"
     drop: float = 0.01
-    accuracy: Optional[float] = None
+    accuracy: float | None = None
     rounds: int = 0
     epochs: int = 8
     seed: int = 1
@@ -47,13 +48,13 @@ class Settings:
     high: float = 0.99999999
     sigma: float = 0.05
     slack: float = 0.0
-    ppl_rise: Optional[float] = None
+    ppl_rise: float | None = None
     recover: str = "accuracy"
-    train: tuple = field(default=())
+    train: Sequence[str] = field(default=())
     grid_stops: bool = False
 
 
-_PRESETS = {  # (translates, iterates) -> SiPO's numbers
+_PRESETS: dict[tuple[bool, bool], dict[str, Any]] = {  # (translates, iterates) -> SiPO's numbers
     (False, False): dict(population=6, start=0.10, low=0.1, high=0.99999999),
     (False, True): dict(population=8, start=0.60, low=0.1, high=0.999, epochs=8),
     (True, False): dict(population=4, start=0.10, low=0.0, high=0.95, grid_stops=True),
@@ -62,12 +63,12 @@ _PRESETS = {  # (translates, iterates) -> SiPO's numbers
 _GRID_EPOCHS = 6
 
 
-def default_search(group):
+def default_search(group: str) -> str:
     """Name of the search of a grouping."""
     return "grid" if group in ("all", "simple", "layer") else "ncs"
 
 
-def with_presets(translates, rounds, **given):
+def with_presets(translates: bool, rounds: int, **given: Any) -> Settings:
     """SiPO's settings for a kind of model, with what the user gave.
 
     Args:

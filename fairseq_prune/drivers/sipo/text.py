@@ -1,7 +1,14 @@
 """A SiPO run as text, in the order in which the original's records list it."""
 
+from collections.abc import Mapping
+from typing import Any
 
-def render(base, settings, result, dense=None):
+from .settings import Settings
+
+
+def render(
+    base: Mapping[str, Any], settings: Settings, result: Mapping[str, Any], dense: Mapping[str, Any] | None = None
+) -> str:
     """Describe a run.
 
     Args:

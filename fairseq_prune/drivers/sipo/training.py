@@ -1,5 +1,7 @@
 """The training inside a round."""
 
+from collections.abc import Mapping, Sequence
+
 import yaml
 
 from ...files.whole import write_text
@@ -11,7 +13,7 @@ _LOSE_EPOCHS = """--max-update --patience --stop-min-lr --stop-time-hours --no-s
 _NEEDED = {"--arch": "rnn_lm", "--task": "prune_stateful_language_modeling"}
 
 
-def check_words(words):
+def check_words(words: Sequence[str]) -> None:
     """Refuse options of fairseq-train that the driver sets itself or that lose epochs, and what cannot be retrained.
 
     Raises:
@@ -21,7 +23,7 @@ def check_words(words):
     training.check_words(words, "sipo", _OWN, lost, _NEEDED)
 
 
-def write_recipe(path, groups, fractions):
+def write_recipe(path: str, groups: Mapping[str, Sequence[str]], fractions: Mapping[str, float]) -> None:
     """Write the recipe of ``--prune-method given``.
 
     Args:
@@ -35,7 +37,9 @@ def write_recipe(path, groups, fractions):
     write_text(path, yaml.safe_dump(content, sort_keys=False))
 
 
-def train(data, folder, start, epochs, words, seed, recipe=None):
+def train(
+    data: str, folder: str, start: str, epochs: int, words: Sequence[str], seed: int, recipe: str | None = None
+) -> None:
     """Run or resume a training to its end.
 
     Args:

@@ -15,10 +15,10 @@ from .tensors import TensorChooser
 from .widths import WidthChooser
 
 _OWN: dict[type, Callable[..., TensorChooser]] = {NM: NMChooser, Pattern: PatternChooser}
-_COUPLED: dict[type, type[CoupledChooser]] = {WeightAndNode: JointChooser, Width: WidthChooser}
+_COUPLED: dict[type, Callable[..., CoupledChooser]] = {WeightAndNode: JointChooser, Width: WidthChooser}
 
 
-def coupled_chooser_of(units: CoupledUnits) -> type[CoupledChooser]:
+def coupled_chooser_of(units: CoupledUnits) -> Callable[..., CoupledChooser]:
     """The class that chooses coupled units."""
     return _COUPLED.get(type(units), CoupledChooser)
 

@@ -137,8 +137,8 @@ class WidthChooser(CoupledChooser):
 
     def _scores(self, layer: str, generator: torch.Generator, evidence: Values | None) -> Tensor:
         """Float [units]: of what was gathered of the multipliers, or else of the weights that write the units."""
-        known = evidence is not None and layer in evidence
-        values = evidence[layer][:, None] if known else self._rows(layer, evidence)
+        gathered = (evidence or {}).get(layer)
+        values = self._rows(layer, evidence) if gathered is None else gathered[:, None]
         return self._average(self._importance(values, Row(), generator))
 
     def _others(self) -> dict[str, int]:
@@ -200,16 +200,19 @@ def choose(
         ValueError: a score is NaN.
     """
     _check(scores, vectors)
-    by_kind = {}
+    by_kind: dict[str, list[Coupled]] = {}
     for vector in vectors:
         by_kind.setdefault(vector.kind, []).append(vector)
-    removed = {}
+    removed: dict[str, Tensor] = {}
     for kind, members in by_kind.items():
         for ranked, rankings, keep in GROUPINGS[kind](members, widths):
             names = [v.name for v in ranked]
             lengths = [scores[name].numel() for name in names]
-            rows = [torch.cat([given[name] for name in names]).view(rankings, -1) for given in (scores, sizes, alive)]
-            removed.update(zip(names, _all_but_the_best(*rows, keep).view(-1).split(lengths), strict=True))
+            worth, size, left = (
+                torch.cat([given[name] for name in names]).view(rankings, -1) for given in (scores, sizes, alive)
+            )
+            leaving = _all_but_the_best(worth, size, left, keep)
+            removed.update(zip(names, leaving.view(-1).split(lengths), strict=True))
     return {v.name: removed[v.name] for v in vectors}
 
 

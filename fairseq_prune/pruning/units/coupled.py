@@ -78,7 +78,7 @@ class Width(CoupledUnits):
         kinds: some of them only.
     """
 
-    kinds = ("residual", "qk", "vo", "neuron")
+    kinds: tuple[str, ...] = ("residual", "qk", "vo", "neuron")
     scope = "global"
 
     def __init__(self, kinds: tuple[str, ...] = kinds):
