@@ -4,8 +4,8 @@ An import of fairseq takes 5 s; a script of SiPO's calls for it a dozen times.
 """
 
 import contextlib
-import io
 import json
+import multiprocessing
 import os
 import runpy
 import socket
@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 from soak_children import run_program  # noqa: E402  (also forks what the drivers start)
 
 PROGRAMS = {f"fairseq-{name}": name for name in ("train", "preprocess", "generate", "validate", "prune")}
+BIN = Path(sys.executable).parent
 # Stands for a program: asks for a fork that does its work, and ends as that does.
 STAND_IN = """#!{python} -IS
 import json, os, socket, sys
@@ -62,12 +63,12 @@ def run(command, environment=None, folder=None):
     with tempfile.TemporaryDirectory() as place, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
         server.bind(f"{place}/socket")
         server.listen()
-        for name in (*PROGRAMS, "python3", "python"):
+        for name in (*PROGRAMS, "python3", "subword-nmt"):
             file = Path(place, name)
             file.write_text(STAND_IN.format(python=sys.executable, address=f"{place}/socket", name=name))
             file.chmod(0o755)
         environment = dict(os.environ if environment is None else environment)
-        environment["PATH"] = os.pathsep.join([place, str(Path(sys.executable).parent), environment["PATH"]])
+        environment["PATH"] = os.pathsep.join([place, str(BIN), environment["PATH"]])
         with open(f"{place}/out", "w+") as out, open(f"{place}/err", "w+") as err:
             words = [_found(str(word), place) for word in command]
             process = subprocess.Popen(words, stdout=out, stderr=err, env=environment, cwd=folder)
@@ -105,23 +106,24 @@ def _serve(server, process):
 def _work(name, words, folder, environment, files):
     """In the fork: be that program."""
     die_with_parent()
+    multiprocessing.set_start_method("fork", force=True)  # of what it starts, as ever
     for number, file in enumerate(files.numbers):
         os.dup2(file, number)
         os.close(file)
-    sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False))  # multiprocessing has closed it
+    sys.stdin = open(0, closefd=False)  # multiprocessing has closed it
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
     with _like_python():
         if name in PROGRAMS:
             run_program(PROGRAMS[name], *words)
-        elif words[0] == "-c":
+        elif words[0] == "-c" and name == "python3":
             sys.argv = words[:1] + words[2:]
             exec(compile(words[1], "<string>", "exec"), {"__name__": "__main__"})
         else:
-            sys.argv = words
-            sys.path.insert(0, str(Path(words[0]).parent))
-            runpy.run_path(words[0], run_name="__main__")
+            sys.argv = words if name == "python3" else [str(BIN / name), *words]
+            sys.path.insert(0, str(Path(sys.argv[0]).parent))
+            runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 @contextlib.contextmanager
