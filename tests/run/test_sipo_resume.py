@@ -69,9 +69,11 @@ def test_killed(once, counting, dense, tmp_path, missing):
     assert (half / "record.txt").read_text() == (folder / "record.txt").read_text()
 
 
-def test_killed_in_retraining(counting, dense, tmp_path):
+def test_killed_in_retraining(counting, dense, tmp_path, request):
+    """Trained in a process of its own, as always, and resumed in this one, whose bits are the same."""
     whole, half = tmp_path / "whole", tmp_path / "half"
     summary = sipo(counting, dense, whole, *ROUND)
+    request.getfixturevalue("trains_here")
     shutil.copytree(whole, half)
     for name in ("retrained-0.json", "retrained-0.pt", "best.pt", "summary.json", "retrain-0/checkpoint2.pt"):
         (half / name).unlink()
