@@ -273,7 +273,7 @@ class PruneMixin:
         if self.pruner.fraction_removed:
             metrics.log_scalar("removed", self.pruner.fraction_removed, weight=0, round=4, priority=250)
             log_harmonic_mean()
-        for name, value in self.pruner.metrics.items():
+        for name, value in self.pruner.metrics.items() if self._is_shown(criterion) else ():
             metrics.log_scalar(name, value, weight=0, round=6, priority=251)
         if self.plan.prunes:
             if criterion.training:
@@ -281,6 +281,14 @@ class PruneMixin:
             self.account.log()
             if self._file_bytes:
                 metrics.log_scalar("checkpoint_bytes", self._file_bytes, weight=0, round=0, priority=255)
+
+    def _is_shown(self, criterion):
+        """True if what is logged now is shown; fairseq waits for all that is logged, for the device if it is there."""
+        at, options = self._position, self.options
+        done = at.updates + 1
+        if not criterion.training:
+            return True
+        return at.ends_epoch or done == options.prune_max_update or done % options.prune_log_interval == 0
 
     def costs(self, model):
         """What is left of a model, dict of name -> count."""

@@ -72,6 +72,7 @@ class PruneOptions(ApproachOptions):
     prune_seed: int = II("common.seed")
     prune_max_epoch: int = II("optimization.max_epoch")
     prune_max_update: int = II("optimization.max_update")
+    prune_log_interval: int = II("common.log_interval")
     prune_update_freq: List[int] = II("optimization.update_freq")
     prune_train_subset: str = II("dataset.train_subset")
     prune_restore_file: str = II("checkpoint.restore_file")

@@ -2,9 +2,11 @@
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 from typing import Optional
 
 from ..optim.masters import homes, values_of
+from ..pruning.devices import on_host
 from ..pruning.enforce.hold import HeldElements
 from ..pruning.masks import checksum, pack_mask, unpack_mask
 from ..pruning.schedule import Position
@@ -75,7 +77,7 @@ class FreezeAndShrink(Approach):
 
     def __init__(self, *given):
         super().__init__(*given)
-        self._leaving, self._held = {}, {}
+        self._leaving, self._held = {}, None
         self._began, self._length, self._value = None, 0, 1.0
 
     def begin(self, position, layers, choose, optimizer):
@@ -96,13 +98,12 @@ class FreezeAndShrink(Approach):
 
     def _hold(self, optimizer):
         """Remember what belongs to the units that leave."""
-        masters, table = homes(optimizer), self.chooser.table
-        self._leaving = self._here(self._leaving)
-        for name, parameter in self.parameters.items():
-            where = owned_elements(parameter.shape, table.get(name, ()), self._leaving)
-            if where is not None:
-                self._held[parameter] = HeldElements(where, values_of(parameter, masters))
-        self.model.leave_out(self._leaving)
+        table, self._leaving = self.chooser.table, self._here(self._leaving)
+        owned = {p: owned_elements(p.shape, table.get(name, ()), self._leaving) for name, p in self.parameters.items()}
+        where = {p: elements for p, elements in owned.items() if elements is not None}
+        self._held = HeldElements(where, partial(values_of, masters=homes(optimizer)))
+        if all(map(on_host, where)):
+            self.model.leave_out(self._leaving)
 
     def _value_at(self, position):
         """The multiplier in an update, in [0, 1]."""
@@ -125,18 +126,14 @@ class FreezeAndShrink(Approach):
         return epoch > self.settings.epochs or (epoch == self.settings.epochs and position.ends_epoch)
 
     def after_backward(self):
-        for parameter, held in self._held.items():
-            if parameter.grad is not None:
-                held.clear(parameter.grad)
+        self._held.clear()
 
     def after_step(self, optimizer):
-        masters = homes(optimizer)
-        for parameter, held in self._held.items():
-            held.restore(values_of(parameter, masters))
+        self._held.restore(partial(values_of, masters=homes(optimizer)))
 
     def end(self, optimizer):
         super().end(optimizer)
-        self._leaving, self._held = {}, {}
+        self._leaving, self._held = {}, None
         self.model.leave_out({})
 
     @property

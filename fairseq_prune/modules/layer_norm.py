@@ -12,19 +12,18 @@ def dimension_weights(c: Tensor) -> Tensor:
     return c / c.sum().clamp_min(torch.finfo(c.dtype).tiny)
 
 
-def weighted_moments(x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-    """Centre features and take their variance, each dimension weighted by its connectivity.
+def weighted_moments(x: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Centre features and take their variance, each dimension with its weight.
 
     Args:
         x: float tensor [..., width].
-        c: float tensor [width], not all zero.
+        weights: of :func:`dimension_weights`, float tensor [width].
 
     Returns:
         (``x`` minus its mean, variance [..., 1]).
     """
-    weights = dimension_weights(c).unsqueeze(1)
-    centred = x - x @ weights
-    return centred, centred.square() @ weights
+    centred = x - x @ weights.unsqueeze(1)
+    return centred, centred.square() @ weights.unsqueeze(1)
 
 
 class _WeightedLayerNorm(torch.autograd.Function):
@@ -37,21 +36,22 @@ class _WeightedLayerNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, scale, shift, c, eps):
         rows = x.reshape(-1, x.size(-1))
-        normed, variance = weighted_moments(rows, c)
+        weights = dimension_weights(c)
+        normed, variance = weighted_moments(rows, weights)
         inverse = torch.rsqrt(variance + eps)
         normed *= inverse
-        ctx.save_for_backward(normed, inverse, scale, c)
+        ctx.save_for_backward(normed, inverse, scale, weights)
         return torch.addcmul(shift, normed, scale).view(x.shape)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad):
-        normed, inverse, scale, c = ctx.saved_tensors
+        normed, inverse, scale, weights = ctx.saved_tensors
         rows = grad.reshape(normed.shape)
         product = rows * normed
         total, along = rows.mv(scale).unsqueeze(1), product.mv(scale).unsqueeze(1)
         grad_scale, grad_shift = product.sum(0), rows.sum(0)
-        grad_x = torch.mul(normed, along, out=product).add_(total).mul_(-dimension_weights(c))
+        grad_x = torch.mul(normed, along, out=product).add_(total).mul_(-weights)
         grad_x.addcmul_(rows, scale).mul_(inverse)
         return grad_x.view(grad.shape), grad_scale, grad_shift, None, None
 
@@ -109,7 +109,7 @@ class ConnectedLayerNorm(nn.Module):
         if self.weighted and not c.requires_grad:
             return _WeightedLayerNorm.apply(x, scale, shift, c, self.eps)
         if self.weighted:
-            centred, variance = weighted_moments(x, c)
+            centred, variance = weighted_moments(x, dimension_weights(c))
         else:
             centred, variance = padded_moments(x * c, self.original_width)
         return torch.addcmul(shift, centred * torch.rsqrt(variance + self.eps), scale)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-PARTITIONED = {"cpu"}  # kinds of devices where a partition by the host is the fastest selection
+from ..devices import on_host
 
 
 def drop_lowest(scores: Tensor, num_drop: int) -> Tensor:
@@ -57,7 +57,7 @@ def drop_lowest_of_each(scores: Sequence[Tensor], counts: Sequence[int]) -> tupl
     Raises:
         ValueError: a count out of range; without a GPU also if a score is NaN.
     """
-    if all(s.device.type in PARTITIONED for s in scores):
+    if all(map(on_host, scores)):
         return [drop_lowest(s, count) for s, count in zip(scores, counts, strict=True)], 0
     keeps, alike, nans = [None] * len(scores), {}, 0
     for place, (s, count) in enumerate(zip(scores, counts, strict=True)):
@@ -110,7 +110,7 @@ def drop_lowest_within(scores: Tensor, sizes: Tensor, budget: int) -> Tensor:
 
 def _kth_smallest(scores, k):
     """The ``k``-th smallest score, 1-based; numpy's partition beats torch on the CPU."""
-    if scores.device.type not in PARTITIONED:
+    if not on_host(scores):
         return scores.kthvalue(k).values
     wide = scores if scores.dtype == torch.float64 else scores.float()
     return float(np.partition(wide.numpy(), k - 1)[k - 1])
