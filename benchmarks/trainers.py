@@ -12,20 +12,25 @@ from fairseq.trainer import Trainer
 WARM_UP = 3  # steps; the first builds the optimizer
 
 
-def build_trainer(words):
-    """A trainer and the batches of its first epoch.
-
-    Args:
-        words: the command line of fairseq-train, list of str.
-
-    Returns:
-        ``(trainer, batches)``; batches is a list of samples.
-    """
+def make_trainer(words):
+    """A trainer, for the command line of fairseq-train (list of str)."""
     sys.argv = ["fairseq-train", *words]  # fairseq looks there for --user-dir
     cfg = convert_namespace_to_omegaconf(options.parse_args_and_arch(options.get_training_parser(), words))
     task = tasks.setup_task(cfg.task)
     torch.manual_seed(1)
-    trainer = Trainer(cfg, task, task.build_model(cfg.model), task.build_criterion(cfg.criterion))
+    return Trainer(cfg, task, task.build_model(cfg.model), task.build_criterion(cfg.criterion))
+
+
+def build_trainer(words):
+    """A trainer and the batches of its first epoch.
+
+    Args:
+        words: as :func:`make_trainer`.
+
+    Returns:
+        ``(trainer, batches)``; batches is a list of samples.
+    """
+    trainer = make_trainer(words)
     return trainer, list(trainer.get_train_iterator(1).next_epoch_itr(shuffle=False))
 
 

@@ -1,0 +1,73 @@
+"""What a GPU pays for in a training step: launches, and results that are waited for. Counted, so on any machine."""
+
+import contextlib
+import logging
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+from launches import CONTENDERS, Count, count_step  # noqa: E402
+
+from fairseq_prune.methods.movement import Movement  # noqa: E402
+from fairseq_prune.pruning import devices  # noqa: E402
+
+PLAIN, *OTHERS = CONTENDERS
+
+
+@pytest.fixture(scope="module")
+def plain(parallel):
+    return count_step(parallel, PLAIN)
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    logging.disable(logging.WARNING)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_step_launches_little_more_than_plain_and_waits_for_nothing_more(parallel, plain, name):
+    step = count_step(parallel, name)
+    assert step.kernels <= CONTENDERS[name][-1] * plain.kernels
+    assert step.waits == plain.waits
+
+
+def test_control_a_planted_wait_and_planted_launches_are_seen(parallel, plain, monkeypatch):
+    before_step = Movement.before_step
+
+    def waits(self, optimizer):
+        before_step(self, optimizer)
+        for score in self._scores.values():
+            score.mul_(1)
+        assert score.sum().item() == score.sum().item()
+
+    name = "movement, selected at every update"
+    without = count_step(parallel, name)
+    monkeypatch.setattr(Movement, "before_step", waits)
+    planted = count_step(parallel, name)
+    assert planted.waits == without.waits + 2
+    assert planted.kernels > without.kernels + 90  # matrices of 6 + 6 layers
+    assert planted.waits != plain.waits
+
+
+def test_control_as_on_a_host_selections_do_wait(parallel, plain, monkeypatch):
+    monkeypatch.setattr("launches.as_on_a_gpu", contextlib.nullcontext)
+    assert count_step(parallel, "movement, selected at every update").waits > plain.waits
+    assert devices.HOSTS == {"cpu"}
+
+
+def test_a_list_is_one_launch_and_a_view_is_none():
+    tensors = [torch.ones(3) for _ in range(5)]
+    with Count() as count:
+        torch._foreach_mul_(tensors, 2)
+        tensors[0].view(1, 3)
+    assert (count.kernels, count.waits) == (1, 0)
+    with Count() as count:
+        for tensor in tensors:
+            tensor.mul_(2)
+        bool(tensors[0].sum() > 1)
+    assert count.kernels == 5 + 3 and count.waits == 1
