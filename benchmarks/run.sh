@@ -23,6 +23,7 @@ sipo_evaluation.py
 augmentation.py
 vision_step.py
 masks.py
+launches.py
 permutation.py
 before_training.py
 start_up.py

@@ -5,7 +5,13 @@ import itertools
 import pytest
 import torch
 
-from fairseq_prune.pruning.selecting.ranking import drop_lowest, drop_lowest_by_ranking, drop_lowest_within
+from fairseq_prune.pruning.selecting import Choice
+from fairseq_prune.pruning.selecting.ranking import (
+    drop_lowest,
+    drop_lowest_by_ranking,
+    drop_lowest_of_each,
+    drop_lowest_within,
+)
 
 DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16]
 INF = float("inf")
@@ -122,3 +128,38 @@ def test_nan_is_refused_wherever_it_is():
                 select(scores, 1)
         with pytest.raises(ValueError, match="1 of 3 scores are NaN"):
             drop_lowest_within(scores, torch.ones(3, dtype=torch.int64), 1)
+
+
+def as_lists(keeps):
+    return [keep.tolist() for keep in keeps]
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_several_rankings_at_once_on_a_host_and_on_a_gpu(dtype, monkeypatch):
+    generator = torch.Generator().manual_seed(5)
+    scores = [random_scores(generator, dtype) for _ in range(60)]
+    counts = [int(torch.randint(0, len(s) + 1, (), generator=generator)) for s in scores]
+    expected = as_lists(map(drop_lowest_by_ranking, scores, counts))
+    assert as_lists(drop_lowest_of_each(scores, counts)[0]) == expected
+    monkeypatch.setattr("fairseq_prune.pruning.devices.HOSTS", set())
+    keeps, nans = drop_lowest_of_each(scores, counts)
+    assert as_lists(keeps) == expected and int(nans) == 0
+    assert as_lists(map(drop_lowest, scores, counts)) == expected
+
+
+def test_nan_on_a_gpu_is_counted_and_refused_once_somebody_looks(monkeypatch):
+    scores = [torch.tensor([0.0, float("nan"), 1.0]), torch.zeros(4)]
+    with pytest.raises(ValueError, match="1 of 3 scores are NaN"):
+        drop_lowest_of_each(scores, [1, 2])
+    monkeypatch.setattr("fairseq_prune.pruning.devices.HOSTS", set())
+    keeps, nans = drop_lowest_of_each(scores, [1, 2])
+    assert as_lists(keeps) == [[False, True, True], [False, False, True, True]]
+    with pytest.raises(ValueError, match="1 scores are NaN; did the loss diverge"):
+        Choice({}, nans=nans).examined()
+    with pytest.raises(ValueError, match=r"num_drop=5 must lie in 0\.\.4"):
+        drop_lowest_of_each(scores, [1, 5])
+
+
+def test_examined_choices_have_no_masks_of_what_stays_whole():
+    holed = torch.tensor([True, False])
+    assert Choice({"whole": torch.ones(2, dtype=torch.bool), "holed": holed}).examined().masks.keys() == {"holed"}
