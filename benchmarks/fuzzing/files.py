@@ -10,6 +10,7 @@ from collections import OrderedDict
 import torch
 
 from fairseq_prune.cli.main import main
+from fairseq_prune.pruning.packed_state import pack_checkpoint
 
 from .shop import IMAGES, TRANSLATION, USER_DIR, run_fairseq, trains_here
 
@@ -55,6 +56,8 @@ class Checkpoints:
         state = copy.deepcopy(self._states[name])
         state["model"]._metadata = copy.deepcopy(getattr(self._states[name]["model"], "_metadata", {}))
         told = []
+        if rng.random() < 0.3:
+            state, told = pack_checkpoint(state), ["packed"]
         for _ in range(rng.choice([1, 1, 2, 3])):
             told.append(_change(rng, state, canary))
         torch.save(state, path)
@@ -103,7 +106,8 @@ class Checkpoints:
         commands = [
             ["inspect", path], ["inspect", path, "--json"], ["inspect", path, "--data", data],
             ["inspect", path, "--original", self._paths[name]], ["compact", path, out, "--batches", "1", "--overwrite"],
-            ["prune", path, out, "--target", "0.5", "--overwrite"],
+            ["prune", path, out, "--target", "0.5", "--overwrite"], ["pack", path, out, "--overwrite"],
+            ["unpack", path, out, "--overwrite"],
         ]  # fmt: skip
         if name == "classifier":
             few = ["--batches", "1", "--batch-size", "2", "--cpu"]

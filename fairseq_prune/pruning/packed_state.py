@@ -101,7 +101,7 @@ def _source(values, note):
     return *_place(values), *bits, note.get("dtype")
 
 
-def _like(state):
+def _like(state: Mapping[str, Tensor]) -> OrderedDict[str, Tensor]:
     """An empty state dict with the metadata of another."""
     empty: OrderedDict[str, Tensor] = OrderedDict()
     if hasattr(state, "_metadata"):

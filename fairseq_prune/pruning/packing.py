@@ -29,8 +29,8 @@ def pack_tensor(tensor: Tensor, mask: dict | None = None, half: bool = False) ->
     if not tensor.is_floating_point():
         return tensor, None
     values, note = _rounded(tensor) if half else (tensor, {})
-    bits, keep = _bits(tensor, mask, values.element_size())
-    if bits is not None:
+    if found := _bits(tensor, mask, values.element_size()):
+        bits, keep = found
         values, note = values[keep], {**bits, **note} if note else bits
     return (values, note) if note else (tensor, None)
 
@@ -41,18 +41,16 @@ def _rounded(tensor):
     return (values, {"dtype": dtype}) if fits else (tensor, {})
 
 
-def _bits(tensor, mask, size):
+def _bits(tensor: Tensor, mask: Optional[dict], size: int) -> Optional[tuple[dict, Tensor]]:
     """The cheapest bits that say where numbers of ``size`` bytes are, packed and as bool; None: to store all is."""
     nonzero = tensor != 0
-    best: tuple[int, dict | None, Tensor | None] = tensor.numel() * size, None, None
     own = int(nonzero.count_nonzero()) * size + tensor.numel() // 8 + _ENTRY
-    if own < best[0]:
-        best = own, pack_mask(nonzero), nonzero
-    keep = unpack_mask(mask).to(tensor.device) if mask else None
-    if keep is not None and keep.shape == tensor.shape and not (nonzero & ~keep).any():
-        shared = int(keep.count_nonzero()) * size
-        best = (shared, mask, keep) if shared < best[0] else best
-    return best[1:]
+    if mask:
+        keep = unpack_mask(mask).to(tensor.device)
+        left = int(keep.count_nonzero()) * size
+        if keep.shape == tensor.shape and left < min(own, tensor.numel() * size) and not (nonzero & ~keep).any():
+            return mask, keep
+    return (pack_mask(nonzero), nonzero) if own < tensor.numel() * size else None
 
 
 def unpack_tensor(values: Tensor, note: dict) -> Tensor:
