@@ -41,7 +41,7 @@ def _rounded(tensor):
     return (values, {"dtype": dtype}) if fits else (tensor, {})
 
 
-def _bits(tensor: Tensor, mask: Optional[dict], size: int) -> Optional[tuple[dict, Tensor]]:
+def _bits(tensor: Tensor, mask: dict | None, size: int) -> tuple[dict, Tensor] | None:
     """The cheapest bits that say where numbers of ``size`` bytes are, packed and as bool; None: to store all is."""
     nonzero = tensor != 0
     own = int(nonzero.count_nonzero()) * size + tensor.numel() // 8 + _ENTRY
