@@ -117,7 +117,7 @@ def test_vision_commands(tmp_path, monkeypatch, capsys):
     """As printed, for fewer epochs; scripts/vision/compare.py makes the table."""
     monkeypatch.chdir(tmp_path)
     places = {"fairseq_prune": USER_DIR, "210up": "21up"}
-    dense, greg, validate = ([places.get(w, w) for w in c] for c in commands("Vision: filters that leave for good"))
+    dense, greg, validate = ([places.get(w, w) for w in c] for c in commands("Vision: filters removed for good"))
     assert [dense[0], greg[0], validate[0]] == ["fairseq-train", "fairseq-train", "fairseq-validate"]
     quick = ["--cpu", "--num-workers", "0", "--no-epoch-checkpoints"]
     run_fairseq("train", *dense[1:], *quick, "--max-epoch", "1")
@@ -132,7 +132,7 @@ def test_vision_commands(tmp_path, monkeypatch, capsys):
     assert float(top1) > 20 and parameters == f"{sum(p.numel() for p in model.parameters()):,}"
     header, row = [*compare["HEADER"], compare["SPEED"]], [*cells, *map(str, compare["speeds"]([model]))]
     shown = compare["render"]([header, row]).splitlines()[0]
-    assert shown.split() == block("Vision: filters that leave for good", "text").splitlines()[0].split()
+    assert shown.split() == block("Vision: filters removed for good", "text").splitlines()[0].split()
 
 
 def test_option_table_is_complete():
