@@ -1,5 +1,6 @@
 """Toy data and fairseq's own commands, run in this process."""
 
+import gc
 import os
 import random
 import resource
@@ -7,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -28,10 +30,13 @@ TINY = """--encoder-layers 1 --decoder-layers 1 --encoder-embed-dim 16 --decoder
 
 @pytest.fixture(scope="session", autouse=True)
 def no_process_outlives_the_tests():
-    """Neither a child nor a child's child."""
+    """Neither a child nor a child's child; a data loader's worker ends seconds after its loader is forgotten."""
     adopt_orphans()
     yield
-    left = left_running()
+    gc.collect()
+    end = time.monotonic() + 20
+    while (left := left_running()) and time.monotonic() < end:
+        time.sleep(0.2)
     for pid in left:
         os.kill(pid, signal.SIGKILL)
     assert not left, f"still running when the tests were through: {left}"
