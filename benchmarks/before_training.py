@@ -46,8 +46,8 @@ def prune(net, batches, **options):
     """Prune a network before its first update, from scores of some batches."""
     optimizer = type("Wrapper", (), {"optimizer": torch.optim.SGD(net.parameters(), lr=0.1)})
     plan = make_plan({"steps": STEPS, **options})
-    pruner = Pruner(net, plan, find_structure=lambda: trace(net, batches[0][0][:2]))
-    pruner.gather = lambda model, kind, event: gather(kind, model, Criterion(), batches)
+    scores = lambda model, kind, event: gather(kind, model, Criterion(), batches)  # noqa: E731
+    pruner = Pruner(net, plan, find_structure=lambda: trace(net, batches[0][0][:2]), gather=scores)
     pruner.before_update(optimizer, Position(0, 0))
 
 

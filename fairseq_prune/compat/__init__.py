@@ -19,7 +19,7 @@ from . import (
     tasks,
     writing,
 )
-from .averages import start_averages_from_weights
+from .averages import fp32_copies, start_averages_from_weights
 from .best_checkpoint import forget_best, forget_best_of, hold_best
 from .checkpoints import load_checkpoint
 from .last_words import say_in_the_end
@@ -29,6 +29,7 @@ from .ranks import load_on_every_rank, read_on_every_rank
 __all__ = [
     "forget_best",
     "forget_best_of",
+    "fp32_copies",
     "hold_best",
     "install",
     "load_checkpoint",

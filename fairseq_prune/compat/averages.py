@@ -2,7 +2,11 @@
 
 from collections import OrderedDict
 
+from torch import Tensor, nn
+
 from .patching import patch_once
+
+_COPIES = "ema_fp32_params"  # where fairseq's model of averages keeps them from now on; of this file alone
 
 
 def install() -> None:
@@ -21,11 +25,20 @@ def _exposing_masters(ema_init):
 
     def init(self, model, *args, **kwargs):
         ema_init(self, model, *args, **kwargs)
-        self.model.ema_fp32_params = self.fp32_params
+        setattr(self.model, _COPIES, self.fp32_params)
         integers = {name for name, value in self.model.named_buffers() if not value.is_floating_point()}
         self.skip_keys = {*self.skip_keys, *integers, *getattr(model, "connectivity", ())}
 
     return init
+
+
+def fp32_copies(ema_model: nn.Module) -> dict[str, Tensor]:
+    """The fp32 copies of averages: dict of parameter name -> tensor shaped like it, empty where there are none.
+
+    Args:
+        ema_model: the averages, as fairseq gives them to a task.
+    """
+    return getattr(ema_model, _COPIES, {})
 
 
 def _with_versions(restore):

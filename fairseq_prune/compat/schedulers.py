@@ -1,15 +1,16 @@
-"""What fairseq's learning-rate schedulers forget when a run is interrupted."""
+"""What fairseq's learning-rate schedulers forget when a run is interrupted, and whom they do not know."""
 
 from .patching import patch_once
 
 
 def install() -> None:
-    """Let a resumed run have the learning rates of one that was never interrupted."""
+    """Let a resumed run have the learning rates of one that was never interrupted; introduce schedulers to tasks."""
     from fairseq.optim.lr_scheduler.polynomial_decay_schedule import PolynomialDecayLRSchedule
     from fairseq.optim.lr_scheduler.reduce_lr_on_plateau import ReduceLROnPlateauLRSchedule
     from fairseq.trainer import Trainer
 
     patch_once(Trainer, "load_checkpoint", _telling_the_validation)
+    patch_once(Trainer, "_build_optimizer", _introducing)
     patch_once(ReduceLROnPlateauLRSchedule, "state_dict", _with_patience)
     patch_once(ReduceLROnPlateauLRSchedule, "load_state_dict", _restoring_patience)
     patch_once(PolynomialDecayLRSchedule, "state_dict", _with_base)
@@ -32,6 +33,17 @@ def _telling_the_validation(load_checkpoint):
         return extra
 
     return load
+
+
+def _introducing(build_optimizer):
+    """Only the trainer knows both the scheduler and the task; one with a method ``meet_scheduler`` is given it."""
+
+    def build(self):
+        build_optimizer(self)
+        if meet := getattr(self.task, "meet_scheduler", None):
+            meet(self.lr_scheduler)
+
+    return build
 
 
 _PATIENCE = ("num_bad_epochs", "cooldown_counter")

@@ -3,6 +3,7 @@
 import logging
 
 from ..checkpoint.tensors import find_ties
+from ..compat import fp32_copies
 from ..optim.masters import homes, moments_of, values_of
 from ..pruning.enforce import mask_tensor
 from ..pruning.masks import pack_mask
@@ -109,7 +110,7 @@ class MaskedModel:
         """Zero what is removed in a moving average and in its fp32 copies, which go by every alias."""
         masks = self.local_masks()
         averages = dict(ema_model.named_parameters(remove_duplicate=False))
-        copies = getattr(ema_model, "ema_fp32_params", {})
+        copies = fp32_copies(ema_model)
         names = {parameter: name for name, parameter in self.parameters.items()}
         for alias, parameter in self._model.named_parameters(remove_duplicate=False):
             keep = masks.get(names[parameter])

@@ -22,6 +22,7 @@ from ..compat import (
 )
 from ..errors import errors_of_a_file, one_line_data_errors, one_line_errors
 from ..families import permutable, structure_of
+from ..optim.following import FollowsRemoval
 from ..pruning.schedule import Position
 from . import ranks
 from .account import Account, NodeCount, log_harmonic_mean
@@ -51,7 +52,7 @@ class PruneMixin:
     only_evaluates = cuts_on_load = _started = False
     _completed_epochs = 0
     _ema_model = None
-    _model = _clock = None
+    _model = _clock = _criterion = _scheduler = None
     _position = Position()
     account = None
     _file_bytes = None
@@ -84,6 +85,10 @@ class PruneMixin:
         if not from_checkpoint:
             say_in_the_end(task.tell_unfinished)
         return task
+
+    def meet_scheduler(self, scheduler):
+        """Called when the trainer has built its scheduler of learning rates, again when it goes on from a file."""
+        self._scheduler = scheduler
 
     @property
     def unfinished(self):
@@ -134,7 +139,8 @@ class PruneMixin:
     def _new_pruner(self, model, plan):
         structure, targets = partial(self.find_structure, model), partial(self.find_targets, model=model)
         reordered = partial(self.find_permutable, model)
-        return Pruner(model, plan, structure, targets, bool(self.options.prune_store_ema), reordered)
+        averaged = bool(self.options.prune_store_ema)
+        return Pruner(model, plan, structure, targets, averaged, reordered, self._gather)
 
     def load_dataset(self, split, *args, **kwargs):
         with one_line_data_errors(self.options.data):
@@ -195,11 +201,11 @@ class PruneMixin:
             yield (utils.move_to_cuda(b, device) if device.type == "cuda" else b for b in mine)
         self.dataset(options.prune_train_subset).set_epoch(self._completed_epochs + 1)  # the iterator said 1
 
-    def _gather(self, criterion, model, kind, event):
+    def _gather(self, model, kind, event):
         seed = self.plan.seed + (event if KINDS[kind].redrawn else 0)
         with self.scoring_batches(model, self.plan.batches, seed) as batches:
             batches = list(batches)
-            found = gather(kind, model, criterion, batches)
+            found = gather(kind, model, self._criterion, batches)
         mine = torch.tensor(float(sum(batch.get("nsentences", 0) for batch in batches)))
         device = next(model.parameters()).device
         self.account.spend_scoring(kind, round(ranks.world_size() * float(ranks.average(mine.to(device)))))
@@ -221,13 +227,12 @@ class PruneMixin:
             hold_best(self.options.prune_maximize_best)
 
     def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False, **ema):
-        self._ema_model = ema.get("ema_model")
+        self._criterion, self._ema_model = criterion, ema.get("ema_model")
         self._position = self._clock.at(self._completed_epochs, update_num)
         for loaded in (self._model, self._ema_model):  # all that is to be has been: a resume must not cut
             if getattr(loaded, "cuts_on_load", False):
                 loaded.cuts_on_load = False
         with one_line_errors():
-            self.pruner.gather = partial(self._gather, criterion)
             if self.plan.prunes:
                 self.account.open()
             self.before_update(optimizer)
@@ -242,6 +247,8 @@ class PruneMixin:
     def before_update(self, optimizer):
         """Let the pruner act before an update; tasks with something to do once it is through add to it."""
         self.pruner.before_update(optimizer, self._position, self._ema_model)
+        if isinstance(self._scheduler, FollowsRemoval):
+            self._scheduler.begin_finetuning(self.pruner.removed_in_epoch)
         add_record(self.options.prune_save_dir, self.pruner.record)
 
     def valid_step(self, sample, model, criterion, **ema):

@@ -32,23 +32,31 @@ class Pruner:
         find_targets: as :class:`~.selection.Selection`.
         averaged: the run keeps moving averages (--store-ema), whose shapes cannot follow a cut.
         find_permutable: function -> Structure of what may be reordered; only called for that.
+        gather: function of (model, kind of evidence, event) -> dict of parameter name -> tensor, see
+            :mod:`~.evidence`; only called for importances that need it.
 
     Attributes:
         events_done: events of the schedule that have happened (count).
         masked: the :class:`~.masked_model.MaskedModel`.
-        gather: function of (model, kind of evidence, event) -> dict of parameter name -> tensor; set before updates by
-            those who can, see :mod:`~.evidence`.
         removed_in_epoch: number of the epoch in which the last removal fell; None before.
 
     Raises:
         ValueError: as :class:`~.selection.Selection`.
     """
 
-    def __init__(self, model, plan=None, find_structure=None, find_targets=None, averaged=False, find_permutable=None):
+    def __init__(
+        self,
+        model,
+        plan=None,
+        find_structure=None,
+        find_targets=None,
+        averaged=False,
+        find_permutable=None,
+        gather=None,
+    ):
         self.plan = plan or Plan()
-        self.events_done = 0
-        self.removed_in_epoch, self.gather = None, None
-        self._model, self._find_permutable = model, find_permutable
+        self.events_done, self.removed_in_epoch = 0, None
+        self._model, self._find_permutable, self._gather = model, find_permutable, gather
         self._started = self._acts = False
         self.masked = MaskedModel(model)
         self._removal = Removal(model, self.masked, averaged)
@@ -150,7 +158,8 @@ class Pruner:
                     self._end_approach(optimizer, ema_model)
                 else:
                     self._approach.before_update(position, self._choose, optimizer)
-        self._tell_scheduler(optimizer, position.epochs)
+        if not self.pending and self.removed_in_epoch is None:
+            self.removed_in_epoch = position.epochs + 1
 
     def _prune_until(self, event, optimizer, ema_model, position):
         for due in self.plan.schedule.due(self.events_done, event):
@@ -174,14 +183,6 @@ class Pruner:
         self._approach.end(optimizer)
         self._remove(choice, optimizer, ema_model)
         logger.info(f"removed what was selected: {self._told()}")
-
-    def _tell_scheduler(self, optimizer, epochs):
-        """Let the scheduler ``phased`` know, which leaves this function with its optimizer."""
-        if not self.pending and self.removed_in_epoch is None:
-            self.removed_in_epoch = epochs + 1
-        begin = getattr(optimizer, "begin_finetuning", None)
-        if begin:
-            begin(self.removed_in_epoch)
 
     def in_training(self):
         """Context in which the loss is that of the model as the approach lets it see it."""
@@ -273,7 +274,7 @@ class Pruner:
     def _choose(self, evidence=None):
         kind = EVIDENCE.get(self.plan.importance)
         if evidence is None and kind:
-            evidence = self.gather(self._model, kind, self.events_done)
+            evidence = self._gather(self._model, kind, self.events_done)
         return self._selection.choose(self.events_done, self.masked.local_masks(), evidence)
 
     def _remove(self, choice, optimizer, ema_model):

@@ -11,6 +11,7 @@ from fairseq.optim.lr_scheduler import FairseqLRScheduler, register_lr_scheduler
 from omegaconf import II
 
 from ..errors import one_line_errors
+from .following import FollowsRemoval
 
 
 @dataclass
@@ -26,7 +27,7 @@ class PhasedConfig(FairseqDataclass):
 
 
 @register_lr_scheduler("phased", dataclass=PhasedConfig)
-class Phased(FairseqLRScheduler):
+class Phased(FairseqLRScheduler, FollowsRemoval):
     """Holds ``--prune-lr`` until the pruner says that it is through, then follows ``--lr-ft``.
 
     A run that prunes nothing is through at its first update. What is left of the epoch of the removal counts as epoch
@@ -42,16 +43,10 @@ class Phased(FairseqLRScheduler):
             self._rates = parse_rates(cfg.lr_ft)
         self._epoch = 1
         self._removed_in: int | None = None
-        optimizer.begin_finetuning = self.begin_finetuning  # the pruner knows the optimizer and not the scheduler
         self._set()
 
     def begin_finetuning(self, epoch: int | None) -> None:
-        """What is to leave has left, or not yet.
-
-        Args:
-            epoch: number of the epoch in which it did, from 1; None: it has not, whatever the file said that a run of
-                another plan goes on from.
-        """
+        """As :class:`~.following.FollowsRemoval`: take the rate of that epoch, at once."""
         if self._removed_in != epoch:
             self._removed_in = epoch
             self._set()

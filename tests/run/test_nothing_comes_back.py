@@ -80,13 +80,13 @@ def start(family, plan):
     """A masked model's pruner and optimizer, before its first update."""
     model, structure, masks = family
     model = copy.deepcopy(model)
-    pruner = Pruner(model, plan, lambda: structure, averaged=True)
+    generator = torch.Generator().manual_seed(3)
+    noise = lambda p: torch.randn(p.shape, generator=generator)  # noqa: E731
+    gather = lambda model, kind, event: {n: p.detach() * noise(p) for n, p in model.named_parameters()}  # noqa: E731
+    pruner = Pruner(model, plan, lambda: structure, averaged=True, gather=gather)
     pruner.masked.adopt(masks)
     optimizer = Optimizer(torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9))
     pruner.masked.mask_values(optimizer)
-    generator = torch.Generator().manual_seed(3)
-    noise = lambda p: torch.randn(p.shape, generator=generator)  # noqa: E731
-    pruner.gather = lambda model, kind, event: {n: p.detach() * noise(p) for n, p in model.named_parameters()}
     pruner.check_start()
     return model, pruner, optimizer, noise
 

@@ -5,7 +5,10 @@ from conftest import masks_of, same_tensors, words_of
 from fairseq.optim import register_optimizer
 from fairseq.optim.adam import FairseqAdam, FairseqAdamConfig
 from fairseq.optim.lr_scheduler import LR_SCHEDULER_REGISTRY
+from fairseq.optim.lr_scheduler.fixed_schedule import FixedLRSchedule
 from fairseq.optim.lr_scheduler.triangular_lr_scheduler import TriangularLRSchedule, TriangularLRScheduleConfig
+
+from fairseq_prune.engine.mixin import PruneMixin
 
 LENGTH = words_of("--max-tokens 360 --max-epoch 5 --max-update 0")  # of 3 updates each
 STOPS = ["--max-update 2", "--max-epoch 2", "--max-epoch 3", "--max-update 11"]
@@ -79,6 +82,24 @@ def test_phased_counts_from_the_removal(new_run):
     resumed.begin_at(run.folder / "checkpoint_3_8.pt")
     resumed.train(*words)
     assert rates_by_update(resumed) == {update: rate for update, rate in wanted.items() if update > 8}
+
+
+def test_a_scheduler_that_follows_the_removal_is_told_by_the_task(new_run, monkeypatch):
+    """Before every update, whoever wrote it; nothing is put on the optimizer, and others are told nothing."""
+    told, optimizers = [], []
+    monkeypatch.setattr(FixedLRSchedule, "begin_finetuning", lambda self, epoch: told.append(epoch), raising=False)
+    step = PruneMixin.optimizer_step
+
+    def noting(self, optimizer, **rest):
+        optimizers.append(dict(vars(optimizer)))
+        step(self, optimizer, **rest)
+
+    monkeypatch.setattr(PruneMixin, "optimizer_step", noting)
+    words = ["--max-update", "4", "--prune-method", "magnitude", "--prune-target", "0.5", "--disable-validation"]
+    new_run().train(*words, "--prune-start", "2up", "--lr-scheduler", "fixed")
+    assert told == [None, None, 1, 1] and not any("begin_finetuning" in names for names in optimizers)
+    new_run("other").train(*words, "--prune-start", "2up", "--lr-scheduler", "inverse_sqrt", "--warmup-updates", "1")
+    assert len(told) == 4  # control
 
 
 def rates_by_update(run):

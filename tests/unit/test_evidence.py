@@ -132,8 +132,8 @@ def test_grasp_of_a_quadratic_by_hand():
     scores = (weight * product).flatten()
     by_hand = torch.ones(24, dtype=torch.bool)
     by_hand[scores.argsort()[:12]] = False
-    pruner = Pruner(net, make_plan({"method": "grasp", "target": 0.5}))
-    pruner.gather = lambda model, kind, event: gather(kind, model, SquaredError(), [batch])
+    gathered = lambda model, kind, event: gather(kind, model, SquaredError(), [batch])  # noqa: E731
+    pruner = Pruner(net, make_plan({"method": "grasp", "target": 0.5}), gather=gathered)
     pruner.check_start()
     pruner.before_update(type("O", (), {"optimizer": torch.optim.SGD(net.parameters(), lr=0.1)})(), Position(0, 0))
     keep = pruner.masks["weight"]
@@ -197,8 +197,8 @@ def counting(net, kinds):
 def test_before_training(method, events):
     """All events before the first update, each with scores of the net that the last one left; counts are exact."""
     net, kinds = Net(), []
-    pruner = Pruner(net, make_plan({"method": method, "target": 0.9, "skip": "idle.*"}))
-    pruner.gather = counting(net, kinds)
+    plan = make_plan({"method": method, "target": 0.9, "skip": "idle.*"})
+    pruner = Pruner(net, plan, gather=counting(net, kinds))
     optimizer = type("Optimizer", (), {"optimizer": torch.optim.SGD(net.parameters(), lr=0.1)})()
     pruner.check_start()
     pruner.before_update(optimizer, Position(0, 0))
@@ -212,8 +212,7 @@ def test_before_training(method, events):
 def test_one_step_is_snip_and_more_are_not():
     def masks(**options):
         net = Net()
-        pruner = Pruner(net, make_plan({"target": 0.8, "skip": "idle.*", **options}))
-        pruner.gather = counting(net, [])
+        pruner = Pruner(net, make_plan({"target": 0.8, "skip": "idle.*", **options}), gather=counting(net, []))
         pruner.check_start()
         pruner.before_update(type("O", (), {"optimizer": torch.optim.SGD(net.parameters(), lr=0.1)})(), Position(0, 0))
         return pruner.masks

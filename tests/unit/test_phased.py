@@ -32,6 +32,7 @@ class Training:
         for update in updates:
             self.scheduler.step_begin_epoch(1 + update // 2)
             self.pruner.before_update(self.optimizer, Position(update // 2, update))
+            self.scheduler.begin_finetuning(self.pruner.removed_in_epoch)
             found.append(self.optimizer.get_lr())
         return found
 

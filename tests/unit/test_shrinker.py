@@ -29,8 +29,8 @@ class Training:
     def __init__(self, kind="adam", plan=PLAN, **options):
         settings, switches, wrapper, _ = KINDS[kind]
         self.model, cfg = srp(share_decoder_input_output_embed=True), config(settings, switches)
-        self.pruner = Pruner(self.model, plan, lambda: structure_of(self.model), **options)
-        self.pruner.gather = lambda model, kind, event: {name: -score for name, score in self.scores().items()}
+        gather = lambda model, kind, event: {name: -score for name, score in self.scores().items()}  # noqa: E731
+        self.pruner = Pruner(self.model, plan, lambda: structure_of(self.model), gather=gather, **options)
         if cfg.common.fp16:
             self.model.half()
         build = wrapper.build_optimizer if wrapper else lambda cfg, p: optim.build_optimizer(cfg.optimizer, p)

@@ -1,0 +1,19 @@
+"""What a scheduler of learning rates has that is told when the pruning is over."""
+
+from typing import Protocol, runtime_checkable
+
+
+@runtime_checkable
+class FollowsRemoval(Protocol):
+    """A pruning task tells such a scheduler before every update; one of a user's own ``--user-dir`` too.
+
+    fairseq's schedulers know their optimizer only. :mod:`fairseq_prune.compat.schedulers` introduces them to the task.
+    """
+
+    def begin_finetuning(self, epoch: int | None) -> None:
+        """What is to leave has left, or not yet.
+
+        Args:
+            epoch: number of the epoch in which it did, from 1; None: it has not, whatever the file said that a run of
+                another plan goes on from.
+        """
