@@ -51,11 +51,9 @@ class PruneMixin:
     pruner = None
     only_evaluates = cuts_on_load = _started = False
     _completed_epochs = 0
-    _ema_model = None
-    _model = _clock = _criterion = _scheduler = None
+    _model = _ema_model = _criterion = _scheduler = _clock = _file_bytes = None
     _position = Position()
     account = None
-    _file_bytes = None
 
     @classmethod
     def add_args(cls, parser):
