@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import programs
 import pytest
 from processes import left_running
 from ranks import finished, started
@@ -59,3 +60,14 @@ def test_a_hanging_test_is_ended(tmp_path):
 
 def test_every_test_has_a_timeout(request):
     assert float(request.config.getini("timeout")) > 0
+
+
+def test_the_forked_programs_of_a_script_end_as_programs_do():
+    script = """
+        python3 -c 'import sys; print(sys.stdin.read().strip(), sys.argv[1:], multiprocessing)' a b <<< text
+        python3 -c 'import sys; print(sys.stdin.read().strip(), sys.argv[1:])' a b <<< text | cat
+        fairseq-prune inspect nowhere.pt; echo "ended with $?"; exit 5"""
+    done = programs.run(["bash", "-c", script])
+    assert (done.returncode, done.stdout) == (5, "text ['a', 'b']\nended with 1\n")
+    assert "NameError: name 'multiprocessing' is not defined" in done.stderr
+    assert "\ncheckpoint nowhere.pt: no such file; " in done.stderr
