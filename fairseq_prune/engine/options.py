@@ -12,6 +12,7 @@ from fairseq.tasks import FairseqTask  # noqa: F401  (fairseq.dataclass is incom
 from omegaconf import II
 
 from ..methods.options import ApproachOptions, given_approach
+from ..methods.table import names_of_methods
 from ..needs import Need
 from ..pruning.importance import EVIDENCE
 from .recipe import read_recipe
@@ -33,9 +34,8 @@ class PruneOptions(ApproachOptions):
     """What every pruning task understands; None means not given."""
 
     prune_method: Optional[str] = _option(
-        "none (default: keep what is removed), magnitude, random, irregular, filter, stripe, patdnn, n:m, l1, greg1, "
-        "greg2, admm, movement, sr_ste, skeleton, hoyer_square, group_hoyer_square, l0, gate_decorators, snip, "
-        "snip_it, snap, snap_it, cnip_it, grasp, imp, srp, srp_once"
+        f"none (default: keep what is removed), {', '.join(name for name in names_of_methods() if name != 'none')}; "
+        "'fairseq-prune methods NAME' says more"
     )
     prune_target: Optional[str] = _option(
         "fraction of the prunable weights to remove by the end, in [0, 1), or 2:4, or 0.001abs: all that is worth no "

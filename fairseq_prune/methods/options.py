@@ -1,8 +1,9 @@
 """The options of approaches; those of growing penalties in the spelling of GReg's original."""
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import Field, dataclass, field, fields, replace
 from math import isfinite
-from typing import Optional
+from typing import Any, Optional
 
 from fairseq.dataclass import FairseqDataclass
 from fairseq.tasks import FairseqTask  # noqa: F401  (fairseq.dataclass is incomplete without it)
@@ -179,3 +180,19 @@ def _fitted(growth, schedule):
 def option_of(approach, field):
     """The option of a field of an approach's data, as it is typed."""
     return next(spelt(n) for n, (kind, own) in _FIELDS.items() if own == field and isinstance(approach, kind))
+
+
+def options_of(approach: Any) -> Iterator[tuple[Field, Any, str]]:
+    """Options that an approach has.
+
+    Args:
+        approach: a method's own data; None: it has none.
+
+    Yields:
+        (Field of :class:`ApproachOptions`, value where the user gives none, bounds or ``""``).
+    """
+    for option in fields(ApproachOptions):
+        kind, own = _FIELDS.get(option.name, ((), None))
+        if isinstance(approach, kind):
+            bounds = "above 0" if own in _POSITIVE else "0 or more" if own in _NOT_NEGATIVE else ""
+            yield option, getattr(approach, own) if own else option.default, bounds

@@ -284,3 +284,11 @@ METHODS.add("srp_once", "srp-once")(
         importance="connectivity",
     )
 )
+
+
+def names_of_methods() -> dict[str, list[str]]:
+    """Names of all methods, in the table's order, each with the other names that it has."""
+    rows: dict[int, list[str]] = {}
+    for name, method in METHODS.items():
+        rows.setdefault(id(method), []).append(name)
+    return {name: others for name, *others in rows.values()}

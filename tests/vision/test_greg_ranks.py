@@ -19,9 +19,7 @@ def two(tmp_path_factory):
     folder = tmp_path_factory.mktemp("two")
     words = [*WORDS, "--prune-method", "greg2", "--stage-pr", RATIOS, *FAST_PICK, "--save-dir", folder]
     printed = train_on(2, ["synthetic", *words], ["fairseq_prune.engine", "fairseq_prune.methods"])
-    lines = [
-        [line.split(" | ")[-1] for line in text.splitlines() if "fairseq_prune." in line] for text in printed
-    ]
+    lines = [[line.split(" | ")[-1] for line in text.splitlines() if "fairseq_prune." in line] for text in printed]
     return folder, load_checkpoint(folder / "checkpoint_last.pt"), lines
 
 

@@ -1,0 +1,119 @@
+"""`fairseq-prune methods`, and the options that the docs name: both say what the code has."""
+
+import json
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from fairseq.registry import REGISTRIES
+from fairseq.tasks import TASK_DATACLASS_REGISTRY
+
+import fairseq_prune  # noqa: F401  (registers what the docs name)
+from fairseq_prune.cli.main import main
+from fairseq_prune.engine.options import PruneOptions
+from fairseq_prune.methods.options import ApproachOptions
+from fairseq_prune.methods.table import METHODS
+from fairseq_prune.needs import spelt
+
+ROOT = Path(__file__).parent.parent.parent
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+
+
+def told(capsys, *words):
+    main(["methods", *words])
+    return capsys.readouterr().out
+
+
+def described(capsys, name):
+    return json.loads(told(capsys, name, "--json"))
+
+
+def own_values(report):
+    return {option["option"]: option["default"] for option in report["own_options"]}
+
+
+def general(report):
+    return {option["option"] for option in report["options"]}
+
+
+def test_the_list_has_every_method_once(capsys):
+    rows = json.loads(told(capsys, "--json"))["methods"]
+    entries = [METHODS[row["method"]] for row in rows]
+    assert [row["summary"] for row in rows] == [method.summary for method in entries]
+    assert len({id(method) for method in METHODS.values()}) == len(entries) == len(set(map(id, entries)))
+
+
+def test_the_list_as_text(capsys):
+    header, *lines = told(capsys).splitlines()
+    assert header.split() == ["method", "units", "scope", "schedule"]
+    at = next(number for number, line in enumerate(lines) if line.startswith("l0 "))
+    assert lines[at].split() == ["l0", "node", "global", "growing"]
+    assert lines[at + 1].strip() == METHODS["l0"].summary
+    assert max(map(len, lines)) <= 120
+
+
+def test_own_options_have_the_values_of_the_method(capsys):
+    assert own_values(described(capsys, "l0")) == {"--prune-lambda": 10.0, "--prune-gate-lr": None}
+    assert own_values(described(capsys, "hoyer_square")) == {"--prune-lambda": 1e-3}
+    assert own_values(described(capsys, "group_hoyer_square")) == {"--prune-lambda": 0.1}
+    assert own_values(described(capsys, "magnitude")) == {}
+
+
+def test_options_without_effect_are_left_out(capsys):
+    greg1, greg2 = (described(capsys, name) for name in ("greg1", "greg2"))
+    assert own_values(greg2).keys() - own_values(greg1).keys() == {
+        "--reg-upper-limit-pick",
+        "--reg-granularity-pick",
+        "--reg-granularity-recover",
+    }
+    assert "--mag-ratio-limit" in own_values(greg1) and "--prune-rounding" in general(greg1)
+    assert "--prune-permute" in general(described(capsys, "n:m")) and "--prune-permute" not in general(greg1)
+    assert "--prune-batches" in general(described(capsys, "snip")) and "--prune-batches" not in general(greg1)
+    assert general(described(capsys, "none")) == {"--prune-pack", "--prune-recipe"}
+
+
+def test_one_method_as_text(capsys):
+    text = told(capsys, "greg_1")
+    assert text.startswith(f"greg1: {METHODS['greg1'].summary}\n")
+    assert METHODS["greg1"].source in text and re.search(r"also +greg_1\n", text) and "units       filter\n" in text
+    assert "  --update-reg-interval INT  (default 5; above 0)\n" in text and "  --prune-target STR\n" in text
+    assert max(map(len, text.splitlines())) <= 120
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_every_method_can_be_shown(name, capsys):
+    assert METHODS[name].summary in told(capsys, name)
+
+
+def test_an_unknown_method(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["methods", "gregg1"])
+    assert caught.value.code.startswith("unknown method 'gregg1'; did you mean 'greg1'?")
+
+
+def test_the_help_names_every_method():
+    text = PruneOptions.__dataclass_fields__["prune_method"].metadata["help"]
+    names = {id(method): name for name, method in reversed(METHODS.items())}  # the first of its names
+    assert all(re.search(rf"(?<!\w){name}(?!\w)", text) for name in names.values())
+
+
+def own_names(config):
+    return {field.name for field in fields(config) if not str(field.default).startswith("${")}
+
+
+def test_the_docs_name_only_options_that_exist():
+    configs = [*TASK_DATACLASS_REGISTRY.values(), *REGISTRIES["lr_scheduler"]["dataclass_registry"].values()]
+    known = {spelt(name) for config in configs if config for name in own_names(config)}
+    named = {(page.name, word) for page in PAGES for word in re.findall(r"--prune(?:-[a-z0-9]+)+", page.read_text())}
+    assert {(page, word) for page, word in named if word not in known} == set()
+    assert "--prune-targets" not in known and len(named) > 50
+
+
+def test_every_general_option_is_in_the_table_and_every_other_in_a_page():
+    table = set(re.findall(r"^\| `(--prune-[a-z-]+)`", PAGES[0].read_text(), re.MULTILINE))
+    approaches = own_names(ApproachOptions)
+    assert table == {spelt(name) for name in own_names(PruneOptions) - approaches if name.startswith("prune_")}
+    text = "\n".join(page.read_text() for page in PAGES)
+    named = set(re.findall(r"--[a-z][a-z0-9-]+", text))
+    assert {spelt(name) for name in approaches if name.startswith("prune_")} <= named
