@@ -76,11 +76,20 @@ def hessian_gradient(parameters, model, criterion, batches):
     return {name: p.detach().float() * total for (name, p), total in zip(parameters.items(), totals, strict=True)}
 
 
-def connectivity_gradient(parameters, model, criterion, batches, of_batch=torch.Tensor.float):
+def connectivity_gradient(parameters, model, criterion, batches):
     """Derivatives of the loss by every unit's connectivity; the loss is the sum over tokens.
 
     Source: SRP. Differences: dropout is off, and the loss has no distillation term.
     """
+    return _by_connectivity(model, criterion, batches, torch.Tensor.float)
+
+
+def connectivity_gradient_squared(parameters, model, criterion, batches):
+    """The same, of every batch squared."""
+    return _by_connectivity(model, criterion, batches, lambda gradient: gradient.float().square())
+
+
+def _by_connectivity(model, criterion, batches, of_batch):
     vectors = {name: connectivity.vector for name, connectivity in model.connectivity.items()}
     totals = {name: torch.zeros_like(vector, dtype=torch.float32) for name, vector in vectors.items()}
     with _differentiable(vectors.values()):
@@ -90,11 +99,6 @@ def connectivity_gradient(parameters, model, criterion, batches, of_batch=torch.
             for total, gradient in zip(totals.values(), found, strict=True):
                 total += of_batch(gradient)
     return totals
-
-
-def connectivity_gradient_squared(*given):
-    """The same, of every batch squared."""
-    return connectivity_gradient(*given, of_batch=lambda gradient: gradient.float().square())
 
 
 @contextlib.contextmanager

@@ -200,7 +200,7 @@ class PruneMixin:
         self.dataset(options.prune_train_subset).set_epoch(self._completed_epochs + 1)  # the iterator said 1
 
     def _gather(self, model, kind, event):
-        seed = self.plan.seed + (event if KINDS[kind].redrawn else 0)
+        seed = self.pruner.seed + (event if KINDS[kind].redrawn else 0)
         with self.scoring_batches(model, self.plan.batches, seed) as batches:
             batches = list(batches)
             found = gather(kind, model, self._criterion, batches)

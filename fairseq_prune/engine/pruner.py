@@ -70,6 +70,11 @@ class Pruner:
         return approach_for(self.plan.approach, self._selection.chooser, self._model, self.plan.seed)
 
     @property
+    def seed(self):
+        """Of random choices: that of the first run, where this one resumes it with another."""
+        return self._selection.seed
+
+    @property
     def masks(self):
         """The masks in force, dict of parameter name -> bool; True = keep."""
         return self.masked.masks

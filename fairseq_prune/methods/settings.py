@@ -13,8 +13,17 @@ class Timed:
         shorter: what to give for less of it.
     """
 
-    updates_needed = epochs_needed = 0
-    shorter = ""
+    @property
+    def updates_needed(self) -> int:
+        return 0
+
+    @property
+    def epochs_needed(self) -> int:
+        return 0
+
+    @property
+    def shorter(self) -> str:
+        return ""
 
 
 @dataclass(frozen=True)

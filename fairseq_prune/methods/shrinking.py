@@ -52,15 +52,15 @@ class Shrink(Timed):
             )
 
     @property
-    def updates_needed(self):
+    def updates_needed(self) -> int:
         return self.updates or 0
 
     @property
-    def epochs_needed(self):
+    def epochs_needed(self) -> int:
         return 0 if self.updates else self.epochs
 
     @property
-    def shorter(self):
+    def shorter(self) -> str:
         return f"a lower --srp-pruning-updates than {self.updates}" if self.updates else (
             f"a lower --pruning-period than {self.epochs}"
         )  # fmt: skip
@@ -78,7 +78,7 @@ class FreezeAndShrink(Approach):
     def __init__(self, *given):
         super().__init__(*given)
         self._leaving, self._held = {}, None
-        self._began, self._length, self._value = None, 0, 1.0
+        self._began, self._length, self._value = Position(), 0, 1.0
 
     def begin(self, position, layers, choose, optimizer):
         self.active, self._began = True, position
@@ -114,7 +114,7 @@ class FreezeAndShrink(Approach):
             return shrinking.value(position.epochs + 1 - self._began.epochs, self.settings.epochs)
         return shrinking.value(position.updates + 1 - self._began.updates, self._length)
 
-    def is_over(self, position):
+    def is_over(self, position: Position) -> bool:
         """True in the last update of the round.
 
         Epochs are over when fairseq says so, however many updates they had: with fp16 or AMP, fewer come if some

@@ -175,8 +175,9 @@ class Schedule:
         }
         for option, value in unused.get(self.shape, {}).items():
             if value:
+                ends = "ends with its last round" if self.in_rounds else "has one event, at --prune-start"
                 raise ValueError(
-                    f"{option} {value}: is not for --prune-schedule {self.shape}, which begins at --prune-start; "
+                    f"{option} {value}: --prune-schedule {self.shape} {ends}; "
                     "for gradual pruning give e.g. --prune-schedule cubic"
                 )
         if self.end:

@@ -99,7 +99,7 @@ REFUSED = {
     "--prune-method srp --prune-target 0.999": "--prune-target 0.999, or --compression-rate 0.001: .* residual width",
     "--prune-method srp --prune-target 0.5 --prune-skip *fc1*": "--prune-skip .*: is not for widths",
     "--prune-method srp --prune-target 0.5 --prune-units width:heads": "--prune-units width:heads: cannot read",
-    "--prune-method srp --prune-target 0.5 --prune-end 4up": "--prune-end 4up: is not for --prune-schedule rounds",
+    "--prune-method srp --prune-target 0.5 --prune-end 4up": "--prune-end 4up: --prune-schedule rounds ends with",
     "--prune-method srp": "--prune-method srp needs --prune-target",
 }  # fmt: skip
 

@@ -9,6 +9,7 @@ from conftest import USER_DIR, run_fairseq, same_tensors
 from srp_diary import QUIET, keeping_a_diary, srp_run, widths
 from validation import validated_loss
 
+from fairseq_prune.engine.mixin import PruneMixin
 from fairseq_prune.tasks.srp_translation import SrpTranslationTask
 
 UPDATES = "--srp --compression-rate 0.4 --srp-pruning-updates 3 --pruning-iter 2 --max-update 8".split()
@@ -106,6 +107,15 @@ def test_another_plan_is_refused(whole, tmp_path, words, message):
         half.train(*UPDATES, *words.split(), *QUIET)
     assert "--finetune-from-model" in str(caught.value) and "\n" not in str(caught.value)
     assert same_tensors(half.checkpoint()["model"], whole.checkpoint("checkpoint_1_2.pt")["model"])
+
+
+def test_another_seed_scores_on_the_batches_of_the_first(whole, tmp_path, monkeypatch):
+    half, seeds, scoring = stopped(whole, "checkpoint_1_2.pt", tmp_path), [], PruneMixin.scoring_batches
+    monkeypatch.setattr(PruneMixin, "scoring_batches", lambda *a: seeds.append(a[-1]) or scoring(*a))
+    half.train(*UPDATES, "--seed", "7", *QUIET)
+    assert seeds == [1]
+    srp_run(tmp_path / "fresh", whole.data).train(*UPDATES, "--seed", "7", "--max-update", "6", *QUIET)  # control
+    assert seeds == [1, 7, 7]
 
 
 def test_without_options(whole, tmp_path):
