@@ -10,6 +10,7 @@ from torch import Tensor
 from ..errors import one_line_errors
 from ..pruning.masks import METADATA_KEY, pack_mask, unpack_mask
 from ..pruning.surgery.cut import cut_state, cut_tensor, entries, replace_values
+from ..pruning.surgery.structure import evenly
 from ..pruning.surgery.table import lengths_of
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def adapt_state(
         _check_widths(model, state)
         _settle_layer_norm(model, state)
     if model.cuts_on_load:
-        keep = {name: state[name] != 0 for name in model.connectivity if name in state}
+        keep = {v.name: ~evenly(state[v.name] == 0, v.heads) for v in model.vectors if v.name in state}
         _cut_masks(metadata.get(METADATA_KEY, {}), state, model.table, keep)
         state.update(cut_state(state, model.table, keep))
     mine = entries(model)

@@ -13,8 +13,9 @@ from ..checkpoint.config import Config
 from ..families.transformer.table import FEED_FORWARD, kind_of, transformer_table
 from ..pruning.masks import Masks, store_masks, stored_masks
 from ..pruning.surgery.cut import cut_state, cut_tensor
+from ..pruning.surgery.structure import evenly
 from ..pruning.surgery.table import Table, build_table, lengths_of
-from .dead_units import evenly, find_dead
+from .dead_units import find_dead
 
 STAGES = (("residual",), ("qk", "vo", "neuron"))  # a narrower stream may leave more units dead
 _KEPT = ("train_iterator", "val_loss", "best", "metrics", "previous_training_time")  # fairseq's own extra state
@@ -113,7 +114,7 @@ def remove_dead_units(
             dead = find_dead(state, vector, activation) if kind in kinds and length else None
             if dead is None:
                 continue
-            leaving = evenly(dead.units, heads(vector) if kind in ("qk", "vo") else 1)
+            leaving = evenly(dead.units, heads(vector) if kind in ("qk", "vo") else 1, stay=1)
             if leaving.any():
                 keep[vector] = ~leaving
                 removed[kind] += int(leaving.sum())

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from ..families.transformer.table import kind_of
 from ..pruning.registry import Registry
@@ -108,20 +107,3 @@ def _connectivity(state, vector, units):
 
 def _has(state, *layers):
     return all(f"{layer}.{part}" in state for layer in layers for part in ("weight", "bias"))
-
-
-def evenly(units: Tensor, heads: int) -> Tensor:
-    """Choose among the units that can leave the same number in every head, the first ones.
-
-    One always stays, dead or not: pruning further knows no empty tensors.
-
-    Args:
-        units: bool tensor [heads * d], head-major.
-        heads: of the attention block (count).
-
-    Returns:
-        bool tensor like ``units``, True = leaves.
-    """
-    rows = units.view(heads, -1)
-    count = rows.sum(1).min().clamp(max=rows.shape[1] - 1)
-    return (rows & (rows.cumsum(1) <= count)).view(-1)

@@ -54,6 +54,12 @@ class MaskedModel:
                 raise ValueError(f"the checkpoint masks {name} {list(keep.shape)}, which the model does not have")
         self.hold({name: keep for name, keep in mine.items() if keep is not None})
 
+    @property
+    def parameters_left(self) -> int:
+        """Parameters of the model that are neither cut nor masked (count)."""
+        masked = sum(keep.numel() - int(keep.count_nonzero()) for keep in self.masks.values())
+        return sum(p.numel() for p in self._model.parameters()) - masked
+
     def warn_of_lost_masks(self):
         """Say so if tensors look pruned but brought no masks: removed weights will train again.
 

@@ -297,4 +297,4 @@ class PruneMixin:
 
     def costs(self, model):
         """What is left of a model, dict of name -> count."""
-        return {"params": self.pruner.parameters_left} | self._nodes.count()
+        return {"params": self.pruner.masked.parameters_left} | self._nodes.count()

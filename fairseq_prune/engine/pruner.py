@@ -108,12 +108,6 @@ class Pruner:
             self._counted, self._fraction = self.masks, 1 - (total - removed) / self._whole
         return self._fraction
 
-    @property
-    def parameters_left(self):
-        """Parameters of the model that are neither cut nor masked (count)."""
-        masked = sum(keep.numel() - int(keep.count_nonzero()) for keep in self.masks.values())
-        return sum(p.numel() for p in self._model.parameters()) - masked
-
     def check_start(self):
         """Look once at what was loaded, before training begins.
 

@@ -41,4 +41,4 @@ def test_a_run_that_never_began(new_run, caplog):
 def test_an_srp_run(tmp_path, parallel, caplog):
     words = words_of("--srp --compression-rate 0.3 --srp-pruning-updates 6 --max-update 8 --optimizer srp_adam")
     said = last_line(caplog, srp_run(tmp_path, parallel).train, *words, *IMPATIENT)
-    assert "--compression-rate 0.3 saw 0 of 1 rounds, what was selected is still there" in said
+    assert "--prune-method srp saw 1 of 1 pruning events, what was selected is still there" in said

@@ -23,6 +23,10 @@ ON_IMAGES = {
     **{name: f"--prune-method {name} {words} --prune-end 6up".split() for name, words in GATED.items()},
     **{name: f"--prune-method {name} {NODES}".split() for name in ("snap", "snap_it", "cnip_it")},
 }
+WIDTHS = {
+    "srp": "--prune-target 0.5 --srp-pruning-updates 3 --prune-steps 2",
+    "srp_once": "--prune-target 0.5 --prune-start 2up",
+}
 
 
 def train_and_keep(rank, words, folder):
@@ -34,12 +38,13 @@ def train_and_keep(rank, words, folder):
     Trainer.__init__ = lambda self, *args: (trainers.append(self), start(self, *args))[1]
     train(rank, words)
     (trainer,) = trainers
-    pruner = trainer.task.pruner
+    pruner, account = trainer.task.pruner, trainer.task.account
     found = {
         "weights": dict(trainer.model.named_parameters()),
         "moments": trainer.optimizer.optimizer.state_dict()["state"],
+        "buffers": dict(trainer.model.named_buffers()),
         "masks": pruner.masks,
-        "counts": [pruner.fraction_removed, pruner.parameters_left, pruner.events_done, trainer.task.account.state()],
+        "counts": [pruner.fraction_removed, pruner.masked.parameters_left, pruner.events_done, account.state()],
     }
     torch.save(found, folder / f"{rank}.pt")
 
@@ -57,13 +62,23 @@ def agree(first, *others):
 
 
 def test_every_method_is_here():
-    assert {METHODS[name] for name in [*PRUNING, *ON_IMAGES]} == {m for m in METHODS.values() if m.prunes}
+    assert {METHODS[name] for name in [*PRUNING, *ON_IMAGES, *WIDTHS]} == {m for m in METHODS.values() if m.prunes}
 
 
 @pytest.mark.parametrize("count, method", [*((2, name) for name in PRUNING), (4, "magnitude"), (4, "grasp")])
 def test_transformer(parallel, tmp_path, count, method):
     first, *others = ends(count, parallel, [*TEXT.split(), *options_of(method)], tmp_path)
     assert first["masks"] and first["counts"][0] > 0
+    assert agree(first, *others)
+
+
+@pytest.mark.parametrize("method", WIDTHS)
+def test_widths(parallel, tmp_path, method):
+    """Ranks do not cut: connectivity ends at 0."""
+    text = TEXT.replace("--arch transformer", "--arch srp_transformer").split()
+    first, *others = ends(2, parallel, [*text, "--prune-method", method, *WIDTHS[method].split()], tmp_path)
+    zeros = {name: int((c == 0).sum()) for name, c in first["buffers"].items() if name.endswith("_c")}
+    assert len(zeros) == 9 and all(zeros.values()) and first["counts"][2] == (2 if method == "srp" else 1)
     assert agree(first, *others)
 
 

@@ -9,10 +9,11 @@ from torch.nn import functional as F
 
 from fairseq_prune.checkpoint.config import Config
 from fairseq_prune.deploy.compact import compact, remove_dead_units
-from fairseq_prune.deploy.dead_units import evenly, find_dead
+from fairseq_prune.deploy.dead_units import find_dead
 from fairseq_prune.families.transformer.table import transformer_table
 from fairseq_prune.families.transformer.unsupported import UNSUPPORTED
 from fairseq_prune.pruning.masks import METADATA_KEY, pack_mask, stored_masks
+from fairseq_prune.pruning.surgery.structure import evenly
 
 WIDTH, NEURONS, HEADS = 6, 8, 2
 LAYER = "encoder.layers.0"
@@ -144,7 +145,11 @@ def test_heads_lose_the_same_number(state):
     ],
 )
 def test_evenly(units, heads, leave):
-    assert evenly(torch.tensor(units).bool(), heads).int().tolist() == leave
+    assert evenly(torch.tensor(units).bool(), heads, stay=1).int().tolist() == leave
+
+
+def test_evenly_may_leave_nothing():
+    assert evenly(torch.tensor([True, True]), 1).all() and not evenly(torch.tensor([True, False]), 2).any()
 
 
 def test_one_unit_stays_where_all_are_dead(state):

@@ -45,7 +45,7 @@ def test_every_copy_of_a_tensor_that_was_shared_has_its_mask(copied):
     other.load_state_dict(state)
     assert apart.masks.keys() == {"embed.weight", "out.weight"}
     assert all(torch.equal(keep, KEEP) for keep in apart.masks.values())
-    assert apart.parameters_left == 3 * 32 - 2 * 11
+    assert apart.masked.parameters_left == 3 * 32 - 2 * 11
     again = Pruner(shared := Sharing(True))
     shared.load_state_dict(other.state_dict())
     assert again.masks.keys() == {"embed.weight"}

@@ -10,7 +10,7 @@ from ..budget.given import Target
 from ..budget.widths import BUDGETS, Widths
 from ..masks import Masks
 from ..registry import Registry
-from ..surgery.structure import Coupled, Structure
+from ..surgery.structure import Coupled, Structure, evenly
 from ..surgery.table import Table, lengths_of, unit_norms
 from ..units import Row, Width
 from .chooser import Average, SelectionPlan, Values
@@ -128,7 +128,7 @@ class WidthChooser(CoupledChooser):
         evidence: Values | None = None,
     ) -> Choice:
         """As :meth:`~.chooser.Chooser.choose`; what leaves gets no masks, but multipliers of 0."""
-        alive = self.remaining()
+        alive = {name: c.vector != 0 for name, c in self._structure.connectivity.items()}
         widths = self._widths(fractions["all"], self._others())
         scores = {v.name: self._scores(v.name, generator, evidence) for v in self._members}
         sizes = {v.name: unit_norms(self._structure.table, self._parameters, v.name) for v in self._members}
@@ -157,8 +157,9 @@ class WidthChooser(CoupledChooser):
             self._structure.connectivity[vector].shrink(units, value)
 
     def remaining(self) -> dict[str, Tensor]:
-        """Units that are not multiplied by 0, of all vectors: dict of vector name -> bool [units]."""
-        return {vector: c.vector != 0 for vector, c in self._structure.connectivity.items()}
+        """What stays in a cut, of all vectors: dict of vector name -> bool [units]. Heads stay equally wide."""
+        left = self._structure.connectivity
+        return {v.name: ~evenly(left[v.name].vector == 0, v.heads) for v in self._originals}
 
 
 def _read_target(target: Mapping) -> tuple[float, Callable[..., Widths], str]:

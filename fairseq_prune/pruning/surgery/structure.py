@@ -129,3 +129,19 @@ def masks_without(structure: Structure, shapes: Shapes, keep: Mapping[str, Tenso
         if owned is not None:
             masks[name] = ~owned
     return masks
+
+
+def evenly(units: Tensor, heads: int, stay: int = 0) -> Tensor:
+    """Choose among the units that can leave the same number in every head, the first ones.
+
+    Args:
+        units: bool [heads * d], head-major; True = can leave.
+        heads: of the attention block; 1 for other units (count).
+        stay: of every head at least, whether or not they could leave (count). Pruning further knows no empty tensors.
+
+    Returns:
+        bool like ``units``, True = leaves.
+    """
+    rows = units.view(heads, -1)
+    count = rows.sum(1).min().clamp(max=rows.shape[1] - stay)
+    return (rows & (rows.cumsum(1) <= count)).view(-1)
