@@ -3,6 +3,7 @@
 import torch
 
 from ..optim.masters import homes, values_of
+from ..pruning.devices import on_host
 from ..pruning.enforce import multiply
 from ..pruning.hoyer import hoyer_square, hoyer_step
 from .approach import Approach
@@ -37,10 +38,10 @@ class Regularised(Approach):
         multiply(*map(list, zip(*pairs, strict=True)))
 
     def _changes(self, chooser, squares, step):
-        """What units are multiplied by, less 1, dict of layer -> float [units]; layers of one size are one batch."""
+        """What units are multiplied by, less 1, dict of layer -> float [units]; but on a host, layers of one size are one batch."""
         sums, alike, changes = {layer: chooser.sum_over(layer, squares) for layer in self._layers}, {}, {}
         for layer, total in sums.items():
-            alike.setdefault(len(total), []).append(layer)
+            alike.setdefault(layer if on_host(total) else len(total), []).append(layer)
         for layers in alike.values():
             norms = torch.stack([sums[layer] for layer in layers]).sqrt()
             self._sum = self._sum + hoyer_square(norms).sum()

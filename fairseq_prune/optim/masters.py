@@ -141,5 +141,5 @@ def add_to_gradients(
         return
     scale = weight / unscaled(optimizer)
     if torch.is_tensor(scale):  # a number of it would have to be waited for
-        added, scale = torch._foreach_mul(added, scale), 1.0
+        added, scale = list(torch._foreach_mul(added, scale)), 1.0
     torch._foreach_add_(gradients, added, alpha=scale)

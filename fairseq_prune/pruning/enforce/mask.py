@@ -1,5 +1,7 @@
 """Hard masks."""
 
+from collections.abc import Mapping, Sequence
+
 import torch
 from torch import Tensor
 
@@ -14,7 +16,7 @@ def mask_tensor(tensor: Tensor, keep: Tensor) -> None:
     tensor.mul_(keep)
 
 
-def as_numbers(masks, dtype):
+def as_numbers(masks: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
     """Masks as 1 and 0, all at once, for :func:`multiply` and for products of lists.
 
     Args:
@@ -31,14 +33,14 @@ def as_numbers(masks, dtype):
     return {name: part.view(keep.shape) for (name, keep), part in zip(masks.items(), parts, strict=True)}
 
 
-def multiply(tensors, factors):
+def multiply(tensors: Sequence[Tensor], factors: Sequence[Tensor]) -> None:
     """Multiply tensors in place: in one launch those whose factors have their shape, the others one by one.
 
     Args:
         tensors: list; one may come again only with a factor of another shape.
         factors: list of tensors that broadcast; they take the dtype of what they multiply.
     """
-    alike = {}
+    alike: dict[tuple, tuple[list[Tensor], list[Tensor]]] = {}
     for tensor, factor in zip(tensors, factors, strict=True):
         factor = factor.to(tensor.dtype)
         if tensor.shape == factor.shape:

@@ -59,7 +59,9 @@ def drop_lowest_of_each(scores: Sequence[Tensor], counts: Sequence[int]) -> tupl
     """
     if all(map(on_host, scores)):
         return [drop_lowest(s, count) for s, count in zip(scores, counts, strict=True)], 0
-    keeps, alike, nans = [None] * len(scores), {}, 0
+    keeps: list[Tensor] = list(scores)  # in their places
+    alike: dict[tuple, list[int]] = {}
+    nans = torch.zeros((), dtype=torch.int64, device=scores[0].device)
     for place, (s, count) in enumerate(zip(scores, counts, strict=True)):
         _check_count(s, count)
         alike.setdefault((len(s), count, s.dtype, s.device), []).append(place)

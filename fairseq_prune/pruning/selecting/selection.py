@@ -42,7 +42,9 @@ class Choice:
     @classmethod
     def from_plain(cls, state: Mapping[str, Mapping], device: torch.device) -> Self:
         """Undo :meth:`plain`."""
-        return cls(*({n: unpack_mask(m).to(device) for n, m in state[part].items()} for part in ("masks", "keep")))
+        return cls(
+            **{part: {n: unpack_mask(m).to(device) for n, m in state[part].items()} for part in ("masks", "keep")}
+        )
 
 
 @dataclass(frozen=True)
