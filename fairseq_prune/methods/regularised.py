@@ -38,7 +38,10 @@ class Regularised(Approach):
         multiply(*map(list, zip(*pairs, strict=True)))
 
     def _changes(self, chooser, squares, step):
-        """What units are multiplied by, less 1, dict of layer -> float [units]; but on a host, layers of one size are one batch."""
+        """What units are multiplied by, less 1, dict of layer -> float [units].
+
+        Layers of one size are one batch, but on a host, whose cache holds one layer rather than all.
+        """
         sums, alike, changes = {layer: chooser.sum_over(layer, squares) for layer in self._layers}, {}, {}
         for layer, total in sums.items():
             alike.setdefault(layer if on_host(total) else len(total), []).append(layer)
