@@ -83,7 +83,7 @@ class TestAccount:
             account.begin_update()
             account.spend_update(1)
         assert first.state() == second.state() == {"start": first.start, "spent": {"macs": 450, "nonzero_macs": 450},
-                                                   "dense": 600}  # fmt: skip
+                                                   "dense": 600, "now": {"macs": 50, "nonzero_macs": 50}}  # fmt: skip
 
     def test_without_macs_there_is_no_account(self):
         account = Account(lambda: {"params": 5}, lambda: "always")

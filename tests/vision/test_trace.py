@@ -93,7 +93,7 @@ def outputs(net, image):
 
 def difference(one, other):
     """As a fraction of the largest value of the first."""
-    return float((one - other).abs().max() / one.abs().max().clamp(min=1e-300))
+    return ((one - other).abs().max() / one.abs().max().clamp(min=1e-300)).item()
 
 
 def check_owners(structure):
