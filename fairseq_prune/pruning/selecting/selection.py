@@ -42,9 +42,8 @@ class Choice:
     @classmethod
     def from_plain(cls, state: Mapping[str, Mapping], device: torch.device) -> Self:
         """Undo :meth:`plain`."""
-        return cls(
-            **{part: {n: unpack_mask(m).to(device) for n, m in state[part].items()} for part in ("masks", "keep")}
-        )
+        masks, keep = ({n: unpack_mask(m).to(device) for n, m in state[part].items()} for part in ("masks", "keep"))
+        return cls(masks, keep)
 
 
 @dataclass(frozen=True)
