@@ -206,8 +206,8 @@ def test_scoring_in_a_run_leaves_no_trace(parallel, tmp_path, monkeypatch):
     """Neither in the model nor in the generators that dropout and the order of batches use."""
     score, seen = PruneMixin._gather, []
 
-    def watched(task, criterion, model, *kind):
-        epoch = task._clock._batches
+    def watched(task, model, *kind):
+        criterion, epoch = task._criterion, task._clock._batches
 
         def traces():
             generators = torch.get_rng_state(), torch.tensor(np.random.get_state()[1].astype(np.int64))
@@ -215,7 +215,7 @@ def test_scoring_in_a_run_leaves_no_trace(parallel, tmp_path, monkeypatch):
             return copies(model.state_dict()), generators, random.getstate(), modes, epoch.state_dict()
 
         before = traces()
-        scores = score(task, criterion, model, *kind)
+        scores = score(task, model, *kind)
         seen.append(same_tensors(list(before), list(traces())))
         assert any(s.any() for s in scores.values())
         return scores
