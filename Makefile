@@ -40,8 +40,9 @@ demo-clean: ## Remove what the demos made
 test: $(STAMP) ## Run the tests on all cores
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto
 
-lint: $(STAMP) ## Check the style
+lint: $(STAMP) ## Check the style and the types
 	.venv/bin/ruff check .
+	.venv/bin/mypy fairseq_prune vision_bridge
 
 bench: $(STAMP) demo ## Run the benchmarks and write docs/benchmarks.md (wants an idle machine)
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" bash benchmarks/run.sh

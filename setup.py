@@ -30,7 +30,14 @@ EXTRAS = {
         "onnx",  # a format of nets
         "onnxruntime",  # which runs it, so that it can be checked
     ],
-    "dev": ["pytest", "pytest-timeout", "pytest-xdist", "ruff"],  # `make test`, on all cores, and `make lint`
+    "dev": [
+        "pytest",  # `make test`
+        "pytest-timeout",
+        "pytest-xdist",  # on all cores
+        "ruff",  # `make lint`: style
+        "mypy",  # and types
+        "types-PyYAML",  # which has none itself
+    ],
 }
 EXTRAS["all"] = sorted({package for extra in EXTRAS.values() for package in extra})
 

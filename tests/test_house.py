@@ -112,10 +112,44 @@ def plain_rooms_need_no_fairseq(path, source):
                 yield f"imports {name}"
 
 
+def derived_from(packages, tree):
+    """Classes of a file that derive from those of some packages, or from such a class of the file."""
+    froms = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module and not node.level]
+    theirs = packages | {a.asname or a.name for f in froms if f.module.split(".")[0] in packages for a in f.names}
+    found = []
+    for node in (node for node in tree.body if isinstance(node, ast.ClassDef)):
+        if theirs & {ast.unparse(base).split(".")[0] for base in node.bases}:
+            found.append(node)
+            theirs.add(node.name)
+    return found
+
+
+def unhinted(function):
+    arguments = function.args
+    given = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
+    yield from (a.arg for a in given if a and a.annotation is None and a.arg not in ("self", "cls"))
+    if function.returns is None:
+        yield "its result"
+
+
+def public_functions_have_hints(path, source):
+    """But for methods of fairseq's and torch's classes, whose signatures are theirs."""
+    if path.startswith("scripts/"):
+        return
+    tree = ast.parse(source)
+    owned = derived_from({"fairseq", "torch"}, tree)
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and node not in owned]
+    for body in (tree.body, *(node.body for node in classes if node.name[0] != "_")):
+        for node in body:
+            if isinstance(node, ast.FunctionDef) and node.name[0] != "_" and (missing := list(unhinted(node))):
+                yield f"{node.name} has no hints of {', '.join(missing)}"
+
+
 PRUNING, ENGINE = "fairseq_prune/pruning/units/a.py", "fairseq_prune/engine/a.py"
 OPTIONS = "fairseq_prune/engine/options.py"
 POSTPONE = "from __future__ import annotations\n"
 FUTURE = POSTPONE + "class A({}): pass"
+METHOD = "from torch import nn\nclass A({}):\n    def f(self, {}) -> int: ..."
 CONTROLS = [  # rule, path, a source that must be caught there, one that must not
     (science_stands_alone, PRUNING, "def f(): import fairseq", "import torch.nn, math"),
     (science_stands_alone, PRUNING, "from ... import engine", "from .. import scope"),
@@ -136,6 +170,10 @@ CONTROLS = [  # rule, path, a source that must be caught there, one that must no
     (functions_are_short, ENGINE, "def f():" + "\n    x" * 40, "def f():\n    'doc'" + "\n    x" * 39),
     (configs_keep_their_types, OPTIONS, FUTURE.format("a.FairseqDataclass"), FUTURE.format("Module")),
     (configs_keep_their_types, OPTIONS, POSTPONE + (ROOT / OPTIONS).read_text(), (ROOT / OPTIONS).read_text()),
+    (public_functions_have_hints, ENGINE, "def f(a: int, *b) -> int: ...", "def f(a: int, *b: int) -> int: ..."),
+    (public_functions_have_hints, ENGINE, "def f(a: int): ...", "def _f(a): ..."),
+    (public_functions_have_hints, ENGINE, METHOD.format("Own", "b"), METHOD.format("Own", "b: int")),
+    (public_functions_have_hints, ENGINE, METHOD.format("Own", "b"), METHOD.format("nn.Module", "b")),
     (plain_rooms_need_no_fairseq, "fairseq_prune/report/a.py", "def f(): from fairseq.data import x", "import torch"),
     (plain_rooms_need_no_fairseq, "fairseq_prune/families/a.py", "import fairseq", "from ..pruning import fairseq"),
 ]

@@ -1,7 +1,7 @@
 """Vision for fairseq_prune: datasets, models, a task and adversarial evaluation."""
 
 
-def register():
+def register() -> None:
     """Register what fairseq finds by name; idempotent."""
     from . import compact, criterion, describe, rmsprop, task  # noqa: F401
     from .attack import evaluate  # noqa: F401

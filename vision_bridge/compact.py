@@ -1,5 +1,7 @@
 """Cutting out of a checkpoint's image classifier the channels that compute nothing."""
 
+from typing import Any
+
 from fairseq_prune.deploy.compact import state_like, with_model
 from fairseq_prune.deploy.compactors import COMPACTORS, Compactor
 from fairseq_prune.pruning.masks import stored_masks
@@ -11,7 +13,7 @@ from .surgery.dead import keep_living
 from .surgery.trace import trace
 
 
-def compact(checkpoint):
+def compact(checkpoint: dict[str, Any]) -> tuple[dict[str, Any], dict[str, int]]:
     """Cut a checkpoint. As :func:`fairseq_prune.deploy.compact.compact`, but the same holds in training.
 
     Raises:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from fairseq_prune.engine.evaluating import evaluating
@@ -34,18 +34,18 @@ class LayerCost:
     products: int = 0
 
     @property
-    def macs(self):
+    def macs(self) -> int:
         """Multiply-accumulates, zeros included."""
         return self.weights * self.positions + self.products
 
     @property
-    def nonzero_macs(self):
+    def nonzero_macs(self) -> int:
         """Those with weights that are not zero."""
         return self.nonzero * self.positions + self.products
 
 
 @torch.no_grad()
-def layer_costs(net, example):
+def layer_costs(net: nn.Module, example: Tensor) -> list[LayerCost]:
     """Cost of every convolution, linear layer and attention block that one image passes through in eval mode.
 
     Biases, norms, activations and pooling are not counted. Unlike GReg's, the count of grouped convolutions is right,
@@ -97,12 +97,12 @@ def _attention(module, name, inputs):
     return LayerCost(name, "attention", sum(p.numel() for p in weights), nonzero, biases, queries, pairs)
 
 
-def count_parameters(net):
+def count_parameters(net: nn.Module) -> int:
     """All parameters, those of norms included (count)."""
     return sum(p.numel() for p in net.parameters())
 
 
-def count_without_norms(net):
+def count_without_norms(net: nn.Module) -> int:
     """Parameters of convolutions, linear layers and attention blocks, biases included (count); GReg's measure."""
     layers = (module for module in net.modules() if isinstance(module, LAYERS))
     return sum({p: p.numel() for layer in layers for p in layer.parameters(recurse=False)}.values())

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from fairseq.criterions import FairseqCriterion, register_criterion
 from fairseq.dataclass import FairseqDataclass
 from fairseq.logging import metrics
+from torch import Tensor
 
 TOP = (1, 5)
 UNITS = {"loss": math.log(2), "nll_loss": math.log(2), **{f"top{k}": 0.01 for k in TOP}}  # bits and percent
@@ -80,7 +81,7 @@ class ImageClassificationCriterion(FairseqCriterion):
         return True
 
 
-def hits(logits, target):
+def hits(logits: Tensor, target: Tensor) -> dict[str, Tensor]:
     """Count the images whose class is among the k likeliest.
 
     Args:

@@ -1,6 +1,8 @@
 """What ``fairseq-prune inspect`` says of an image classifier beside what its file says."""
 
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 from torch.nn.modules.conv import _ConvNd
 
@@ -15,7 +17,7 @@ from .surgery.trace import trace
 
 
 @DESCRIBERS.add("prune_image_classification")
-def describe(checkpoint):
+def describe(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     """Cost of one image of the size that the model was trained on.
 
     Args:

@@ -2,11 +2,19 @@
 
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
-from fairseq_prune.pruning.units import is_coupled, parse_units
+from fairseq.optim import FairseqOptimizer
+
+from fairseq_prune.engine.mixin import PruneMixin
+from fairseq_prune.pruning.budget.given import Target
+from fairseq_prune.pruning.selecting.chooser import Chooser
+from fairseq_prune.pruning.surgery.structure import Structure
+from fairseq_prune.pruning.units import CoupledUnits, is_coupled, parse_units
 
 from .cost import layer_costs
-from .pruning_options import add_vision_options
+from .models.classifier import ImageClassifier
+from .pruning_options import VisionPruningOptions, add_vision_options
 from .ratios.affordable import affordable_fraction
 from .ratios.inherited import Base
 from .ratios.layers import PREFIX, find_layers
@@ -16,47 +24,48 @@ from .reinit import reinitialise
 from .surgery.trace import trace
 
 
-class VisionPruning:
-    """Put before :class:`~fairseq_prune.engine.mixin.PruneMixin`."""
+class VisionPruning(PruneMixin):
+    """Put before a task of images."""
 
-    _structure = None
+    _structure: Structure | None = None
 
     @classmethod
-    def pruning_options(cls, cfg):
+    def pruning_options(cls, cfg: VisionPruningOptions) -> dict[str, Any]:
         return add_vision_options(cfg, super().pruning_options(cfg))
 
-    def find_structure(self, model):
+    def find_structure(self, model: ImageClassifier) -> Structure:
         """The channels that depend on each other."""
         self._structure = trace(model.net, model.example(), PREFIX)
         return self._structure
 
-    def find_permutable(self, model):
+    def find_permutable(self, model: ImageClassifier) -> Structure:
         """The same, for all of them can be reordered."""
         return self.find_structure(model)
 
-    def find_targets(self, chooser, model):
+    def find_targets(self, chooser: Chooser, model: ImageClassifier) -> Target:
         """Fractions by ``--stage-pr``, another run, a cost that may be left, or by ``--prune-target``."""
         options, groups = self.options, list(chooser.groups)
         if options.base_pr_model is not None:
             return self._inherit(chooser, dict(model.named_parameters()))
         if options.stage_pr is not None:
             ratios = layer_ratios(find_layers(model.net), options.stage_pr, options.skip_layers, self.plan.units)
-            if not is_coupled(parse_units(self.plan.units)):
-                return targets_of_weights(groups, ratios)
-            return targets_of_vectors(self._structure, groups, ratios, parse_units(self.plan.units).side)
+            units = parse_units(self.plan.units)
+            if isinstance(units, CoupledUnits):
+                return targets_of_vectors(self._structure, groups, ratios, units.side)
+            return targets_of_weights(groups, ratios)
         if options.prune_macs_left is None and options.prune_params_left is None:
             return super().find_targets(chooser, model)
         return dict.fromkeys(groups, self._affordable(model, groups))
 
     def _inherit(self, chooser, parameters):
-        base = Base(self.options.base_pr_model, self.plan.target["inherit_pruned"] == "index")
+        base = Base(self.options.base_pr_model, (self.plan.target or {})["inherit_pruned"] == "index")
         if is_coupled(parse_units(self.plan.units)):
             targets, chooser.inherited = base.of_units(self._structure, list(chooser.groups), parameters)
         else:
             targets, chooser.inherited = base.of_weights(list(chooser.groups), parameters)
         return targets
 
-    def before_update(self, optimizer):
+    def before_update(self, optimizer: FairseqOptimizer) -> None:
         """As :class:`~fairseq_prune.engine.mixin.PruneMixin`; then ``--reinit``."""
         pending = self.pruner.pending
         super().before_update(optimizer)
@@ -64,7 +73,7 @@ class VisionPruning:
             reinitialise(self._model, self.options.reinit, self.plan.seed, optimizer)
             self.pruner.masked.mask_values(optimizer)
 
-    def costs(self, model):
+    def costs(self, model: ImageClassifier) -> dict[str, int]:
         """Parameters, and multiply-accumulates of one image."""
         macs = layer_costs(model.net, model.example())
         counts = {"macs": sum(c.macs for c in macs), "nonzero_macs": sum(c.nonzero_macs for c in macs)}

@@ -1,5 +1,6 @@
 """Options of structured pruning that only vision models have, in the spelling of GReg's original."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
@@ -59,7 +60,7 @@ HOW_MUCH = ("stage_pr", "prune_macs_left", "prune_params_left", "base_pr_model")
 INHERITED = ("index", "pr")
 
 
-def add_vision_options(cfg, options):
+def add_vision_options(cfg: VisionPruningOptions, options: Mapping[str, Any]) -> dict[str, Any]:
     """Add what vision's options say to those of the pruning plan.
 
     Args:
@@ -76,7 +77,10 @@ def add_vision_options(cfg, options):
     refuse_idle_fields(VisionPruningOptions, cfg, _Asked(cfg, _method(options)))
     if cfg.pick_pruned is not None and cfg.pick_pruned not in PICKED:
         raise ValueError(f"--pick-pruned {cfg.pick_pruned}: give one of {', '.join(PICKED)}")
-    for ours, theirs, value in (("units", "wg", cfg.wg), ("importance", "pick_pruned", PICKED.get(cfg.pick_pruned))):
+    for ours, theirs, value in (
+        ("units", "wg", cfg.wg),
+        ("importance", "pick_pruned", PICKED.get(cfg.pick_pruned or "")),
+    ):
         if value is not None:
             if ours in options:
                 raise ValueError(f"--{theirs.replace('_', '-')} and --prune-{ours} say the same; give one of them")

@@ -1,6 +1,8 @@
 """The model of a checkpoint, from the file alone."""
 
+from collections.abc import Mapping
 from types import SimpleNamespace
+from typing import Any
 
 from fairseq_prune.checkpoint.config import Config
 
@@ -8,7 +10,7 @@ from .models.classifier import ImageClassifier
 from .surgery.resize import follow_widths
 
 
-def rebuild(checkpoint):
+def rebuild(checkpoint: Mapping[str, Any]) -> ImageClassifier:
     """Build the model that a checkpoint's config describes, with its weights and at its widths; needs no images.
 
     Args:

@@ -1,6 +1,7 @@
 """``--reinit``: what is left of a net trains from scratch."""
 
 import torch
+from fairseq.optim import FairseqOptimizer
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
@@ -12,7 +13,7 @@ KINDS = ("orth", "kaiming")
 
 
 @torch.no_grad()
-def reinitialise(model, kind, seed, optimizer):
+def reinitialise(model: nn.Module, kind: str, seed: int, optimizer: FairseqOptimizer) -> None:
     """Draw new weights, and have the optimizer forget its moments.
 
     Source: GReg's ``--reinit``.

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from fairseq.tasks import FairseqTask, register_task
 
-from fairseq_prune.engine.mixin import PruneMixin
 from fairseq_prune.engine.options import PruneOptions
 from fairseq_prune.errors import one_line_errors
 
@@ -114,5 +113,5 @@ class PruneImageClassificationConfig(VisionPruningOptions, PruneOptions, ImageCl
 
 
 @register_task("prune_image_classification", dataclass=PruneImageClassificationConfig)
-class PruneImageClassificationTask(VisionPruning, PruneMixin, ImageClassificationTask):
+class PruneImageClassificationTask(VisionPruning, ImageClassificationTask):
     """Image classification with pruning."""

@@ -1,17 +1,24 @@
 """What a training has cost so far, and what is left of its model."""
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 from fairseq.logging import metrics
+from torch import nn
 
 from ..pruning.measures import harmonic_mean, living_units
+from ..pruning.surgery.structure import Structure
 
 TRAINING = 3  # multiply-accumulates of a training pass, in forward passes: a backward pass multiplies twice as often
 SCORING = {"hessian_gradient": 12}  # the same of scoring a sample, where that is not a training pass: GraSP's two
 # passes forward and back are 6, and going back through both halves of the second is another 6
 KINDS = ("macs", "nonzero_macs")
 ACCURACIES = ("top1", "accuracy")  # metrics in %
+
+
+Counts = dict[str, int]  # of what is left of a model, by name
 
 
 class Account:
@@ -27,33 +34,35 @@ class Account:
         dense: multiply-accumulates of the same updates if nothing had been removed.
     """
 
-    def __init__(self, costs, version):
+    def __init__(self, costs: Callable[[], Counts], version: Callable[[], object]):
         self.start, self.spent, self.dense = {}, dict.fromkeys(KINDS, 0), 0
         self._count, self._version = costs, version
-        self._counted, self._now, self._at_update = None, {}, {}
+        self._counted: object = None
+        self._now: Counts = {}
+        self._at_update: Counts = {}
 
-    def now(self):
+    def now(self) -> Counts:
         """The costs, counted once after every change."""
         version = self._version()
         if self._counted is not version:
             self._counted, self._now = version, self._count()
         return self._now
 
-    def open(self):
+    def open(self) -> None:
         """Note what the model costs before anything is removed. A resumed run knows it already."""
         if not self.start:
             self.start = dict(self.now())
 
-    def begin_update(self):
+    def begin_update(self) -> None:
         """Note what the model costs that is about to be trained."""
         self._at_update = self.now()
 
-    def spend_update(self, samples):
+    def spend_update(self, samples: int) -> None:
         """Add an update over so many samples of all ranks (count)."""
         self._spend(self._at_update, TRAINING * samples)
         self.dense += self.start.get("macs", 0) * TRAINING * samples
 
-    def spend_scoring(self, kind, samples):
+    def spend_scoring(self, kind: str, samples: int) -> None:
         """Add the scoring of so many samples of all ranks by a kind of :mod:`~.evidence`; dense runs have none."""
         self._spend(self.now(), SCORING.get(kind, TRAINING) * samples)
 
@@ -61,7 +70,7 @@ class Account:
         for kind in KINDS:
             self.spent[kind] += costs.get(kind, 0) * passes
 
-    def measures(self):
+    def measures(self) -> dict[str, float]:
         """What has left, and the account where multiply-accumulates can be counted; dict of name -> number."""
         found, nodes = {}, self.now().get("nodes")
         if self.start.get("nodes") and nodes is not None:
@@ -71,7 +80,7 @@ class Account:
             found["train_speedup"] = round(self.dense / self.spent["macs"], 4)
         return found
 
-    def log(self):
+    def log(self) -> None:
         """Log the costs and the measures; these are looked up when they are shown."""
         for name, value in self.now().items():
             metrics.log_scalar(name, value, weight=0, round=0, priority=252)
@@ -81,11 +90,11 @@ class Account:
     def _measure(self, name, meters):
         return self.measures()[name]
 
-    def state(self):
+    def state(self) -> dict[str, Any]:
         """Plain values."""
         return {"start": dict(self.start), "spent": dict(self.spent), "dense": self.dense, "now": dict(self.now())}
 
-    def load_state(self, state):
+    def load_state(self, state: dict[str, Any]) -> None:
         """Take up the account of an interrupted run."""
         self.start, self.spent, self.dense = dict(state["start"]), dict(state["spent"]), state["dense"]
         if "now" in state:  # counted at the last change, not now; files of earlier versions have none
@@ -101,10 +110,12 @@ class NodeCount:
             for all shapes that the model has.
     """
 
-    def __init__(self, model, find_structure):
-        self._model, self._find, self._shapes, self._structure = model, find_structure, None, None
+    def __init__(self, model: nn.Module, find_structure: Callable[[], Structure]):
+        self._model, self._find = model, find_structure
+        self._shapes: list[torch.Size] | None = None
+        self._structure: Structure | None = None
 
-    def count(self):
+    def count(self) -> Counts:
         """dict of ``nodes`` that do something and of ``dead_nodes``; {} for a model without, or not understood."""
         weights = dict(self._model.named_parameters(remove_duplicate=False))
         shapes = [weight.shape for weight in weights.values()]
@@ -124,7 +135,7 @@ class NodeCount:
             return None
 
 
-def log_harmonic_mean():
+def log_harmonic_mean() -> None:
     """Log ``hm``, of the metric ``removed`` and accuracy, where the criterion logs one in percent."""
     for name in ACCURACIES:
         if any(name in meters for meters in metrics.get_active_aggregators()):

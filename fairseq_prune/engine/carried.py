@@ -1,7 +1,6 @@
 """The state that a recurrent decoder takes over from one chunk of a stream to the next."""
 
 from dataclasses import dataclass
-from typing import Optional, Tuple
 
 import torch
 
@@ -17,8 +16,8 @@ class Carried:
         state: ``(h, c)``, each [layers, batch, hidden] and detached; None: start from zeros.
     """
 
-    state: Optional[Tuple[torch.Tensor, ...]] = None
+    state: tuple[torch.Tensor, ...] | None = None
 
-    def leave(self, state):
+    def leave(self, state: tuple[torch.Tensor, ...]) -> None:
         """Take the end of a chunk, cut off from its gradients."""
         self.state = tuple(part.detach() for part in state)

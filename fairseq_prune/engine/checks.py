@@ -11,6 +11,7 @@ from ..needs import refuse_idle_fields
 from ..pruning.importance import EVIDENCE
 from .evidence import KINDS
 from .options import PruneOptions
+from .plan import Plan
 from .reachable import RunLength, check_long_enough
 
 
@@ -27,7 +28,7 @@ class Asked:
     plan: Any
 
 
-def check_run(cfg, plan):
+def check_run(cfg: PruneOptions, plan: Plan) -> None:
     """Refuse what can be known to fail before any data is loaded.
 
     Args:
@@ -56,7 +57,7 @@ def check_run(cfg, plan):
         raise ValueError("--bf16: means TPU in this fairseq; use --fp16 or --amp, e.g. --amp")
 
 
-def check_restore_file(cfg):
+def check_restore_file(cfg: PruneOptions) -> None:
     """Refuse to prune what is not there; fairseq starts from scratch then, and so does a task that prunes nothing.
 
     Args:
@@ -74,7 +75,7 @@ def _check_there(option, path):
         raise ValueError(f"{option} {path}: no such file; give e.g. checkpoints/dense/checkpoint_best.pt")
 
 
-def is_fresh(cfg):
+def is_fresh(cfg: PruneOptions) -> bool:
     """True if the run does not go on from a checkpoint: its own, ``--restore-file`` or ``--continue-once``.
 
     Args:

@@ -1,9 +1,10 @@
 """A stream of tokens as contiguous columns, which a recurrent model reads side by side."""
 
 import torch
+from torch import Tensor
 
 
-def lay_out(stream, count, pad, drop_remainder=False):
+def lay_out(stream: Tensor, count: int, pad: int, drop_remainder: bool = False) -> Tensor:
     """Divide a stream into columns, so that no target is lost and none counts twice.
 
     The stream's ``len - 1`` pairs (token, next token) are split into ``count`` runs, whose lengths
@@ -45,12 +46,12 @@ def lay_out(stream, count, pad, drop_remainder=False):
     return stream[positions].masked_fill(offsets > lengths[:, None], pad)
 
 
-def num_chunks(columns, length):
+def num_chunks(columns: Tensor, length: int) -> int:
     """Chunks of at most ``length`` rows that columns [count, rows + 1] are walked in (count)."""
     return -(-(columns.size(1) - 1) // length)
 
 
-def chunk(columns, index, length):
+def chunk(columns: Tensor, index: int, length: int) -> tuple[Tensor, Tensor]:
     """One step of the walk down the columns.
 
     Args:

@@ -1,11 +1,23 @@
 """Cutting a model while it trains."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+
 from ..optim.masters import homes
 from ..pruning.surgery.cut import cut_state, cut_statistics, entries, replace_values
+from ..pruning.surgery.table import Table
 from . import ranks
+from .masked_model import MaskedModel
+
+if TYPE_CHECKING:
+    from fairseq.optim import FairseqOptimizer
 
 
-def may_cut(optimizer, averaged):
+def may_cut(optimizer: FairseqOptimizer, averaged: bool) -> bool:
     """True where shapes can change in a run: one process, which steps the model's own parameters, no averages.
 
     Args:
@@ -15,7 +27,9 @@ def may_cut(optimizer, averaged):
     return ranks.world_size() == 1 and not homes(optimizer) and not averaged
 
 
-def cut_in_run(model, table, keep, optimizer, masked):
+def cut_in_run(
+    model: nn.Module, table: Table, keep: Mapping[str, Tensor], optimizer: FairseqOptimizer, masked: MaskedModel
+) -> None:
     """Cut units out of a model, its optimizer's moments and its masks.
 
     Parameters stay the same objects, so training goes on with the same optimizer.

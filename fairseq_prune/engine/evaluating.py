@@ -1,13 +1,15 @@
 """Modes for a while."""
 
 import contextlib
+from collections.abc import Iterator
 
 import torch
+from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
 @contextlib.contextmanager
-def evaluating(*modules):
+def evaluating(*modules: nn.Module) -> Iterator[None]:
     """Switch modules to eval mode; afterwards each submodule is in its own mode again.
 
     cuDNN's recurrent layers have no gradients in eval mode, so they are off meanwhile.
@@ -27,7 +29,7 @@ def evaluating(*modules):
 
 
 @contextlib.contextmanager
-def batch_statistics(module):
+def batch_statistics(module: nn.Module) -> Iterator[None]:
     """Let batch norm normalise by each batch, without following it; dropout stays as it is.
 
     Args:

@@ -3,20 +3,35 @@
 Nothing but the time is spent: weights, gradients, buffers, modes and random generators stay as they are.
 """
 
+from __future__ import annotations
+
 import contextlib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Callable
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from . import ranks
 from .evaluating import batch_statistics, evaluating
 
+if TYPE_CHECKING:
+    from fairseq.criterions import FairseqCriterion
+    from fairseq.models import BaseFairseqModel
+
+
 TEMPERATURE = 200.0  # of GraSP's logits
 
 
-def gather(kind, model, criterion, batches):
+Parameters = Mapping[str, nn.Parameter]  # by name
+Sample = dict[str, Any]  # a batch of fairseq's
+
+
+def gather(
+    kind: str, model: BaseFairseqModel, criterion: FairseqCriterion, batches: Iterable[Sample]
+) -> dict[str, Tensor]:
     """Gather evidence in eval mode, added up over batches and ranks.
 
     Args:
@@ -43,13 +58,17 @@ def gather(kind, model, criterion, batches):
     return {name: ranks.average(value) for name, value in found.items()}
 
 
-def sensitivity(parameters, model, criterion, batches):
+def sensitivity(
+    parameters: Parameters, model: BaseFairseqModel, criterion: FairseqCriterion, batches: Iterable[Sample]
+) -> dict[str, Tensor]:
     """Weights times the gradient of the loss: Lee et al., ICLR 2019 (arXiv:1810.02340), eq. 5 before the absolute."""
     gradients = _gradients(parameters, model, criterion, batches)
     return {name: parameters[name].detach().float() * gradient for name, gradient in gradients.items()}
 
 
-def hessian_gradient(parameters, model, criterion, batches):
+def hessian_gradient(
+    parameters: Parameters, model: BaseFairseqModel, criterion: FairseqCriterion, batches: Iterable[Sample]
+) -> dict[str, Tensor]:
     """Weights times the Hessian's product with the gradient, at a temperature of 200.
 
     Batch norm takes the statistics of the batch, as in training: of a net that has not been trained its own are not
@@ -76,7 +95,9 @@ def hessian_gradient(parameters, model, criterion, batches):
     return {name: p.detach().float() * total for (name, p), total in zip(parameters.items(), totals, strict=True)}
 
 
-def connectivity_gradient(parameters, model, criterion, batches):
+def connectivity_gradient(
+    parameters: Parameters, model: BaseFairseqModel, criterion: FairseqCriterion, batches: Iterable[Sample]
+) -> dict[str, Tensor]:
     """Derivatives of the loss by every unit's connectivity; the loss is the sum over tokens.
 
     Source: SRP. Differences: dropout is off, and the loss has no distillation term.
@@ -84,7 +105,9 @@ def connectivity_gradient(parameters, model, criterion, batches):
     return _by_connectivity(model, criterion, batches, torch.Tensor.float)
 
 
-def connectivity_gradient_squared(parameters, model, criterion, batches):
+def connectivity_gradient_squared(
+    parameters: Parameters, model: BaseFairseqModel, criterion: FairseqCriterion, batches: Iterable[Sample]
+) -> dict[str, Tensor]:
     """The same, of every batch squared."""
     return _by_connectivity(model, criterion, batches, lambda gradient: gradient.float().square())
 
@@ -122,7 +145,7 @@ class Kind:
         redrawn: over other batches at every event; False: over the same.
     """
 
-    gather: Callable
+    gather: Callable[..., dict[str, Tensor]]
     fine: bool = True
     redrawn: bool = True
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+from typing import Any
 
 from ..files.whole import write_text
 from ..pruning.growing import FILE
@@ -9,7 +10,7 @@ from . import ranks
 from .harmless import harmless
 
 
-def add_record(folder, record):
+def add_record(folder: str, record: dict[str, Any] | None) -> None:
     """Add a line; the first of a growth begins the file anew. Updates that a resumed run repeats stand there once.
 
     Args:

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+from collections.abc import Iterator
 
 from ..files.messages import one_line
 
@@ -10,7 +11,7 @@ logger = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def harmless(path):
+def harmless(path: str) -> Iterator[None]:
     """Say in one line why a record could not be written, and train on.
 
     Args:
@@ -22,7 +23,7 @@ def harmless(path):
         logger.warning(one_line(f"{path}: not written ({error}); the run goes on without it"))
 
 
-def set_aside(path, reason):
+def set_aside(path: str, reason: str) -> None:
     """Keep a damaged record under another name, and say so; a new one can be begun.
 
     Args:

@@ -1,13 +1,23 @@
 """A model with masks: they come with its weights, go with its weights, and are enforced here."""
 
+from __future__ import annotations
+
 import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
 
 from ..checkpoint.tensors import find_ties
 from ..compat import fp32_copies
 from ..optim.masters import homes, moments_of, values_of
 from ..pruning.enforce import mask_tensor
-from ..pruning.masks import pack_mask
+from ..pruning.masks import Masks, pack_mask
 from .travel import let_masks_travel, masks_of_parts
+
+if TYPE_CHECKING:
+    from fairseq.optim import FairseqOptimizer
+
 
 logger = logging.getLogger(__name__)
 
@@ -22,15 +32,16 @@ class MaskedModel:
         masks: dict of parameter name -> bool; True = keep. Tensors that are whole have none.
     """
 
-    def __init__(self, model):
-        self.masks, self._packed = {}, None
+    def __init__(self, model: nn.Module):
+        self.masks: Masks = {}
+        self._packed: dict[str, dict] | None = None
         self.parameters = dict(model.named_parameters())
         self._model = model
         if inherited := masks_of_parts(model):
             self.adopt(inherited)
         let_masks_travel(model, self.packed, self.adopt)
 
-    def adopt(self, masks, values=None):
+    def adopt(self, masks: Masks, values: Mapping[str, Tensor] | None = None) -> None:
         """Take over the masks of weights that were just loaded, whatever of them is shared there and here.
 
         Args:
@@ -60,7 +71,7 @@ class MaskedModel:
         masked = sum(keep.numel() - int(keep.count_nonzero()) for keep in self.masks.values())
         return sum(p.numel() for p in self._model.parameters()) - masked
 
-    def warn_of_lost_masks(self):
+    def warn_of_lost_masks(self) -> None:
         """Say so if tensors look pruned but brought no masks: removed weights will train again.
 
         That is what averaging checkpoints, or any other tool that rebuilds the state dict, leaves.
@@ -79,18 +90,18 @@ class MaskedModel:
                 f"removed, prune what is zero now, e.g. --prune-method magnitude --prune-target {zeros / weights:.4f}"
             )
 
-    def hold(self, masks):
+    def hold(self, masks: Masks) -> None:
         """Replace all masks (dict of parameter name -> bool), without touching weights yet."""
         self.masks = dict(masks)
         self._packed = None
 
-    def packed(self):
+    def packed(self) -> dict[str, dict]:
         """The masks as plain values; packed once after each change."""
         if self._packed is None:
             self._packed = {name: pack_mask(keep) for name, keep in self.masks.items()}
         return self._packed
 
-    def local_masks(self):
+    def local_masks(self) -> Masks:
         """The masks, each where its parameter lives; moved there once after loading."""
         for name, keep in self.masks.items():
             device = self.parameters[name].device
@@ -98,21 +109,21 @@ class MaskedModel:
                 self.masks[name] = keep.to(device)
         return self.masks
 
-    def mask_values(self, optimizer):
+    def mask_values(self, optimizer: FairseqOptimizer) -> None:
         """Zero what is removed, in the fp32 masters and in the model."""
         masters = homes(optimizer)
         for name, keep in self.local_masks().items():
             for value in values_of(self.parameters[name], masters):
                 mask_tensor(value, keep)
 
-    def mask_moments(self, optimizer):
+    def mask_moments(self, optimizer: FairseqOptimizer) -> None:
         """Zero the optimizer's statistics of what is removed."""
         masters = homes(optimizer)
         for name, keep in self.local_masks().items():
             for moment in moments_of(self.parameters[name], masters, optimizer):
                 mask_tensor(moment, keep)
 
-    def mask_averages(self, ema_model):
+    def mask_averages(self, ema_model: nn.Module) -> None:
         """Zero what is removed in a moving average and in its fp32 copies, which go by every alias."""
         masks = self.local_masks()
         averages = dict(ema_model.named_parameters(remove_duplicate=False))

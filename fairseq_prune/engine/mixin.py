@@ -3,13 +3,18 @@
 import contextlib
 import inspect
 import itertools
-import logging
 import os
+from collections.abc import Iterator
 from functools import partial
+from typing import Any, Self
 
 import torch
 from fairseq import utils
 from fairseq.logging import metrics
+from fairseq.models import BaseFairseqModel
+from fairseq.optim import FairseqOptimizer
+from fairseq.optim.lr_scheduler import FairseqLRScheduler
+from fairseq.tasks import FairseqTask
 
 from ..checkpoint.resize import follow_widths, load_before_wrapping
 from ..compat import (
@@ -23,11 +28,14 @@ from ..compat import (
 from ..errors import errors_of_a_file, one_line_data_errors, one_line_errors
 from ..families import permutable, structure_of
 from ..optim.following import FollowsRemoval
+from ..pruning.budget.given import Target
 from ..pruning.schedule import Position
+from ..pruning.selecting import Chooser
+from ..pruning.surgery.structure import Structure
 from . import ranks
 from .account import Account, NodeCount, log_harmonic_mean
 from .checks import check_run, is_fresh
-from .clock import Clock
+from .clock import Clock, is_shown
 from .evidence import KINDS, gather
 from .growth_file import add_record
 from .options import PruneOptions, given_options
@@ -36,24 +44,24 @@ from .plan import Plan, make_plan
 from .pruner import Pruner
 from .reachable import RunLength, check_long_enough
 from .run_record import note_start
-from .telling import tell_pending
-
-logger = logging.getLogger(__name__)
+from .telling import tell_pending, warn_of_unfinished
 
 
-class PruneMixin:
+class PruneMixin(FairseqTask):
     """Put before a fairseq task class whose config inherits :class:`~.options.PruneOptions`."""
 
     uses_ema = True
-
-    plan = None
-    options = None
-    pruner = None
+    plan: Plan = None
+    options: Any = None
+    pruner: Pruner = None
     only_evaluates = cuts_on_load = _started = False
     _completed_epochs = 0
-    _model = _ema_model = _criterion = _scheduler = _clock = _file_bytes = None
+    _model: torch.nn.Module = None
+    _ema_model = _criterion = _scheduler = None
+    _clock: Clock = None
     _position = Position()
-    account = None
+    account: Account = None
+    _file_bytes: int = None
 
     @classmethod
     def add_args(cls, parser):
@@ -62,7 +70,7 @@ class PruneMixin:
         refuse_references(parser)
 
     @classmethod
-    def setup_task(cls, cfg, from_checkpoint=False, **kwargs):
+    def setup_task(cls, cfg: PruneOptions, from_checkpoint: bool = False, **kwargs: Any) -> Self:
         """Check the options, then set up the wrapped task.
 
         A task rebuilt from a checkpoint, or from its own options alone, only evaluates: it has no plan, and
@@ -84,37 +92,34 @@ class PruneMixin:
             say_in_the_end(task.tell_unfinished)
         return task
 
-    def meet_scheduler(self, scheduler):
+    def meet_scheduler(self, scheduler: FairseqLRScheduler) -> None:
         """Called when the trainer has built its scheduler of learning rates, again when it goes on from a file."""
         self._scheduler = scheduler
 
     @property
-    def unfinished(self):
+    def unfinished(self) -> str | None:
         """What was to be removed and is not yet, in words; None: nothing."""
         return tell_pending(self.pruner)
 
-    def tell_unfinished(self):
+    def tell_unfinished(self) -> None:
         """Called when the training has ended, for whatever reason."""
         if self.unfinished and ranks.rank() == 0:
-            logger.warning(
-                f"NOT DONE: the run ended before it had removed what was asked: {self.unfinished}; resume with the "
-                "same command and a later end (--max-epoch, --max-update, --stop-min-lr, --stop-time-hours)"
-            )
+            warn_of_unfinished(self.unfinished)
 
     @classmethod
-    def pruning_options(cls, cfg):
+    def pruning_options(cls, cfg: PruneOptions) -> dict[str, Any]:
         """What :func:`~.plan.make_plan` reads; tasks with options of their own add to it."""
         return given_options(cfg)
 
-    def find_structure(self, model):
+    def find_structure(self, model: BaseFairseqModel) -> Structure:
         """The model's coupled units, :class:`~fairseq_prune.pruning.surgery.structure.Structure`."""
         return structure_of(model)
 
-    def find_permutable(self, model):
+    def find_permutable(self, model: BaseFairseqModel) -> Structure:
         """As :meth:`find_structure`, of units that may be reordered."""
         return permutable(model)
 
-    def find_targets(self, chooser, model):
+    def find_targets(self, chooser: Chooser, model: BaseFairseqModel) -> Target:
         """Fractions to remove, dict of a chooser's group -> fraction."""
         return chooser.targets(self.plan.target)
 
@@ -164,15 +169,14 @@ class PruneMixin:
 
     def _check_length(self, batches):
         """Refuse, now that the epoch's length is known, a schedule that the run cannot finish."""
-        continues = self.options.prune_restore_file != "checkpoint_last.pt"
-        if not continues and not self.has_sharded_data("train"):
-            o = self.options
+        o = self.options
+        if o.prune_restore_file == "checkpoint_last.pt" and not self.has_sharded_data("train"):
             limits = o.prune_max_epoch, o.prune_max_update, len(batches), o.prune_update_freq, o.prune_skip_remainder
             with one_line_errors():
                 check_long_enough(self.plan, RunLength(*limits))
 
     @contextlib.contextmanager
-    def scoring_batches(self, model, count, seed):
+    def scoring_batches(self, model: BaseFairseqModel, count: int, seed: int) -> Iterator[Iterator[dict[str, Any]]]:
         """The first batches of a shuffled epoch, the same in every run of a seed; this rank's share of them.
 
         Args:
@@ -202,9 +206,9 @@ class PruneMixin:
     def _gather(self, model, kind, event):
         seed = self.pruner.seed + (event if KINDS[kind].redrawn else 0)
         with self.scoring_batches(model, self.plan.batches, seed) as batches:
-            batches = list(batches)
-            found = gather(kind, model, self._criterion, batches)
-        mine = torch.tensor(float(sum(batch.get("nsentences", 0) for batch in batches)))
+            samples = list(batches)
+            found = gather(kind, model, self._criterion, samples)
+        mine = torch.tensor(float(sum(sample.get("nsentences", 0) for sample in samples)))
         device = next(model.parameters()).device
         self.account.spend_scoring(kind, round(ranks.world_size() * float(ranks.average(mine.to(device)))))
         return found
@@ -242,7 +246,7 @@ class PruneMixin:
         self.pruner.after_backward()
         return result
 
-    def before_update(self, optimizer):
+    def before_update(self, optimizer: FairseqOptimizer) -> None:
         """Let the pruner act before an update; tasks with something to do once it is through add to it."""
         self.pruner.before_update(optimizer, self._position, self._ema_model)
         if isinstance(self._scheduler, FollowsRemoval):
@@ -278,7 +282,9 @@ class PruneMixin:
         if self.pruner.fraction_removed:
             metrics.log_scalar("removed", self.pruner.fraction_removed, weight=0, round=4, priority=250)
             log_harmonic_mean()
-        for name, value in self.pruner.metrics.items() if self._is_shown(criterion) else ():
+        for name, value in (
+            self.pruner.metrics.items() if is_shown(self._position, self.options, criterion.training) else ()
+        ):
             metrics.log_scalar(name, value, weight=0, round=6, priority=251)
         if self.plan.prunes:
             if criterion.training:
@@ -287,14 +293,6 @@ class PruneMixin:
             if self._file_bytes:
                 metrics.log_scalar("checkpoint_bytes", self._file_bytes, weight=0, round=0, priority=255)
 
-    def _is_shown(self, criterion):
-        """True if what is logged now is shown; fairseq waits for all that is logged, for the device if it is there."""
-        at, options = self._position, self.options
-        done = at.updates + 1
-        if not criterion.training:
-            return True
-        return at.ends_epoch or done == options.prune_max_update or done % options.prune_log_interval == 0
-
-    def costs(self, model):
+    def costs(self, model: BaseFairseqModel) -> dict[str, int]:
         """What is left of a model, dict of name -> count."""
         return {"params": self.pruner.masked.parameters_left} | self._nodes.count()

@@ -94,7 +94,7 @@ NAMES = """method target units importance scope stages schedule start end every 
     rounding batches""".split()
 
 
-def given_options(cfg):
+def given_options(cfg: PruneOptions) -> dict[str, Any]:
     """The options a run was given, on the command line or by its recipe.
 
     Args:

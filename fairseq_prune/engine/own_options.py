@@ -10,7 +10,7 @@ from fairseq.dataclass.configs import FairseqConfig
 from omegaconf import OmegaConf
 from omegaconf.errors import InterpolationResolutionError
 
-GROUPS = {field.name: field.type for field in fields(FairseqConfig)}
+GROUPS: dict[str, Any] = {field.name: field.type for field in fields(FairseqConfig)}
 
 
 def stands_alone(cfg: Any, options: type[FairseqDataclass]) -> bool:
@@ -33,7 +33,8 @@ def stands_alone(cfg: Any, options: type[FairseqDataclass]) -> bool:
     names = [field.name for field in fields(cfg)] if is_dataclass(cfg) else list(cfg)
     lost = [name for name in names if not _is_found(cfg, name)]
     for name in lost:
-        raw = getattr(cfg, name) if is_dataclass(cfg) else OmegaConf.to_container(cfg, resolve=False)[name]
+        stored: Any = cfg if is_dataclass(cfg) else OmegaConf.to_container(cfg, resolve=False)
+        raw = getattr(cfg, name) if is_dataclass(cfg) else stored[name]
         setattr(cfg, name, _default(raw))
     return bool(lost)
 
@@ -43,7 +44,7 @@ def _complete(args, options):
     lost = False
     for field in fields(options):
         if _is_reference(field.default):
-            name = field.default.strip("${}").split(".")[1]
+            name = str(field.default).strip("${}").split(".")[1]
             lost = lost or not hasattr(args, name)
             setattr(args, field.name, getattr(args, name, _default(field.default)))
         elif not hasattr(args, field.name):

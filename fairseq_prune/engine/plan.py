@@ -1,7 +1,8 @@
 """A pruning plan: the options of a run, resolved against its method and checked."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Optional
+from typing import Any
 
 from ..methods.checks import check_approach
 from ..methods.options import read_approach
@@ -45,40 +46,40 @@ class Plan:
 
     method: str = "none"
     units: str = "weight"
-    importance: Optional[str] = None
+    importance: str | None = None
     scope: str = "global"
-    target: Optional[dict] = None
-    stages: Optional[dict] = None
-    schedule: Optional[Schedule] = None
-    include: tuple = ()
-    skip: tuple = ()
-    only: tuple = ()
+    target: Mapping[str, Any] | None = None
+    stages: dict[str, tuple[str, ...]] | None = None
+    schedule: Schedule | None = None
+    include: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
     seed: int = 1
     batches: int = 5
     rounding: str = "nearest"
-    rewind: Optional[When] = None
+    rewind: When | None = None
     permute: bool = False
     asked_by: str = "--prune-target"
-    spelling: dict = field(default_factory=dict)
+    spelling: dict[str, str] = field(default_factory=dict)
     approach: Any = None
 
     @property
-    def prunes(self):
+    def prunes(self) -> bool:
         """True if the run removes anything itself."""
         return self.schedule is not None
 
     @property
-    def counts(self):
+    def counts(self) -> bool:
         """True if a fraction becomes a count of units somewhere."""
         return self.units != "n:m" and not all(isinstance(target, Threshold) for target in self.target.values())
 
     @property
-    def updates_needed(self):
+    def updates_needed(self) -> int:
         """Updates from the first event to the removal at most, where the schedule names no end (count)."""
         return self._times * self.approach.updates_needed if self._times else 0
 
     @property
-    def epochs_needed(self):
+    def epochs_needed(self) -> int:
         """The same in epochs, of those whose time is counted so."""
         return self._times * self.approach.epochs_needed if self._times else 0
 
@@ -88,12 +89,12 @@ class Plan:
             return 0
         return self.schedule.num_events if self.schedule.in_rounds else 1
 
-    def asked(self, name):
+    def asked(self, name: str) -> str:
         """An answer as the user gave it, e.g. ``"--prune-units row"``."""
         value = self.schedule.start if name == "start" else getattr(self, name)
         return self.spelling.get(name) or f"--prune-{name} {value}"
 
-    def plain(self):
+    def plain(self) -> dict[str, Any]:
         """The plan as plain values, to store in a checkpoint and compare on a resume."""
         return {
             "method": self.method,
@@ -120,7 +121,7 @@ def _joined(mapping):
 _METHOD_ANSWERS = ("units", "importance", "scope", "schedule", "rounding")
 
 
-def make_plan(options, seed=1):
+def make_plan(options: Mapping[str, Any], seed: int = 1) -> Plan:
     """Fill a method's answers with the user's options.
 
     Args:

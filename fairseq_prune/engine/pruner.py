@@ -1,21 +1,29 @@
 """The pruner: one model's plan and its position in the schedule."""
 
 import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+from fairseq.optim import FairseqOptimizer
+from torch import Tensor, nn
 
 from ..compat import forget_best
 from ..methods import approach_for
 from ..optim.masters import overflowed
 from ..pruning.importance import EVIDENCE
-from ..pruning.masks import checksum
+from ..pruning.masks import Masks, checksum
+from ..pruning.schedule import Position
 from ..pruning.selecting import count_removed
 from . import ranks
 from .masked_model import MaskedModel
 from .permute import permute_in_run
 from .plan import Plan
+from .reachable import check_begun_in_time
 from .removal import Removal
 from .rewind import Rewind
 from .same_plan import check_same_plan
-from .selector import Selection
+from .selector import FindStructure, FindTargets, Selection
 from .stand_in import stand_in
 from .telling import tell_removed, warn_of_half_shrunk
 
@@ -28,16 +36,14 @@ class Pruner:
     Args:
         model: the ``nn.Module`` to prune. Weights loaded into it later bring their masks along.
         plan: what to remove and when; the default removes nothing and keeps what is removed.
-        find_structure: as :class:`~.selection.Selection`.
-        find_targets: as :class:`~.selection.Selection`.
+        find_structure, find_targets: as :class:`~.selector.Selection`.
         averaged: the run keeps moving averages (--store-ema), whose shapes cannot follow a cut.
         find_permutable: function -> Structure of what may be reordered; only called for that.
-        gather: function of (model, kind of evidence, event) -> dict of parameter name -> tensor, see
-            :mod:`~.evidence`; only called for importances that need it.
+        gather: function of (model, kind, event) -> evidence (:mod:`~.evidence`); for importances that need it.
 
     Attributes:
         events_done: events of the schedule that have happened (count).
-        masked: the :class:`~.masked_model.MaskedModel`.
+        masked: the model's masks.
         removed_in_epoch: number of the epoch in which the last removal fell; None before.
 
     Raises:
@@ -46,21 +52,22 @@ class Pruner:
 
     def __init__(
         self,
-        model,
-        plan=None,
-        find_structure=None,
-        find_targets=None,
-        averaged=False,
-        find_permutable=None,
-        gather=None,
+        model: nn.Module,
+        plan: Plan | None = None,
+        find_structure: FindStructure | None = None,
+        find_targets: FindTargets | None = None,
+        averaged: bool = False,
+        find_permutable: FindStructure | None = None,
+        gather: Callable[[nn.Module, str, int], dict[str, Tensor]] | None = None,
     ):
-        self.plan = plan or Plan()
-        self.events_done, self.removed_in_epoch = 0, None
+        self.plan, self.events_done = plan or Plan(), 0
+        self.removed_in_epoch: int | None = None
         self._model, self._find_permutable, self._gather = model, find_permutable, gather
         self._started = self._acts = False
         self.masked = MaskedModel(model)
         self._removal = Removal(model, self.masked, averaged)
-        self._counted = self._fraction = None
+        self._counted: Masks = None
+        self._fraction: float = None
         self._selection = Selection(model, self.plan, find_structure, find_targets)
         self._whole = self._selection.total
         self._approach, self._validated = self._new_approach(), {}
@@ -70,45 +77,44 @@ class Pruner:
         return approach_for(self.plan.approach, self._selection.chooser, self._model, self.plan.seed)
 
     @property
-    def seed(self):
+    def seed(self) -> int:
         """Of random choices: that of the first run, where this one resumes it with another."""
         return self._selection.seed
 
     @property
-    def masks(self):
+    def masks(self) -> Masks:
         """The masks in force, dict of parameter name -> bool; True = keep."""
         return self.masked.masks
 
     @property
-    def pending(self):
+    def pending(self) -> bool:
         """True as long as something is to be removed."""
-        through = self.events_done == (self.plan.schedule.num_events if self.plan.prunes else 0)
-        return not through or self.approaching
+        return self.approaching or self.events_done != (self.plan.schedule.num_events if self.plan.prunes else 0)
 
     @property
-    def approaching(self):
+    def approaching(self) -> bool:
         """True from the first selection to the removal, where these are not the same."""
         return self._approach is not None and self._approach.active
 
     @property
-    def metrics(self):
+    def metrics(self) -> dict[str, float | Tensor]:
         """What to log beside the fraction removed, dict of name -> float."""
         return self._approach.metrics if self.approaching else {}
 
     @property
-    def record(self):
+    def record(self) -> dict[str, Any] | None:
         """What the approach tells of its units at this update, for a file; None at most updates."""
         return self._approach.record if self.approaching else None
 
     @property
-    def fraction_removed(self):
+    def fraction_removed(self) -> float:
         """Fraction of the prunable set that masks and cuts have removed (float in [0, 1))."""
         if self._counted is not self.masks:  # asked for at every update, counted after every change
             removed, total = count_removed(self._selection.prunables, self.masks)
             self._counted, self._fraction = self.masks, 1 - (total - removed) / self._whole
         return self._fraction
 
-    def check_start(self):
+    def check_start(self) -> None:
         """Look once at what was loaded, before training begins.
 
         Raises:
@@ -128,7 +134,9 @@ class Pruner:
                 self._approach = self._new_approach()
             self._selection.check(self.masked.local_masks())
 
-    def before_update(self, optimizer, position, ema_model=None):
+    def before_update(
+        self, optimizer: FairseqOptimizer, position: Position, ema_model: nn.Module | None = None
+    ) -> None:
         """Prune if an event is due. Called before the first forward pass of an update.
 
         Args:
@@ -172,8 +180,7 @@ class Pruner:
             self._remove(self._choose(), optimizer, ema_model)
         elif not self._approach.active:
             self._approach.begin(position, self._selection.layers, self._choose, optimizer)
-            told = f"selected after {position.updates} updates, {self.plan.schedule}"
-            logger.info(f"{told}; nothing is removed before the end")
+            logger.info(f"selected after {position.updates} updates, {self.plan.schedule}; nothing is removed yet")
         elif not self.plan.schedule.is_last(self.events_done):
             self._approach.select(self._choose, optimizer)
 
@@ -183,24 +190,24 @@ class Pruner:
         self._remove(choice, optimizer, ema_model)
         logger.info(f"removed what was selected: {self._told()}")
 
-    def in_training(self):
+    def in_training(self) -> AbstractContextManager[None]:
         """Context in which the loss is that of the model as the approach lets it see it."""
         return stand_in(self.masked.parameters, self._approach.trained_values() if self.approaching else {})
 
-    def before_validation(self):
+    def before_validation(self) -> None:
         """Select what validation is to see of a model that is not sparse yet."""
         self._validated = self._approach.validated_values(self._choose) if self.approaching else {}
 
-    def in_validation(self):
+    def in_validation(self) -> AbstractContextManager[None]:
         """Context in which the model is as sparse as it is to become."""
         return stand_in(self.masked.parameters, self._validated)
 
-    def after_backward(self):
+    def after_backward(self) -> None:
         """Let an approach into every pass's gradients, before they are clipped."""
         if self.approaching:
             self._approach.after_backward()
 
-    def before_step(self, optimizer):
+    def before_step(self, optimizer: FairseqOptimizer) -> None:
         """Let an approach into the gradients of a step."""
         self._acts = self.approaching and (
             self._approach.also_when_skipped or not overflowed(optimizer, self.masked.parameters.values())
@@ -208,7 +215,7 @@ class Pruner:
         if self._acts:
             self._approach.before_step(optimizer)
 
-    def after_step(self, optimizer, position, ema_model=None):
+    def after_step(self, optimizer: FairseqOptimizer, position: Position, ema_model: nn.Module | None = None) -> None:
         """Put the removed weights back to zero, in the fp32 masters and the model; end an approach that is over.
 
         Args:
@@ -223,7 +230,7 @@ class Pruner:
         if self.approaching and self._approach.is_over(position):
             self._end_approach(optimizer, ema_model)
 
-    def state(self):
+    def state(self) -> dict[str, Any]:
         """The position in the schedule, as plain values. Masks travel with the weights."""
         return {
             "events_done": self.events_done,
@@ -237,7 +244,7 @@ class Pruner:
             **self._selection.state(),
         }
 
-    def load_state(self, state):
+    def load_state(self, state: dict[str, Any]) -> None:
         """Take up the position of an interrupted run.
 
         Raises:
@@ -257,13 +264,7 @@ class Pruner:
                 self._approach.load_state(state["approach"])
 
     def _begin(self, event, position, optimizer):
-        schedule = self.plan.schedule
-        if 1 < event == schedule.num_events and not schedule.steps:
-            now = f"{position}{schedule.unit}"
-            raise ValueError(
-                f"--prune-end {schedule.end}: the run begins at {now}, past its schedule; "
-                f"times count from update 0 of the first run, e.g. --prune-start {now}"
-            )
+        check_begun_in_time(self.plan.schedule, event, position)
         self._selection.begin(self.masked.local_masks())
         if self.plan.permute:
             goals = self._selection.chooser.targets(self.plan.target)

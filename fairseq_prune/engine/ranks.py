@@ -1,20 +1,20 @@
 """The same decision on every rank."""
 
 import torch
-from torch import distributed
+from torch import Tensor, distributed
 
 
-def world_size():
+def world_size() -> int:
     """Number of processes that train together; 1 without ``torch.distributed``."""
     return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
 
 
-def rank():
+def rank() -> int:
     """This process's number among those that train together; 0 without ``torch.distributed``."""
     return distributed.get_rank() if world_size() > 1 else 0
 
 
-def average(scores):
+def average(scores: Tensor) -> Tensor:
     """Average scores over ranks, so that ranks with different data rank units alike.
 
     Args:
@@ -30,7 +30,7 @@ def average(scores):
     return total / world_size()
 
 
-def require_equal(number, what, device):
+def require_equal(number: int, what: str, device: torch.device) -> None:
     """Compare a number over ranks.
 
     Args:

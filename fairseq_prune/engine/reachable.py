@@ -1,8 +1,16 @@
 """Whether a run sees the end of its schedule."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Optional
+from typing import TYPE_CHECKING
+
+from ..pruning.schedule import Schedule
+
+if TYPE_CHECKING:
+    from .plan import Plan
 
 
 @dataclass(frozen=True)
@@ -17,21 +25,21 @@ class RunLength:
         skip_remainder: the run drops what does not fill an update (--skip-remainder-batch).
     """
 
-    max_epoch: float = 0
-    max_update: float = 0
-    batches_per_epoch: Optional[int] = None
-    update_freq: tuple = (1,)
+    max_epoch: int = 0
+    max_update: int = 0
+    batches_per_epoch: int | None = None
+    update_freq: Sequence[int] = (1,)
     skip_remainder: bool = False
 
     @property
     def _updates_in(self):
         return partial(updates_in_epoch, self.batches_per_epoch, self.update_freq, self.skip_remainder)
 
-    def updates_by(self, epoch):
+    def updates_by(self, epoch: int) -> int:
         """Updates until the end of an epoch (count); 0 while unknown."""
         return sum(map(self._updates_in, range(1, epoch + 1))) if self.batches_per_epoch else 0
 
-    def epoch_of(self, update, last=0):
+    def epoch_of(self, update: int, last: int = 0) -> int:
         """Number of the epoch in which an update falls; that of the last epoch, if there is one, at most."""
         epoch, updates = 0, 0
         while updates < update and epoch < (last or update):
@@ -39,7 +47,7 @@ class RunLength:
             updates += self._updates_in(epoch)
         return epoch
 
-    def limit(self, unit):
+    def limit(self, unit: str) -> tuple[int, str] | None:
         """(Last epoch or update, the option that says so), the tightest that is known; None without any."""
         limits = {
             ("ep", self.max_epoch): f"--max-epoch {self.max_epoch}",
@@ -52,7 +60,7 @@ class RunLength:
         return min(((n, reason) for (of, n), reason in limits.items() if of == unit and n), default=None)
 
 
-def check_reachable(schedule, run, start=None):
+def check_reachable(schedule: Schedule, run: RunLength, start: str | None = None) -> None:
     """Refuse a schedule whose last event the run never sees.
 
     An event happens before the update that follows it, so at least one update has to remain.
@@ -74,7 +82,26 @@ def check_reachable(schedule, run, start=None):
         )
 
 
-def check_long_enough(plan, run):
+def check_begun_in_time(schedule: Schedule, event: int, position: int) -> None:
+    """Refuse to begin with the last of several events.
+
+    Args:
+        schedule: the :class:`~fairseq_prune.pruning.schedule.Schedule`.
+        event: that is due first, from 1.
+        position: where the run is (count of the schedule's unit).
+
+    Raises:
+        ValueError: the run begins after the end of its schedule.
+    """
+    if 1 < event == schedule.num_events and not schedule.steps:
+        now = f"{position}{schedule.unit}"
+        raise ValueError(
+            f"--prune-end {schedule.end}: the run begins at {now}, past its schedule; "
+            f"times count from update 0 of the first run, e.g. --prune-start {now}"
+        )
+
+
+def check_long_enough(plan: Plan, run: RunLength) -> None:
     """Refuse a plan whose weights leave so long after its last event that the run may not see it.
 
     Args:
@@ -108,7 +135,7 @@ def _end_of(plan, run):
     return 0, plan.updates_needed and plan.updates_needed + (start if in_updates else run.updates_by(start))
 
 
-def updates_in_epoch(batches, update_freq, skip_remainder, epoch):
+def updates_in_epoch(batches: int, update_freq: Sequence[int], skip_remainder: bool, epoch: int) -> int:
     """Updates of one epoch (count).
 
     Args:

@@ -1,13 +1,15 @@
 """Recipes: the ``--prune-*`` options as a YAML file."""
 
 import re
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 import yaml
 
 from ..pruning.registry import nearest
 
 
-def read_recipe(path, known):
+def read_recipe(path: str, known: Collection[str]) -> dict[str, Any]:
     """Read a recipe.
 
     Args:
@@ -68,7 +70,7 @@ def _checked(path, key, name, value):
     raise ValueError(f"--prune-recipe {path}: cannot read {key}: {value!r}; write it as on the command line")
 
 
-def read_patterns(given):
+def read_patterns(given: str | Iterable[str]) -> tuple[str, ...]:
     """Patterns from ``'*.fc1.*,*embed*'`` or a list.
 
     Returns:
@@ -78,7 +80,7 @@ def read_patterns(given):
     return tuple(part.strip() for part in parts if part.strip())
 
 
-def read_stages(given):
+def read_stages(given: str | Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     """Named groups from ``'embed=*embed*;ffn=*fc1*,*fc2*'`` or a mapping.
 
     Returns:

@@ -1,10 +1,24 @@
 """Carrying out what was chosen: masks, multipliers of 0, cuts."""
 
-import logging
+from __future__ import annotations
 
-from ..pruning.masks import pack_mask
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+
+from ..pruning.masks import Masks, pack_mask
+from ..pruning.prunable import Prunable
+from ..pruning.selecting.widths import WidthChooser
+from ..pruning.surgery.structure import Structure
 from .cut import cut_in_run, may_cut
+from .masked_model import MaskedModel
 from .weight_norms import rescale_norms
+
+if TYPE_CHECKING:
+    from fairseq.optim import FairseqOptimizer
+
 
 logger = logging.getLogger(__name__)
 
@@ -21,10 +35,12 @@ class Removal:
         kept: what was kept of coupled units at the last cut, packed: dict of vector name -> plain values.
     """
 
-    def __init__(self, model, masked, averaged):
+    def __init__(self, model: nn.Module, masked: MaskedModel, averaged: bool):
         self._model, self._masked, self._averaged, self.kept = model, masked, averaged, {}
 
-    def mask(self, masks, prunables, optimizer, ema_model):
+    def mask(
+        self, masks: Masks, prunables: Sequence[Prunable], optimizer: FairseqOptimizer, ema_model: nn.Module | None
+    ) -> None:
         """Put masks in force, in the place of those that are.
 
         Args:
@@ -40,7 +56,9 @@ class Removal:
         if ema_model is not None:
             self._masked.mask_averages(ema_model)
 
-    def close(self, keep, chooser, structure, optimizer):
+    def close(
+        self, keep: Mapping[str, Tensor], chooser: WidthChooser, structure: Structure, optimizer: FairseqOptimizer
+    ) -> None:
         """Multiply by 0 what leaves by its multiplier, and cut that out where shapes can change.
 
         Args:
@@ -53,7 +71,7 @@ class Removal:
         if not self.cut(chooser.remaining(), structure, optimizer):
             logger.info("connectivity 0, to be cut by fairseq-prune compact or by the run that finetunes it")
 
-    def cut(self, keep, structure, optimizer):
+    def cut(self, keep: Mapping[str, Tensor], structure: Structure, optimizer: FairseqOptimizer) -> bool:
         """Cut coupled units out.
 
         Args:

@@ -1,8 +1,17 @@
 """Putting weights back to where they once were."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 import torch
+from torch import nn
 
 from ..optim.masters import homes, moments_of, values_of
+
+if TYPE_CHECKING:
+    from fairseq.optim import FairseqOptimizer
 
 
 class Rewind:
@@ -12,15 +21,15 @@ class Rewind:
         parameters: dict of name -> parameter.
     """
 
-    def __init__(self, parameters):
+    def __init__(self, parameters: Mapping[str, nn.Parameter]):
         self._parameters, self._values, self._moments = parameters, {}, {}
 
     @property
-    def saved(self):
+    def saved(self) -> bool:
         """True once there is a copy."""
         return bool(self._values)
 
-    def save(self, optimizer):
+    def save(self, optimizer: FairseqOptimizer) -> None:
         """Copy what the optimizer steps."""
         masters = homes(optimizer)
         for name, parameter in self._parameters.items():
@@ -28,7 +37,7 @@ class Rewind:
             self._moments[name] = [moment.clone() for moment in moments_of(parameter, masters, optimizer)]
 
     @torch.no_grad()
-    def restore(self, optimizer):
+    def restore(self, optimizer: FairseqOptimizer) -> None:
         """Put the copy back; moments that did not exist yet are zeroed."""
         masters = homes(optimizer)
         for name, parameter in self._parameters.items():
@@ -38,15 +47,15 @@ class Rewind:
             for place, moment in enumerate(moments_of(parameter, masters, optimizer)):
                 moment.copy_(before[place]) if place < len(before) else moment.zero_()
 
-    def forget(self):
+    def forget(self) -> None:
         """Drop the copy."""
         self._values, self._moments = {}, {}
 
-    def state(self):
+    def state(self) -> dict[str, Any]:
         """Plain values and tensors."""
         return {"values": dict(self._values), "moments": dict(self._moments)}
 
-    def load_state(self, state):
+    def load_state(self, state: dict[str, Any]) -> None:
         """Take up the copy of an interrupted run."""
         for name, value in state["values"].items():
             device = self._parameters[name].device

@@ -11,6 +11,7 @@ import sys
 import types
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import fairseq
 import torch
@@ -25,7 +26,7 @@ FILE = "run.json"
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
-def note_start(task_config, epoch):
+def note_start(task_config: Any, epoch: int) -> None:
     """Add to run.json that training starts, after the starts that stand there. Only rank 0 writes.
 
     Args:
@@ -68,7 +69,7 @@ def _starts_before(path):
 
 
 @functools.cache  # of the code that runs, which stays what it is
-def source_revision(package):
+def source_revision(package: Path) -> str | None:
     """Git's name of the commit that a package's files are of, with ``-dirty`` where they were changed since.
 
     Args:

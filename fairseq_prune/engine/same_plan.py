@@ -1,11 +1,14 @@
 """A resumed run has to have the plan of the interrupted one."""
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from ..methods.options import option_of
+from .plan import Plan
 
 
-def check_same_plan(plan, state):
+def check_same_plan(plan: Plan, state: Mapping[str, Any]) -> None:
     """Refuse to resume a run with another plan.
 
     Args:

@@ -2,20 +2,32 @@
 
 import logging
 import math
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import torch
+from torch import nn
 
 from ..pruning.budget import Deviation, Threshold
+from ..pruning.budget.given import Target
 from ..pruning.growing import Growth
 from ..pruning.importance import EVIDENCE
-from ..pruning.masks import intersect
+from ..pruning.masks import Masks, intersect
 from ..pruning.prunable import find_prunables
 from ..pruning.selecting import chooser_of, count_removed, coupled_chooser_of, overlap
+from ..pruning.selecting.chooser import Chooser, Values
+from ..pruning.selecting.selection import Choice
+from ..pruning.surgery.structure import Structure
 from ..pruning.units import Weight, is_coupled, parse_units
 from . import ranks
+from .plan import Plan
 
 logger = logging.getLogger(__name__)
+
+
+FindStructure = Callable[[], Structure]
+FindTargets = Callable[[Chooser], Target]  # -> what each group of the chooser is to lose
 
 
 class Selection:
@@ -39,12 +51,21 @@ class Selection:
         ValueError: a pattern matches nothing, a tensor has no such units, or a target no group.
     """
 
-    def __init__(self, model, plan, find_structure=None, find_targets=None):
-        self.plan, self.seed, self.initial = plan, plan.seed, {}
+    def __init__(
+        self,
+        model: nn.Module,
+        plan: Plan,
+        find_structure: FindStructure | None = None,
+        find_targets: FindTargets | None = None,
+    ):
+        self.plan, self.seed = plan, plan.seed
+        self.initial: dict[str, float] = {}
         self._model, self._find_structure = model, find_structure
         self._find_targets = find_targets or (lambda chooser: chooser.targets(plan.target))
         self.prunables = find_prunables(model, *self._patterns())
-        self.chooser = self.structure = self._targets = None
+        self.chooser: Any = None  # a Chooser; those of tensors can more
+        self.structure: Structure | None = None
+        self._targets: Target = None
         if plan.prunes:
             self.look()
 
@@ -54,9 +75,9 @@ class Selection:
         coupled = plan.prunes and is_coupled(parse_units(plan.units))
         return ((), (), ()) if coupled else (plan.include, plan.skip, plan.only)
 
-    def look(self):
+    def look(self) -> None:
         """Find what there is to choose from, in the shapes that the model has now."""
-        units = parse_units(self.plan.units)
+        units: Any = parse_units(self.plan.units)
         if is_coupled(units):
             self.structure = self._find_structure()
             parameters = dict(self._model.named_parameters())
@@ -98,17 +119,17 @@ class Selection:
                 )
 
     @property
-    def total(self):
+    def total(self) -> int:
         """Weights of all prunable tensors as they are (count)."""
         return count_removed(self.prunables, {})[1]
 
-    def begin(self, masks):
+    def begin(self, masks: Masks) -> None:
         """Before the first event: the way to the target starts from what is removed by then."""
         for group in self.chooser.groups:
             removed, total = self.chooser.count(group, masks)
             self.initial[group] = removed / total
 
-    def check(self, masks):
+    def check(self, masks: Masks) -> None:
         """Refuse targets below what is removed already.
 
         Raises:
@@ -124,7 +145,7 @@ class Selection:
                     f"give at least that, or keep it with --prune-method none"
                 )
 
-    def choose(self, event, masks, evidence=None):
+    def choose(self, event: int, masks: Masks, evidence: Values | None = None) -> Choice:
         """What leaves at an event.
 
         Args:
@@ -153,7 +174,7 @@ class Selection:
             return self.chooser.share_within(group, target, masks, self._generator(), evidence)
         return self.chooser.share_below(group, target, masks) if isinstance(target, Deviation) else target
 
-    def overlap(self, choice):
+    def overlap(self, choice: Choice) -> float | None:
         """Fraction of what leaves that had left the run which says how many; None where that is not known."""
         inherited = self.chooser.inherited
         if inherited.choice is None or inherited.binding:
@@ -161,7 +182,7 @@ class Selection:
         return overlap(self.chooser, self.layers, choice, inherited.choice)
 
     @property
-    def layers(self):
+    def layers(self) -> list[str]:
         """Names of the layers that are to lose units."""
         return [
             layer
@@ -170,11 +191,11 @@ class Selection:
             if isinstance(self._targets[group], Threshold) or self.chooser.budget(group, self._fraction(group, {}))
         ]
 
-    def state(self):
+    def state(self) -> dict[str, Any]:
         """Plain values."""
         return {"initial": dict(self.initial), "seed": self.seed, **(self.chooser.state() if self.chooser else {})}
 
-    def load_state(self, state):
+    def load_state(self, state: dict[str, Any]) -> None:
         """Take up the position of an interrupted run."""
         self.initial, self.seed = state["initial"], state["seed"]
         self.chooser.load_state(state)

@@ -1,10 +1,13 @@
 """Letting a model compute with other values than its own."""
 
 import contextlib
+from collections.abc import Iterator, Mapping
+
+from torch import Tensor, nn
 
 
 @contextlib.contextmanager
-def stand_in(parameters, values):
+def stand_in(parameters: Mapping[str, nn.Parameter], values: Mapping[str, Tensor]) -> Iterator[None]:
     """Exchange the values of parameters for a while.
 
     Gradients that are computed meanwhile are those by the other values.

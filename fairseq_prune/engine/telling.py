@@ -1,14 +1,25 @@
 """What the log says of removals: those that were, and those that are still to come."""
 
-import logging
+from __future__ import annotations
 
-from ..pruning.masks import checksum
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from ..pruning.masks import Masks, checksum
+from ..pruning.prunable import Prunable
 from ..pruning.selecting import count_removed
+
+if TYPE_CHECKING:
+    from .pruner import Pruner
+
 
 logger = logging.getLogger(__name__)
 
 
-def tell_removed(prunables, masks, fraction, whole):
+def tell_removed(prunables: Sequence[Prunable], masks: Masks, fraction: float, whole: int) -> str:
     """How much is gone, where least and where most, and a checksum to compare ranks and runs by.
 
     Args:
@@ -32,7 +43,7 @@ def tell_removed(prunables, masks, fraction, whole):
     )
 
 
-def tell_pending(pruner):
+def tell_pending(pruner: Pruner) -> str | None:
     """What a pruner has still to remove, one line; None if nothing.
 
     Args:
@@ -45,7 +56,7 @@ def tell_pending(pruner):
     return f"--prune-method {pruner.plan.method} saw {events}{selected}; {pruner.fraction_removed:.4f} removed"
 
 
-def warn_of_half_shrunk(model):
+def warn_of_half_shrunk(model: nn.Module) -> None:
     """Say so if weights were taken from the midst of another run's shrinking.
 
     Args:
@@ -58,3 +69,11 @@ def warn_of_half_shrunk(model):
             f"{count:,} units come half shrunk, with connectivity between 0 and 1, and stay so; better resume the run "
             "they are from, or start from a finished one"
         )
+
+
+def warn_of_unfinished(pending: str) -> None:
+    """Say that a run ended too early, and what it had still to remove (:func:`tell_pending`)."""
+    logger.warning(
+        f"NOT DONE: the run ended before it had removed what was asked: {pending}; resume with the "
+        "same command and a later end (--max-epoch, --max-update, --stop-min-lr, --stop-time-hours)"
+    )

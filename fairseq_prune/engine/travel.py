@@ -7,11 +7,16 @@ fairseq loads without this package.
 """
 
 import weakref
+from collections.abc import Callable, Mapping
 
-from ..pruning.masks import METADATA_KEY, unpack_mask, unpack_masks
+from torch import Tensor, nn
+
+from ..pruning.masks import METADATA_KEY, Masks, unpack_mask, unpack_masks
 
 
-def let_masks_travel(model, get_packed, adopt):
+def let_masks_travel(
+    model: nn.Module, get_packed: Callable[[], dict[str, dict]], adopt: Callable[[Masks, Mapping[str, Tensor]], None]
+) -> None:
     """Save masks with a model's weights and adopt those that weights bring along.
 
     The hooks are plain closures, so a deep copy of the model (EMA) shares them; weights loaded
@@ -39,7 +44,7 @@ def let_masks_travel(model, get_packed, adopt):
     model.register_load_state_dict_pre_hook(load)
 
 
-def masks_of_parts(model):
+def masks_of_parts(model: nn.Module) -> Masks:
     """The masks that a model already has, as that of parts which loaded pruned weights themselves.
 
     (A model to be fine-tuned builds its pre-trained encoder by that one's own task, and loads it.)

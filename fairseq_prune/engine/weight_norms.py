@@ -1,9 +1,19 @@
 """Weight-normalised layers whose directions lose elements."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 from ..optim.masters import homes, values_of
+from ..pruning.masks import Masks
+from ..pruning.prunable import Prunable
+
+if TYPE_CHECKING:
+    from fairseq.optim import FairseqOptimizer
 
 
-def rescale_norms(prunables, masks, optimizer):
+def rescale_norms(prunables: Iterable[Prunable], masks: Masks, optimizer: FairseqOptimizer) -> None:
     """Keep the surviving weights of weight-normalised layers as they are.
 
     Args:

@@ -37,7 +37,7 @@ def prunable(module: str, name: str, task: type[FairseqTask]) -> type[FairseqTas
     return register_task(f"prune_{name}", dataclass=new_config)(new_task)
 
 
-class _Argparse:
+class _Argparse(FairseqTask):
     """Before a task class whose options are in an ``add_args``, that may be a static method or not there."""
 
     @classmethod

@@ -1,5 +1,23 @@
 """The interface of what happens between the first selection and the removal."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, nn
+
+from ..pruning.masks import Masks
+from ..pruning.schedule import Position
+from ..pruning.selecting import Choice
+from ..pruning.selecting.chooser import Chooser, Values
+
+if TYPE_CHECKING:
+    from fairseq.optim import FairseqOptimizer
+
+
+Choose = Callable[[Values | None], Choice]  # by what is scored instead of the parameters
+
 
 class Approach:
     """Does nothing by itself.
@@ -17,15 +35,15 @@ class Approach:
         record: what a file is told of the units at this update, plain values; None: nothing.
     """
 
-    record = None
+    record: dict[str, Any] | None = None
     also_when_skipped = False
 
-    def __init__(self, settings, chooser, model, seed):
+    def __init__(self, settings: Any, chooser: Chooser, model: nn.Module, seed: int):
         self.settings, self.chooser, self.model, self.seed = settings, chooser, model, seed
         self.parameters = dict(model.named_parameters())
         self.active = False
 
-    def begin(self, position, layers, choose, optimizer):
+    def begin(self, position: Position, layers: Sequence[str], choose: Choose, optimizer: FairseqOptimizer) -> None:
         """Start, at the first event.
 
         Args:
@@ -38,60 +56,60 @@ class Approach:
         self.active = True
         self.select(choose, optimizer)
 
-    def select(self, choose, optimizer):
+    def select(self, choose: Choose, optimizer: FairseqOptimizer) -> None:
         """Act on a new selection, at every event but the last; arguments as :meth:`begin`."""
 
-    def last_choice(self, choose):
+    def last_choice(self, choose: Choose) -> Choice:
         """What leaves in the end."""
         return choose(None)
 
-    def before_update(self, position, choose, optimizer):
+    def before_update(self, position: Position, choose: Choose, optimizer: FairseqOptimizer) -> None:
         """Called before every update while active; arguments as :meth:`begin`."""
 
-    def trained_values(self):
+    def trained_values(self) -> dict[str, Tensor]:
         """What the loss sees instead of parameters: dict of parameter name -> tensor."""
         return {}
 
-    def validated_values(self, choose):
+    def validated_values(self, choose: Choose) -> dict[str, Tensor]:
         """What validation sees instead of parameters: dict of parameter name -> tensor."""
         return {}
 
     @property
-    def values(self):
+    def values(self) -> dict[str, Tensor]:
         """All parameters, detached, dict of name -> tensor."""
         return {name: parameter.detach() for name, parameter in self.parameters.items()}
 
-    def masked(self, masks):
+    def masked(self, masks: Masks) -> dict[str, Tensor]:
         """Parameters as masks would leave them, for a dict of parameter name -> bool."""
         return {name: self.parameters[name].detach() * keep for name, keep in masks.items()}
 
-    def after_backward(self):
+    def after_backward(self) -> None:
         """Change the gradients of every backward pass, before they are clipped."""
 
-    def before_step(self, optimizer):
+    def before_step(self, optimizer: FairseqOptimizer) -> None:
         """Change the gradients of a step, after they were clipped."""
 
-    def after_step(self, optimizer):
+    def after_step(self, optimizer: FairseqOptimizer) -> None:
         """Change the weights."""
 
-    def is_over(self, position):
+    def is_over(self, position: Position) -> bool:
         """True if the step at a position is the last before the removal."""
         return False
 
-    def end(self, optimizer):
+    def end(self, optimizer: FairseqOptimizer) -> None:
         """Stop acting; the units that leave are about to be removed."""
         self.active = False
 
     @property
-    def metrics(self):
+    def metrics(self) -> dict[str, float | Tensor]:
         """What a log may tell: dict of name -> float, or tensor [] that only the log waits for."""
         return {}
 
-    def state(self):
+    def state(self) -> dict[str, Any] | None:
         """Plain values and tensors; None before and after."""
         return None
 
-    def load_state(self, state):
+    def load_state(self, state: dict[str, Any]) -> None:
         """Take up the position of an interrupted run."""
         self.active = True
 

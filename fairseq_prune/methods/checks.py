@@ -1,5 +1,7 @@
 """What does not go with a plan's approach."""
 
+from typing import Any
+
 from ..pruning.growing import Growth
 from ..pruning.importance import EVIDENCE
 from ..pruning.units import Pattern, Support, WeightAndNode, Width, is_coupled, parse_units
@@ -23,7 +25,7 @@ CONNECTED = ("connectivity", "connectivity_squared")  # importances of units wit
 MASKING = (StraightThrough, Movement, SoftMovement)
 
 
-def check_approach(plan):
+def check_approach(plan: Any) -> None:
     """Refuse what cannot work.
 
     Args:

@@ -1,10 +1,22 @@
 """Gates that learn how much of a unit is needed."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import torch
+from torch import Tensor
 
 from ..optim.masters import homes, master_gradient, unscaled, values_of
 from ..pruning.enforce import multiply
-from .approach import Approach
+from ..pruning.schedule import Position
+from ..pruning.selecting.selection import Choice
+from .approach import Approach, Choose
+
+if TYPE_CHECKING:
+    from fairseq.optim import FairseqOptimizer
+
 
 MOMENTUM = 0.9
 
@@ -16,12 +28,15 @@ class Gated(Approach):
     Others override what gates begin at, what they multiply by, what pulls them, and what a step leaves of them.
     """
 
-    def __init__(self, *given):
+    def __init__(self, *given: Any):
         super().__init__(*given)
-        self._lengths, self._gates, self._velocities, self._gradients = {}, None, None, None
-        self._factors = {}  # in force, of the values that the loss sees
+        self._lengths: dict[str, int] = {}
+        self._gates: Tensor = None
+        self._velocities: Tensor = None
+        self._gradients: Tensor = None
+        self._factors: dict[str, Tensor] = {}  # in force, of the values that the loss sees
 
-    def begin(self, position, layers, choose, optimizer):
+    def begin(self, position: Position, layers: Sequence[str], choose: Choose, optimizer: FairseqOptimizer) -> None:
         self.active = True
         first = {name: self._first(torch.ones_like(self.chooser.magnitudes(name))) for name in layers}
         self._gates = self._joined(first)
@@ -81,14 +96,14 @@ class Gated(Approach):
         multiply(list(values.values()), list(factors.values()))
         return values
 
-    def trained_values(self):
+    def trained_values(self) -> dict[str, Tensor]:
         self._factors = self._factors_of(self._trained())
         return self._multiplied(self._factors)
 
-    def validated_values(self, choose):
+    def validated_values(self, choose: Choose) -> dict[str, Tensor]:
         return self._multiplied(self._factors_of(self._settled()))
 
-    def last_choice(self, choose):
+    def last_choice(self, choose: Choose) -> Choice:
         return choose(self._evidence(self._worth()))
 
     def _evidence(self, worths):
@@ -99,7 +114,7 @@ class Gated(Approach):
                 worth[name] = worth.get(name, 0) + spread.expand_as(self.parameters[name])
         return {**self.values, **worth}
 
-    def before_step(self, optimizer):
+    def before_step(self, optimizer: FairseqOptimizer) -> None:
         masters, names = homes(optimizer), list(self._factors)
         gradients = [master_gradient(self.parameters[name], masters) for name in names]
         gradients = [
@@ -108,21 +123,21 @@ class Gated(Approach):
         ]
         products = torch._foreach_mul(gradients, unscaled(optimizer))
         torch._foreach_mul_(products, [values_of(self.parameters[name], masters)[0] for name in names])
-        products = dict(zip(names, products, strict=True))
         multiply(gradients, list(self._factors.values()))
-        self._gradients = self._chain(torch.cat([self.chooser.sum_over(layer, products) for layer in self._lengths]))
+        named = dict(zip(names, products, strict=True))
+        self._gradients = self._chain(torch.cat([self.chooser.sum_over(layer, named) for layer in self._lengths]))
 
-    def after_step(self, optimizer):
+    def after_step(self, optimizer: FairseqOptimizer) -> None:
         rate = self.settings.rate or optimizer.get_lr()
         self._velocities.mul_(MOMENTUM).add_(self._gradients).add_(self._pull())
         self._gates = self._left(self._gates, self._gates - rate * self._velocities)
 
     @property
-    def metrics(self):
+    def metrics(self) -> dict[str, float | Tensor]:
         """Share of the gates that are closed."""
         return {"closed": (self._settled() == 0).float().mean()}
 
-    def end(self, optimizer):
+    def end(self, optimizer: FairseqOptimizer) -> None:
         masters = homes(optimizer)
         for name, factor in self._factors_of(self._settled()).items():
             for value in values_of(self.parameters[name], masters):
@@ -130,11 +145,11 @@ class Gated(Approach):
         super().end(optimizer)
         self._lengths, self._gates, self._velocities, self._factors = {}, None, None, {}
 
-    def state(self):
+    def state(self) -> dict[str, Any] | None:
         if not self.active:
             return None
         return {"gates": self._by_layer(self._gates), "velocities": self._by_layer(self._velocities)}
 
-    def load_state(self, state):
+    def load_state(self, state: dict[str, Any]) -> None:
         super().load_state(state)
         self._gates, self._velocities = (self._joined(self._here(state[part])) for part in ("gates", "velocities"))

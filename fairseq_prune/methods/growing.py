@@ -1,15 +1,25 @@
 """A growing penalty in a run: its factors, its place in the schedule, and what it does to gradients and weights."""
 
+from __future__ import annotations
+
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from ..optim.masters import homes, master_gradient, unscaled, values_of
 from ..pruning.enforce import multiply
 from ..pruning.growing import Layer, contraction, grow, magnitude_ratio
+from ..pruning.schedule import Position
 from ..pruning.selecting import Choice, overlap
-from .approach import Approach
+from .approach import Approach, Choose
+
+if TYPE_CHECKING:
+    from fairseq.optim import FairseqOptimizer
+
 
 logger = logging.getLogger(__name__)
 COUPLED = {"SGD", "NAG"}  # torch optimizers in whose steps a gradient keeps its size
@@ -27,14 +37,19 @@ class GrowingPenalty(Approach):
         choice: what leaves, :class:`~fairseq_prune.pruning.selecting.Choice`; None until it is chosen.
     """
 
-    def __init__(self, *given):
+    def __init__(self, *given: Any):
         super().__init__(*given)
-        self.choice = self.record = None
-        self._initial, self._overlap = None, None  # of a choice made later: by the first weights, and what they share
-        self._layers, self._began, self._settled, self._grown = {}, None, None, None
-        self._factors = {}
+        self.choice: Choice | None = None
+        self.record = None
+        self._initial: Choice | None = None  # of a choice made later: by the first weights
+        self._overlap: float | None = None  # what they share
+        self._layers: dict[str, Layer] = {}
+        self._began: int = None
+        self._settled: int | None = None
+        self._grown: int | None = None
+        self._factors: dict[str, Tensor] = {}
 
-    def begin(self, position, layers, choose, optimizer):
+    def begin(self, position: Position, layers: Sequence[str], choose: Choose, optimizer: FairseqOptimizer) -> None:
         if not layers:
             raise ValueError(
                 "--prune-target or --stage-pr: all fractions are 0, so the penalty has nothing to act on; give e.g. "
@@ -48,20 +63,20 @@ class GrowingPenalty(Approach):
         self._layers = {name: Layer() for name in layers}
         self._warn_of_little(optimizer)
 
-    def last_choice(self, choose):
+    def last_choice(self, choose: Choose) -> Choice:
         return self.choice or choose(None)
 
     @property
-    def metrics(self):
+    def metrics(self) -> dict[str, float | Tensor]:
         """The largest factor in force; once units are picked, the fraction that the first weights would have picked."""
-        return {"penalty": self.largest} | ({} if self._overlap is None else {"overlap": self._overlap})
+        return {"penalty": self.largest, **({} if self._overlap is None else {"overlap": self._overlap})}
 
     @property
-    def largest(self):
+    def largest(self) -> float:
         """The largest factor in force (float)."""
         return max((layer.factor for layer in self._layers.values()), default=0.0)
 
-    def before_update(self, position, choose, optimizer):
+    def before_update(self, position: Position, choose: Choose, optimizer: FairseqOptimizer) -> None:
         """Grow if it is time; accumulated batches and retries of an update come with its number again."""
         self.record, updates = None, position.updates
         if updates == self._grown:
@@ -123,7 +138,7 @@ class GrowingPenalty(Approach):
             if not layer.through
         }
 
-    def is_over(self, position):
+    def is_over(self, position: Position) -> bool:
         return self._settled is not None and position.updates >= self._settled + self.settings.stabilise
 
     def _factor_tensors(self):
@@ -146,7 +161,7 @@ class GrowingPenalty(Approach):
             return torch.full_like(self.chooser.magnitudes(name), layer.factor)
         return torch.where(self.chooser.leaving(name, self.choice), layer.factor, layer.kept)
 
-    def before_step(self, optimizer):
+    def before_step(self, optimizer: FairseqOptimizer) -> None:
         """Add factor times weight to the gradients, unless the optimizer is adaptive."""
         if not self.active or not _is_coupled(optimizer):
             return
@@ -162,7 +177,7 @@ class GrowingPenalty(Approach):
                 else:
                     gradient.addcmul_(factor, weight, value=share)
 
-    def after_step(self, optimizer):
+    def after_step(self, optimizer: FairseqOptimizer) -> None:
         """Decay the weights by learning rate times factor, if the optimizer is adaptive."""
         if not self.active or _is_coupled(optimizer):
             return
@@ -188,7 +203,7 @@ class GrowingPenalty(Approach):
                 "is 1000): give a higher learning rate, a later --prune-end or a higher --reg-upper-limit"
             )
 
-    def state(self):
+    def state(self) -> dict[str, Any] | None:
         return self.active and {
             "began": self._began,
             "settled": self._settled,
@@ -199,7 +214,7 @@ class GrowingPenalty(Approach):
             "overlap": self._overlap,
         } or None  # fmt: skip
 
-    def load_state(self, state):
+    def load_state(self, state: dict[str, Any]) -> None:
         super().load_state(state)
         device = next(iter(self.parameters.values())).device
         self._began, self._settled, self._grown = state["began"], state["settled"], state["grown"]
@@ -209,7 +224,7 @@ class GrowingPenalty(Approach):
         self._overlap = state["overlap"]
         self._factors = {}
 
-    def end(self, optimizer):
+    def end(self, optimizer: FairseqOptimizer) -> None:
         super().end(optimizer)
         self._factors = {}
 

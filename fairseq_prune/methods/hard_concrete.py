@@ -1,9 +1,20 @@
 """L0: random gates, and a charge for every one that may be open."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import torch
+from torch import Tensor
 
 from ..pruning.hard_concrete import BOUND, chance_open, draw_noise, sample, settled
+from ..pruning.schedule import Position
+from .approach import Choose
 from .gated import Gated
+
+if TYPE_CHECKING:
+    from fairseq.optim import FairseqOptimizer
+
 
 SPREAD = 0.01  # standard deviation of the first parameters
 
@@ -11,15 +22,17 @@ SPREAD = 0.01  # standard deviation of the first parameters
 class HardConcreteGates(Gated):
     """The gates' parameters are log alphas. Noise is drawn once an update, the same on every rank."""
 
-    def __init__(self, *given):
+    def __init__(self, *given: Any):
         super().__init__(*given)
         self._generator = torch.Generator().manual_seed(self.seed)
-        self._noise, self._drawn, self._shares = None, None, None
+        self._noise: Tensor = None
+        self._drawn: int = None
+        self._shares: Tensor = None
 
     def _first(self, ones):
         return ones * SPREAD * torch.randn(len(ones), generator=self._generator).to(ones)
 
-    def before_update(self, position, choose, optimizer):
+    def before_update(self, position: Position, choose: Choose, optimizer: FairseqOptimizer) -> None:
         """Draw; accumulated batches and retries of an update come with its number again."""
         if position.updates != self._drawn:
             self._drawn = position.updates
@@ -44,23 +57,24 @@ class HardConcreteGates(Gated):
         """The share of all gated weights that each unit has, on all sides: float [gates]."""
         if self._shares is None:
             ones = {name: torch.ones_like(p, dtype=torch.float32) for name, p in self.values.items()}
-            sizes = [sum(side.sum_over(name, ones) for side in self.chooser.sides) for name in self._lengths]
-            self._shares = torch.cat(sizes) / sum(size.sum() for size in sizes)
+            sides = ([side.sum_over(name, ones) for side in self.chooser.sides] for name in self._lengths)
+            sizes = torch.cat([torch.stack(of_each).sum(0) for of_each in sides])
+            self._shares = sizes / sizes.sum()
         return self._shares
 
     def _left(self, before, gates):
         return gates.clamp(-BOUND, BOUND)
 
     @property
-    def metrics(self):
+    def metrics(self) -> dict[str, float | Tensor]:
         """Also the share of the gated weights that a draw is expected to let in."""
         return {**super().metrics, "open": (self._charges() * chance_open(self._gates)).sum()}
 
-    def state(self):
+    def state(self) -> dict[str, Any] | None:
         state = super().state()
         return state and {**state, "generator": self._generator.get_state(), "drawn": self._drawn}
 
-    def load_state(self, state):
+    def load_state(self, state: dict[str, Any]) -> None:
         super().load_state(state)
         self._generator.set_state(state["generator"].cpu())
         self._drawn = state["drawn"]

@@ -1,19 +1,29 @@
 """ADMM: weights drawn to what they should become."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import torch
+from torch import Tensor
 
 from ..optim.masters import add_to_gradients, homes, values_of
-from .approach import Approach
+from .approach import Approach, Choose
+
+if TYPE_CHECKING:
+    from fairseq.optim import FairseqOptimizer
 
 
 class Drawn(Approach):
     """Keeps the nearest sparse weights Z and the scaled duals U, in the dtype of the masters."""
 
-    def __init__(self, *given):
+    def __init__(self, *given: Any):
         super().__init__(*given)
-        self._nearest, self._duals, self._distance = {}, {}, None
+        self._nearest: dict[str, Tensor] = {}
+        self._duals: dict[str, Tensor] = {}
+        self._distance: float = None
 
-    def select(self, choose, optimizer):
+    def select(self, choose: Choose, optimizer: FairseqOptimizer) -> None:
         masters, owned = homes(optimizer), self.chooser.owned
         weights = {name: values_of(p, masters)[0] for name, p in self.parameters.items() if name in owned}
         sums = {name: w + self._duals[name] if name in self._duals else w.clone() for name, w in weights.items()}
@@ -28,7 +38,7 @@ class Drawn(Approach):
         whole = sum(float(weight.float().square().sum()) for weight in weights.values())
         self._distance = (missing / whole) ** 0.5 if whole else 0.0
 
-    def before_step(self, optimizer):
+    def before_step(self, optimizer: FairseqOptimizer) -> None:
         masters = homes(optimizer)
         weights = [values_of(self.parameters[name], masters)[0] for name in self._nearest]
         pulls = torch._foreach_sub(weights, list(self._nearest.values()))
@@ -36,24 +46,24 @@ class Drawn(Approach):
         terms = dict(zip(self._nearest, pulls, strict=True))
         add_to_gradients(self.parameters, masters, optimizer, terms, self.settings.rho)
 
-    def validated_values(self, choose):
+    def validated_values(self, choose: Choose) -> dict[str, Tensor]:
         return self.masked(choose(None).masks)
 
     @property
-    def metrics(self):
+    def metrics(self) -> dict[str, float | Tensor]:
         """How far the weights were from being sparse at the last selection, |W - Z| / |W|."""
         return {"distance": self._distance}
 
-    def end(self, optimizer):
+    def end(self, optimizer: FairseqOptimizer) -> None:
         super().end(optimizer)
         self._nearest, self._duals = {}, {}
 
-    def state(self):
+    def state(self) -> dict[str, Any] | None:
         if not self.active:
             return None
         return {"nearest": dict(self._nearest), "duals": dict(self._duals), "distance": self._distance}
 
-    def load_state(self, state):
+    def load_state(self, state: dict[str, Any]) -> None:
         super().load_state(state)
         self._distance = state["distance"]
         for mine, stored in ((self._nearest, state["nearest"]), (self._duals, state["duals"])):

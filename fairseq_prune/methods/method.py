@@ -1,7 +1,8 @@
 """What a method is: its answers to the questions of the vocabulary."""
 
 from dataclasses import dataclass
-from typing import Any, Optional
+
+from .settings import ApproachSettings
 
 
 @dataclass(frozen=True)
@@ -29,16 +30,16 @@ class Method:
     summary: str
     source: str
     units: str = "weight"
-    importance: Optional[str] = None
+    importance: str | None = None
     scope: str = "global"
     schedule: str = "once"
     rounding: str = "nearest"
-    approach: Any = None
-    target: Optional[str] = None
-    every: Optional[int] = None
-    steps: Optional[int] = None
+    approach: ApproachSettings | None = None
+    target: str | None = None
+    every: int | None = None
+    steps: int | None = None
 
     @property
-    def prunes(self):
+    def prunes(self) -> bool:
         """True if the method removes anything; False if it only keeps what is removed."""
         return self.importance is not None

@@ -1,20 +1,31 @@
 """Movement pruning: scores that learn where weights go."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import torch
+from torch import Tensor
 
 from ..optim.masters import homes, master_gradient, unscaled, values_of
 from ..pruning.enforce import multiply
+from ..pruning.schedule import Position
+from .approach import Choose
 from .straight_through import StraightThrough
+
+if TYPE_CHECKING:
+    from fairseq.optim import FairseqOptimizer
 
 
 class Movement(StraightThrough):
     """Hard: selections go by the sums of -W dL/dW; what is not selected does not learn, but its scores do."""
 
-    def __init__(self, *given):
+    def __init__(self, *given: Any):
         super().__init__(*given)
-        self._scores = {}
+        self._scores: dict[str, Tensor] = {}
 
-    def begin(self, position, layers, choose, optimizer):
+    def begin(self, position: Position, layers: Sequence[str], choose: Choose, optimizer: FairseqOptimizer) -> None:
         self._scores = {
             name: torch.zeros_like(parameter, dtype=torch.float32)
             for name, parameter in self.parameters.items()
@@ -25,7 +36,7 @@ class Movement(StraightThrough):
     def _evidence(self):
         return self._scores
 
-    def before_step(self, optimizer):
+    def before_step(self, optimizer: FairseqOptimizer) -> None:
         masters = homes(optimizer)
         found = {name: master_gradient(self.parameters[name], masters) for name in self._scores}
         found = {name: gradient for name, gradient in found.items() if gradient is not None}
@@ -43,15 +54,15 @@ class Movement(StraightThrough):
         """Let the scores of some parameters follow their gradients, two lists."""
         torch._foreach_sub_([self._scores[name] for name in names], gradients)
 
-    def end(self, optimizer):
+    def end(self, optimizer: FairseqOptimizer) -> None:
         super().end(optimizer)
         self._scores = {}
 
-    def state(self):
+    def state(self) -> dict[str, Any] | None:
         state = super().state()
         return state and {**state, "scores": dict(self._scores)}
 
-    def load_state(self, state):
+    def load_state(self, state: dict[str, Any]) -> None:
         super().load_state(state)
         self._scores = self._here(state["scores"])
 
@@ -59,11 +70,11 @@ class Movement(StraightThrough):
 class SoftMovement(Movement):
     """Soft: scores follow Adam, a penalty pulls them down, and what sigmoid(score) says stays or leaves."""
 
-    def __init__(self, *given):
+    def __init__(self, *given: Any):
         super().__init__(*given)
-        self._adam = None
+        self._adam: torch.optim.Adam = None
 
-    def begin(self, position, layers, choose, optimizer):
+    def begin(self, position: Position, layers: Sequence[str], choose: Choose, optimizer: FairseqOptimizer) -> None:
         super().begin(position, layers, choose, optimizer)
         self._adam = torch.optim.Adam(self._scores.values(), lr=self.settings.rate)
 
@@ -77,21 +88,21 @@ class SoftMovement(Movement):
             share = self.settings.weight / (len(self._scores) * score.numel())
             score.grad = gradient + share * open_now * (1 - open_now)
 
-    def after_step(self, optimizer):
+    def after_step(self, optimizer: FairseqOptimizer) -> None:
         self._adam.step()
         self._adam.zero_grad()
 
     @property
-    def metrics(self):
+    def metrics(self) -> dict[str, float | Tensor]:
         """The mean over matrices of the mean sigmoid of their scores."""
         means = [score.sigmoid().mean() for score in self._scores.values()]
         return {"open": torch.stack(means).mean()} if means else {}
 
-    def state(self):
+    def state(self) -> dict[str, Any] | None:
         state = super().state()
         return state and {**state, "adam": self._adam.state_dict()["state"]}
 
-    def load_state(self, state):
+    def load_state(self, state: dict[str, Any]) -> None:
         super().load_state(state)
         self._adam = torch.optim.Adam(self._scores.values(), lr=self.settings.rate)
         self._adam.load_state_dict({**self._adam.state_dict(), "state": state["adam"]})

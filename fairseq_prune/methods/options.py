@@ -1,6 +1,6 @@
 """The options of approaches; those of growing penalties in the spelling of GReg's original."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from math import isfinite
 from typing import Any, Optional
@@ -10,7 +10,8 @@ from fairseq.tasks import FairseqTask  # noqa: F401  (fairseq.dataclass is incom
 
 from ..needs import Need, spelt
 from ..pruning.growing import Growth, fit
-from .settings import Gates, HardConcrete, Hoyer, Lagrangian, SoftMovement, StraightThrough, TickTock
+from ..pruning.schedule import Schedule
+from .settings import ApproachSettings, Gates, HardConcrete, Hoyer, Lagrangian, SoftMovement, StraightThrough, TickTock
 from .shrinking import Shrink
 
 
@@ -71,7 +72,7 @@ class ApproachOptions(FairseqDataclass):
 
 _GATED = (Gates, HardConcrete, TickTock)
 _WEIGHTED = (Hoyer, HardConcrete, SoftMovement)
-_FIELDS = {  # of an option: data that has it, one kind or several, and its field there
+_FIELDS: dict[str, tuple[Any, str]] = {  # of an option: data that has it, one kind or several, and its field there
     "update_reg_interval": (Growth, "interval"),
     "stabilize_reg_interval": (Growth, "stabilise"),
     "reg_upper_limit": (Growth, "limit"),
@@ -113,13 +114,19 @@ _EXAMPLES = {
 }
 
 
-def given_approach(cfg):
+def given_approach(cfg: Any) -> dict[str, Any]:
     """Options of approaches that a run was given, dict of name -> value."""
     values = {name: getattr(cfg, name, None) for name in _FIELDS}
     return {name: value for name, value in values.items() if value is not None and value is not False}  # 0 is given
 
 
-def read_approach(method, approach, options, schedule, single_weights):
+def read_approach(
+    method: str,
+    approach: ApproachSettings | None,
+    options: Mapping[str, Any],
+    schedule: Schedule | None,
+    single_weights: bool,
+) -> ApproachSettings | None:
     """A method's approach with the user's options.
 
     Args:
@@ -150,7 +157,7 @@ def read_approach(method, approach, options, schedule, single_weights):
             raise ValueError(f"{spelt(name)} {value}: must not be below 0, e.g. {getattr(approach, field)}")
     given = {field: options[name] for name, (_, field) in _FIELDS.items() if field and name in options}
     if approach is not None:
-        approach = replace(approach, **given)
+        approach = replace(approach, **given)  # type: ignore[type-var]  # all kinds are dataclasses
     return _grown(approach, options, schedule, single_weights) if isinstance(approach, Growth) else approach
 
 
@@ -177,7 +184,7 @@ def _fitted(growth, schedule):
         raise ValueError(f"--prune-end {schedule.end}: {error}") from None
 
 
-def option_of(approach, field):
+def option_of(approach: ApproachSettings, field: str) -> str:
     """The option of a field of an approach's data, as it is typed."""
     return next(spelt(n) for n, (kind, own) in _FIELDS.items() if own == field and isinstance(approach, kind))
 

@@ -1,22 +1,31 @@
 """Selections that act on the weights once."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
 from ..optim.masters import homes, moments_of, values_of
 from ..pruning.enforce import mask_tensor
-from .approach import Approach
+from .approach import Approach, Choose
+
+if TYPE_CHECKING:
+    from fairseq.optim import FairseqOptimizer
 
 
 class Projecting(Approach):
     """Sets what a selection does not keep to zero, with its moments; then all weights train on."""
 
-    def select(self, choose, optimizer):
+    def select(self, choose: Choose, optimizer: FairseqOptimizer) -> None:
         masters = homes(optimizer)
         for name, keep in choose(None).masks.items():
             parameter = self.parameters[name]
             for tensor in (*values_of(parameter, masters), *moments_of(parameter, masters, optimizer)):
                 mask_tensor(tensor, keep)
 
-    def validated_values(self, choose):
+    def validated_values(self, choose: Choose) -> dict[str, Tensor]:
         return self.masked(choose(None).masks)
 
-    def state(self):
+    def state(self) -> dict[str, Any] | None:
         return {} if self.active else None

@@ -1,12 +1,22 @@
 """A regulariser in the loss that makes weights sparse by itself."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import torch
+from torch import Tensor
 
 from ..optim.masters import homes, values_of
 from ..pruning.devices import on_host
 from ..pruning.enforce import multiply
 from ..pruning.hoyer import hoyer_square, hoyer_step
-from .approach import Approach
+from ..pruning.schedule import Position
+from .approach import Approach, Choose
+
+if TYPE_CHECKING:
+    from fairseq.optim import FairseqOptimizer
 
 
 class Regularised(Approach):
@@ -15,14 +25,15 @@ class Regularised(Approach):
     In the gradient of the loss it would have the same strength, but let units jump around zero instead of stopping.
     """
 
-    def __init__(self, *given):
+    def __init__(self, *given: Any):
         super().__init__(*given)
-        self._layers, self._sum = [], None
+        self._layers: list[str] = []
+        self._sum: float | Tensor = None
 
-    def begin(self, position, layers, choose, optimizer):
+    def begin(self, position: Position, layers: Sequence[str], choose: Choose, optimizer: FairseqOptimizer) -> None:
         self.active, self._layers = True, list(layers)
 
-    def after_step(self, optimizer):
+    def after_step(self, optimizer: FairseqOptimizer) -> None:
         masters, self._sum, owned = homes(optimizer), 0.0, self.chooser.owned
         homed = {name: values_of(p, masters) for name, p in self.parameters.items() if name in owned}
         values = [value.float() for value, *_ in homed.values()]
@@ -51,17 +62,17 @@ class Regularised(Approach):
             changes.update(zip(layers, hoyer_step(norms, step) - 1, strict=True))
         return {layer: changes[layer] for layer in self._layers}
 
-    def validated_values(self, choose):
+    def validated_values(self, choose: Choose) -> dict[str, Tensor]:
         return self.masked(choose(None).masks)
 
     @property
-    def metrics(self):
+    def metrics(self) -> dict[str, float | Tensor]:
         """The regulariser, summed over layers, without its weight."""
         return {} if self._sum is None else {"regulariser": self._sum}
 
-    def state(self):
+    def state(self) -> dict[str, Any] | None:
         return {"layers": self._layers} if self.active else None
 
-    def load_state(self, state):
+    def load_state(self, state: dict[str, Any]) -> None:
         super().load_state(state)
         self._layers = state["layers"]

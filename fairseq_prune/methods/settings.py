@@ -1,7 +1,8 @@
 """What happens between the first selection and the removal, as data; :mod:`~.growing` has one more."""
 
 from dataclasses import dataclass
-from typing import Optional
+
+from ..pruning.growing import Growth
 
 
 class Timed:
@@ -104,7 +105,7 @@ class Gates(Timed):
 
     l1: float = 1e-5
     threshold: float = 0.01
-    rate: Optional[float] = None
+    rate: float | None = None
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ class HardConcrete(Timed):
     """
 
     weight: float = 10.0
-    rate: Optional[float] = None
+    rate: float | None = None
 
 
 @dataclass(frozen=True)
@@ -160,4 +161,7 @@ class TickTock(Timed):
     l1: float = 1e-3
     ticks: int = 10
     tocks: int = 10
-    rate: Optional[float] = None
+    rate: float | None = None
+
+
+ApproachSettings = Timed | Growth

@@ -1,9 +1,14 @@
 """Freeze and shrink: selected units are held still while what multiplies them falls to 0."""
 
+from __future__ import annotations
+
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Optional
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
 
 from ..optim.masters import homes, values_of
 from ..pruning.devices import on_host
@@ -11,10 +16,15 @@ from ..pruning.enforce.hold import HeldElements
 from ..pruning.masks import checksum, pack_mask, unpack_mask
 from ..pruning.schedule import Position
 from ..pruning.selecting import Choice
+from ..pruning.selecting.widths import WidthChooser
 from ..pruning.shrink import SHRINKINGS
 from ..pruning.surgery.table import owned_elements
-from .approach import Approach
+from .approach import Approach, Choose
 from .settings import Timed
+
+if TYPE_CHECKING:
+    from fairseq.optim import FairseqOptimizer
+
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +46,7 @@ class Shrink(Timed):
 
     decreasing: str = "sa"
     epochs: int = 15
-    updates: Optional[int] = None
+    updates: int | None = None
 
     def __post_init__(self):
         for option, value in (("--pruning-period", self.epochs), ("--srp-pruning-updates", self.updates)):
@@ -73,24 +83,27 @@ class FreezeAndShrink(Approach):
     that would count in the norm.
     """
 
+    chooser: WidthChooser
+    model: Any  # with connectivity
     also_when_skipped = True  # looking whether a step is would wait for the GPU
 
-    def __init__(self, *given):
+    def __init__(self, *given: Any):
         super().__init__(*given)
-        self._leaving, self._held = {}, None
+        self._leaving: dict[str, Tensor] = {}
+        self._held: HeldElements = None
         self._began, self._length, self._value = Position(), 0, 1.0
 
-    def begin(self, position, layers, choose, optimizer):
+    def begin(self, position: Position, layers: Sequence[str], choose: Choose, optimizer: FairseqOptimizer) -> None:
         self.active, self._began = True, position
         self._length = self.settings.updates or position.updates_until(self.settings.epochs)
         self._leaving = {vector: ~units for vector, units in choose(None).keep.items()}
         leave = sum(int(units.sum()) for units in self._leaving.values())
         logger.info(f"{leave:,} units leave within {self._length} updates (selection {checksum(self._leaving):08x})")
 
-    def last_choice(self, choose):
+    def last_choice(self, choose: Choose) -> Choice:
         return Choice({}, {vector: ~units for vector, units in self._leaving.items()})
 
-    def before_update(self, position, choose, optimizer):
+    def before_update(self, position: Position, choose: Choose, optimizer: FairseqOptimizer) -> None:
         if not self._held:
             self._hold(optimizer)
         self._value = self._value_at(position)
@@ -125,22 +138,22 @@ class FreezeAndShrink(Approach):
         epoch = position.epochs + 1 - self._began.epochs
         return epoch > self.settings.epochs or (epoch == self.settings.epochs and position.ends_epoch)
 
-    def after_backward(self):
+    def after_backward(self) -> None:
         self._held.clear()
 
-    def after_step(self, optimizer):
+    def after_step(self, optimizer: FairseqOptimizer) -> None:
         self._held.restore(partial(values_of, masters=homes(optimizer)))
 
-    def end(self, optimizer):
+    def end(self, optimizer: FairseqOptimizer) -> None:
         super().end(optimizer)
         self._leaving, self._held = {}, None
         self.model.leave_out({})
 
     @property
-    def metrics(self):
+    def metrics(self) -> dict[str, float | Tensor]:
         return {"connectivity": self._value}
 
-    def state(self):
+    def state(self) -> dict[str, Any] | None:
         return self.active and {
             "updates": self._began.updates,
             "epochs": self._began.epochs,
@@ -148,7 +161,7 @@ class FreezeAndShrink(Approach):
             "selected": {vector: pack_mask(units) for vector, units in self._leaving.items()},
         } or None  # fmt: skip
 
-    def load_state(self, state):
+    def load_state(self, state: dict[str, Any]) -> None:
         super().load_state(state)
         self._began, self._length = Position(state["epochs"], state["updates"]), state["length"]
         self._leaving = {vector: unpack_mask(units) for vector, units in state["selected"].items()}

@@ -1,16 +1,25 @@
 """Losses of selected weights, while all of them stay: SR-STE."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import torch
+from torch import Tensor
 
 from ..optim.masters import add_to_gradients, homes, values_of
 from ..pruning.enforce import as_numbers
-from .approach import Approach
+from ..pruning.selecting.selection import Choice
+from .approach import Approach, Choose
+
+if TYPE_CHECKING:
+    from fairseq.optim import FairseqOptimizer
 
 
 class StraightThrough(Approach):
     """Lets the loss see the selected weights only; the others get its gradient as if they had been seen, and decay."""
 
-    def __init__(self, *given):
+    def __init__(self, *given: Any):
         super().__init__(*given)
         self._masks, self._numbers = {}, {}
 
@@ -27,16 +36,16 @@ class StraightThrough(Approach):
         """What is scored: dict of parameter name -> tensor; None: the weights."""
         return None
 
-    def select(self, choose, optimizer):
+    def select(self, choose: Choose, optimizer: FairseqOptimizer) -> None:
         self._hold(choose(self._evidence()).masks)
 
-    def last_choice(self, choose):
+    def last_choice(self, choose: Choose) -> Choice:
         return choose(self._evidence())
 
-    def trained_values(self):
+    def trained_values(self) -> dict[str, Tensor]:
         return self._kept(self.values)
 
-    def validated_values(self, choose):
+    def validated_values(self, choose: Choose) -> dict[str, Tensor]:
         return self.trained_values()
 
     def _kept(self, values):
@@ -47,7 +56,7 @@ class StraightThrough(Approach):
         numbers = self._numbers_in(chosen[0].dtype)
         return dict(zip(self._masks, torch._foreach_mul(chosen, list(numbers.values())), strict=True))
 
-    def before_step(self, optimizer):
+    def before_step(self, optimizer: FairseqOptimizer) -> None:
         if not self.settings.decay or not self._masks:
             return
         masters = homes(optimizer)
@@ -56,13 +65,13 @@ class StraightThrough(Approach):
         terms = dict(zip(values, gone, strict=True))
         add_to_gradients(self.parameters, masters, optimizer, terms, self.settings.decay)
 
-    def end(self, optimizer):
+    def end(self, optimizer: FairseqOptimizer) -> None:
         super().end(optimizer)
         self._hold({})
 
-    def state(self):
+    def state(self) -> dict[str, Any] | None:
         return {"masks": dict(self._masks)} if self.active else None
 
-    def load_state(self, state):
+    def load_state(self, state: dict[str, Any]) -> None:
         super().load_state(state)
         self._hold(self._here(state["masks"]))

@@ -6,7 +6,7 @@ from .method import Method
 from .settings import Gates, HardConcrete, Hoyer, Lagrangian, Movement, SoftMovement, StraightThrough, TickTock
 from .shrinking import Shrink
 
-METHODS = Registry("method")
+METHODS: Registry[Method] = Registry("method")
 
 METHODS.add("none")(Method("remove nothing; masks that came with the weights stay in force", source=""))
 

@@ -1,6 +1,6 @@
 """The decoder of the recurrent translation models: stacked cells with attention and input feeding."""
 
-from typing import NamedTuple, Tuple
+from typing import Any, NamedTuple
 
 import torch
 from fairseq.models import FairseqIncrementalDecoder
@@ -18,11 +18,11 @@ class Progress(NamedTuple):
         keys: float tensor [batch, source length, width], what attention makes of the encoder's states.
     """
 
-    states: Tuple[Tuple[Tensor, ...], ...]
+    states: tuple[tuple[Tensor, ...], ...]
     feed: Tensor
     keys: Tensor
 
-    def select(self, rows):
+    def select(self, rows: Tensor) -> "Progress":
         """The same of chosen hypotheses (int64 tensor [new batch])."""
         states = tuple(tuple(tensor.index_select(0, rows) for tensor in state) for state in self.states)
         return Progress(states, self.feed.index_select(0, rows), self.keys.index_select(0, rows))
@@ -47,7 +47,7 @@ class RnnDecoder(FairseqIncrementalDecoder):
         super().__init__(dictionary)
         width = cells[0].hidden_size
         self.embed_tokens = nn.Embedding(len(dictionary), cells[0].input_size - width)
-        self.layers = nn.ModuleList(cells)
+        self.layers: Any = nn.ModuleList(cells)
         self.attention = attention
         self.output_projection = nn.Linear(width, len(dictionary))
         self.dropout_module = FairseqDropout(dropout, module_name=type(self).__name__)

@@ -1,6 +1,6 @@
 """The encoder of the recurrent translation models."""
 
-from typing import NamedTuple, Tuple
+from typing import NamedTuple
 
 import torch
 from fairseq.models import FairseqEncoder
@@ -22,7 +22,7 @@ class EncoderOut(NamedTuple):
     """
 
     states: Tensor
-    final: Tuple[Tensor, ...]
+    final: tuple[Tensor, ...]
     padding: Tensor
     order: Tensor
 

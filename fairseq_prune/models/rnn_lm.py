@@ -1,5 +1,6 @@
 """A recurrent language model on ``nn.LSTM``, of the reference's sizes."""
 
+from argparse import Namespace
 from dataclasses import dataclass, field
 
 import torch
@@ -150,12 +151,12 @@ def _sized(args, width):
 
 
 @register_model_architecture("rnn_lm", "rnn_lm_small")
-def rnn_lm_small(args):
+def rnn_lm_small(args: Namespace) -> None:
     """64 wide, 2 layers: the demo's."""
     _sized(args, 64)
 
 
 @register_model_architecture("rnn_lm", "rnn_lm_tiny")
-def rnn_lm_tiny(args):
+def rnn_lm_tiny(args: Namespace) -> None:
     """16 wide, 2 layers, for tests."""
     _sized(args, 16)

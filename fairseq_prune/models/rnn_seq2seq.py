@@ -1,5 +1,7 @@
 """The recurrent translation models that stage-wise pruning was published on (Li et al., TNNLS 35(2), 2024)."""
 
+from argparse import Namespace
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from fairseq.dataclass import FairseqDataclass
@@ -7,7 +9,7 @@ from fairseq.models import FairseqEncoderDecoderModel, register_model, register_
 from torch import nn
 
 from ..errors import one_line_errors
-from ..modules.rnn_attention import GeneralAttention, MlpAttention
+from ..modules.rnn_attention import GeneralAttention, MlpAttention, RnnAttention
 from ..modules.rnn_cells import GruCell, LstmCell
 from .rnn_decoder import RnnDecoder
 from .rnn_encoder import RnnEncoder
@@ -44,7 +46,9 @@ class RnnSeq2Seq(FairseqEncoderDecoderModel):
     of zeros pass for pruned ones.
     """
 
-    rnn, cell, attention = None, None, None
+    rnn: type[nn.RNNBase]
+    cell: type[GruCell] | type[LstmCell]
+    attention: Callable[[int], RnnAttention]
     directions = 1
 
     def __init__(self, encoder, decoder):
@@ -67,7 +71,7 @@ class RnnSeq2Seq(FairseqEncoderDecoderModel):
         return cls(RnnEncoder(task.source_dictionary, rnn), decoder)
 
     @classmethod
-    def check_sizes(cls, cfg):
+    def check_sizes(cls, cfg: RnnSearchConfig) -> None:
         """Refuse sizes that no model can have.
 
         Raises:
@@ -115,13 +119,13 @@ def _set_sizes(args, width):
 
 @register_model_architecture("rnnsearch", "rnnsearch_small")
 @register_model_architecture("luongnet", "luongnet_small")
-def small(args):
+def small(args: Namespace) -> None:
     """192 wide, 2 layers: 4.5 (rnnsearch) or 4.9 million parameters (luongnet) with 6,000 subwords."""
     _set_sizes(args, 192)
 
 
 @register_model_architecture("rnnsearch", "rnnsearch_tiny")
 @register_model_architecture("luongnet", "luongnet_tiny")
-def tiny(args):
+def tiny(args: Namespace) -> None:
     """16 wide, 2 layers: for tests and the demo."""
     _set_sizes(args, 16)

@@ -1,6 +1,7 @@
 """Turning a stock Transformer into an SRP one, layer by layer."""
 
 import torch
+from fairseq.models.transformer import TransformerModel
 
 from ..modules.attention import ConnectedAttention
 from ..modules.connectivity import ConnectedLinear, Connectivity, InputScaledLinear, ScaledFeatures
@@ -8,7 +9,7 @@ from ..modules.layer_norm import ConnectedLayerNorm
 from ..modules.positions import SelectedPositions
 
 
-def connect(model, shared):
+def connect(model: TransformerModel, shared: bool) -> tuple[dict[str, Connectivity], dict[str, int]]:
     """Replace layers of a stock Transformer by ones that read connectivity vectors.
 
     Args:

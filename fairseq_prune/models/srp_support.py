@@ -1,9 +1,11 @@
 """What an SRP architecture cannot do, refused when it is built."""
 
+from argparse import Namespace
+
 from ..families.transformer.unsupported import UNSUPPORTED
 
 
-def check_supported(args):
+def check_supported(args: Namespace) -> None:
     """Refuse options of fairseq's Transformer that an SRP architecture has no layers for.
 
     Args:

@@ -1,5 +1,8 @@
 """SRP Transformers: fairseq's Transformer with connectivity, cut to any widths."""
 
+from argparse import Namespace
+from collections.abc import Mapping
+
 import torch
 from fairseq.models import register_model, register_model_architecture
 from fairseq.models.transformer import TransformerModel
@@ -76,17 +79,17 @@ class SrpTransformerModel(TransformerModel):
             model.ask_layer_norm(weighted)
         return model
 
-    def ask_layer_norm(self, weighted):
+    def ask_layer_norm(self, weighted: bool) -> None:
         """Insist on a layer-norm mode (bool), instead of taking that of the weights which are loaded."""
         self.asked_layer_norm = weighted
         self.weighted_layer_norm.fill_(weighted)
         self.refresh()
 
-    def share_beams(self, beams):
+    def share_beams(self, beams: int) -> None:
         """Read the source once for so many hypotheses in a row (count) in incremental decoding."""
         self.decoder.set_beam_size(beams)
 
-    def leave_out(self, units):
+    def leave_out(self, units: Mapping[str, torch.Tensor]) -> None:
         """Form no gradient of what units own in linear layers, as long as it would be dropped.
 
         Of a layer that loses rows and columns, those of which a larger share leaves: choosing both costs more than it
@@ -100,7 +103,7 @@ class SrpTransformerModel(TransformerModel):
                 shape, owners = module.weight.shape, self.table[f"{name}.weight"]
                 module.kept = shortest_axis(shape, owners, units)
 
-    def refresh(self):
+    def refresh(self) -> None:
         """Look again at the connectivity and the layer-norm mode; call after changing them."""
         for connectivity in self.connectivity.values():
             connectivity.refresh()
@@ -115,7 +118,7 @@ def _refresh(model, _):  # a named function, so the model can be pickled
 
 
 @register_model_architecture("srp_transformer", "srp_iwslt_de_en")
-def srp_iwslt_de_en(args):
+def srp_iwslt_de_en(args: Namespace) -> None:
     """512 wide, feed-forward 1024, 4 heads, 6 + 6 layers."""
     args.encoder_ffn_embed_dim = getattr(args, "encoder_ffn_embed_dim", 1024)
     args.encoder_attention_heads = getattr(args, "encoder_attention_heads", 4)
@@ -125,7 +128,7 @@ def srp_iwslt_de_en(args):
 
 
 @register_model_architecture("srp_transformer", "srp_iwslt_de_en_small")
-def srp_iwslt_de_en_small(args):
+def srp_iwslt_de_en_small(args: Namespace) -> None:
     """As srp_iwslt_de_en with 3 + 3 layers."""
     args.encoder_layers = getattr(args, "encoder_layers", 3)
     args.decoder_layers = getattr(args, "decoder_layers", 3)
@@ -133,7 +136,7 @@ def srp_iwslt_de_en_small(args):
 
 
 @register_model_architecture("srp_transformer", "srp_tiny")
-def srp_tiny(args):
+def srp_tiny(args: Namespace) -> None:
     """128 wide, feed-forward 256, 4 heads, 2 + 2 layers: the demo's."""
     for side in ("encoder", "decoder"):
         for option, value in (("embed_dim", 128), ("ffn_embed_dim", 256), ("layers", 2), ("attention_heads", 4)):
@@ -142,7 +145,7 @@ def srp_tiny(args):
 
 
 @register_model_architecture("srp_transformer", "srp_vaswani_wmt_en_de_big")
-def srp_vaswani_wmt_en_de_big(args):
+def srp_vaswani_wmt_en_de_big(args: Namespace) -> None:
     """1024 wide, feed-forward 4096, 16 heads, 6 + 6 layers, dropout 0.3."""
     stock.transformer_vaswani_wmt_en_de_big(args)
 
@@ -150,6 +153,6 @@ def srp_vaswani_wmt_en_de_big(args):
 @register_model_architecture("srp_transformer", "srp_wmt_en_de")
 @register_model_architecture("srp_transformer", "srp")
 @register_model_architecture("srp_transformer", "srp_transformer")
-def srp_transformer(args):
+def srp_transformer(args: Namespace) -> None:
     """512 wide, feed-forward 2048, 8 heads, 6 + 6 layers."""
     stock.base_architecture(args)

@@ -73,7 +73,7 @@ class Prunable:
         stored = self.scale.split_mask(keep) if self.scale else (keep,)
         return dict(zip(self.mask_names, stored, strict=True))
 
-    def masks_for(self, keep):
+    def masks_for(self, keep: Tensor) -> Masks:
         """As :meth:`split_mask`, but tensors of which nothing is removed need none and get none."""
         return {name: mask for name, mask in self.split_mask(keep).items() if not mask.all()}
 

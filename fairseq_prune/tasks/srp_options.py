@@ -5,7 +5,7 @@ See :mod:`fairseq_prune.engine.options` for what fairseq demands of such a datac
 
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Optional
+from typing import Any, Optional
 
 from fairseq.dataclass import FairseqDataclass
 from fairseq.file_io import PathManager
@@ -49,7 +49,7 @@ class SrpOptions(FairseqDataclass):
     arch: Optional[str] = _option(None, "for training; fairseq-generate takes it from the checkpoint")
 
 
-def plan_options(cfg, given):
+def plan_options(cfg: Any, given: dict[str, Any]) -> dict[str, Any]:
     """What the options of a run mean, as :func:`~fairseq_prune.engine.plan.make_plan` reads them.
 
     Args:
@@ -112,7 +112,7 @@ def _check(cfg, rate):
         raise ValueError(f"--srp-budget {cfg.srp_budget}: {error}") from None
 
 
-def check_start(cfg):
+def check_start(cfg: Any) -> None:
     """Refuse weights to start from that are not there, or two of them.
 
     Args:
@@ -128,7 +128,7 @@ def check_start(cfg):
         raise ValueError("--pretrained-model and --finetune-from-model: both name the weights to start from; give one")
 
 
-def as_state_of_a_pruner(state):
+def as_state_of_a_pruner(state: dict[str, Any]) -> dict[str, Any]:
     """The state of a run of an earlier version, which kept SRP's beside the pruner's.
 
     Args:

@@ -1,7 +1,11 @@
 """Translation with SRP."""
 
+from argparse import Namespace
 from dataclasses import dataclass
+from typing import Any, Self
 
+from fairseq.dataclass import FairseqDataclass
+from fairseq.models import BaseFairseqModel
 from fairseq.tasks import register_task
 
 from ..compat import load_checkpoint
@@ -10,7 +14,7 @@ from ..engine.options import PruneOptions
 from ..engine.own_options import stands_alone
 from ..errors import one_line_errors
 from .srp_options import SrpOptions, as_state_of_a_pruner, check_start, plan_options
-from .stock import PruneTranslationConfig, PruneTranslationTask  # made by the loop
+from .stock import PruneTranslationConfig, PruneTranslationTask  # type: ignore[attr-defined]  # made by the loop
 
 
 @dataclass
@@ -23,7 +27,7 @@ class SrpTranslationTask(PruneTranslationTask):
     """Translation whose Transformer is shrunk and cut by SRP."""
 
     @classmethod
-    def setup_task(cls, cfg, from_checkpoint=False, **kwargs):
+    def setup_task(cls, cfg: SrpTranslationConfig, from_checkpoint: bool = False, **kwargs: Any) -> Self:
         from_checkpoint = stands_alone(cfg, PruneOptions) or from_checkpoint
         if not from_checkpoint:
             with one_line_errors():
@@ -33,10 +37,10 @@ class SrpTranslationTask(PruneTranslationTask):
         return super().setup_task(cfg, from_checkpoint=from_checkpoint, **kwargs)
 
     @classmethod
-    def pruning_options(cls, cfg):
+    def pruning_options(cls, cfg: SrpTranslationConfig) -> dict[str, Any]:
         return plan_options(cfg, super().pruning_options(cfg))
 
-    def build_model(self, cfg, from_checkpoint=False):
+    def build_model(self, cfg: FairseqDataclass | Namespace, from_checkpoint: bool = False) -> BaseFairseqModel:
         insists = from_checkpoint and self.pruner is None  # else a teacher, whose layer norm is its own
         model = super().build_model(cfg, from_checkpoint)
         if insists and hasattr(model, "ask_layer_norm"):
@@ -54,7 +58,7 @@ class SrpTranslationTask(PruneTranslationTask):
             reason = " ".join(str(error).split())
             raise ValueError(f"--pretrained-model {path}: does not fit --arch {self.options.arch}: {reason}") from None
 
-    def set_checkpoint_dict(self, state):
+    def set_checkpoint_dict(self, state: dict[str, Any]) -> None:
         super().set_checkpoint_dict(as_state_of_a_pruner(state))
 
 

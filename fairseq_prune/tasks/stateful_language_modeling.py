@@ -52,10 +52,10 @@ class StatefulLanguageModelingTask(LanguageModelingTask):
             parser.set_defaults(batch_size=0)
 
     @classmethod
-    def setup_task(cls, args, **kwargs):
+    def setup_task(cls, cfg, **kwargs):
         with one_line_errors():
-            _check_options(args)
-        return super().setup_task(args, **kwargs)
+            _check_options(cfg)
+        return super().setup_task(cfg, **kwargs)
 
     def build_model(self, args, from_checkpoint=False):
         model = super().build_model(args, from_checkpoint)

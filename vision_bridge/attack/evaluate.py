@@ -2,23 +2,30 @@
 
 import contextlib
 import logging
+from argparse import Namespace
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from fairseq.logging import progress_bar
+from fairseq.tasks import FairseqTask
+from torch import Tensor
 
 from fairseq_prune.evaluate.attackers import ATTACKERS
 from fairseq_prune.report.png import check_png
 
+from ..data.image_dataset import ImageDataset
 from ..data.seeds import seed_of
+from ..models.classifier import ImageClassifier
 from .perturb import is_right, perturb, smallest_norms
 from .pixels import PixelModel, draw, held_still
 from .settings import Settings
 from .show import draw_figure, render
-from .table import MINIMAL, load_foolbox
+from .table import MINIMAL, Attack, load_foolbox
 
 
 @ATTACKERS.add("prune_image_classification")
-def attack(model, task, options):
+def attack(model: ImageClassifier, task: FairseqTask, options: Namespace) -> tuple[dict[str, Any], str]:
     """Evaluate a model as the options of ``fairseq-prune attack`` say.
 
     Args:
@@ -51,7 +58,7 @@ def attack(model, task, options):
     return report, render(report)
 
 
-def evaluate(net, dataset, settings):
+def evaluate(net: PixelModel, dataset: ImageDataset, settings: Settings) -> dict[str, Any]:
     """Attack drawn images.
 
     Args:
@@ -86,7 +93,9 @@ def evaluate(net, dataset, settings):
     }
 
 
-def summarise(attack, epsilons, norms):
+def summarise(
+    attack: Attack, epsilons: Mapping[str, float], norms: Mapping[float | None, list[Tensor]]
+) -> dict[str, Any]:
     """What an attack achieved.
 
     Args:

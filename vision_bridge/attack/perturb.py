@@ -1,11 +1,14 @@
 """Running one attack on one batch, and judging what it found."""
 
 import torch
+from torch import Tensor, nn
 
-from .table import NORMS, load_foolbox
+from .table import NORMS, Attack, load_foolbox
 
 
-def perturb(attack, net, pixels, targets, epsilon, seed):
+def perturb(
+    attack: Attack, net: nn.Module, pixels: Tensor, targets: Tensor, epsilon: float | None, seed: int
+) -> Tensor:
     """Look for images that mislead; the global generators stay as they are.
 
     Args:
@@ -29,12 +32,12 @@ def perturb(attack, net, pixels, targets, epsilon, seed):
 
 
 @torch.no_grad()
-def is_right(net, pixels, targets):
+def is_right(net: nn.Module, pixels: Tensor, targets: Tensor) -> Tensor:
     """Bool [B]: which images the model classifies correctly."""
     return net(pixels).argmax(1) == targets
 
 
-def smallest_norms(attack, net, pixels, changed, targets):
+def smallest_norms(attack: Attack, net: nn.Module, pixels: Tensor, changed: Tensor, targets: Tensor) -> Tensor:
     """Norms of the changes that mislead.
 
     Returns:

@@ -1,11 +1,13 @@
 """Images as pixels in [0, 1], and a model of them."""
 
 import contextlib
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from ..data.image_dataset import ImageDataset
 from ..data.seeds import seed_of
 
 _DRAW = 4  # what a seed is for
@@ -19,23 +21,26 @@ class PixelModel(nn.Module):
         mean, std: of pixels in [0, 1], one value per channel or one for all.
     """
 
-    def __init__(self, model, mean, std):
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, model: nn.Module, mean: Sequence[float], std: Sequence[float]):
         super().__init__()
         self.model = model
         for name, values in (("mean", mean), ("std", std)):
             self.register_buffer(name, torch.tensor(values, dtype=torch.float32)[:, None, None])
 
-    def forward(self, pixels):
+    def forward(self, pixels: Tensor) -> Tensor:
         """Logits [batch, classes] of pixels [batch, channels, height, width]."""
         return self.model((pixels - self.mean) / self.std)
 
-    def pixels(self, images):
+    def pixels(self, images: Tensor) -> Tensor:
         """Undo the normalisation of images; exact, since they have 256 levels."""
         return ((images * self.std + self.mean) * 255).round().clamp(0, 255) / 255
 
 
 @contextlib.contextmanager
-def held_still(model):
+def held_still(model: nn.Module) -> Iterator[nn.Module]:
     """Evaluation mode and no gradients of parameters, for a while."""
     modes = [(module, module.training) for module in model.modules()]
     learned = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
@@ -48,7 +53,7 @@ def held_still(model):
             parameter.requires_grad_(requires_grad)
 
 
-def draw(dataset, batches, batch_size, seed):
+def draw(dataset: ImageDataset, batches: int, batch_size: int, seed: int) -> list[np.ndarray]:
     """Draw images without replacement.
 
     Returns:

@@ -1,10 +1,13 @@
 """What is asked of an evaluation."""
 
 import math
+from argparse import Namespace
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Self
 
-from .table import ATTACKS, NORMS
+from .table import ATTACKS, NORMS, Attack
 
 EPSILONS = {"linf": "1/255,2/255,4/255,8/255,16/255", "l2": "0.25,0.5,1,2", "l1": "2,4,8,16"}
 EXAMPLES = {"linf": "8/255", "l2": "0.5", "l1": "8"}
@@ -21,14 +24,14 @@ class Settings:
         seed: integer.
     """
 
-    attacks: list
-    epsilons: dict
+    attacks: list[Attack]
+    epsilons: dict[str, dict[str, float]]
     batches: int
     batch_size: int
     seed: int
 
     @classmethod
-    def read(cls, options, pixels):
+    def read(cls, options: Namespace, pixels: int) -> Self:
         """Check the options.
 
         Args:
@@ -46,7 +49,7 @@ class Settings:
         return cls(attacks, read_epsilons(options.eps, used, pixels), options.batches, options.batch_size, options.seed)
 
 
-def read_attacks(names, steps):
+def read_attacks(names: str, steps: str | None) -> list[Attack]:
     """Look the attacks up.
 
     Args:
@@ -59,8 +62,8 @@ def read_attacks(names, steps):
     Raises:
         ValueError: unknown attack, one without steps, or a count below 1.
     """
-    names = list(ATTACKS) if names == "all" else [name.strip() for name in names.split(",")]
-    chosen = {name: ATTACKS[name] for name in names}
+    asked = list(ATTACKS) if names == "all" else [name.strip() for name in names.split(",")]
+    chosen = {name: ATTACKS[name] for name in asked}
     for part in steps.split(",") if steps else ():
         name, _, count = part.strip().partition("=")
         if ATTACKS[name].steps is None:
@@ -73,7 +76,7 @@ def read_attacks(names, steps):
     return list(chosen.values())
 
 
-def read_epsilons(text, norms, pixels):
+def read_epsilons(text: str | None, norms: Sequence[str], pixels: int) -> dict[str, dict[str, float]]:
     """Read ``--eps``: one list for all norms, or ``linf=LIST;l2=LIST;l1=LIST``.
 
     Args:

@@ -1,7 +1,9 @@
 """The report as text and as a figure."""
 
 from pathlib import Path
+from typing import Any
 
+from fairseq_prune.files.alone import StrPath
 from fairseq_prune.report.png import save_png
 from fairseq_prune.report.table import align
 
@@ -12,7 +14,7 @@ FOOTER = (
 )
 
 
-def by_norm(report):
+def by_norm(report: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     """dict of norm -> the report's attacks of that norm, in the order of the report."""
     found = {}
     for attack in report["attacks"]:
@@ -20,7 +22,7 @@ def by_norm(report):
     return found
 
 
-def render(report):
+def render(report: dict[str, Any]) -> str:
     """A table for each norm."""
     lines = [
         f"{report['checkpoint']}: {report['images']:,} images of {report['data']}, {report['split']}, "
@@ -42,7 +44,7 @@ def _median(attack):
     return "inf" if attack["median_norm"] is None else f"{attack['median_norm']:.4f}"
 
 
-def draw_figure(report, path):
+def draw_figure(report: dict[str, Any], path: StrPath) -> None:
     """Draw accuracy against epsilon, a panel for each norm, into a PNG."""
     from matplotlib.figure import Figure
 

@@ -2,14 +2,15 @@
 
 import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
+from typing import Any
 
 from fairseq_prune.pruning.registry import Registry
 
 NORMS = {"linf": math.inf, "l2": 2, "l1": 1}
 FIXED, MINIMAL = "fixed", "minimal"
-ATTACKS = Registry("attack")
+ATTACKS: Registry["Attack"] = Registry("attack")
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ for row in (
     ATTACKS.add(row.name)(row)
 
 
-def load_foolbox():
+def load_foolbox() -> Any:
     """Import Foolbox.
 
     Returns:

@@ -9,9 +9,10 @@ import math
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 
-def random_crop(images, padding, generator):
+def random_crop(images: Tensor, padding: int, generator: torch.Generator) -> Tensor:
     """Shift each image by up to ``padding`` pixels along both axes, with zeros where nothing was.
 
     All ``(2 * padding + 1) ** 2`` shifts are equally likely, as in torchvision's
@@ -32,7 +33,7 @@ def random_crop(images, padding, generator):
     return torch.from_numpy(windows[np.arange(count), :, down, right])  # numpy copies rows, torch single pixels
 
 
-def random_flip(images, probability, generator):
+def random_flip(images: Tensor, probability: float, generator: torch.Generator) -> Tensor:
     """Mirror each image left to right with a probability.
 
     Args:
@@ -49,7 +50,7 @@ def random_flip(images, probability, generator):
     return torch.from_numpy(changed)
 
 
-def random_affine(images, degrees, generator):
+def random_affine(images: Tensor, degrees: float, generator: torch.Generator) -> Tensor:
     """Rotate each image about its centre, bilinearly, with zeros where nothing was.
 
     Args:
@@ -64,7 +65,7 @@ def random_affine(images, degrees, generator):
     return rotate(images, angles)
 
 
-def rotate(images, angles):
+def rotate(images: Tensor, angles: Tensor) -> Tensor:
     """Rotate each image counter-clockwise by its angle.
 
     Args:
@@ -78,11 +79,11 @@ def rotate(images, angles):
     cos, sin, zero = angles.cos(), angles.sin(), torch.zeros_like(angles)
     rows = [[cos, -sin * height / width, zero], [sin * width / height, cos, zero]]  # axes run from -1 to 1
     theta = torch.stack([torch.stack(row, dim=1) for row in rows], dim=1)
-    grid = F.affine_grid(theta, images.shape, align_corners=False)
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
     return F.grid_sample(images.float(), grid, align_corners=False)
 
 
-def random_part(height, width, generator):
+def random_part(height: int, width: int, generator: torch.Generator) -> tuple[int, int, int, int]:
     """Draw the part of an image that torchvision's ``RandomResizedCrop`` would keep.
 
     Its area is uniform in 8 to 100 % of the image's, the logarithm of its aspect ratio uniform between

@@ -10,7 +10,7 @@ _TEST_FRACTION, _DIGITS, _SYNTHETIC = 0.2, 20212, 20213  # of the digits; seeds
 _SIZES = {"train": 2000, "test": 500}  # of the synthetic set, images
 
 
-def read_digits(size):
+def read_digits(size: int) -> dict[str, Images]:
     """The 1,797 digits of 8x8 pixels that come with scikit-learn, a fifth of them for testing.
 
     Args:
@@ -33,7 +33,7 @@ def read_digits(size):
     return {"train": everything.take(np.flatnonzero(~tests)), "test": everything.take(np.flatnonzero(tests))}
 
 
-def make_synthetic(size):
+def make_synthetic(size: int) -> dict[str, Images]:
     """Ten classes, each a smooth random picture, of which every image is a noisy copy.
 
     Args:

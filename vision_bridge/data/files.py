@@ -1,10 +1,20 @@
 """Image files: reading one, and checking those of a set before a run depends on them."""
 
+from __future__ import annotations
+
 import hashlib
 import logging
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fairseq_prune.files.alone import StrPath
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 
 logger = logging.getLogger(__name__)
 
@@ -12,7 +22,7 @@ SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".
 FORMATS = ("JPEG", "PNG", "BMP", "PPM", "TIFF", "WEBP")  # what is read, whatever a file is called: never PostScript
 
 
-def read_image(path):
+def read_image(path: StrPath) -> Image:
     """Read a file.
 
     Args:
@@ -27,7 +37,7 @@ def read_image(path):
     return _opened(path, lambda file: file.convert("RGB"))
 
 
-def check_images(paths):
+def check_images(paths: Sequence[str]) -> None:
     """Decode all images of a set once, in threads; a set whose files stay as they are is not checked again.
 
     What was checked is known by the names, sizes and times of its files, in ``~/.cache/fairseq_prune``.
@@ -61,7 +71,9 @@ def _mark(paths):
             found = os.stat(path)
         except OSError as error:
             raise ValueError(f"{path}: not a readable image ({error.strerror}); remove or replace it") from None
-        digest.update(f"{os.path.abspath(path)}\0{found.st_size}\0{found.st_mtime_ns}\n".encode(errors="surrogateescape"))
+        digest.update(
+            f"{os.path.abspath(path)}\0{found.st_size}\0{found.st_mtime_ns}\n".encode(errors="surrogateescape")
+        )
     caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return caches / "fairseq_prune" / f"images-{digest.hexdigest()[:32]}"
 

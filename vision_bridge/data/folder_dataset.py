@@ -1,11 +1,14 @@
 """Images in files, read when a batch needs them."""
 
+from typing import Any
+
 import numpy as np
 import torch
 
 from .augment import random_part
 from .files import read_image
 from .image_dataset import ImageDataset
+from .images import Images
 from .seeds import generator_of
 
 _PART = 3  # what a seed is for
@@ -22,7 +25,7 @@ class FolderDataset(ImageDataset):
         **common: as of :class:`~.image_dataset.ImageDataset`.
     """
 
-    def __init__(self, images, size, border, **common):
+    def __init__(self, images: Images, size: int, border: float, **common: Any):
         super().__init__(images, **common)
         self.pixels, self.border = size, border
 

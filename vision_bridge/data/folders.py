@@ -4,13 +4,15 @@ from pathlib import Path
 
 import torch
 
+from fairseq_prune.files.alone import StrPath
+
 from .files import SUFFIXES
 from .images import Images
 
 ANNOTATIONS = "val_annotations.txt"  # Tiny-ImageNet's: file, class and box of each image in val/images/
 
 
-def list_folder(folder):
+def list_folder(folder: StrPath) -> dict[str, Images]:
     """List the images of a folder; its validation images are our split "test".
 
     Args:
@@ -33,7 +35,7 @@ def list_folder(folder):
     return {"train": _files(train, numbers), "test": test}
 
 
-def is_tiny_imagenet(folder):
+def is_tiny_imagenet(folder: StrPath) -> bool:
     """Whether it is laid out as only Tiny-ImageNet is."""
     return (Path(folder) / "val" / ANNOTATIONS).exists()
 

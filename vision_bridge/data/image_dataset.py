@@ -1,11 +1,17 @@
 """Images in memory, in batches that are augmented and normalised as a whole."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import torch
 from fairseq.data import FairseqDataset
+from torch import Tensor
 
 from .augment import random_affine, random_crop, random_flip
+from .images import Images
 from .seeds import generator_of, seed_of
+from .table import Augmentation
 
 _ORDER, _BATCH = 1, 2  # what a seed is for
 
@@ -26,11 +32,19 @@ class ImageDataset(FairseqDataset):
         seed: integer.
     """
 
-    def __init__(self, images, mean, std, augmentation=None, seed=1):
-        self.images, self.targets = images.images, images.targets
+    def __init__(
+        self,
+        images: Images,
+        mean: Sequence[float],
+        std: Sequence[float],
+        augmentation: Augmentation | None = None,
+        seed: int = 1,
+    ):
+        self.images: Any = images.images  # a tensor; of images in files, their paths
+        self.targets = images.targets
         self.augmentation, self.seed, self.epoch = augmentation, seed, 1
-        mean, std = (torch.tensor(values, dtype=torch.float64)[:, None, None] for values in (mean, std))
-        self._scale, self._shift = (1 / (255 * std)).float(), (-mean / std).float()
+        centre, spread = (torch.tensor(values, dtype=torch.float64)[:, None, None] for values in (mean, std))
+        self._scale, self._shift = (1 / (255 * spread)).float(), (-centre / spread).float()
 
     def __len__(self):
         return len(self.targets)
@@ -66,7 +80,7 @@ class ImageDataset(FairseqDataset):
         """Consecutive batches of exactly ``max_sentences`` samples; the last has what remains."""
         return [indices[at : at + max_sentences] for at in range(0, len(indices), max_sentences)]
 
-    def batches(self, epoch, max_sentences):
+    def batches(self, epoch: int, max_sentences: int) -> list[np.ndarray]:
         """The batches of an epoch, lists of numbers."""
         self.set_epoch(epoch)
         return self.batch_by_size(self.ordered_indices(), max_sentences)
@@ -86,7 +100,7 @@ class ImageDataset(FairseqDataset):
         numbers, pixels = self._gather(samples)
         indices = numbers % len(self)
         if self.augmentation is not None:
-            pixels = self._augment(pixels, generator_of(_BATCH, self.seed, numbers))
+            pixels = self._augment(pixels, self.augmentation, generator_of(_BATCH, self.seed, numbers))
         return {
             "id": indices,
             "nsentences": len(indices),
@@ -95,7 +109,7 @@ class ImageDataset(FairseqDataset):
             "target": self.targets[indices],
         }
 
-    def normalise(self, pixels):
+    def normalise(self, pixels: Tensor) -> Tensor:
         """From pixels in [0, 255] to what a model sees, float32."""
         return pixels.float().mul_(self._scale).add_(self._shift)
 
@@ -104,8 +118,7 @@ class ImageDataset(FairseqDataset):
         numbers = torch.tensor(samples)
         return numbers, self.images.index_select(0, numbers % len(self))
 
-    def _augment(self, pixels, generator):
-        chosen = self.augmentation
+    def _augment(self, pixels, chosen, generator):
         if chosen.degrees:
             pixels = random_affine(pixels, chosen.degrees, generator)
         if chosen.padding:

@@ -1,9 +1,15 @@
 """Images with their classes, in memory or as files, and what is checked before they are used."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 import torch.nn.functional as F
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from .table import ImageSet
 
 _CHUNK = 4096  # images resized at a time, to bound the memory of their float copies
 
@@ -17,21 +23,21 @@ class Images:
         targets: int64 tensor [N], classes from 0.
     """
 
-    images: torch.Tensor | list
+    images: torch.Tensor | list[str]
     targets: torch.Tensor
 
     def __len__(self):
         return len(self.targets)
 
-    def take(self, indices):
+    def take(self, indices: ArrayLike) -> Self:
         """Those at an int64 array of indices, in that order."""
-        indices = torch.as_tensor(indices, dtype=torch.int64)
+        chosen = torch.as_tensor(indices, dtype=torch.int64)
         if torch.is_tensor(self.images):
-            return Images(self.images[indices], self.targets[indices])
-        return Images([self.images[index] for index in indices.tolist()], self.targets[indices])
+            return type(self)(self.images[chosen], self.targets[chosen])
+        return type(self)([self.images[index] for index in chosen.tolist()], self.targets[chosen])
 
 
-def resize(images, size):
+def resize(images: Tensor, size: int) -> Tensor:
     """Resize bilinearly, with antialiasing.
 
     Args:
@@ -48,7 +54,7 @@ def resize(images, size):
     return torch.cat([part.round_().clamp_(0, 255).to(torch.uint8) for part in resized])
 
 
-def check_labels(data, parts, classes):
+def check_labels(data: str, parts: Mapping[str, Images], classes: int) -> None:
     """Refuse an empty split, and classes that the model has no output for.
 
     Args:
@@ -70,7 +76,7 @@ def check_labels(data, parts, classes):
             )
 
 
-def check_shape(data, parts, row):
+def check_shape(data: str, parts: Mapping[str, Images], row: ImageSet) -> tuple[int, ...]:
     """Refuse images in memory that are not as their set says.
 
     Args:
@@ -84,7 +90,7 @@ def check_shape(data, parts, row):
     Raises:
         ValueError: naming both shapes.
     """
-    shapes = {split: tuple(part.images.shape[1:]) for split, part in parts.items()}
+    shapes = {split: tuple(part.images.shape[1:]) for split, part in parts.items() if torch.is_tensor(part.images)}
     first = shapes["train"]
     for split, shape in shapes.items():
         wanted = tuple(w or s for w, s in zip((row.channels, row.size, row.size), first, strict=True))

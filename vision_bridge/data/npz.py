@@ -1,16 +1,19 @@
 """Sets of images in npz files."""
 
 import zipfile
+from collections.abc import Sequence
 
 import numpy as np
 import torch
+
+from fairseq_prune.files.alone import StrPath
 
 from .images import Images
 
 KEYS = {"train": ("x_train", "y_train"), "test": ("x_test", "y_test")}
 
 
-def read_npz(paths):
+def read_npz(paths: Sequence[StrPath]) -> dict[str, Images]:
     """Read images from npz files, one after the other.
 
     Args:

@@ -44,7 +44,7 @@ class ImageOptions(FairseqDataclass):
     seed: int = II("common.seed")
 
 
-def check_options(options):
+def check_options(options: ImageOptions) -> None:
     """Refuse what no set of images can satisfy.
 
     Args:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Callable
+from typing import Any, Callable
 
 import torch
 from fairseq import utils
@@ -15,9 +15,9 @@ from .folders import is_tiny_imagenet, list_folder
 from .image_dataset import ImageDataset
 from .images import Images, check_labels, check_shape, resize
 from .npz import read_npz
-from .options import check_options
+from .options import ImageOptions, check_options
 from .splits import split
-from .table import AUGMENTATIONS, DATASETS, OTHER, ImageSet, look_up
+from .table import AUGMENTATIONS, DATASETS, OTHER, Augmentation, ImageSet, look_up
 from .torchvision_sets import MARKS, read_torchvision, recognise
 
 BUILT_IN = {"digits": read_digits, "synthetic": make_synthetic}
@@ -40,15 +40,15 @@ class Source:
 
     row: ImageSet
     classes: int
-    shape: tuple
-    mean: tuple
-    std: tuple
-    augmentation: object
-    options: object
-    read: Callable
+    shape: tuple[int, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    augmentation: Augmentation
+    options: ImageOptions
+    read: Callable[[], dict[str, Images]]
 
     @cached_property
-    def parts(self):
+    def parts(self) -> dict[str, Images]:
         """What ``read`` returns; read once.
 
         Raises:
@@ -56,11 +56,11 @@ class Source:
         """
         return self.read()
 
-    def images(self, name):
+    def images(self, name: str) -> Images:
         """The :class:`~.images.Images` of train, valid or test; see :func:`~.splits.split`."""
         return split(self.parts, name, self.options.holdout, self.options.max_train_images)
 
-    def dataset(self, name, trains):
+    def dataset(self, name: str, trains: bool) -> ImageDataset:
         """The fairseq dataset of a split.
 
         Args:
@@ -71,7 +71,7 @@ class Source:
             ValueError: as ``parts`` and :func:`~.splits.split`.
         """
         images = self.images(name)
-        common = {
+        common: dict[str, Any] = {
             "mean": self.mean,
             "std": self.std,
             "augmentation": self.augmentation if trains else None,
@@ -82,7 +82,7 @@ class Source:
         return FolderDataset(images, self.shape[1], self.row.border, **common)
 
 
-def open_source(data, options):
+def open_source(data: str, options: ImageOptions) -> Source:
     """Find images.
 
     Args:
@@ -107,11 +107,13 @@ def open_source(data, options):
     else:
         size = options.image_size or row.size
         classes, shape = row.classes, (row.channels, size, size)
+    mean, std = _normalisation(row, shape[0], options.normalisation)
     return Source(
         row,
         classes,
         shape,
-        *_normalisation(row, shape[0], options.normalisation),
+        mean,
+        std,
         augmentation=_augmentation(row, shape[1], options.augmentation),
         options=options,
         read=lambda: parts or _checked(data, read(), row, options.image_size),
@@ -126,7 +128,9 @@ def _locate(data, options):
     """
     paths = utils.split_paths(data)
     if data in BUILT_IN:
-        return data, partial(BUILT_IN[data], options.image_size or DATASETS[data].size)
+        size = options.image_size or DATASETS[data].size
+        assert size is not None, data  # the table knows it
+        return data, partial(BUILT_IN[data], size)
     if data in MARKS:
         return data, partial(_read_named, data, options)
     if len(paths) > 1 or data.endswith(".npz"):

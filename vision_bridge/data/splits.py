@@ -1,11 +1,16 @@
 """Which images are for training, for validation and for testing; the same ones whatever a run's seed."""
 
+from collections.abc import Mapping
+
 import numpy as np
+from numpy.typing import ArrayLike
+
+from .images import Images
 
 _HOLDOUT, _SHUFFLE = 20210, 20211  # seeds
 
 
-def stratified_draw(targets, fraction, seed):
+def stratified_draw(targets: ArrayLike, fraction: float, seed: int) -> np.ndarray:
     """Draw a fraction of the images, of each class alike.
 
     Args:
@@ -26,7 +31,7 @@ def stratified_draw(targets, fraction, seed):
     return drawn
 
 
-def split(parts, name, holdout, max_train_images=None):
+def split(parts: Mapping[str, Images], name: str, holdout: float, max_train_images: int | None = None) -> Images:
     """The images of a split.
 
     Args:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from fairseq_prune.pruning.registry import Registry
+from fairseq_prune.pruning.registry import Entry, Registry
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,13 @@ class ImageSet:
     classes: int | None
     channels: int | None
     size: int | None
-    mean: tuple = (0.5,)
-    std: tuple = (0.5,)
+    mean: tuple[float, ...] = (0.5,)
+    std: tuple[float, ...] = (0.5,)
     augmentation: Augmentation = Augmentation()
     border: float = 256 / 224
 
 
-AUGMENTATIONS = Registry("augmentation")
+AUGMENTATIONS: Registry[Augmentation] = Registry("augmentation")
 AUGMENTATIONS.update(
     none=Augmentation(),
     flip=Augmentation(flip=0.5),
@@ -57,7 +57,7 @@ _RESIZED = Augmentation(resized_crop=True, flip=0.5)
 _IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 OTHER = ImageSet(None, None, None)
-DATASETS = Registry("image set")
+DATASETS: Registry[ImageSet] = Registry("image set")
 DATASETS.update(
     digits=ImageSet(10, 1, 8, (0.3053,), (0.3761,)),
     synthetic=ImageSet(10, 3, 16),
@@ -72,7 +72,7 @@ DATASETS.update(
 )
 
 
-def look_up(option, table, name):
+def look_up(option: str, table: Registry[Entry], name: str) -> Entry:
     """The entry of a table that an option names.
 
     Raises:

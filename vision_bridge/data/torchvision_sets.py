@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from fairseq_prune.files.alone import StrPath
+
 from .images import Images
 
 MARKS = {  # a file or folder by which each set is recognised
@@ -16,12 +18,12 @@ MARKS = {  # a file or folder by which each set is recognised
 _CLASSES = {"cifar10": "CIFAR10", "cifar100": "CIFAR100", "mnist": "MNIST", "svhn": "SVHN"}
 
 
-def recognise(folder):
+def recognise(folder: StrPath) -> str | None:
     """The name of the set in a folder, or None."""
     return next((name for name, mark in MARKS.items() if (Path(folder) / mark).exists()), None)
 
 
-def read_torchvision(name, folder, download=False):
+def read_torchvision(name: str, folder: StrPath, download: bool = False) -> dict[str, Images]:
     """Read a set into memory.
 
     Args:

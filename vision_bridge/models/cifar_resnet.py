@@ -5,11 +5,12 @@ the shortcut without parameters (option A), as in GReg (Wang et al. 2021); those
 convolution; ``x4`` means widths 32, 64, 128 and 256.
 """
 
+from collections.abc import Sequence
 from functools import partial
 
 from torch import nn
 
-from .nets import add_net
+from .nets import NetSpec, add_net
 from .residual import BasicBlock, ResNet, kaiming, stages
 
 NARROW, WIDE = (16, 16, 32, 64), (32, 64, 128, 256)  # the stem, then the stages
@@ -20,7 +21,7 @@ FAMILIES = (  # name, depths, widths, whether the shortcuts pad
 )
 
 
-def cifar_resnet(spec, depth, widths, pads):
+def cifar_resnet(spec: NetSpec, depth: int, widths: Sequence[int], pads: bool) -> ResNet:
     """A 3x3 stem, three stages of basic blocks, global average pooling and a linear head."""
     stem, *widths = widths
     layers = stages(partial(BasicBlock, pads=pads), stem, widths, [(depth - 2) // 6] * 3)

@@ -1,7 +1,10 @@
 """The fairseq model around any net: ``--arch`` names an entry of NETS, or ``torchvision``."""
 
+from collections.abc import Sequence
+
 import torch
 from fairseq.models import BaseFairseqModel, register_model, register_model_architecture
+from torch import Tensor, nn
 
 from fairseq_prune.errors import one_line_errors
 
@@ -33,7 +36,7 @@ class ImageClassifier(BaseFairseqModel):
         net, image_shape, classes: as given.
     """
 
-    def __init__(self, net, image_shape, classes):
+    def __init__(self, net: nn.Module, image_shape: Sequence[int], classes: int):
         super().__init__()
         self.net = net
         self.image_shape = tuple(image_shape)
@@ -67,7 +70,7 @@ class ImageClassifier(BaseFairseqModel):
         with one_line_errors():
             return cls(_build_net(args, task), task.image_shape, task.classes)
 
-    def forward(self, image):
+    def forward(self, image: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Classify.
 
         Args:
@@ -79,7 +82,7 @@ class ImageClassifier(BaseFairseqModel):
         output = self.net(image)
         return output if torch.is_tensor(output) else tuple(output)
 
-    def example(self):
+    def example(self) -> Tensor:
         """Zeros [2, channels, height, width], of the parameters' type and on their device."""
         return next(self.parameters()).new_zeros(2, *self.image_shape)
 

@@ -1,11 +1,12 @@
 """ResNet-18, -34 and -50 of He et al. 2016 with a stem for small images: 3x3, stride 1, no pooling."""
 
+from collections.abc import Sequence
 from functools import partial
 
 from torch import nn
 
-from .nets import add_net
-from .residual import BasicBlock, Bottleneck, ResNet, kaiming, stages
+from .nets import NetSpec, add_net
+from .residual import BasicBlock, Block, Bottleneck, ResNet, kaiming, stages
 
 PLANS = {  # block, width of the first stage, blocks of each stage
     "resnet18": (BasicBlock, 64, (2, 2, 2, 2)),
@@ -14,7 +15,7 @@ PLANS = {  # block, width of the first stage, blocks of each stage
 }
 
 
-def deep_resnet(spec, block, width, counts):
+def deep_resnet(spec: NetSpec, block: Block, width: int, counts: Sequence[int]) -> ResNet:
     """Stem of 64, four stages, each twice as wide as the one before, and a linear head."""
     widths = [width << stage for stage in range(4)]
     conv1 = nn.Conv2d(spec.channels, 64, 3, padding=1, bias=False)

@@ -1,12 +1,13 @@
 """LeNet-5 with max poolings and ReLUs, as in GReg (Wang et al. 2021), and one of width 10 throughout."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .nets import add_net
+from .nets import NetSpec, add_net
 
 
 class LeNet(nn.Module):
@@ -19,7 +20,7 @@ class LeNet(nn.Module):
         widths: of the three convolutions and of the hidden linear layer.
     """
 
-    def __init__(self, spec, widths):
+    def __init__(self, spec: NetSpec, widths: Sequence[int]):
         super().__init__()
         first, second, third, hidden = widths
         self.conv1 = nn.Conv2d(spec.channels, first, 5)
@@ -28,7 +29,7 @@ class LeNet(nn.Module):
         self.fc1 = nn.Linear(third, hidden)
         self.fc2 = nn.Linear(hidden, spec.classes)
 
-    def forward(self, image):
+    def forward(self, image: Tensor) -> Tensor:
         x = F.max_pool2d(F.relu(self.conv1(image)), 2)
         x = F.max_pool2d(F.relu(self.conv2(x)), 2)
         x = torch.flatten(F.adaptive_avg_pool2d(F.relu(self.conv3(x)), 1), 1)

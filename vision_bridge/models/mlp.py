@@ -4,10 +4,10 @@ from itertools import pairwise
 
 from torch import nn
 
-from .nets import add_net
+from .nets import NetSpec, add_net
 
 
-def mlp7_linear(spec):
+def mlp7_linear(spec: NetSpec) -> nn.Module:
     """Six layers of 100 and the output, with nothing between them."""
     widths = [spec.channels * spec.size**2, *[100] * 6, spec.classes]
     return nn.Sequential(nn.Flatten(), *(nn.Linear(*pair) for pair in pairwise(widths)))

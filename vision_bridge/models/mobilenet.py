@@ -2,10 +2,10 @@
 
 from torch import nn
 
-from .nets import add_net
+from .nets import NetSpec, add_net
 
 
-def mobilenetv2(spec):
+def mobilenetv2(spec: NetSpec) -> nn.Module:
     from torchvision.models import MobileNetV2
 
     net = MobileNetV2(num_classes=spec.classes, dropout=0.2 if spec.dropout is None else spec.dropout)

@@ -1,11 +1,13 @@
 """The table of nets, and what a net is built for."""
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Optional
+
+from torch import nn
 
 from fairseq_prune.pruning.registry import Registry
 
-NETS = Registry("net")
+NETS: Registry[Callable[["NetSpec"], nn.Module]] = Registry("net")
 FLAGS = {"batch_norm": "--no-batch-norm", "dropout": "--net-dropout"}
 
 
@@ -25,10 +27,12 @@ class NetSpec:
     channels: int
     size: int
     batch_norm: bool = True
-    dropout: Optional[float] = None
+    dropout: float | None = None
 
 
-def add_net(name, build, smallest=1, optional=()):
+def add_net(
+    name: str, build: Callable[[NetSpec], nn.Module], smallest: int = 1, optional: Collection[str] = ()
+) -> None:
     """Put a net into :data:`NETS`.
 
     Args:
@@ -52,7 +56,7 @@ def add_net(name, build, smallest=1, optional=()):
     NETS.add(name)(checked)
 
 
-def refuse_flags(spec, name, optional=()):
+def refuse_flags(spec: NetSpec, name: str, optional: Collection[str] = ()) -> None:
     """Refuse a choice that a net does not leave, and an impossible dropout; arguments as of :func:`add_net`.
 
     Raises:

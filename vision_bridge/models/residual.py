@@ -1,8 +1,14 @@
 """What ResNets share: blocks, and the net around their stages."""
 
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
+
+Block = Callable[[int, int, int], nn.Module]  # of inputs, outputs, stride
+Net = TypeVar("Net", bound=nn.Module)
 
 
 class ZeroPad(nn.Module):
@@ -12,17 +18,17 @@ class ZeroPad(nn.Module):
     tensors, so the module survives surgery on what it reads or on the branch.
     """
 
-    def __init__(self, stride):
+    def __init__(self, stride: int):
         super().__init__()
         self.stride = stride
 
-    def forward(self, x, branch):
+    def forward(self, x: Tensor, branch: Tensor) -> Tensor:
         """Make x [batch, in, height, width] fit the branch [batch, out, height / stride, width / stride]."""
         missing = branch.shape[1] - x.shape[1]
         return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, missing // 2, missing - missing // 2))
 
 
-def projection(inputs, outputs, stride):
+def projection(inputs: int, outputs: int, stride: int) -> nn.Sequential:
     """A 1x1 convolution and its batch norm, for a shortcut between different shapes."""
     return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
 
@@ -39,7 +45,15 @@ class BasicBlock(nn.Module):
         act: the activation, a function.
     """
 
-    def __init__(self, inputs, outputs, stride, pads=False, bias=False, act=F.relu):
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        stride: int,
+        pads: bool = False,
+        bias: bool = False,
+        act: Callable[[Tensor], Tensor] = F.relu,
+    ):
         super().__init__()
         self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=bias)
         self.bn1 = nn.BatchNorm2d(outputs)
@@ -50,7 +64,7 @@ class BasicBlock(nn.Module):
         self.downsample = projection(inputs, outputs, stride) if changes and not pads else None
         self.act = act
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         branch = self.bn2(self.conv2(self.act(self.bn1(self.conv1(x)))))
         if self.pad is not None:
             x = self.pad(x, branch)
@@ -62,7 +76,7 @@ class BasicBlock(nn.Module):
 class Bottleneck(nn.Module):
     """Convolutions 1x1, 3x3 and 1x1 beside a shortcut, the first two a quarter as wide as the last."""
 
-    def __init__(self, inputs, outputs, stride):
+    def __init__(self, inputs: int, outputs: int, stride: int):
         super().__init__()
         inner = outputs // 4
         self.conv1 = nn.Conv2d(inputs, inner, 1, bias=False)
@@ -73,13 +87,13 @@ class Bottleneck(nn.Module):
         self.bn3 = nn.BatchNorm2d(outputs)
         self.downsample = projection(inputs, outputs, stride) if stride > 1 or inputs != outputs else None
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         branch = F.relu(self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x))))))
         branch = self.bn3(self.conv3(branch))
         return F.relu(branch + (x if self.downsample is None else self.downsample(x)))
 
 
-def stages(block, inputs, widths, counts):
+def stages(block: Block, inputs: int, widths: Sequence[int], counts: Sequence[int]) -> list[nn.Sequential]:
     """Build the stages of a residual net; all but the first halve height and width.
 
     Args:
@@ -111,7 +125,15 @@ class ResNet(nn.Module):
         cells: height and width that the last stage's output is pooled to (count).
     """
 
-    def __init__(self, conv1, layers, fc, maxpool=None, act=F.relu, cells=1):
+    def __init__(
+        self,
+        conv1: nn.Conv2d,
+        layers: Sequence[nn.Module],
+        fc: nn.Module,
+        maxpool: nn.Module | None = None,
+        act: Callable[[Tensor], Tensor] = F.relu,
+        cells: int = 1,
+    ):
         super().__init__()
         self.conv1 = conv1
         self.bn1 = nn.BatchNorm2d(conv1.out_channels)
@@ -123,14 +145,14 @@ class ResNet(nn.Module):
         self.fc = fc
         self.act = act
 
-    def forward(self, image):
+    def forward(self, image: Tensor) -> Tensor:
         x = self.maxpool(self.act(self.bn1(self.conv1(image))))
         for name in self.stages:
             x = getattr(self, name)(x)
         return self.fc(torch.flatten(self.avgpool(x), 1))
 
 
-def kaiming(net):
+def kaiming(net: Net) -> Net:
     """Draw all weights of convolutions and linear layers from He et al. 2015's normal; returns the net."""
     for module in net.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):

@@ -1,10 +1,10 @@
 """ShuffleNetV2 of width 1 (Ma et al. 2018) with a stem for small images: 1x1, stride 1, no pooling."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .nets import add_net
+from .nets import NetSpec, add_net
 
 STAGES = (116, 4), (232, 8), (464, 4)  # channels, units
 
@@ -21,7 +21,7 @@ def _branch(inputs, outputs, stride):
     )
 
 
-def shuffle(x):
+def shuffle(x: Tensor) -> Tensor:
     """Interleave the first half of the channels with the second; x [batch, channels, height, width]."""
     batch, channels, height, width = x.shape
     return x.reshape(batch, 2, channels // 2, height, width).transpose(1, 2).reshape(batch, channels, height, width)
@@ -30,11 +30,11 @@ def shuffle(x):
 class Unit(nn.Module):
     """Half of the channels pass, the other half go through the branch."""
 
-    def __init__(self, width):
+    def __init__(self, width: int):
         super().__init__()
         self.branch = _branch(width // 2, width // 2, 1)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         passing, rest = x.chunk(2, dim=1)
         return shuffle(torch.cat([passing, self.branch(rest)], dim=1))
 
@@ -42,20 +42,20 @@ class Unit(nn.Module):
 class DownUnit(nn.Module):
     """Halves height and width: all channels go through both the branch and a shorter one."""
 
-    def __init__(self, inputs, outputs):
+    def __init__(self, inputs: int, outputs: int):
         super().__init__()
         half = outputs // 2
         self.short = nn.Sequential(_conv(inputs, inputs, 3, 2, groups=inputs, act=False), _conv(inputs, half))
         self.branch = _branch(inputs, half, 2)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return shuffle(torch.cat([self.short(x), self.branch(x)], dim=1))
 
 
 class ShuffleNet(nn.Module):
     """Stem of 24, three stages, a 1x1 convolution to 1024, global average pooling and a linear head."""
 
-    def __init__(self, spec):
+    def __init__(self, spec: NetSpec):
         super().__init__()
         self.stem = _conv(spec.channels, 24)
         inputs, units = 24, []
@@ -66,7 +66,7 @@ class ShuffleNet(nn.Module):
         self.last = _conv(inputs, 1024)
         self.fc = nn.Linear(1024, spec.classes)
 
-    def forward(self, image):
+    def forward(self, image: Tensor) -> Tensor:
         x = self.last(self.units(self.stem(image)))
         return self.fc(torch.flatten(F.adaptive_avg_pool2d(x, 1), 1))
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from .nets import add_net
+from .nets import NetSpec, add_net
 from .snipit_layers import active, head, orthogonal
 
 
@@ -39,9 +39,9 @@ class Chain:
         smallest: size that the images need at least (pixels).
     """
 
-    convs: tuple = ()
+    convs: tuple[Conv, ...] = ()
     cells: int = 0
-    hidden: tuple = ()
+    hidden: tuple[int, ...] | None = ()
     dropout: float = 0.3
     smallest: int = 1
 
@@ -71,9 +71,10 @@ CHAINS = {
 }
 
 
-def build_chain(spec, chain):
+def build_chain(spec: NetSpec, chain: Chain) -> nn.Module:
     """Features, pooling and head ``fc``."""
-    parts, width = OrderedDict(), spec.channels
+    parts: OrderedDict[str, nn.Module] = OrderedDict()
+    width = spec.channels
     if chain.convs:
         parts["features"] = nn.Sequential(*_features(spec, chain.convs))
         width = chain.convs[-1].width

@@ -1,10 +1,11 @@
 """ResNet-18 and -34 as SNIP-it (Verdenius et al. 2020) has them: a stem for large images, a hidden layer."""
 
+from collections.abc import Sequence
 from functools import partial
 
 from torch import nn
 
-from .nets import add_net
+from .nets import NetSpec, add_net
 from .residual import BasicBlock, ResNet, stages
 from .snipit_layers import head, leaky, orthogonal
 
@@ -12,7 +13,7 @@ COUNTS = {"resnet18_snip": (2, 2, 2, 2), "resnet34_snip": (3, 4, 6, 3)}
 WIDTHS = 64, 128, 256, 512
 
 
-def snipit_resnet(spec, counts):
+def snipit_resnet(spec: NetSpec, counts: Sequence[int]) -> ResNet:
     """A 7x7 stem with max pooling, four stages whose 3x3 convolutions have a bias, 2x2 cells, 256 hidden units."""
     layers = stages(partial(BasicBlock, bias=True, act=leaky), 64, WIDTHS, counts)
     fc = head([WIDTHS[-1] * 4, 256, spec.classes], nn.BatchNorm1d, 0.3 if spec.dropout is None else spec.dropout)

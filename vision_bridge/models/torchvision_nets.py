@@ -3,11 +3,12 @@
 import re
 
 import torch
+from torch import nn
 from torch.func import functional_call
 
 from fairseq_prune.pruning.registry import nearest
 
-from .nets import refuse_flags
+from .nets import NetSpec, refuse_flags
 from .weights import load_weights, read_weights
 
 TRANSFORMED = {"init_weights": True, "transform_input": True}  # they take pixels normalised as for the others
@@ -16,7 +17,7 @@ OPTION = "--torchvision-weights"
 EXAMPLE = "give e.g. a file of torch.save(torchvision.models.resnet18(num_classes=10).state_dict(), FILE)"
 
 
-def build_torchvision(name, weights, spec):
+def build_torchvision(name: str, weights: str | None, spec: NetSpec) -> nn.Module:
     """Build one of torchvision's models.
 
     Args:

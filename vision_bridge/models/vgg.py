@@ -6,13 +6,14 @@ fewer times: three, or four where images have 64 px. Their layers have the names
 checkpoints of the filter, stripe, pattern, N:M and irregular methods' original use.
 """
 
+from collections.abc import Sequence
 from functools import partial
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .nets import add_net
+from .nets import NetSpec, add_net
 from .residual import kaiming
 
 WIDTHS = 64, 128, 256, 512, 512
@@ -27,9 +28,10 @@ class Vgg(nn.Module):
         depths: convolutions of each stage; without batch norm they have a bias.
     """
 
-    def __init__(self, spec, depths):
+    def __init__(self, spec: NetSpec, depths: Sequence[int]):
         super().__init__()
-        inputs, layers = spec.channels, []
+        inputs = spec.channels
+        layers: list[nn.Module] = []
         for stage, (width, depth) in enumerate(zip(WIDTHS, depths, strict=True)):
             for _ in range(depth):
                 layers.append(nn.Conv2d(inputs, width, 3, padding=1, bias=not spec.batch_norm))
@@ -40,7 +42,7 @@ class Vgg(nn.Module):
         self.features = nn.Sequential(*layers)
         self.fc = nn.Linear(inputs, spec.classes)
 
-    def forward(self, image):
+    def forward(self, image: Tensor) -> Tensor:
         return self.fc(torch.flatten(F.adaptive_avg_pool2d(self.features(image), 1), 1))
 
 
@@ -52,11 +54,11 @@ class BlockVgg(nn.Module):
         depths: convolutions of each stage; they have a bias.
     """
 
-    def __init__(self, spec, depths):
+    def __init__(self, spec: NetSpec, depths: Sequence[int]):
         super().__init__()
         inputs, self.pools = spec.channels, 4 if spec.size == 64 else 3
         for stage, (width, depth) in enumerate(zip(WIDTHS, depths, strict=True)):
-            layers = []
+            layers: list[nn.Module] = []
             for _ in range(depth):
                 layers.append(nn.Conv2d(inputs, width, 3, padding=1))
                 layers += [nn.BatchNorm2d(width), nn.ReLU()] if spec.batch_norm else [nn.ReLU()]
@@ -64,18 +66,18 @@ class BlockVgg(nn.Module):
             self.add_module(f"block{stage}", nn.Sequential(*layers[:-1]))
         self.classifier = nn.Linear(inputs, spec.classes)
 
-    def forward(self, image):
+    def forward(self, image: Tensor) -> Tensor:
         for stage in range(len(WIDTHS)):
             image = F.relu(self.get_submodule(f"block{stage}")(image))
             image = F.max_pool2d(image, 2) if stage < self.pools else image
         return self.classifier(torch.flatten(F.adaptive_avg_pool2d(image, 1), 1))
 
 
-def vgg(spec, depths):
+def vgg(spec: NetSpec, depths: Sequence[int]) -> Vgg:
     return kaiming(Vgg(spec, depths))
 
 
-def vgg_bias(spec, depths):
+def vgg_bias(spec: NetSpec, depths: Sequence[int]) -> BlockVgg:
     return kaiming(BlockVgg(spec, depths))
 
 

@@ -1,14 +1,18 @@
 """Reading weights from files of plain torch: a state dict, or a training's file with one under ``state_dict``."""
 
 import re
+from collections.abc import Mapping
 
 import torch
+from torch import Tensor, nn
+
+from fairseq_prune.files.alone import StrPath
 
 WRAPPERS = re.compile(r"^(module\.|_orig_mod\.)+")  # of DistributedDataParallel and torch.compile
 HEADS = re.compile(r"^last_linear\.")  # what some call the head of torchvision's nets
 
 
-def read_weights(option, path, example):
+def read_weights(option: str, path: StrPath, example: str) -> dict[str, Tensor]:
     """Read a state dict, its names without those of wrappers.
 
     Args:
@@ -37,7 +41,9 @@ def _is_state_dict(state):
     return isinstance(state, dict) and all(isinstance(k, str) and torch.is_tensor(v) for k, v in state.items())
 
 
-def load_weights(net, state, option, path, name, classes, example):
+def load_weights(
+    net: nn.Module, state: Mapping[str, Tensor], option: str, path: StrPath, name: str, classes: int, example: str
+) -> None:
     """Load a state dict strictly.
 
     Args:
@@ -59,8 +65,8 @@ def load_weights(net, state, option, path, name, classes, example):
     if len(rows) == 1:
         there, here = rows.pop()
         if here == (classes,) != there:  # nothing but the classifier differs
-            there = "x".join(map(str, there))
-            raise ValueError(f"{option} {path}: is for {there} classes, the images have {classes}; {example}")
+            theirs = "x".join(map(str, there))
+            raise ValueError(f"{option} {path}: is for {theirs} classes, the images have {classes}; {example}")
     try:
         net.load_state_dict(state)
     except RuntimeError:

@@ -6,10 +6,10 @@ Source: Zagoruyko and Komodakis 2016.
 from functools import partial
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .nets import add_net
+from .nets import NetSpec, add_net
 from .residual import kaiming, stages
 
 
@@ -19,7 +19,7 @@ class PreActBlock(nn.Module):
     Where shapes differ, the shortcut is a 1x1 convolution of the block's first activations.
     """
 
-    def __init__(self, inputs, outputs, stride, dropout):
+    def __init__(self, inputs: int, outputs: int, stride: int, dropout: float):
         super().__init__()
         self.bn1 = nn.BatchNorm2d(inputs)
         self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
@@ -29,7 +29,7 @@ class PreActBlock(nn.Module):
         changes = stride > 1 or inputs != outputs
         self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False)) if changes else None
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         active = F.relu(self.bn1(x))
         branch = self.conv2(self.dropout(F.relu(self.bn2(self.conv1(active)))))
         return branch + (x if self.downsample is None else self.downsample(active))
@@ -44,7 +44,7 @@ class WideResNet(nn.Module):
         factor: widths are 16, 32 and 64 times this.
     """
 
-    def __init__(self, spec, blocks, factor):
+    def __init__(self, spec: NetSpec, blocks: int, factor: int):
         super().__init__()
         widths = [16 * factor, 32 * factor, 64 * factor]
         block = partial(PreActBlock, dropout=spec.dropout or 0)
@@ -53,12 +53,12 @@ class WideResNet(nn.Module):
         self.bn = nn.BatchNorm2d(widths[-1])
         self.fc = nn.Linear(widths[-1], spec.classes)
 
-    def forward(self, image):
+    def forward(self, image: Tensor) -> Tensor:
         x = self.layer3(self.layer2(self.layer1(self.conv1(image))))
         return self.fc(torch.flatten(F.adaptive_avg_pool2d(F.relu(self.bn(x)), 1), 1))
 
 
-def wide_resnet(spec, depth, factor):
+def wide_resnet(spec: NetSpec, depth: int, factor: int) -> WideResNet:
     return kaiming(WideResNet(spec, (depth - 4) // 6, factor))
 
 

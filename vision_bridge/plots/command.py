@@ -1,19 +1,23 @@
 """The figures of ``fairseq-prune plot``."""
 
+from argparse import Namespace
 from functools import partial
 
 import torch
+from fairseq.criterions import FairseqCriterion
+from fairseq.tasks import FairseqTask
 
 from fairseq_prune.drivers.plotters import PLOTTERS
 
 from ..attack.pixels import draw, held_still
+from ..models.classifier import ImageClassifier
 from .confusion import confusion_matrix, draw_confusion
 from .saliency import draw_saliency, saliency
 from .scores import draw_scores, node_scores, weight_scores
 
 
 @PLOTTERS.add("prune_image_classification")
-def plot(model, task, criterion, options):
+def plot(model: ImageClassifier, task: FairseqTask, criterion: FairseqCriterion, options: Namespace) -> str:
     """Write the figures that the options name; arguments and result as :func:`fairseq_prune.drivers.plotters.plot`."""
     device = torch.device("cuda" if torch.cuda.is_available() and not options.cpu else "cpu")
     model, told = model.to(device), []
@@ -28,7 +32,8 @@ def plot(model, task, criterion, options):
         sample = next(batches(options.split, options.images, 1, options.seed))
         images = sample["net_input"]["image"]
         with held_still(model):
-            draw_saliency(images, *saliency(model, images), sample["target"], options.saliency)
+            maps, found = saliency(model, images)
+        draw_saliency(images, maps, found, sample["target"], options.saliency)
         told.append(f"{options.saliency}: {len(images)} images of {options.split}")
     if options.scores:
         weights = weight_scores(model, criterion, batches("train", options.batch_size, options.batches, options.seed))

@@ -1,14 +1,19 @@
 """Which class is taken for which."""
 
-import torch
+from collections.abc import Iterable
+from typing import Any
 
+import torch
+from torch import Tensor, nn
+
+from fairseq_prune.files.alone import StrPath
 from fairseq_prune.report.png import save_png
 
 _LEGIBLE = 20  # classes up to which cells have numbers
 
 
 @torch.no_grad()
-def confusion_matrix(model, batches, classes):
+def confusion_matrix(model: nn.Module, batches: Iterable[dict[str, Any]], classes: int) -> Tensor:
     """Count images by their true and their found class.
 
     Args:
@@ -26,7 +31,7 @@ def confusion_matrix(model, batches, classes):
     return matrix
 
 
-def draw_confusion(matrix, path):
+def draw_confusion(matrix: Tensor, path: StrPath) -> None:
     """Draw the rows of a matrix in % into a PNG."""
     from matplotlib.figure import Figure
 

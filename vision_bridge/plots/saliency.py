@@ -1,11 +1,13 @@
 """Which pixels matter to the class that a model finds."""
 
 import torch
+from torch import Tensor, nn
 
+from fairseq_prune.files.alone import StrPath
 from fairseq_prune.report.png import save_png
 
 
-def saliency(model, images):
+def saliency(model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
     """The gradient of the highest logit by the image.
 
     Source: Simonyan, Vedaldi, Zisserman 2013 (arXiv:1312.6034), section 3.
@@ -24,7 +26,7 @@ def saliency(model, images):
     return gradient.abs().amax(1), classes
 
 
-def draw_saliency(images, maps, found, targets, path):
+def draw_saliency(images: Tensor, maps: Tensor, found: Tensor, targets: Tensor, path: StrPath) -> None:
     """Draw images above their saliency into a PNG.
 
     Args:

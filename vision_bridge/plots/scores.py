@@ -1,18 +1,28 @@
 """How much weights and nodes are worth: curves of their sorted scores."""
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 import torch
+from fairseq.criterions import FairseqCriterion
+from fairseq.models import BaseFairseqModel
+from torch import Tensor
 
 from fairseq_prune.engine.evidence import gather
+from fairseq_prune.files.alone import StrPath
 from fairseq_prune.pruning.surgery.structure import unit_rows
 from fairseq_prune.report.png import save_png
 
+from ..models.classifier import ImageClassifier
 from ..ratios.layers import PREFIX
 from ..surgery.trace import trace
 
 _POINTS = 1000  # of a curve
 
 
-def weight_scores(model, criterion, batches):
+def weight_scores(
+    model: BaseFairseqModel, criterion: FairseqCriterion, batches: Iterable[dict[str, Any]]
+) -> dict[str, Tensor]:
     """Weights times the gradient of the loss, signed; the absolute is SNIP's score.
 
     Args:
@@ -27,7 +37,7 @@ def weight_scores(model, criterion, batches):
     return {name: value.cpu() for name, value in found.items() if value.dim() >= 2}
 
 
-def node_scores(model, weights):
+def node_scores(model: ImageClassifier, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """SNAP's scores of channels and neurons that can leave.
 
     Args:
@@ -42,10 +52,10 @@ def node_scores(model, weights):
         structure = trace(model.net, model.example(), PREFIX)
     except ValueError:
         return {}
-    return {name: unit_rows(structure, name, "readers", weights.get).sum(1).abs() for name in structure.vectors}
+    return {name: unit_rows(structure, name, "readers", weights.__getitem__).sum(1).abs() for name in structure.vectors}
 
 
-def curve(scores):
+def curve(scores: Tensor) -> tuple[Tensor, Tensor]:
     """A falling curve of at most 1000 points.
 
     Args:
@@ -60,7 +70,7 @@ def curve(scores):
     return (places + 1) / scores.numel(), ranked[places]
 
 
-def draw_scores(weights, nodes, path):
+def draw_scores(weights: Mapping[str, Tensor], nodes: Mapping[str, Tensor], path: StrPath) -> None:
     """Draw the curves of every layer, and of all, into a PNG: a panel for weights and one for nodes."""
     from matplotlib.figure import Figure
 

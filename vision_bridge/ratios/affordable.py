@@ -1,13 +1,18 @@
 """The fraction of all layers that leaves a model of a given cost."""
 
 import math
+from collections.abc import Mapping
 
 from fairseq_prune.pruning.budget.counting import ROUNDINGS
+from fairseq_prune.pruning.surgery.structure import Structure
+from fairseq_prune.pruning.surgery.table import Shapes
 
 STEPS = 40  # of bisection
 
 
-def affordable_fraction(option, left, structure, shapes, positions, rounding):
+def affordable_fraction(
+    option: str, left: float, structure: Structure, shapes: Shapes, positions: Mapping[str, int], rounding: str
+) -> float:
     """The smallest uniform fraction of units after whose removal a model costs at most so much.
 
     Args:

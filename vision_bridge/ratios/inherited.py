@@ -1,13 +1,15 @@
 """``--base-pr-model``: what leaves is what another run removed, or as much of every layer."""
 
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 import torch
+from torch import Tensor
 
 from fairseq_prune.compat import load_checkpoint
 from fairseq_prune.pruning.masks import stored_masks, unpack_mask
 from fairseq_prune.pruning.selecting import Choice, Inherited
-from fairseq_prune.pruning.surgery.structure import masks_without
+from fairseq_prune.pruning.surgery.structure import Structure, masks_without
 
 
 class Base:
@@ -21,7 +23,7 @@ class Base:
         ValueError: the file is unreadable.
     """
 
-    def __init__(self, path, by_index):
+    def __init__(self, path: str, by_index: bool):
         checkpoint = load_checkpoint(path)
         self._path, self._by_index = path, by_index
         self._state, self._masks = checkpoint["model"], stored_masks(checkpoint["model"])
@@ -29,7 +31,9 @@ class Base:
         kept = next((state["kept"] for state in states if state.get("kept")), {})
         self._kept = {vector: unpack_mask(units) for vector, units in kept.items()}
 
-    def of_units(self, structure, groups, parameters):
+    def of_units(
+        self, structure: Structure, groups: Sequence[str], parameters: Mapping[str, Tensor]
+    ) -> tuple[dict[str, Fraction], Inherited]:
         """What coupled units lost there.
 
         Args:
@@ -55,7 +59,9 @@ class Base:
         shapes = {name: p.shape for name, p in parameters.items()}
         return left, self._inherited(Choice(masks_without(structure, shapes, keep), keep))
 
-    def of_weights(self, groups, parameters):
+    def of_weights(
+        self, groups: Sequence[str], parameters: Mapping[str, Tensor]
+    ) -> tuple[dict[str, Fraction], Inherited]:
         """What tensors lost there to masks; arguments, returned and raised as :meth:`of_units`."""
         left = {}
         for name in groups:

@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass
-from typing import Optional
 
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
@@ -28,19 +27,19 @@ class Layer:
 
     name: str
     index: int
-    stage: Optional[int] = None
-    block: Optional[int] = None
-    place: Optional[int] = None
+    stage: int | None = None
+    block: int | None = None
+    place: int | None = None
     last: bool = False
     linear: bool = False
 
     @property
-    def id(self):
+    def id(self) -> tuple[str, ...]:
         """``stage.block.place`` as --skip-layers writes it, as far as there are such."""
         return tuple(str(part) for part in (self.stage, self.block, self.place) if part is not None)
 
 
-def find_layers(net):
+def find_layers(net: nn.Module) -> list[Layer]:
     """List the layers of a net in the order of its modules.
 
     Args:
@@ -59,7 +58,7 @@ def find_layers(net):
             key = match[1], match[2]
             places[key] = max(places.get(key, 0), int(match[3]) - 1)
     for name, match in matches.items():
-        shortcut = bool(match) and match.re is _SHORTCUT
+        shortcut = match is not None and match.re is _SHORTCUT
         index += not shortcut
         if not stages:
             layers.append(Layer(name, index, linear=name in linear))

@@ -1,13 +1,16 @@
 """``--stage-pr`` and ``--skip-layers``, the grammar of GReg's commands."""
 
 import re
+from collections.abc import Sequence
 
 from fairseq_prune.pruning.registry import nearest
+
+from .layers import Layer
 
 _EXAMPLES = "e.g. [0,0.5,0.5,0.5,0] for a residual net or [1-15:0.7] for others"
 
 
-def parse_stage_pr(text):
+def parse_stage_pr(text: str) -> list[float] | list[tuple[int, int, float, bool]]:
     """Read ``[0,0.75,0.75,0.32,0]`` or ``[1-15:0.7, 16:0]``; brackets and spaces may be left out.
 
     Returns:
@@ -30,7 +33,7 @@ def parse_stage_pr(text):
     return ranges
 
 
-def parse_skip_layers(text):
+def parse_skip_layers(text: str | None) -> list[tuple[str, ...]]:
     """Read ``[1.0,2.3.1]`` or ``[0,2]``: list of tuples of str, the parts of each id."""
     return [tuple(item.split(".")) for item in re.sub(r"[\[\]\s]", "", str(text or "")).split(",") if item]
 
@@ -45,7 +48,7 @@ def _fraction(text, item):
     return fraction
 
 
-def layer_ratios(layers, stage_pr, skip_layers, units):
+def layer_ratios(layers: Sequence[Layer], stage_pr: str, skip_layers: str | None, units: str) -> dict[str, float]:
     """The fraction that each layer is to lose, by GReg's rules.
 
     Source: GReg. In a residual net, units other than weights leave only inside of blocks: no shortcuts, for filters

@@ -1,11 +1,15 @@
 """From fractions of layers to fractions of what a chooser compares."""
 
-from fairseq_prune.pruning.surgery.structure import AXES
+from collections.abc import Mapping, Sequence
+
+from fairseq_prune.pruning.surgery.structure import AXES, Structure
 
 from .layers import PREFIX
 
 
-def targets_of_vectors(structure, groups, ratios, side):
+def targets_of_vectors(
+    structure: Structure, groups: Sequence[str], ratios: Mapping[str, float], side: str
+) -> dict[str, float]:
     """The fraction that each vector of coupled channels loses.
 
     Args:
@@ -39,7 +43,7 @@ def targets_of_vectors(structure, groups, ratios, side):
     return targets
 
 
-def targets_of_weights(groups, ratios):
+def targets_of_weights(groups: Sequence[str], ratios: Mapping[str, float]) -> dict[str, float]:
     """The fraction that each tensor loses: that of its layer, 0 for biases and norms.
 
     Args:

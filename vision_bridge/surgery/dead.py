@@ -1,11 +1,14 @@
 """Channels that can leave without changing what a net computes, in eval mode and in training."""
 
+from collections.abc import Mapping
+
 import torch
+from torch import Tensor
 
-from fairseq_prune.pruning.surgery.structure import AXES
+from fairseq_prune.pruning.surgery.structure import AXES, Structure
 
 
-def keep_living(structure, parameters):
+def keep_living(structure: Structure, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Find what stays once all channels are gone that are nothing, or that nobody reads.
 
     A channel is nothing if all that writes it is exactly zero: its filters, their biases, its norms' scales and

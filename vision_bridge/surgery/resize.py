@@ -1,14 +1,24 @@
 """Vision models that take over the widths of the weights they load."""
 
+from __future__ import annotations
+
 import contextlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
 
 import torch
 
 from fairseq_prune.engine.evaluating import evaluating
 from fairseq_prune.pruning.surgery.cut import entries, replace_values
 
+if TYPE_CHECKING:
+    from ..models.classifier import ImageClassifier
 
-def follow_widths(model, errors=contextlib.nullcontext):
+
+def follow_widths(
+    model: ImageClassifier, errors: Callable[[], AbstractContextManager] = contextlib.nullcontext
+) -> None:
     """Let a classifier load weights of which channels were cut.
 
     Tensors take the shape that comes, if it is no larger than the architecture's along the first two axes and the

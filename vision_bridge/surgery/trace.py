@@ -10,7 +10,7 @@ import itertools
 import warnings
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
@@ -21,7 +21,7 @@ _ROUNDS = 10
 _MOST_INDICES = 5_000_000  # a net's in all; DenseNet-161 needs 1.8 million
 
 
-def trace(net, example, prefix=""):
+def trace(net: nn.Module, example: Tensor, prefix: str = "") -> Structure:
     """Find the coupled channels of a net.
 
     Left out, so never removed: what leads to the net's outputs, what normalises over channels (layer and
@@ -114,7 +114,7 @@ class _Bounded(list):
             _take(self._indices, len(channels))
             return mapping(channels)
 
-        translate.mapping = mapping = getattr(mapping, "mapping", mapping)
+        mapping = vars(translate)["mapping"] = getattr(mapping, "mapping", mapping)
         return translate
 
 

@@ -8,7 +8,7 @@ from ..units.support import NofM
 from .deviation import Deviation
 from .threshold import Threshold
 
-Target = dict[str, float | Deviation | Threshold]  # group, or pattern -> fraction removed, in [0, 1), or how to find it
+Target = Mapping[str, float | Deviation | Threshold]  # group, or pattern -> fraction, or how to find it
 
 
 def parse_target(given: float | str | Mapping[str, float | str]) -> Target:

@@ -2,6 +2,7 @@
 
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -93,7 +94,7 @@ class NM(Support):
         """
         return self.keep_each([scores], n, m)[0]
 
-    def keep_each(self, scores, n, m):
+    def keep_each(self, scores: Sequence[Tensor], n: int, m: int) -> list[Tensor]:
         """As :meth:`keep`, for a list of scores, compared in one go: list of bool."""
         grouped = [s.reshape(s.shape[0], -1, m, s.shape[2:].numel()).movedim(2, 3) for s in scores]
         kept = largest(torch.cat([g.reshape(-1, m) for g in grouped]), n, 1).split([g.numel() // m for g in grouped])
