@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from torch import nn
@@ -11,6 +10,7 @@ from ..compat import load_checkpoint
 from ..families.transformer.table import FEED_FORWARD
 from ..pruning.surgery.cut import entries, replace_values
 from ..pruning.surgery.table import build_table
+from .start import Start
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -48,7 +48,7 @@ def follow_widths(model: nn.Module) -> None:
     model.register_load_state_dict_pre_hook(take_over)
 
 
-def load_before_wrapping(model: BaseFairseqModel, model_cfg: DictConfig | Namespace, config: DictConfig | None) -> None:
+def load_before_wrapping(model: BaseFairseqModel, model_cfg: DictConfig | Namespace, start: Start, ranks: int) -> None:
     """Give a model of a multi-rank run the shapes of the weights that its trainer will load.
 
     DDP wraps the model, and notes its shapes, before the trainer loads weights. So they are loaded
@@ -57,17 +57,15 @@ def load_before_wrapping(model: BaseFairseqModel, model_cfg: DictConfig | Namesp
     Args:
         model: any; left alone if it never takes over shapes.
         model_cfg: its config.
-        config: the full config; None: there is none.
+        start: what its trainer will load, or a task before that.
+        ranks: of the run (count).
 
     Raises:
         ValueError: the checkpoint is unreadable.
     """
-    if config is None or config.distributed_training.distributed_world_size == 1:
-        return
-    path = _starting_weights(config.checkpoint)
-    if path and (takes_over_shapes(model) or _feed_forward_table(model)):
+    if ranks > 1 and start.is_there and (takes_over_shapes(model) or _feed_forward_table(model)):
         try:
-            model.load_state_dict(load_checkpoint(path)["model"], strict=True, model_cfg=model_cfg)
+            model.load_state_dict(load_checkpoint(start.path)["model"], strict=True, model_cfg=model_cfg)
         except RuntimeError:
             return
 
@@ -87,19 +85,3 @@ def _widths(table, tensors):
     for name, ((axis, vector, *_),) in table.items():
         widths.setdefault(vector, set()).add(tensors[name].shape[axis] if name in tensors else None)
     return {vector: width.pop() for vector, width in widths.items() if len(width) == 1 and None not in width}
-
-
-def _starting_weights(cfg):
-    """The file that fairseq's ``load_checkpoint`` will read, or None.
-
-    Args:
-        cfg: the ``checkpoint`` group of the full config.
-    """
-    from fairseq.file_io import PathManager
-
-    path = cfg.restore_file.replace(".pt", f"{cfg.checkpoint_suffix}.pt")
-    if cfg.restore_file == "checkpoint_last.pt":
-        path = os.path.join(cfg.save_dir, path)
-        if not PathManager.isfile(path):
-            path = cfg.continue_once or cfg.finetune_from_model
-    return path if path and PathManager.isfile(path) else None

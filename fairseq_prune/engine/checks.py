@@ -1,11 +1,9 @@
 """What can be known to fail before any data is loaded."""
 
-import os
 from dataclasses import dataclass
 from typing import Any
 
-from fairseq.file_io import PathManager
-
+from ..checkpoint.start import Start
 from ..methods.checks import MELTED
 from ..needs import refuse_idle_fields
 from ..pruning.importance import EVIDENCE
@@ -28,21 +26,20 @@ class Asked:
     plan: Any
 
 
-def check_run(cfg: PruneOptions, plan: Plan) -> None:
+def check_run(cfg: PruneOptions, plan: Plan, start: Start) -> None:
     """Refuse what can be known to fail before any data is loaded.
 
     Args:
         cfg: the task's config inside the full config.
         plan: the run's plan.
+        start: what it starts from.
 
     Raises:
         ValueError: naming the option, the value and a valid example.
     """
     refuse_idle_fields(PruneOptions, cfg, Asked(cfg, plan))
-    if not PathManager.isfile(os.path.join(cfg.prune_save_dir, "checkpoint_last.pt")):  # else the file may be gone
-        _check_there("--finetune-from-model", cfg.prune_finetune_from_model)
-    if plan.prunes:
-        check_restore_file(cfg)
+    if plan.prunes or not start.resumes:  # else fairseq starts from new weights, and so does a task that prunes nothing
+        start.check()
     if cfg.prune_ddp_backend == "fully_sharded":
         raise ValueError("--ddp-backend fully_sharded: parameters are split over ranks; use e.g. legacy_ddp")
     if plan.importance in EVIDENCE and KINDS[EVIDENCE[plan.importance]].fine and cfg.prune_fp16:
@@ -55,31 +52,3 @@ def check_run(cfg: PruneOptions, plan: Plan) -> None:
         check_long_enough(plan, RunLength(cfg.prune_max_epoch, cfg.prune_max_update))
     if cfg.prune_bf16:
         raise ValueError("--bf16: means TPU in this fairseq; use --fp16 or --amp, e.g. --amp")
-
-
-def check_restore_file(cfg: PruneOptions) -> None:
-    """Refuse to prune what is not there; fairseq starts from scratch then, and so does a task that prunes nothing.
-
-    Args:
-        cfg: the task's config inside the full config.
-
-    Raises:
-        ValueError: naming the option, the value and a valid example.
-    """
-    if cfg.prune_restore_file != "checkpoint_last.pt":
-        _check_there("--restore-file", cfg.prune_restore_file)
-
-
-def _check_there(option, path):
-    if path and not PathManager.isfile(path):
-        raise ValueError(f"{option} {path}: no such file; give e.g. checkpoints/dense/checkpoint_best.pt")
-
-
-def is_fresh(cfg: PruneOptions) -> bool:
-    """True if the run does not go on from a checkpoint: its own, ``--restore-file`` or ``--continue-once``.
-
-    Args:
-        cfg: the task's config inside the full config.
-    """
-    named = cfg.prune_restore_file != "checkpoint_last.pt" or cfg.prune_continue_once
-    return not named and not PathManager.isfile(os.path.join(cfg.prune_save_dir, "checkpoint_last.pt"))

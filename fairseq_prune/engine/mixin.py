@@ -1,15 +1,11 @@
 """What a fairseq task needs to prune. All calls into the pruner are here."""
 
-import contextlib
 import inspect
-import itertools
 import os
-from collections.abc import Iterator
 from functools import partial
 from typing import Any, Self
 
 import torch
-from fairseq import utils
 from fairseq.logging import metrics
 from fairseq.models import BaseFairseqModel
 from fairseq.optim import FairseqOptimizer
@@ -17,6 +13,7 @@ from fairseq.optim.lr_scheduler import FairseqLRScheduler
 from fairseq.tasks import FairseqTask
 
 from ..checkpoint.resize import follow_widths, load_before_wrapping
+from ..checkpoint.start import Start, find_start
 from ..compat import (
     hold_best,
     load_on_every_rank,
@@ -34,9 +31,8 @@ from ..pruning.selecting import Chooser
 from ..pruning.surgery.structure import Structure
 from . import ranks
 from .account import Account, NodeCount, log_harmonic_mean
-from .checks import check_run, is_fresh
+from .checks import check_run
 from .clock import Clock, is_shown
-from .evidence import KINDS, gather
 from .growth_file import add_record
 from .options import PruneOptions, given_options
 from .own_options import stands_alone, whole_config
@@ -44,23 +40,19 @@ from .plan import Plan, make_plan
 from .pruner import Pruner
 from .reachable import RunLength, check_long_enough
 from .run_record import note_start
+from .scoring import ScoringMixin
 from .telling import tell_pending, warn_of_unfinished
 
 
-class PruneMixin(FairseqTask):
+class PruneMixin(ScoringMixin, FairseqTask):
     """Put before a fairseq task class whose config inherits :class:`~.options.PruneOptions`."""
 
     uses_ema = True
-    plan: Plan = None
-    options: Any = None
-    pruner: Pruner = None
     only_evaluates = cuts_on_load = _started = False
-    _completed_epochs = 0
     _model: torch.nn.Module = None
-    _ema_model = _criterion = _scheduler = None
+    _ema_model = _scheduler = None
     _clock: Clock = None
-    _position = Position()
-    account: Account = None
+    _position, start = Position(), Start()
     _file_bytes: int = None
 
     @classmethod
@@ -76,18 +68,19 @@ class PruneMixin(FairseqTask):
         A task rebuilt from a checkpoint, or from its own options alone, only evaluates: it has no plan, and
         its training options may name files of another machine.
         """
-        plan = Plan()
+        plan, start = Plan(), Start()
         from_checkpoint = stands_alone(cfg, PruneOptions) or from_checkpoint
         if not from_checkpoint:
             with one_line_errors():
                 plan = make_plan(cls.pruning_options(cfg), cfg.prune_seed)
-                check_run(cfg, plan)
+                start = cls.find_start(cfg)
+                check_run(cfg, plan, start)
             load_on_every_rank(whole_config(cfg))
             if cfg.prune_store_ema:
                 start_averages_from_weights()
         with one_line_data_errors(cfg.data):
             task = super().setup_task(cfg, **kwargs)
-        task.plan, task.options, task.only_evaluates = plan, cfg, from_checkpoint
+        task.plan, task.start, task.options, task.only_evaluates = plan, start, cfg, from_checkpoint
         if not from_checkpoint:
             say_in_the_end(task.tell_unfinished)
         return task
@@ -111,6 +104,11 @@ class PruneMixin(FairseqTask):
         """What :func:`~.plan.make_plan` reads; tasks with options of their own add to it."""
         return given_options(cfg)
 
+    @classmethod
+    def find_start(cls, cfg: PruneOptions) -> Start:
+        """What the run starts from."""
+        return find_start(whole_config(cfg).checkpoint)
+
     def find_structure(self, model: BaseFairseqModel) -> Structure:
         """The model's coupled units, :class:`~fairseq_prune.pruning.surgery.structure.Structure`."""
         return structure_of(model)
@@ -124,14 +122,14 @@ class PruneMixin(FairseqTask):
         return chooser.targets(self.plan.target)
 
     def build_model(self, cfg, from_checkpoint=False):
-        self.cuts_on_load = not from_checkpoint and is_fresh(self.options)
+        self.cuts_on_load = not (from_checkpoint or self.start.resumes)
         build = super().build_model
         asks = "from_checkpoint" in inspect.signature(build).parameters  # not all tasks do
         model = build(cfg, from_checkpoint) if asks else build(cfg)
         follow_widths(model)
         with one_line_errors():
             if not from_checkpoint:
-                load_before_wrapping(model, cfg, whole_config(self.options))
+                load_before_wrapping(model, cfg, self.start, ranks.world_size())
             pruner = self._new_pruner(model, Plan() if from_checkpoint else self.plan)
         if self.pruner is None or not from_checkpoint:  # a teacher is built from its checkpoint meanwhile
             self.pruner, self._model = pruner, model
@@ -143,7 +141,7 @@ class PruneMixin(FairseqTask):
         structure, targets = partial(self.find_structure, model), partial(self.find_targets, model=model)
         reordered = partial(self.find_permutable, model)
         averaged = bool(self.options.prune_store_ema)
-        return Pruner(model, plan, structure, targets, averaged, reordered, self._gather)
+        return Pruner(model, plan, structure, targets, averaged, reordered, self.gather_evidence)
 
     def load_dataset(self, split, *args, **kwargs):
         with one_line_data_errors(self.options.data):
@@ -170,48 +168,10 @@ class PruneMixin(FairseqTask):
     def _check_length(self, batches):
         """Refuse, now that the epoch's length is known, a schedule that the run cannot finish."""
         o = self.options
-        if o.prune_restore_file == "checkpoint_last.pt" and not self.has_sharded_data("train"):
+        if not self.start.counts_on and not self.has_sharded_data("train"):
             limits = o.prune_max_epoch, o.prune_max_update, len(batches), o.prune_update_freq, o.prune_skip_remainder
             with one_line_errors():
                 check_long_enough(self.plan, RunLength(*limits))
-
-    @contextlib.contextmanager
-    def scoring_batches(self, model: BaseFairseqModel, count: int, seed: int) -> Iterator[Iterator[dict[str, Any]]]:
-        """The first batches of a shuffled epoch, the same in every run of a seed; this rank's share of them.
-
-        Args:
-            model: that they are for.
-            count: of batches over all ranks.
-            seed: of the shuffle.
-        """
-        options = self.options
-        positions = utils.resolve_max_positions(self.max_positions(), model.max_positions(), options.prune_max_tokens)
-        with torch.random.fork_rng(devices=[]):  # a data loader draws a number
-            batches = super().get_batch_iterator(
-                self.dataset(options.prune_train_subset),
-                max_tokens=options.prune_max_tokens,
-                max_sentences=options.prune_batch_size,
-                max_positions=positions,
-                ignore_invalid_inputs=True,
-                required_batch_size_multiple=options.prune_batch_multiple,
-                seed=seed,
-                disable_iterator_cache=True,
-            )
-            epoch = batches.next_epoch_itr(shuffle=True)
-            mine = itertools.islice(epoch, ranks.rank(), count, ranks.world_size())
-            device = next(model.parameters()).device
-            yield (utils.move_to_cuda(b, device) if device.type == "cuda" else b for b in mine)
-        self.dataset(options.prune_train_subset).set_epoch(self._completed_epochs + 1)  # the iterator said 1
-
-    def _gather(self, model, kind, event):
-        seed = self.pruner.seed + (event if KINDS[kind].redrawn else 0)
-        with self.scoring_batches(model, self.plan.batches, seed) as batches:
-            samples = list(batches)
-            found = gather(kind, model, self._criterion, samples)
-        mine = torch.tensor(float(sum(sample.get("nsentences", 0) for sample in samples)))
-        device = next(model.parameters()).device
-        self.account.spend_scoring(kind, round(ranks.world_size() * float(ranks.average(mine.to(device)))))
-        return found
 
     def begin_epoch(self, epoch, model):
         super().begin_epoch(epoch, model)
@@ -229,7 +189,7 @@ class PruneMixin(FairseqTask):
             hold_best(self.options.prune_maximize_best)
 
     def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False, **ema):
-        self._criterion, self._ema_model = criterion, ema.get("ema_model")
+        self.scoring_criterion, self._ema_model = criterion, ema.get("ema_model")
         self._position = self._clock.at(self._completed_epochs, update_num)
         for loaded in (self._model, self._ema_model):  # all that is to be has been: a resume must not cut
             if getattr(loaded, "cuts_on_load", False):

@@ -8,10 +8,8 @@ from types import SimpleNamespace
 from typing import Any, Optional
 
 from fairseq.dataclass import FairseqDataclass
-from fairseq.file_io import PathManager
 from fairseq.tasks import FairseqTask  # noqa: F401  (fairseq.dataclass is incomplete without it)
 
-from ..engine.checks import is_fresh
 from ..engine.plan import make_plan
 from ..methods.table import METHODS
 from ..needs import Need, refuse_idle_fields
@@ -110,22 +108,6 @@ def _check(cfg, rate):
         BUDGETS[cfg.srp_budget]
     except ValueError as error:
         raise ValueError(f"--srp-budget {cfg.srp_budget}: {error}") from None
-
-
-def check_start(cfg: Any) -> None:
-    """Refuse weights to start from that are not there, or two of them.
-
-    Args:
-        cfg: config with the fields of :class:`SrpOptions`.
-
-    Raises:
-        ValueError: naming the option, the value and a valid example.
-    """
-    path = cfg.pretrained_model
-    if path and is_fresh(cfg) and not PathManager.isfile(path):
-        raise ValueError(f"--pretrained-model {path}: no such file; give e.g. checkpoints/base/checkpoint_best.pt")
-    if path and cfg.prune_finetune_from_model:
-        raise ValueError("--pretrained-model and --finetune-from-model: both name the weights to start from; give one")
 
 
 def as_state_of_a_pruner(state: dict[str, Any]) -> dict[str, Any]:

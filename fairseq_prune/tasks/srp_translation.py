@@ -2,18 +2,17 @@
 
 from argparse import Namespace
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 from fairseq.dataclass import FairseqDataclass
 from fairseq.models import BaseFairseqModel
 from fairseq.tasks import register_task
 
+from ..checkpoint.start import PRETRAINED, Start, find_start
 from ..compat import load_checkpoint
-from ..engine.checks import check_restore_file, is_fresh
-from ..engine.options import PruneOptions
-from ..engine.own_options import stands_alone
+from ..engine.own_options import whole_config
 from ..errors import one_line_errors
-from .srp_options import SrpOptions, as_state_of_a_pruner, check_start, plan_options
+from .srp_options import SrpOptions, as_state_of_a_pruner, plan_options
 from .stock import PruneTranslationConfig, PruneTranslationTask  # type: ignore[attr-defined]  # made by the loop
 
 
@@ -27,14 +26,11 @@ class SrpTranslationTask(PruneTranslationTask):
     """Translation whose Transformer is shrunk and cut by SRP."""
 
     @classmethod
-    def setup_task(cls, cfg: SrpTranslationConfig, from_checkpoint: bool = False, **kwargs: Any) -> Self:
-        from_checkpoint = stands_alone(cfg, PruneOptions) or from_checkpoint
-        if not from_checkpoint:
-            with one_line_errors():
-                check_start(cfg)
-                if cfg.pretrained_model:
-                    check_restore_file(cfg)
-        return super().setup_task(cfg, from_checkpoint=from_checkpoint, **kwargs)
+    def find_start(cls, cfg: SrpTranslationConfig) -> Start:
+        start = find_start(whole_config(cfg).checkpoint, cfg.pretrained_model)
+        if cfg.pretrained_model:  # whoever names weights does not mean new ones
+            start.check()
+        return start
 
     @classmethod
     def pruning_options(cls, cfg: SrpTranslationConfig) -> dict[str, Any]:
@@ -46,9 +42,9 @@ class SrpTranslationTask(PruneTranslationTask):
         if insists and hasattr(model, "ask_layer_norm"):
             if self.options.weighted_layernorm or self.options.srp_plain_layernorm:
                 model.ask_layer_norm(self.options.weighted_layernorm)
-        if not from_checkpoint and self.options.pretrained_model and is_fresh(self.options):
+        if not from_checkpoint and self.start.option == PRETRAINED:
             with one_line_errors():
-                self._start_from(model, self.options.pretrained_model)
+                self._start_from(model, self.start.path)
         return model
 
     def _start_from(self, model, path):

@@ -8,6 +8,7 @@ import torch
 from small_models import DECODER, ENCODER, build_model
 
 from fairseq_prune.checkpoint.resize import follow_widths, load_before_wrapping
+from fairseq_prune.checkpoint.start import find_start
 
 
 def narrow_state(model, width):
@@ -58,13 +59,11 @@ def test_several_ranks_load_before_they_are_wrapped(small, tmp_path, which):
     checkpoint = SimpleNamespace(
         save_dir=str(tmp_path),
         restore_file=str(path) if which == "restore" else "checkpoint_last.pt",
-        finetune_from_model=None if which == "nothing" else str(other),
+        finetune_from_model=None if which in ("nothing", "restore") else str(other),
         continue_once=None,
         checkpoint_suffix="",
     )
-    ranks = SimpleNamespace(distributed_world_size=1 if which == "one process" else 2)
-    root = SimpleNamespace(checkpoint=checkpoint, distributed_training=ranks)
-    load_before_wrapping(small, None, root)
+    load_before_wrapping(small, None, find_start(checkpoint), 1 if which == "one process" else 2)
     loaded = which not in ("nothing", "one process")
     assert small.encoder.layers[0].fc1.weight.shape == ((5, 16) if loaded else (24, 16))
     assert bool((small.encoder.layers[0].fc1.weight == 1).all()) == loaded

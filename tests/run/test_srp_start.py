@@ -204,10 +204,10 @@ def test_skipped_updates_do_not_delay_the_cut(parallel, tmp_path, monkeypatch):
 
 def test_scoring_in_a_run_leaves_no_trace(parallel, tmp_path, monkeypatch):
     """Neither in the model nor in the generators that dropout and the order of batches use."""
-    score, seen = PruneMixin._gather, []
+    score, seen = PruneMixin.gather_evidence, []
 
     def watched(task, model, *kind):
-        criterion, epoch = task._criterion, task._clock._batches
+        epoch, criterion = task._clock._batches, task.scoring_criterion
 
         def traces():
             generators = torch.get_rng_state(), torch.tensor(np.random.get_state()[1].astype(np.int64))
@@ -220,7 +220,7 @@ def test_scoring_in_a_run_leaves_no_trace(parallel, tmp_path, monkeypatch):
         assert any(s.any() for s in scores.values())
         return scores
 
-    monkeypatch.setattr(PruneMixin, "_gather", watched)
+    monkeypatch.setattr(PruneMixin, "gather_evidence", watched)
     words = ["--compression-rate", "0.4", "--warming-up", "1", "--update-freq", "6", "--max-update", "3"]
     srp_run(tmp_path, parallel).train(*words, *QUIET)
     assert seen == [True]

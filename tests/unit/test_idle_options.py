@@ -94,7 +94,7 @@ def test_an_option_without_effect_is_refused(line):
 def config(*classes, **given):
     values = {field.name: field.default for kind in classes for field in fields(kind)}
     run = {"prune_store_ema": False, "prune_max_epoch": 0, "prune_max_update": 0, "prune_save_dir": "nowhere"}
-    return SimpleNamespace(**values | run | {"prune_restore_file": "checkpoint_last.pt"} | given)
+    return SimpleNamespace(**values | run | given)
 
 
 def prune(**given):

@@ -5,18 +5,17 @@ from types import SimpleNamespace
 
 import pytest
 
-from fairseq_prune.engine.checks import is_fresh
 from fairseq_prune.engine.options import PruneOptions, given_options
 from fairseq_prune.engine.plan import Plan, make_plan
 from fairseq_prune.engine.reachable import RunLength, check_long_enough
 from fairseq_prune.methods.shrinking import Shrink
 from fairseq_prune.pruning.schedule import Schedule, When
 from fairseq_prune.pruning.units import parse_units
-from fairseq_prune.tasks.srp_options import UNITS, SrpOptions, as_state_of_a_pruner, check_start, plan_options
+from fairseq_prune.tasks.srp_options import UNITS, SrpOptions, as_state_of_a_pruner, plan_options
 
 RUN = {  # what fairseq's other options resolve to
-    "prune_seed": 1, "prune_max_epoch": 0, "prune_max_update": 0, "prune_restore_file": "checkpoint_last.pt",
-    "prune_finetune_from_model": None, "prune_save_dir": "no/such/folder", "prune_continue_once": None,
+    "prune_seed": 1, "prune_max_epoch": 0, "prune_max_update": 0, "prune_finetune_from_model": None,
+    "prune_save_dir": "no/such/folder",
 }  # fmt: skip
 
 
@@ -27,7 +26,6 @@ def config(**given):
 
 def plan_of(**given):
     cfg = config(**given)
-    check_start(cfg)
     plan = make_plan(plan_options(cfg, given_options(cfg)), cfg.prune_seed)
     if plan.prunes:
         check_long_enough(plan, RunLength(cfg.prune_max_epoch, cfg.prune_max_update))
@@ -114,9 +112,6 @@ def test_stages_part_the_units():
      ["--warming-up 2", "--max-epoch 2", "at most --warming-up 1"]),
     ({"srp": True, "prune_method": "magnitude"}, ["--prune-method magnitude", "either masks or cuts"]),
     ({"srp": True, "prune_target": "0.5"}, ["--prune-target 0.5", "--compression-rate 0.2"]),
-    ({"pretrained_model": "no.pt"}, ["--pretrained-model no.pt", "no such file", "e.g. checkpoints/"]),
-    ({"pretrained_model": __file__, "prune_finetune_from_model": "b.pt"},
-     ["--pretrained-model", "--finetune-from-model", "give one"]),
 ])  # fmt: skip
 def test_mistakes(given, words):
     with pytest.raises(ValueError) as caught:
@@ -182,16 +177,6 @@ def test_epochs_too_short_for_updates():
     with pytest.raises(ValueError, match=message):
         check_long_enough(plan, RunLength(2, 0, **TEN))
     check_long_enough(plan, RunLength(3, 0, **TEN))
-
-
-def test_fresh(tmp_path):
-    folder = str(tmp_path)
-    assert is_fresh(config(prune_save_dir=folder))
-    assert not is_fresh(config(prune_save_dir=folder, prune_restore_file="other.pt"))
-    assert not is_fresh(config(prune_save_dir=folder, prune_continue_once="other.pt"))
-    (tmp_path / "checkpoint_last.pt").touch()
-    assert not is_fresh(config(prune_save_dir=folder))
-    assert plan_of(prune_save_dir=folder, pretrained_model="gone.pt") == Plan()  # not read any more
 
 
 def test_states_of_earlier_versions():

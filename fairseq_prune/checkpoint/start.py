@@ -1,0 +1,90 @@
+"""Which file a training starts from: the one rule, that of fairseq's ``load_checkpoint`` and of SRP."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from omegaconf import DictConfig
+
+LAST = "checkpoint_last.pt"
+RESTORED, CONTINUED, FINETUNED, PRETRAINED = (
+    "--restore-file", "--continue-once", "--finetune-from-model", "--pretrained-model"
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a training starts from.
+
+    Args:
+        path: of the file, which need not be there; None: new weights.
+        option: that names it; None: none does, as the run's own last checkpoint.
+        counts_on: epochs and updates are counted on from those of another run.
+    """
+
+    path: str | None = None
+    option: str | None = None
+    counts_on: bool = False
+
+    @property
+    def resumes(self) -> bool:
+        """The run goes on from a checkpoint, its optimizer and its place in the data; else from weights at most."""
+        return self.path is not None and self.option not in (FINETUNED, PRETRAINED)
+
+    @property
+    def is_there(self) -> bool:
+        """There is such a file."""
+        return self.path is not None and _is_file(self.path)
+
+    def check(self) -> None:
+        """Refuse an option's file that is not there.
+
+        Raises:
+            ValueError: naming the option, the value and a valid example.
+        """
+        if self.option and not self.is_there:
+            raise ValueError(f"{self.option} {self.path}: no such file; give e.g. checkpoints/dense/checkpoint_best.pt")
+
+
+def find_start(cfg: DictConfig | Namespace, pretrained: str | None = None) -> Start:
+    """Decide what a training starts from.
+
+    A named ``--restore-file`` comes first, then the last checkpoint of the folder; where there is none, this is the
+    first launch, and ``--continue-once``, ``--finetune-from-model`` and ``--pretrained-model`` count.
+    ``--checkpoint-suffix`` is part of the names of the first two.
+
+    Args:
+        cfg: the ``checkpoint`` group of the full config.
+        pretrained: SRP's --pretrained-model.
+
+    Raises:
+        ValueError: two options name the weights.
+    """
+    named, weights = cfg.restore_file != LAST, {FINETUNED: cfg.finetune_from_model, PRETRAINED: pretrained}
+    _check_one_is_given({RESTORED: named, FINETUNED: cfg.finetune_from_model})
+    _check_one_is_given({PRETRAINED: pretrained, FINETUNED: cfg.finetune_from_model})
+    file = cfg.restore_file.replace(".pt", f"{cfg.checkpoint_suffix or ''}.pt")
+    if named:
+        return Start(file, RESTORED, counts_on=True)
+    counts_on = cfg.continue_once is not None
+    if _is_file(last := os.path.join(cfg.save_dir, file)):
+        return Start(last, counts_on=counts_on)
+    if counts_on:
+        return Start(cfg.continue_once, CONTINUED, counts_on=True)
+    return next((Start(path, option) for option, path in weights.items() if path), Start())
+
+
+def _check_one_is_given(options):
+    if all(options.values()):
+        raise ValueError(f"{' and '.join(options)}: both name the weights to start from; give one")
+
+
+def _is_file(path):
+    from fairseq.file_io import PathManager
+
+    return PathManager.isfile(path)

@@ -1,0 +1,79 @@
+"""How a task scores its model: over which batches, by which criterion."""
+
+import contextlib
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from fairseq import utils
+from fairseq.criterions import FairseqCriterion
+from fairseq.models import BaseFairseqModel
+from fairseq.tasks import FairseqTask
+from torch import Tensor
+
+from . import ranks
+from .account import Account
+from .evidence import KINDS, gather
+from .plan import Plan
+from .pruner import Pruner
+
+
+class ScoringMixin(FairseqTask):
+    """Of :class:`~.mixin.PruneMixin`, which sets what is declared here.
+
+    Attributes:
+        scoring_criterion: the one that trains, as it was at the last update.
+    """
+
+    plan: Plan = None
+    options: Any = None
+    pruner: Pruner = None
+    account: Account = None
+    scoring_criterion: FairseqCriterion = None
+    _completed_epochs = 0
+
+    @contextlib.contextmanager
+    def scoring_batches(self, model: BaseFairseqModel, count: int, seed: int) -> Iterator[Iterator[dict[str, Any]]]:
+        """The first batches of a shuffled epoch, the same in every run of a seed; this rank's share of them.
+
+        Args:
+            model: that they are for.
+            count: of batches over all ranks.
+            seed: of the shuffle.
+        """
+        options = self.options
+        positions = utils.resolve_max_positions(self.max_positions(), model.max_positions(), options.prune_max_tokens)
+        with torch.random.fork_rng(devices=[]):  # a data loader draws a number
+            batches = super().get_batch_iterator(
+                self.dataset(options.prune_train_subset),
+                max_tokens=options.prune_max_tokens,
+                max_sentences=options.prune_batch_size,
+                max_positions=positions,
+                ignore_invalid_inputs=True,
+                required_batch_size_multiple=options.prune_batch_multiple,
+                seed=seed,
+                disable_iterator_cache=True,
+            )
+            epoch = batches.next_epoch_itr(shuffle=True)
+            mine = itertools.islice(epoch, ranks.rank(), count, ranks.world_size())
+            device = next(model.parameters()).device
+            yield (utils.move_to_cuda(b, device) if device.type == "cuda" else b for b in mine)
+        self.dataset(options.prune_train_subset).set_epoch(self._completed_epochs + 1)  # the iterator said 1
+
+    def gather_evidence(self, model: BaseFairseqModel, kind: str, event: int) -> dict[str, Tensor]:
+        """The evidence of an event, as :func:`~.evidence.gather` over :attr:`plan`'s batches; counted as cost.
+
+        Args:
+            model: that is scored.
+            kind: of evidence.
+            event: number of the schedule's event, from 1.
+        """
+        seed = self.pruner.seed + (event if KINDS[kind].redrawn else 0)
+        with self.scoring_batches(model, self.plan.batches, seed) as batches:
+            samples = list(batches)
+            found = gather(kind, model, self.scoring_criterion, samples)
+        mine = torch.tensor(float(sum(sample.get("nsentences", 0) for sample in samples)))
+        device = next(model.parameters()).device
+        self.account.spend_scoring(kind, round(ranks.world_size() * float(ranks.average(mine.to(device)))))
+        return found
