@@ -24,7 +24,9 @@ from .best_checkpoint import forget_best, forget_best_of, hold_best
 from .checkpoints import load_checkpoint
 from .last_words import say_in_the_end
 from .options import refuse_bf16, refuse_references
+from .precision import unscaled
 from .ranks import load_on_every_rank, read_on_every_rank
+from .required import require
 
 __all__ = [
     "forget_best",
@@ -37,8 +39,10 @@ __all__ = [
     "read_on_every_rank",
     "refuse_bf16",
     "refuse_references",
+    "require",
     "say_in_the_end",
     "start_averages_from_weights",
+    "unscaled",
 ]
 
 
@@ -48,6 +52,11 @@ TOPICS = (*READING, *RESUMING, averages, beams, ranks, peers, tasks, last_words,
 
 
 def install() -> None:
-    """Put all process-wide workarounds in force."""
+    """Put all process-wide workarounds in force.
+
+    Raises:
+        SystemExit: fairseq is another than they know.
+    """
+    require()
     for topic in TOPICS:
         topic.install()

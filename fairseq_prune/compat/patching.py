@@ -11,11 +11,8 @@ def patch_once(holder: ModuleType | type, attribute: str, patch: Callable[[Calla
 
     Args:
         holder: the module or class that has the function.
-        attribute: its name there.
+        attribute: its name there; :mod:`.required` has it too.
         patch: takes the function, returns what to call instead.
-
-    Raises:
-        AttributeError: this fairseq has no such function.
     """
     original = getattr(holder, attribute)
     done = getattr(original, "fairseq_prune_patches", ())

@@ -1,8 +1,16 @@
-"""What fairseq's mixed-precision optimizers forget when a run is interrupted."""
+"""What fairseq's mixed-precision optimizers forget when a run is interrupted, and what they do not show."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from .patching import patch_once
+
+if TYPE_CHECKING:
+    from fairseq.optim import FairseqOptimizer
 
 
 def install() -> None:
@@ -20,6 +28,11 @@ def install() -> None:
         patch_once(optimizer, "load_state_dict", _restoring_loss_scaler)
     patch_once(FP16Optimizer, "state_dict", _with_masters)
     patch_once(FP16Optimizer, "load_state_dict", _restoring_masters)
+
+
+def unscaled(optimizer: FairseqOptimizer) -> float | Tensor:
+    """What gradients wait to be multiplied by with fp16: a float; a tensor [] once they were clipped."""
+    return getattr(optimizer, "_multiply_factor", 1.0)
 
 
 def _with_grad_scaler(state_dict):

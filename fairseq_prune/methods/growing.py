@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ..optim.masters import homes, master_gradient, unscaled, values_of
+from ..compat import unscaled
+from ..optim.masters import homes, master_gradient, values_of
 from ..pruning.enforce import multiply
 from ..pruning.growing import Layer, contraction, grow, magnitude_ratio
 from ..pruning.schedule import Position

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from ..compat import unscaled
+
 if TYPE_CHECKING:
     from fairseq.optim import FairseqOptimizer
 
@@ -111,11 +113,6 @@ def overflowed(optimizer: FairseqOptimizer, parameters: Iterable[nn.Parameter]) 
     if not hasattr(optimizer, "scaler"):
         return False
     return not all(p.grad is None or bool(p.grad.isfinite().all()) for p in parameters)
-
-
-def unscaled(optimizer: FairseqOptimizer) -> float | Tensor:
-    """What gradients wait to be multiplied by with fp16: a float; a tensor [] once they were clipped."""
-    return getattr(optimizer, "_multiply_factor", 1.0)
 
 
 def add_to_gradients(
