@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..checkpoint.start import Start
-from ..methods.checks import MELTED
+from ..methods.checks import approach_of
 from ..needs import refuse_idle_fields
 from ..pruning.importance import EVIDENCE
 from .evidence import KINDS
@@ -46,7 +46,7 @@ def check_run(cfg: PruneOptions, plan: Plan, start: Start) -> None:
         raise ValueError(f"--fp16: too coarse for the derivatives of --prune-method {plan.method}; use --amp")
     if plan.permute and cfg.prune_store_ema:
         raise ValueError("--store-ema: averages cannot be reordered; leave out --prune-permute")
-    if isinstance(plan.approach, MELTED) and cfg.prune_store_ema:
+    if plan.approach and approach_of(plan).melted and cfg.prune_store_ema:
         raise ValueError(f"--store-ema: averages miss the gates of --prune-method {plan.method}; leave it out")
     if plan.prunes:
         check_long_enough(plan, RunLength(cfg.prune_max_epoch, cfg.prune_max_update))

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..methods.checks import check_approach
 from ..methods.options import read_approach
-from ..methods.settings import Projection
+from ..methods.projecting import Projection
 from ..methods.table import METHODS
 from ..pruning.budget import Threshold, parse_target
 from ..pruning.budget.counting import ROUNDINGS
@@ -40,8 +40,7 @@ class Plan:
         permute: reorder channels before the first selection.
         asked_by: the option that says how much.
         spelling: dict of option name -> how the user said it, where not in an option of that name.
-        approach: between the first selection and the removal, data of :mod:`~fairseq_prune.methods.settings` or
-            :class:`~fairseq_prune.pruning.growing.Growth`; None for masks at once.
+        approach: between first selection and removal, data of :mod:`~fairseq_prune.methods`; None: masks at once.
     """
 
     method: str = "none"

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..methods.checks import approach_of
 from ..pruning.budget import Deviation, Threshold
 from ..pruning.budget.given import Target
-from ..pruning.growing import Growth
 from ..pruning.importance import EVIDENCE
 from ..pruning.masks import Masks, intersect
 from ..pruning.prunable import find_prunables
@@ -110,7 +110,8 @@ class Selection:
 
     def _refuse_weight_norms(self):
         """What approaches and derivatives do to a stored direction is not what it would mean for its weight."""
-        approach = self.plan.approach if not isinstance(self.plan.approach, Growth) else None
+        kind = approach_of(self.plan)
+        approach = kind and not kind.weight_normed
         for p in self.prunables:
             if p.scale and (approach or self.plan.importance in EVIDENCE):
                 raise ValueError(

@@ -1,40 +1,26 @@
-"""What a run does between the first selection and the removal: one class for each kind of approach.
+"""What a run does between the first selection and the removal: one file for each kind of approach.
 
-To add one: a dataclass in :mod:`fairseq_prune.methods.settings`, a subclass of
-:class:`~.base.Approach` in a module here, and a row in :data:`APPROACHES`.
+To add one: a file here with a dataclass of its settings and a subclass of :class:`~.approach.Approach` that
+:func:`~.approach.acts_for` it and says what its options are and what it cannot have, the file's import below, and a
+row in :mod:`~.table`.
 """
 
 from torch import nn
 
-from ..pruning.growing import Growth
 from ..pruning.selecting.chooser import Chooser
-from . import settings
-from .approach import Approach
-from .gated import Gated
-from .growing import GrowingPenalty
-from .hard_concrete import HardConcreteGates
-from .lagrangian import Drawn
-from .movement import Movement, SoftMovement
-from .projecting import Projecting
-from .regularised import Regularised
-from .settings import ApproachSettings
-from .shrinking import FreezeAndShrink, Shrink
-from .straight_through import StraightThrough
-from .tick_tock import TickTockGates
-
-APPROACHES = {
-    Growth: GrowingPenalty,
-    settings.Projection: Projecting,
-    settings.Lagrangian: Drawn,
-    settings.StraightThrough: StraightThrough,
-    settings.Movement: Movement,
-    settings.SoftMovement: SoftMovement,
-    settings.Gates: Gated,
-    settings.Hoyer: Regularised,
-    settings.HardConcrete: HardConcreteGates,
-    settings.TickTock: TickTockGates,
-    Shrink: FreezeAndShrink,
-}
+from . import (  # noqa: F401  (each registers what it has)
+    gated,
+    growing,
+    hard_concrete,
+    lagrangian,
+    movement,
+    projecting,
+    regularised,
+    shrinking,
+    straight_through,
+    tick_tock,
+)
+from .approach import APPROACHES, Approach, ApproachSettings
 
 
 def approach_for(wanted: ApproachSettings | None, chooser: Chooser, model: nn.Module, seed: int) -> Approach | None:

@@ -2,28 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from torch import Tensor, nn
 
+from ..pruning.growing import Growth
 from ..pruning.masks import Masks
-from ..pruning.schedule import Position
+from ..pruning.schedule import Position, Schedule
 from ..pruning.selecting import Choice
 from ..pruning.selecting.chooser import Chooser, Values
+from .option import Option
 
 if TYPE_CHECKING:
     from fairseq.optim import FairseqOptimizer
 
 
+class Timed:
+    """When the units leave, as :class:`~fairseq_prune.pruning.growing.Growth` says it, too: of an approach's data.
+
+    Attributes:
+        updates_needed: from an event to the removal at most, where the schedule names no end (count).
+        epochs_needed: the same, of those whose time is counted in epochs.
+        shorter: what to give for less of it.
+    """
+
+    @property
+    def updates_needed(self) -> int:
+        return 0
+
+    @property
+    def epochs_needed(self) -> int:
+        return 0
+
+    @property
+    def shorter(self) -> str:
+        return ""
+
+
+ApproachSettings = Timed | Growth
+Acts = TypeVar("Acts", bound="Approach")
 Choose = Callable[[Values | None], Choice]  # by what is scored instead of the parameters
+
+
+APPROACHES: dict[type, type[Approach]] = {}  # of an approach's data, what acts for it
+
+
+def acts_for(data: type) -> Callable[[type[Acts]], type[Acts]]:
+    """Decorate a subclass of :class:`Approach`: it does what such data say."""
+
+    def store(behaviour: type[Acts]) -> type[Acts]:
+        APPROACHES[data] = behaviour
+        return behaviour
+
+    return store
 
 
 class Approach:
     """Does nothing by itself.
 
     Args:
-        settings: data of :mod:`~fairseq_prune.methods.settings` or :mod:`~fairseq_prune.pruning.growing`.
+        settings: the data that it acts for.
         chooser: of the units, :mod:`~fairseq_prune.pruning.selecting`.
         model: ``nn.Module``.
         seed: of random choices.
@@ -32,11 +71,45 @@ class Approach:
         active: True from its first update to the removal.
         parameters: of the model, dict of name -> parameter.
         also_when_skipped: it also acts in steps that are skipped because gradients overflowed.
+        options: those of its data, :class:`~.option.Option`.
+        until_the_end: it begins at the one event, and ends where the schedule does.
+        needs_end: the user has to say when its weights leave.
+        in_rounds: one follows the other.
+        masking: the loss sees masked weights.
+        gated: units are multiplied by gates, which alone say what they are worth.
+        melted: these gates become part of the weights.
+        connected: it is for units with connectivity, and for no others.
+        any_support: units may also share a set of places to choose from, as n:m and patterns do.
+        takes_evidence: selections may go by derivatives of the loss.
+        weight_normed: it may act on a stored direction instead of a weight-normalised weight.
         record: what a file is told of the units at this update, plain values; None: nothing.
     """
 
     record: dict[str, Any] | None = None
     also_when_skipped = False
+    options: tuple[Option, ...] = ()
+    until_the_end = in_rounds = masking = gated = melted = connected = takes_evidence = weight_normed = False
+    needs_end = any_support = True
+
+    @classmethod
+    def completed(
+        cls, settings: Any, options: Mapping[str, Any], schedule: Schedule | None, single_weights: bool
+    ) -> Any:
+        """Its data, with what else a run says; arguments as those of :func:`~.options.read_approach`."""
+        return settings
+
+    @classmethod
+    def check(cls, settings: Any, units: Any, schedule: Schedule) -> None:
+        """Refuse what it alone cannot have.
+
+        Args:
+            settings: the data that it would act for.
+            units: of the run, parsed.
+            schedule: of the run.
+
+        Raises:
+            ValueError: naming the option, the value and a valid example.
+        """
 
     def __init__(self, settings: Any, chooser: Chooser, model: nn.Module, seed: int):
         self.settings, self.chooser, self.model, self.seed = settings, chooser, model, seed

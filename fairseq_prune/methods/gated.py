@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,21 +14,54 @@ from ..optim.masters import homes, master_gradient, values_of
 from ..pruning.enforce import multiply
 from ..pruning.schedule import Position
 from ..pruning.selecting.selection import Choice
-from .approach import Approach, Choose
+from .approach import Approach, Choose, Timed, acts_for
+from .option import ABOVE_0, AT_LEAST_0, Option
 
 if TYPE_CHECKING:
     from fairseq.optim import FairseqOptimizer
 
 
 MOMENTUM = 0.9
+GATE_L1 = Option("prune_gate_l1", "l1", "weight of the gates' absolute values", AT_LEAST_0, example="gate_decorators")
+GATE_RATE = Option("prune_gate_lr", "rate", "learning rate of gates, else the run's", ABOVE_0, example="l0")
 
 
+@dataclass(frozen=True)
+class Gates(Timed):
+    """Every unit is multiplied by a gate that learns with it; units leave by the size of their gates.
+
+    Gates start at 1, follow momentum 0.9 at the run's learning rate, without weight decay. Once a gate is at or below
+    the threshold it is 0 for good. In the end the gates are multiplied into the weights.
+    Source: Meng et al., NeurIPS 2020 (arXiv:2009.14410), eqs. 4 to 6, for stripes: the filter skeleton. The paper
+    removes what is below the threshold; here the run's target says how many leave, those at 0 first. Others at 0
+    begin anew from there.
+
+    Args:
+        l1: of the gates' absolute values in the loss.
+        threshold: at which a gate closes.
+        rate: learning rate of the gates; None: the run's.
+    """
+
+    l1: float = 1e-5
+    threshold: float = 0.01
+    rate: float | None = None
+
+
+@acts_for(Gates)
 class Gated(Approach):
     """Multiplies units by gates in training and validation, and steps the gates beside the optimizer.
 
     The gates of all layers lie one after the other in one vector [gates], and so does all that there is of each gate.
     Others override what gates begin at, what they multiply by, what pulls them, and what a step leaves of them.
     """
+
+    gated = until_the_end = True
+    any_support = False
+    options: tuple[Option, ...] = (
+        GATE_L1,
+        GATE_RATE,
+        Option("prune_gate_threshold", "threshold", "size at which a gate closes", AT_LEAST_0, example="skeleton"),
+    )
 
     def __init__(self, *given: Any):
         super().__init__(*given)

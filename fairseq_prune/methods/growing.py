@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +13,12 @@ from torch import Tensor
 from ..compat import unscaled
 from ..optim.masters import homes, master_gradient, values_of
 from ..pruning.enforce import multiply
-from ..pruning.growing import Layer, contraction, grow, magnitude_ratio
-from ..pruning.schedule import Position
+from ..pruning.growing import Growth, Layer, contraction, grow, magnitude_ratio
+from ..pruning.schedule import Position, Schedule
 from ..pruning.selecting import Choice, overlap
-from .approach import Approach, Choose
+from ..pruning.units import is_coupled
+from .approach import Approach, Choose, acts_for
+from .growth_options import OPTIONS, complete
 
 if TYPE_CHECKING:
     from fairseq.optim import FairseqOptimizer
@@ -28,6 +30,7 @@ RECORDED = 10  # every so many changes, what units have come to goes into a file
 ENOUGH = 7.0  # ln 1000, the magnitude ratio at which pruning may end
 
 
+@acts_for(Growth)
 class GrowingPenalty(Approach):
     """The penalty of one run.
 
@@ -37,6 +40,21 @@ class GrowingPenalty(Approach):
     Attributes:
         choice: what leaves, :class:`~fairseq_prune.pruning.selecting.Choice`; None until it is chosen.
     """
+
+    until_the_end = weight_normed = True
+    any_support = needs_end = False
+    options = OPTIONS
+
+    @classmethod
+    def completed(
+        cls, settings: Growth, options: Mapping[str, Any], schedule: Schedule | None, single_weights: bool
+    ) -> Growth:
+        return complete(settings, options, schedule, single_weights)
+
+    @classmethod
+    def check(cls, settings: Growth, units: Any, schedule: Schedule) -> None:
+        if settings.norms and not is_coupled(units):
+            raise ValueError("--reg-bn: is for units that own biases and norms, e.g. --prune-units filter")
 
     def __init__(self, *given: Any):
         super().__init__(*given)

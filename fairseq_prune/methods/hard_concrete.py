@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -9,8 +10,9 @@ from torch import Tensor
 
 from ..pruning.hard_concrete import BOUND, chance_open, draw_noise, sample, settled
 from ..pruning.schedule import Position
-from .approach import Choose
-from .gated import Gated
+from .approach import Choose, Timed, acts_for
+from .gated import GATE_RATE, Gated
+from .option import REGULARISER, Option
 
 if TYPE_CHECKING:
     from fairseq.optim import FairseqOptimizer
@@ -19,8 +21,34 @@ if TYPE_CHECKING:
 SPREAD = 0.01  # standard deviation of the first parameters
 
 
+@dataclass(frozen=True)
+class HardConcrete(Timed):
+    """Every unit is multiplied by a random gate, which is often exactly 0 or 1, and the loss gets what they let in.
+
+    At every update one gate is drawn for each unit, for the whole batch; validation takes the gates that need no
+    drawing. In the end units leave whose gate then is 0, and the other gates are multiplied into the weights.
+    Source: Louizos et al., ICLR 2018 (arXiv:1712.01312), eqs. 9 to 13. Theirs multiplies what makes a unit, ours what
+    reads it, which batch norm cannot undo; theirs charges by the number of parameters over that of training examples,
+    ours by the share of the parameters; their prior on the weights is the run's own weight decay.
+
+    Args:
+        weight: of the expected share of the weights whose gates are open in the loss.
+        rate: learning rate of the gates; None: the run's.
+    """
+
+    weight: float = 10.0
+    rate: float | None = None
+
+
+@acts_for(HardConcrete)
 class HardConcreteGates(Gated):
     """The gates' parameters are log alphas. Noise is drawn once an update, the same on every rank."""
+
+    melted = True
+    options: tuple[Option, ...] = (
+        REGULARISER,
+        GATE_RATE,
+    )
 
     def __init__(self, *given: Any):
         super().__init__(*given)

@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from ..optim.masters import add_to_gradients, homes, values_of
-from .approach import Approach, Choose
+from .approach import Approach, Choose, Timed, acts_for
+from .option import ABOVE_0, Option
 
 if TYPE_CHECKING:
     from fairseq.optim import FairseqOptimizer
 
 
+@dataclass(frozen=True)
+class Lagrangian(Timed):
+    """Weights W are drawn to the nearest ones Z that are as sparse as wanted: ADMM.
+
+    The loss gets rho/2 |W - Z + U|^2; at every selection Z is what it keeps of W + U, then U grows by W - Z.
+    Source: Zhang et al., ECCV 2018 (arXiv:1804.03294), eqs. 4 to 9, in scaled form.
+
+    Args:
+        rho: weight of the penalty.
+    """
+
+    rho: float = 1e-3
+
+
+@acts_for(Lagrangian)
 class Drawn(Approach):
     """Keeps the nearest sparse weights Z and the scaled duals U, in the dtype of the masters."""
+
+    options = (Option("prune_rho", "rho", "weight of the penalty", ABOVE_0, example="admm"),)
 
     def __init__(self, *given: Any):
         super().__init__(*given)

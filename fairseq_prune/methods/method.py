@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .settings import ApproachSettings
+from .approach import ApproachSettings
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class Method:
         scope: compared with whom.
         schedule: when, and how much by then.
         rounding: from a fraction to a count.
-        approach: what happens between the first selection and the removal, data of :mod:`~.approach` or
-            :class:`~.growing.Growth`; None: every selection removes.
+        approach: what happens between the first selection and the removal, data of a class
+            in :data:`~.approach.APPROACHES`; None: every selection removes.
         target: how much is to leave where the user does not say; None: the user has to.
         steps: events of a gradual schedule that all happen at its start, unless the user gives an end (count).
         every: interval between events in the schedule's unit (count); None: a tenth of the way.

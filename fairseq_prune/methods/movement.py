@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,15 +13,27 @@ from ..compat import unscaled
 from ..optim.masters import homes, master_gradient, values_of
 from ..pruning.enforce import multiply
 from ..pruning.schedule import Position
-from .approach import Choose
-from .straight_through import StraightThrough
+from .approach import Choose, Timed, acts_for
+from .option import ABOVE_0, REGULARISER, Option
+from .straight_through import MaskedLoss
 
 if TYPE_CHECKING:
     from fairseq.optim import FairseqOptimizer
 
 
-class Movement(StraightThrough):
+@dataclass(frozen=True)
+class Movement(Timed):
+    """As :class:`StraightThrough`, by scores that gather -W dL/dW; what is not selected does not learn.
+
+    Source: Sanh et al., NeurIPS 2020 (arXiv:2005.07683), eqs. 3 and 6, hard movement pruning.
+    """
+
+
+@acts_for(Movement)
+class MovementScores(MaskedLoss):
     """Hard: selections go by the sums of -W dL/dW; what is not selected does not learn, but its scores do."""
+
+    options: tuple[Option, ...] = ()
 
     def __init__(self, *given: Any):
         super().__init__(*given)
@@ -68,8 +81,32 @@ class Movement(StraightThrough):
         self._scores = self._here(state["scores"])
 
 
-class SoftMovement(Movement):
+@dataclass(frozen=True)
+class SoftMovement(Timed):
+    """As :class:`Movement`, where what stays is what sigmoid(score) puts above a threshold, however many they are.
+
+    The loss gets the mean over matrices of their mean sigmoid(score). Scores begin at 0 and follow Adam.
+    Source: the paper's section 4.2, soft movement pruning, with Adam as in the authors' code. Theirs lets threshold
+    and weight grow; here both are constant, and the schedule says which part of those below the threshold leaves. One
+    weight of a matrix stays, where theirs keeps half a percent.
+
+    Args:
+        weight: of the regulariser in the loss.
+        rate: Adam's learning rate of the scores.
+    """
+
+    weight: float = 1.0
+    rate: float = 0.01
+
+
+@acts_for(SoftMovement)
+class SoftMovementScores(MovementScores):
     """Soft: scores follow Adam, a penalty pulls them down, and what sigmoid(score) says stays or leaves."""
+
+    options: tuple[Option, ...] = (
+        REGULARISER,
+        Option("prune_score_lr", "rate", "Adam's learning rate of the scores", ABOVE_0, example="soft_movement"),
+    )
 
     def __init__(self, *given: Any):
         super().__init__(*given)

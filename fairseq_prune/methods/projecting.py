@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from ..optim.masters import homes, moments_of, values_of
 from ..pruning.enforce import mask_tensor
-from .approach import Approach, Choose
+from .approach import Approach, Choose, Timed, acts_for
 
 if TYPE_CHECKING:
     from fairseq.optim import FairseqOptimizer
 
 
+@dataclass(frozen=True)
+class Projection(Timed):
+    """Every selection sets what it does not keep to zero, once; then all weights train on.
+
+    Periodic iterative hard thresholding, what the original of the filter, stripe, pattern and irregular methods does.
+    """
+
+
+@acts_for(Projection)
 class Projecting(Approach):
     """Sets what a selection does not keep to zero, with its moments; then all weights train on."""
+
+    takes_evidence = True
 
     def select(self, choose: Choose, optimizer: FairseqOptimizer) -> None:
         masters = homes(optimizer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,17 +14,38 @@ from ..pruning.devices import on_host
 from ..pruning.enforce import multiply
 from ..pruning.hoyer import hoyer_square, hoyer_step
 from ..pruning.schedule import Position
-from .approach import Approach, Choose
+from .approach import Approach, Choose, Timed, acts_for
+from .option import REGULARISER
 
 if TYPE_CHECKING:
     from fairseq.optim import FairseqOptimizer
 
 
+@dataclass(frozen=True)
+class Hoyer(Timed):
+    """The loss gets the Hoyer-square regulariser of every layer, which draws small units to zero and large ones up.
+
+    Of units with norms n it is (sum n)^2 / sum n^2, from 1 (all but one are zero) to their number (all are equal).
+    Source: Yang et al., ICLR 2020 (arXiv:1908.09979), DeepHoyer, eqs. 2 (weights) and 6 (groups, there filters and
+    channels; here slices of what writes and of what reads coupled units).
+
+    Args:
+        weight: of the sum over layers in the loss.
+    """
+
+    weight: float = 1e-3
+
+
+@acts_for(Hoyer)
 class Regularised(Approach):
     """Follows the Hoyer-square regulariser's gradient behind every step, by its weight times lr / (1 - momentum).
 
     In the gradient of the loss it would have the same strength, but let units jump around zero instead of stopping.
     """
+
+    until_the_end = True
+    any_support = False
+    options = (REGULARISER,)
 
     def __init__(self, *given: Any):
         super().__init__(*given)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from ..needs import Need
 from ..optim.masters import homes, values_of
 from ..pruning.devices import on_host
 from ..pruning.enforce.hold import HeldElements
@@ -19,14 +20,15 @@ from ..pruning.selecting import Choice
 from ..pruning.selecting.widths import WidthChooser
 from ..pruning.shrink import SHRINKINGS
 from ..pruning.surgery.table import owned_elements
-from .approach import Approach, Choose
-from .settings import Timed
+from .approach import Approach, Choose, Timed, acts_for
+from .option import Option
 
 if TYPE_CHECKING:
     from fairseq.optim import FairseqOptimizer
 
 
 logger = logging.getLogger(__name__)
+_EPOCHS = Need(lambda run: not run.plan.approach.updates, "it without --srp-pruning-updates")
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ class Shrink(Timed):
         )  # fmt: skip
 
 
+@acts_for(Shrink)
 class FreezeAndShrink(Approach):
     """One round after the other, each with its own selection.
 
@@ -85,6 +88,22 @@ class FreezeAndShrink(Approach):
 
     chooser: WidthChooser
     model: Any  # with connectivity
+    takes_evidence = connected = in_rounds = True
+    needs_end = False
+    options = (
+        Option(
+            "decreasing",
+            "decreasing",
+            "shrink by step (s) or epoch (e), arithmetically (a) or geometrically (g)",
+            type=str,
+            example="srp",
+        ),
+        Option("pruning_period", "epochs", "epochs in a round", type=int, example="srp", needs=_EPOCHS),
+        Option(
+            "srp_pruning_updates", "updates", "updates in a round, instead of --pruning-period", type=int, example="srp"
+        ),
+    )
+
     also_when_skipped = True  # looking whether a step is would wait for the GPU
 
     def __init__(self, *given: Any):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,14 +11,33 @@ from torch import Tensor
 from ..optim.masters import add_to_gradients, homes, values_of
 from ..pruning.enforce import as_numbers
 from ..pruning.selecting.selection import Choice
-from .approach import Approach, Choose
+from .approach import Approach, Choose, Timed, acts_for
+from .option import AT_LEAST_0, Option
 
 if TYPE_CHECKING:
     from fairseq.optim import FairseqOptimizer
 
 
-class StraightThrough(Approach):
+@dataclass(frozen=True)
+class StraightThrough(Timed):
+    """The loss is that of the selected weights, but all of them stay and can come back.
+
+    Args:
+        decay: what is not selected decays by so much times the learning rate (SR-STE: Zhou et al., ICLR 2021,
+            arXiv:2102.04010, eq. 9), and learns from the gradient of the selected ones.
+    """
+
+    decay: float = 0.0
+
+
+@acts_for(StraightThrough)
+class MaskedLoss(Approach):
     """Lets the loss see the selected weights only; the others get its gradient as if they had been seen, and decay."""
+
+    masking = True
+    options: tuple[Option, ...] = (
+        Option("prune_mask_decay", "decay", "decay of what is not selected", AT_LEAST_0, example="sr_ste"),
+    )
 
     def __init__(self, *given: Any):
         super().__init__(*given)

@@ -2,9 +2,15 @@
 
 from ..pruning.growing import Growth
 from ..pruning.registry import Registry
+from .gated import Gates
+from .hard_concrete import HardConcrete
+from .lagrangian import Lagrangian
 from .method import Method
-from .settings import Gates, HardConcrete, Hoyer, Lagrangian, Movement, SoftMovement, StraightThrough, TickTock
+from .movement import Movement, SoftMovement
+from .regularised import Hoyer
 from .shrinking import Shrink
+from .straight_through import StraightThrough
+from .tick_tock import TickTock
 
 METHODS: Registry[Method] = Registry("method")
 

@@ -3,27 +3,72 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from ..optim.masters import Home, homes
-from ..pruning.schedule import Position
-from .approach import Choose
-from .gated import Gated
+from ..pruning.schedule import Position, Schedule
+from .approach import Choose, Timed, acts_for
+from .gated import GATE_L1, GATE_RATE, Gated
+from .option import ABOVE_0, Option
 
 if TYPE_CHECKING:
     from fairseq.optim import FairseqOptimizer
 
 
+@dataclass(frozen=True)
+class TickTock(Timed):
+    """Gates as in :class:`Gates`, which in turns learn alone (tick) and with the weights (tock).
+
+    Intervals between selections are tocks first, then ticks, and so on. A tick adds up |gate times its gradient| over
+    updates and then closes the gates of the smallest sums, as many as the schedule says; tocks alone have the penalty.
+    Source: You et al., NeurIPS 2019 (arXiv:1909.08174), gate decorators, eqs. 4 to 8. Their gates take the place of
+    batch norm's scales, ours begin at 1 behind norm and activation; their classifier learns in ticks, too.
+
+    Args:
+        l1: of the gates' absolute values in the loss, in tocks.
+        ticks: intervals that are ticks, one after the other (count).
+        tocks: intervals that are tocks, one after the other (count).
+        rate: learning rate of the gates; None: the run's.
+    """
+
+    l1: float = 1e-3
+    ticks: int = 10
+    tocks: int = 10
+    rate: float | None = None
+
+
+@acts_for(TickTock)
 class TickTockGates(Gated):
     """Counts the intervals between selections, and what gates do in ticks."""
+
+    melted = True
+    until_the_end = False
+    options: tuple[Option, ...] = (
+        GATE_L1,
+        GATE_RATE,
+        Option("prune_ticks", "ticks", "intervals in which gates learn alone", ABOVE_0, int, example="gate_decorators"),
+        Option(
+            "prune_tocks", "tocks", "intervals before them in which all learns", ABOVE_0, int, example="gate_decorators"
+        ),
+    )
 
     def __init__(self, *given: Any):
         super().__init__(*given)
         self._interval = 0
         self._effects: Tensor = None
+
+    @classmethod
+    def check(cls, settings: TickTock, units: Any, schedule: Schedule) -> None:
+        intervals = schedule.num_events - 1
+        if intervals <= settings.tocks:
+            raise ValueError(
+                f"--prune-tocks {settings.tocks}: leaves no tick in the {intervals} intervals of the schedule "
+                f"({schedule}); give e.g. --prune-tocks 1"
+            )
 
     def begin(self, position: Position, layers: Sequence[str], choose: Choose, optimizer: FairseqOptimizer) -> None:
         super().begin(position, layers, choose, optimizer)

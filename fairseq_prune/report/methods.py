@@ -43,7 +43,7 @@ def describe_method(name: str) -> Report:
     asked, own = Asked(PruneOptions(), _plan(name, method)), options_of(method.approach)
     return _row(first, method) | {
         "other_names": others,
-        "own_options": [_option(*found) for found in own if _works(found[0], asked)],
+        "own_options": [_own(option, method) for option in own if not option.needs or option.needs.holds(asked)],
         "options": [_option(option) for option in _general(method) if _works(option, asked)],
     }
 
@@ -73,10 +73,14 @@ def _general(method: Method) -> Iterator[Field]:
             yield option
 
 
-def _option(option, default=None, bounds=""):
-    """What is told of an option; one of several numbers or words has the type of each."""
+def _own(option, method):
+    told = {"option": spelt(option.name), "type": option.type.__name__, "default": option.default_of(method.approach)}
+    return told | {"bounds": option.bounds, "help": option.help}
+
+
+def _option(option):
     kind = next((kind for kind in get_args(option.type) if kind is not type(None)), option.type)
-    told = {"option": spelt(option.name), "type": kind.__name__, "default": default, "bounds": bounds}
+    told = {"option": spelt(option.name), "type": kind.__name__, "default": None, "bounds": ""}
     return told | {"help": option.metadata["help"]}
 
 

@@ -11,7 +11,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 from launches import CONTENDERS, Count, count_step  # noqa: E402
 
-from fairseq_prune.methods.movement import Movement  # noqa: E402
+from fairseq_prune.methods.movement import MovementScores  # noqa: E402
 from fairseq_prune.pruning import devices  # noqa: E402
 
 PLAIN, *OTHERS = CONTENDERS
@@ -37,7 +37,7 @@ def test_a_step_launches_little_more_than_plain_and_waits_for_nothing_more(paral
 
 
 def test_control_a_planted_wait_and_planted_launches_are_seen(parallel, plain, monkeypatch):
-    before_step = Movement.before_step
+    before_step = MovementScores.before_step
 
     def waits(self, optimizer):
         before_step(self, optimizer)
@@ -47,7 +47,7 @@ def test_control_a_planted_wait_and_planted_launches_are_seen(parallel, plain, m
 
     name = "movement, selected at every update"
     without = count_step(parallel, name)
-    monkeypatch.setattr(Movement, "before_step", waits)
+    monkeypatch.setattr(MovementScores, "before_step", waits)
     planted = count_step(parallel, name)
     assert planted.waits == without.waits + 2
     assert planted.kernels > without.kernels + 90  # matrices of 6 + 6 layers

@@ -12,7 +12,9 @@ from fairseq.tasks import TASK_DATACLASS_REGISTRY
 import fairseq_prune  # noqa: F401  (registers what the docs name)
 from fairseq_prune.cli.main import main
 from fairseq_prune.engine.options import PruneOptions
-from fairseq_prune.methods.options import ApproachOptions
+from fairseq_prune.methods import APPROACHES
+from fairseq_prune.methods.option import ABOVE_0, Option
+from fairseq_prune.methods.options import ApproachOptions, options_of
 from fairseq_prune.methods.table import METHODS
 from fairseq_prune.needs import spelt
 
@@ -117,3 +119,23 @@ def test_every_general_option_is_in_the_table_and_every_other_in_a_page():
     text = "\n".join(page.read_text() for page in PAGES)
     named = set(re.findall(r"--[a-z][a-z0-9-]+", text))
     assert {spelt(name) for name in approaches if name.startswith("prune_")} <= named
+
+
+@pytest.mark.parametrize("data", APPROACHES, ids=lambda data: data.__name__)
+def test_every_setting_has_an_option_and_every_option_a_setting_and_a_method(data):
+    options = APPROACHES[data].options
+    assert {option.field for option in options} - {None} == {field.name for field in fields(data)} - {"picks"}
+    assert all(option in options_of(METHODS[option.example].approach) for option in options)
+
+
+def test_approaches_that_share_an_option_share_its_definition():
+    defined = [option for kind in APPROACHES.values() for option in kind.options]
+    assert len(set(defined)) == len({option.name for option in defined}) == 24
+    assert {option.name for option in defined} == own_names(ApproachOptions) - {"_name"}
+
+
+def test_bounds_are_refused_with_a_valid_example():
+    rate, settings = Option("prune_rate", "rate", "", ABOVE_0), METHODS["soft_movement"].approach
+    rate.check(1e-9, settings)
+    with pytest.raises(ValueError, match=r"^--prune-rate 0.0: must be above 0, e.g. 0.01$"):
+        rate.check(0.0, settings)
