@@ -1,8 +1,8 @@
 """What a run does between the first selection and the removal: one file for each kind of approach.
 
 To add one: a file here with a dataclass of its settings and a subclass of :class:`~.approach.Approach` that
-:func:`~.approach.acts_for` it and says what its options are and what it cannot have, the file's import below, and a
-row in :mod:`~.table`.
+``@APPROACHES.add`` registers for it and that says what its options are and what it cannot have, the file's import
+below, and a row in :mod:`~.table`. In a user's own folder: docs/extending.md.
 """
 
 from torch import nn
@@ -20,7 +20,11 @@ from . import (  # noqa: F401  (each registers what it has)
     straight_through,
     tick_tock,
 )
-from .approach import APPROACHES, Approach, ApproachSettings
+from .approach import APPROACHES, Approach, ApproachSettings, Timed
+from .method import Method
+from .table import METHODS
+
+__all__ = ["APPROACHES", "METHODS", "Approach", "Method", "Timed", "approach_for"]
 
 
 def approach_for(wanted: ApproachSettings | None, chooser: Chooser, model: nn.Module, seed: int) -> Approach | None:

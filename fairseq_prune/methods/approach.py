@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
 from ..pruning.growing import Growth
 from ..pruning.masks import Masks
+from ..pruning.registry import Registry
 from ..pruning.schedule import Position, Schedule
 from ..pruning.selecting import Choice
 from ..pruning.selecting.chooser import Chooser, Values
@@ -41,21 +42,10 @@ class Timed:
 
 
 ApproachSettings = Timed | Growth
-Acts = TypeVar("Acts", bound="Approach")
 Choose = Callable[[Values | None], Choice]  # by what is scored instead of the parameters
 
 
-APPROACHES: dict[type, type[Approach]] = {}  # of an approach's data, what acts for it
-
-
-def acts_for(data: type) -> Callable[[type[Acts]], type[Acts]]:
-    """Decorate a subclass of :class:`Approach`: it does what such data say."""
-
-    def store(behaviour: type[Acts]) -> type[Acts]:
-        APPROACHES[data] = behaviour
-        return behaviour
-
-    return store
+APPROACHES: Registry[type[Approach]] = Registry("approach")  # by the class of its data
 
 
 class Approach:

@@ -14,7 +14,7 @@ from ..optim.masters import homes, master_gradient, values_of
 from ..pruning.enforce import multiply
 from ..pruning.schedule import Position
 from ..pruning.selecting.selection import Choice
-from .approach import Approach, Choose, Timed, acts_for
+from .approach import APPROACHES, Approach, Choose, Timed
 from .option import ABOVE_0, AT_LEAST_0, Option
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Gates(Timed):
     rate: float | None = None
 
 
-@acts_for(Gates)
+@APPROACHES.add(Gates)
 class Gated(Approach):
     """Multiplies units by gates in training and validation, and steps the gates beside the optimizer.
 

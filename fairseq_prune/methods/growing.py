@@ -17,7 +17,7 @@ from ..pruning.growing import Growth, Layer, contraction, grow, magnitude_ratio
 from ..pruning.schedule import Position, Schedule
 from ..pruning.selecting import Choice, overlap
 from ..pruning.units import is_coupled
-from .approach import Approach, Choose, acts_for
+from .approach import APPROACHES, Approach, Choose
 from .growth_options import OPTIONS, complete
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ RECORDED = 10  # every so many changes, what units have come to goes into a file
 ENOUGH = 7.0  # ln 1000, the magnitude ratio at which pruning may end
 
 
-@acts_for(Growth)
+@APPROACHES.add(Growth)
 class GrowingPenalty(Approach):
     """The penalty of one run.
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..pruning.hard_concrete import BOUND, chance_open, draw_noise, sample, settled
 from ..pruning.schedule import Position
-from .approach import Choose, Timed, acts_for
+from .approach import APPROACHES, Choose, Timed
 from .gated import GATE_RATE, Gated
 from .option import REGULARISER, Option
 
@@ -40,7 +40,7 @@ class HardConcrete(Timed):
     rate: float | None = None
 
 
-@acts_for(HardConcrete)
+@APPROACHES.add(HardConcrete)
 class HardConcreteGates(Gated):
     """The gates' parameters are log alphas. Noise is drawn once an update, the same on every rank."""
 

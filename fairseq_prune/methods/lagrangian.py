@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..optim.masters import add_to_gradients, homes, values_of
-from .approach import Approach, Choose, Timed, acts_for
+from .approach import APPROACHES, Approach, Choose, Timed
 from .option import ABOVE_0, Option
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Lagrangian(Timed):
     rho: float = 1e-3
 
 
-@acts_for(Lagrangian)
+@APPROACHES.add(Lagrangian)
 class Drawn(Approach):
     """Keeps the nearest sparse weights Z and the scaled duals U, in the dtype of the masters."""
 

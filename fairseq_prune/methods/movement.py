@@ -13,7 +13,7 @@ from ..compat import unscaled
 from ..optim.masters import homes, master_gradient, values_of
 from ..pruning.enforce import multiply
 from ..pruning.schedule import Position
-from .approach import Choose, Timed, acts_for
+from .approach import APPROACHES, Choose, Timed
 from .option import ABOVE_0, REGULARISER, Option
 from .straight_through import MaskedLoss
 
@@ -29,7 +29,7 @@ class Movement(Timed):
     """
 
 
-@acts_for(Movement)
+@APPROACHES.add(Movement)
 class MovementScores(MaskedLoss):
     """Hard: selections go by the sums of -W dL/dW; what is not selected does not learn, but its scores do."""
 
@@ -99,7 +99,7 @@ class SoftMovement(Timed):
     rate: float = 0.01
 
 
-@acts_for(SoftMovement)
+@APPROACHES.add(SoftMovement)
 class SoftMovementScores(MovementScores):
     """Soft: scores follow Adam, a penalty pulls them down, and what sigmoid(score) says stays or leaves."""
 

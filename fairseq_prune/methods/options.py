@@ -80,5 +80,5 @@ def options_of(approach: ApproachSettings | None) -> tuple[Option, ...]:
 
 
 def option_of(approach: ApproachSettings, field: str) -> str:
-    """The option of a field of an approach's data, as it is typed."""
-    return next(spelt(option.name) for option in options_of(approach) if option.field == field)
+    """The option of a field of an approach's data, as it is typed; the field where it has none (a user's own)."""
+    return next((spelt(option.name) for option in options_of(approach) if option.field == field), field)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..optim.masters import homes, moments_of, values_of
 from ..pruning.enforce import mask_tensor
-from .approach import Approach, Choose, Timed, acts_for
+from .approach import APPROACHES, Approach, Choose, Timed
 
 if TYPE_CHECKING:
     from fairseq.optim import FairseqOptimizer
@@ -23,7 +23,7 @@ class Projection(Timed):
     """
 
 
-@acts_for(Projection)
+@APPROACHES.add(Projection)
 class Projecting(Approach):
     """Sets what a selection does not keep to zero, with its moments; then all weights train on."""
 

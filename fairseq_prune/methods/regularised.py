@@ -14,7 +14,7 @@ from ..pruning.devices import on_host
 from ..pruning.enforce import multiply
 from ..pruning.hoyer import hoyer_square, hoyer_step
 from ..pruning.schedule import Position
-from .approach import Approach, Choose, Timed, acts_for
+from .approach import APPROACHES, Approach, Choose, Timed
 from .option import REGULARISER
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Hoyer(Timed):
     weight: float = 1e-3
 
 
-@acts_for(Hoyer)
+@APPROACHES.add(Hoyer)
 class Regularised(Approach):
     """Follows the Hoyer-square regulariser's gradient behind every step, by its weight times lr / (1 - momentum).
 

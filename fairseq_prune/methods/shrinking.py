@@ -20,7 +20,7 @@ from ..pruning.selecting import Choice
 from ..pruning.selecting.widths import WidthChooser
 from ..pruning.shrink import SHRINKINGS
 from ..pruning.surgery.table import owned_elements
-from .approach import Approach, Choose, Timed, acts_for
+from .approach import APPROACHES, Approach, Choose, Timed
 from .option import Option
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Shrink(Timed):
         )  # fmt: skip
 
 
-@acts_for(Shrink)
+@APPROACHES.add(Shrink)
 class FreezeAndShrink(Approach):
     """One round after the other, each with its own selection.
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..optim.masters import add_to_gradients, homes, values_of
 from ..pruning.enforce import as_numbers
 from ..pruning.selecting.selection import Choice
-from .approach import Approach, Choose, Timed, acts_for
+from .approach import APPROACHES, Approach, Choose, Timed
 from .option import AT_LEAST_0, Option
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class StraightThrough(Timed):
     decay: float = 0.0
 
 
-@acts_for(StraightThrough)
+@APPROACHES.add(StraightThrough)
 class MaskedLoss(Approach):
     """Lets the loss see the selected weights only; the others get its gradient as if they had been seen, and decay."""
 

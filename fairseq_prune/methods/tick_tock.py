@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..optim.masters import Home, homes
 from ..pruning.schedule import Position, Schedule
-from .approach import Choose, Timed, acts_for
+from .approach import APPROACHES, Choose, Timed
 from .gated import GATE_L1, GATE_RATE, Gated
 from .option import ABOVE_0, Option
 
@@ -41,7 +41,7 @@ class TickTock(Timed):
     rate: float | None = None
 
 
-@acts_for(TickTock)
+@APPROACHES.add(TickTock)
 class TickTockGates(Gated):
     """Counts the intervals between selections, and what gates do in ticks."""
 

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Callable, Iterable
-from typing import NoReturn, TypeVar, cast
+from typing import Any, NoReturn, TypeVar, cast
 
 Entry = TypeVar("Entry")
 Own = TypeVar("Own")  # what is stored keeps its own, narrower type
@@ -22,7 +22,7 @@ def nearest(name: object, known: Iterable[object]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-class Registry(dict[str, Entry]):
+class Registry(dict[Any, Entry]):
     """A dict that refuses overwrites and explains unknown names.
 
     Args:
@@ -44,8 +44,8 @@ class Registry(dict[str, Entry]):
         super().__init__()
         self.kind = kind
 
-    def add(self, *names: str) -> Callable[[Own], Own]:
-        """Return a decorator that stores its argument under every name.
+    def add(self, *names: Any) -> Callable[[Own], Own]:
+        """Return a decorator that stores its argument under every name; a class can be one, too.
 
         Raises:
             ValueError: a name is taken by something else.
@@ -60,5 +60,7 @@ class Registry(dict[str, Entry]):
 
         return store
 
-    def __missing__(self, name: str) -> NoReturn:
-        raise ValueError(f"unknown {self.kind} {name!r}{nearest(name, self) or ';'} known: {', '.join(sorted(self))}")
+    def __missing__(self, name: object) -> NoReturn:
+        raise ValueError(
+            f"unknown {self.kind} {name!r}{nearest(name, self) or ';'} known: {', '.join(sorted(map(str, self)))}"
+        )
