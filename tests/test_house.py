@@ -112,6 +112,25 @@ def plain_rooms_need_no_fairseq(path, source):
                 yield f"imports {name}"
 
 
+TAKEN_WHOLE = {f"fairseq_prune/optim/{name}.py" for name in ("phased", "srp_adam")}  # nobody needs a name of theirs
+
+
+def rooms_that_need_fairseq_import_it_first(path, source):
+    """Registration happens when fairseq arrives: in the room's ``__init__``, and not within one of its files."""
+    inside = path.count("/") > 1 and not path.endswith("__init__.py") and path not in TAKEN_WHOLE
+    if (here := room(module_of(path))) and inside:
+        door = (ROOT / "fairseq_prune" / here / "__init__.py").read_text()
+        if "\nimport fairseq  # noqa" not in door and imports_fairseq_at_once(source):
+            yield f"imports fairseq, {here}/__init__.py does not"
+
+
+def imports_fairseq_at_once(source):
+    top = [node for node in ast.parse(source).body if isinstance(node, ast.Import | ast.ImportFrom)]
+    absolute = [node for node in top if not getattr(node, "level", 0)]
+    names = [getattr(node, "module", None) or node.names[0].name for node in absolute]
+    return "fairseq" in {name.split(".")[0] for name in names}
+
+
 def derived_from(packages, tree):
     """Classes of a file that derive from those of some packages, or from such a class of the file."""
     froms = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module and not node.level]
@@ -175,6 +194,13 @@ CONTROLS = [  # rule, path, a source that must be caught there, one that must no
     (public_functions_have_hints, ENGINE, METHOD.format("Own", "b"), METHOD.format("Own", "b: int")),
     (public_functions_have_hints, ENGINE, METHOD.format("Own", "b"), METHOD.format("nn.Module", "b")),
     (plain_rooms_need_no_fairseq, "fairseq_prune/report/a.py", "def f(): from fairseq.data import x", "import torch"),
+    (
+        rooms_that_need_fairseq_import_it_first,
+        "fairseq_prune/checkpoint/a.py",
+        "from fairseq.tasks import x",
+        "def f(): import fairseq",
+    ),
+    (rooms_that_need_fairseq_import_it_first, "fairseq_prune/files/a.py", "import fairseq", "import torch"),
     (plain_rooms_need_no_fairseq, "fairseq_prune/families/a.py", "import fairseq", "from ..pruning import fairseq"),
 ]
 RULES = [*dict.fromkeys(control[0] for control in CONTROLS), names_say_something]

@@ -19,9 +19,10 @@ assert {"prune_translation", "prune_image_classification"} <= TASK_REGISTRY.keys
         "import sys, fairseq_prune, torch\ntorch.load(sys.argv[1], weights_only=True)",
         "import fairseq_prune" + REGISTERED,
         "import fairseq_prune.methods.options" + REGISTERED,
+        "import fairseq_prune.optim.phased" + REGISTERED,
         "import vision_bridge.task" + REGISTERED,
     ],
-    ids=["costs nothing", "reading costs no fairseq", "files load", "registers", "a part of it", "vision"],
+    ids=["costs nothing", "reading costs no fairseq", "files load", "registers", "a part", "another", "vision"],
 )
 def test_in_a_fresh_python(code, module_run):
     run = module_run("run")
