@@ -63,9 +63,10 @@ def load_before_wrapping(model: BaseFairseqModel, model_cfg: DictConfig | Namesp
     Raises:
         ValueError: the checkpoint is unreadable.
     """
-    if ranks > 1 and start.is_there and (takes_over_shapes(model) or _feed_forward_table(model)):
+    path = start.path if start.is_there else None
+    if ranks > 1 and path and (takes_over_shapes(model) or _feed_forward_table(model)):
         try:
-            model.load_state_dict(load_checkpoint(start.path)["model"], strict=True, model_cfg=model_cfg)
+            model.load_state_dict(load_checkpoint(path)["model"], strict=True, model_cfg=model_cfg)
         except RuntimeError:
             return
 

@@ -158,7 +158,7 @@ def test_overlap_of_what_greg2_picks(new_image_run, bases):
     """The share of the picked filters that were the smallest at first, by hand."""
     run = new_image_run()
     rates = ["--prune-lr", "2", "--momentum", "0"]
-    run.train(*prune("greg2"), *rates, "--save-interval-updates", "6")
+    run.train(*prune("greg2"), *rates, "--save-interval-updates", "6", "--log-interval", "1")
     before = run.checkpoint("checkpoint_2_6.pt")  # of the removal
     state = before["extra_state"]["PruneImageClassificationTask"]
     choice = Choice.from_plain(state["approach"]["choice"], "cpu")
