@@ -123,9 +123,8 @@ class Victim:
             return EARLY
         extra = load_checkpoint(max(files, key=os.path.getmtime))["extra_state"]
         states = [state for state in extra.values() if isinstance(state, dict) and "events_left" in state]
-        srp = [state["srp"] for state in states if state.get("srp")]
         pending = any(state["events_left"] or state.get("approach") is not None for state in states)
-        return PRUNING if pending or any(state["window"] for state in srp) else LATE
+        return PRUNING if pending else LATE
 
     def resume(self):
         """Run the command again, and those that follow.

@@ -101,6 +101,10 @@ TEXT_METHODS = {  # those that Transformers and recurrent models know, with what
     "grasp": "--prune-target 0.6",
     "imp": "--prune-target 0.6 --prune-rewind 2up --prune-start 6up --prune-end 14up --prune-every 4up",
 }
+WIDTHS = {  # of architectures with connectivity
+    "srp": "--prune-method srp --prune-target 0.5 --srp-pruning-updates 5 --prune-steps 2 --prune-start 4up",
+    "srp_once": "--prune-method srp_once --prune-target 0.5 --prune-start 8up",
+}
 UNITS = {  # coupled ones
     "neuron": "--prune-method l1 --prune-units neuron --prune-target 0.5 --prune-start 8up",
     "head": "--prune-method l1 --prune-units head --prune-target 0.5 --prune-start 8up",
@@ -149,6 +153,8 @@ def made_runs():
     """Every run but the README's, list of :class:`Run`; schedulers and optimizers take turns over the methods."""
     text = {name: f"--prune-method {name} {words}" for name, words in TEXT_METHODS.items()}
     runs = [_train("Transformer", name, f"{TRANSFORMER} {words}") for name, words in {**text, **UNITS}.items()]
+    srp = TRANSFORMER.replace("--arch transformer", "--arch srp_transformer")
+    runs += [_train("SRP", name, f"{srp} {words}") for name, words in WIDTHS.items()]
     runs += [_train("LSTM", name, f"{LSTM} {text[name]}") for name in ("magnitude", "movement", "snip")]
     runs += [_train("CNN", name, f"{IMAGES} --prune-method {name} {words}") for name, words in IMAGE_METHODS.items()]
     runs = [_varied(run, turn) for turn, run in enumerate(runs)]

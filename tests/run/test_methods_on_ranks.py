@@ -42,7 +42,7 @@ def train_and_keep(rank, words, folder):
     found = {
         "weights": dict(trainer.model.named_parameters()),
         "moments": trainer.optimizer.optimizer.state_dict()["state"],
-        "buffers": dict(trainer.model.named_buffers()),
+        "buffers": {name: b for name, b in trainer.model.named_buffers() if name.endswith("_c")},  # connectivity
         "masks": pruner.masks,
         "counts": [pruner.fraction_removed, pruner.masked.parameters_left, pruner.events_done, account.state()],
     }

@@ -96,8 +96,9 @@ def prune(family, plan):
     model, pruner, optimizer, noise = start(family, plan)
     for update in range(9):
         pruner.before_update(optimizer, Position(0, update))
-        for p in model.parameters():
-            p.grad = noise(p)
+        with pruner.in_training():
+            for p in model.parameters():
+                p.grad = noise(p)
         pruner.before_step(optimizer)
         optimizer.optimizer.step()
         pruner.after_step(optimizer, Position(0, update))
