@@ -1,7 +1,11 @@
 """The generated corpus: repeatable, disjoint, inflected, and more than a dictionary's work."""
 
 import collections
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import sacrebleu
@@ -154,3 +158,15 @@ def test_a_dictionary_is_not_enough(pairs):
     assert 5 < score < 30
     singles = sacrebleu.corpus_bleu(guesses, references, tokenize="none", force=True).precisions[0]
     assert singles > 55  # so the dictionary itself is a fair one
+
+
+def test_the_script_writes_it(tmp_path):
+    """As the demo calls it: from outside, without the package in the path."""
+    script = Path(__file__).parents[1] / "scripts" / "make_corpus.py"
+    words = [sys.executable, script, tmp_path / "text", "--pairs", "50", "--held-out", "5"]
+    subprocess.run(words, check=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": ""})
+    lengths = {path.name: len(path.read_text().splitlines()) for path in (tmp_path / "text").iterdir()}
+    assert lengths == {f"{split}.{side}": 50 if split == "train" else 5 for split in SPLITS for side in ("de", "en")}
+
+
+SPLITS = ("train", "valid", "test")

@@ -1,7 +1,7 @@
 """Draws what clauses say at random, and only what German says clearly enough to have one translation."""
 
-from scripts.corpus import german, lexicon
-from scripts.corpus.meaning import MOODS, PASSIVES, PAST, PRESENT, STATES, Clause, Entity, Pronoun
+from . import german, lexicon
+from .meaning import MOODS, PASSIVES, PAST, PRESENT, STATES, Clause, Entity, Pronoun
 
 SPEAKERS = [
     Pronoun("ich", "i", person=1),

@@ -1,6 +1,6 @@
 """English: agreement, tenses, do-support, and the fixed order subject, verb, object, manner, place, time."""
 
-from scripts.corpus.meaning import Pronoun
+from .meaning import Pronoun
 
 OBJECT_PRONOUNS = {"i": "me", "he": "him", "she": "her", "we": "us", "they": "them"}
 BE = {"is": "am are is are are are", "was": "was were was were were were"}

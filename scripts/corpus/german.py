@@ -1,6 +1,6 @@
 """German: inflection of noun phrases and verbs, and the word order of main and subordinate clauses."""
 
-from scripts.corpus.meaning import Pronoun
+from .meaning import Pronoun
 
 CASES = ("nom", "acc", "dat")
 # Endings by declension: one word a case, letters of gender m f n and p(lural) in that order; - is no ending.

@@ -9,9 +9,10 @@ import os
 import random
 
 from fairseq_prune.files.whole import write_text
-from scripts.corpus import english, german, lexicon
-from scripts.corpus.draw import OTHERS, PERSON, SPEAKERS, Draw, without_relative
-from scripts.corpus.meaning import PAST, PRESENT, Entity, Pronoun
+
+from . import english, german, lexicon
+from .draw import OTHERS, PERSON, SPEAKERS, Draw, without_relative
+from .meaning import PAST, PRESENT, Entity, Pronoun
 
 LONGEST = 28  # words a side
 SPLITS = ("train", "valid", "test")

@@ -3,7 +3,7 @@
 from functools import cache
 from typing import NamedTuple
 
-from scripts.corpus import nouns, words
+from . import nouns, words
 
 
 class Noun(NamedTuple):

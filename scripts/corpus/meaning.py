@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from scripts.corpus.lexicon import Adjective, Adverb, Article, Noun, Relation, Verb
+from .lexicon import Adjective, Adverb, Article, Noun, Relation, Verb
 
 
 class Entity(NamedTuple):
