@@ -35,7 +35,7 @@ step "Train a small dense Transformer (2 minutes)" $dense/done train_dense
 step "Mask 80 % of it gradually and finetune (70 s)" $pruned/done \
     scripts/prune.sh $data $dense/checkpoint_best.pt $pruned 0.8 400 $common --lr 3e-3
 step "SRP: cut it to 20 % in two stages, shrinking (45 s)" $srp/pruned \
-    scripts/srp/prune_two_stage.sh --srp-pruning-updates 120 --max-update 120
+    env UPDATES=120 scripts/srp/prune_two_stage.sh
 step "Finetune the cut model (40 s)" $srp/finetuned/done \
     scripts/srp/finetune.sh $srp/stage2/checkpoint_last.pt --max-update 400 --max-epoch 0 \
     --lr 3e-3 --lr-scheduler polynomial_decay --warmup-updates 50 --total-num-update 400

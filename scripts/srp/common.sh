@@ -11,6 +11,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 : "${DECREASING:=sa}"                               # sa, sg, ea, eg
 : "${SCORE:=signed}"                                # signed (the authors') or squared
 : "${PERIOD:=20}"                                   # epochs of shrinking in each stage
+: "${UPDATES:=}"                                    # or updates
 : "${BASE_EPOCHS:=50}" "${FINETUNE_EPOCHS:=20}"
 : "${LR:=5e-4}" "${WARMUP:=4000}"                   # pruning and finetuning run at a constant LR, as the authors'
 : "${MAX_TOKENS:=4096}" "${SEED:=1}"
@@ -23,6 +24,12 @@ if [ "$VALIDATE" = bleu ]; then
         --eval-bleu-remove-bpe --best-checkpoint-metric bleu --maximize-best-checkpoint-metric)
 else
     validate=()
+fi
+
+if [ -n "$UPDATES" ]; then
+    shrinking=(--srp-pruning-updates "$UPDATES" --max-update "$UPDATES")
+else
+    shrinking=(--pruning-period "$PERIOD" --max-epoch "$PERIOD")
 fi
 
 need() { # need VARIABLE PATH HINT

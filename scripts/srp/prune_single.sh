@@ -3,4 +3,4 @@
 source "$(dirname "$0")/common.sh"
 need BASE "$BASE" "train one with scripts/srp/train_base.sh, or name a checkpoint of yours"
 train single --lr "$LR" --srp --compression-rate "$RATE" --pruning-stage 0 --pruning-iter 1 \
-    --pruning-period "$PERIOD" --max-epoch "$PERIOD" --decreasing "$DECREASING" --srp-score "$SCORE" --pretrained-model "$BASE" "$@"
+    "${shrinking[@]}" --decreasing "$DECREASING" --srp-score "$SCORE" --pretrained-model "$BASE" "$@"

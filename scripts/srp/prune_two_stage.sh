@@ -6,7 +6,7 @@ stage() { # stage NUMBER PRETRAINED [options]
     local number=$1 pretrained=$2
     shift 2
     train "stage$number" --lr "$LR" --srp --compression-rate "$RATE" --pruning-stage "$number" --pruning-iter 1 \
-        --pruning-period "$PERIOD" --max-epoch "$PERIOD" --decreasing "$DECREASING" --srp-score "$SCORE" --pretrained-model "$pretrained" "$@"
+        "${shrinking[@]}" --decreasing "$DECREASING" --srp-score "$SCORE" --pretrained-model "$pretrained" "$@"
 }
 stage 1 "$BASE" "$@"
 stage 2 "$RUNS/stage1/checkpoint_last.pt" "$@"
