@@ -67,8 +67,13 @@ def run_fairseq(command, *words):
 
 
 @pytest.fixture
-def small_disk():
-    """Call it with a number: no file may grow beyond so many bytes then; the system's error is as of a full disk."""
+def small_disk(monkeypatch):
+    """Call it with a number: no file may grow beyond so many bytes then; the system's error is as of a full disk.
+
+    Python leaves half of a module's bytecode behind then, which fails at the next import: it writes none.
+    """
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
