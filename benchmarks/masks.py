@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from fairseq_prune.engine.plan import make_plan
 from fairseq_prune.engine.pruner import Pruner
-from fairseq_prune.engine.selector import Selection
+from fairseq_prune.engine.targets import Targets
 from fairseq_prune.pruning.schedule import Position
 from vision_bridge.models.nets import NETS, NetSpec
 
@@ -57,9 +57,9 @@ def main():
     net = NETS["vgg16_bias"](NetSpec(10, 3, 32))
     print("| masks of VGG-16 | seconds, least of 9 | goal |\n|---|---|---|")
     for name, (options, goal) in SELECTIONS.items():
-        selection = Selection(net, make_plan(options))
-        selection.begin({})
-        least = min(seconds(lambda s=selection: s.choose(1, {})) for _ in range(ROUNDS))
+        targets = Targets(net, make_plan(options))
+        targets.begin({})
+        least = min(seconds(lambda s=targets: s.select(1, {})) for _ in range(ROUNDS))
         print(f"| {name} | {least:.3f} | {goal or ''} |")
     admm = {"method": "admm", "target": 0.8, "freeze": "100000up", "every": "1000up"}
     print(f"\n| training step of ResNet-20, batch {BATCH} | median ms | against plain |\n|---|---|---|")

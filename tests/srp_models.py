@@ -86,7 +86,7 @@ def step_by_step(model):
         )
 
 
-def choose_units(model, kinds, seed=1):
+def select_units(model, kinds, seed=1):
     """Units to keep, about half, as many of each head; some vector of ``fc_c`` and one of ``qk_c`` lose all."""
     generator, keep = torch.Generator().manual_seed(seed), {}
     for vector in model.vectors:

@@ -8,7 +8,7 @@ from fairseq.optim import FairseqOptimizer
 
 from fairseq_prune.engine.mixin import PruneMixin
 from fairseq_prune.pruning.budget.given import Target
-from fairseq_prune.pruning.selecting.chooser import Chooser
+from fairseq_prune.pruning.selecting.selector import Selector
 from fairseq_prune.pruning.surgery.structure import Structure
 from fairseq_prune.pruning.units import CoupledUnits, is_coupled, parse_units
 
@@ -42,11 +42,11 @@ class VisionPruning(PruneMixin):
         """The same, for all of them can be reordered."""
         return self.find_structure(model)
 
-    def find_targets(self, chooser: Chooser, model: ImageClassifier) -> Target:
+    def find_targets(self, selector: Selector, model: ImageClassifier) -> Target:
         """Fractions by ``--stage-pr``, another run, a cost that may be left, or by ``--prune-target``."""
-        options, groups = self.options, list(chooser.groups)
+        options, groups = self.options, list(selector.groups)
         if options.base_pr_model is not None:
-            return self._inherit(chooser, dict(model.named_parameters()))
+            return self._inherit(selector, dict(model.named_parameters()))
         if options.stage_pr is not None:
             ratios = layer_ratios(find_layers(model.net), options.stage_pr, options.skip_layers, self.plan.units)
             units = parse_units(self.plan.units)
@@ -54,15 +54,15 @@ class VisionPruning(PruneMixin):
                 return targets_of_vectors(self._structure, groups, ratios, units.side)
             return targets_of_weights(groups, ratios)
         if options.prune_macs_left is None and options.prune_params_left is None:
-            return super().find_targets(chooser, model)
+            return super().find_targets(selector, model)
         return dict.fromkeys(groups, self._affordable(model, groups))
 
-    def _inherit(self, chooser, parameters):
+    def _inherit(self, selector, parameters):
         base = Base(self.options.base_pr_model, (self.plan.target or {})["inherit_pruned"] == "index")
         if is_coupled(parse_units(self.plan.units)):
-            targets, chooser.inherited = base.of_units(self._structure, list(chooser.groups), parameters)
+            targets, selector.inherited = base.of_units(self._structure, list(selector.groups), parameters)
         else:
-            targets, chooser.inherited = base.of_weights(list(chooser.groups), parameters)
+            targets, selector.inherited = base.of_weights(list(selector.groups), parameters)
         return targets
 
     def before_update(self, optimizer: FairseqOptimizer) -> None:

@@ -27,7 +27,7 @@ from ..families import permutable, structure_of
 from ..optim.following import FollowsRemoval
 from ..pruning.budget.given import Target
 from ..pruning.schedule import Position
-from ..pruning.selecting import Chooser
+from ..pruning.selecting import Selector
 from ..pruning.surgery.structure import Structure
 from . import ranks
 from .account import Account, NodeCount, log_harmonic_mean
@@ -117,9 +117,9 @@ class PruneMixin(ScoringMixin, FairseqTask):
         """As :meth:`find_structure`, of units that may be reordered."""
         return permutable(model)
 
-    def find_targets(self, chooser: Chooser, model: BaseFairseqModel) -> Target:
-        """Fractions to remove, dict of a chooser's group -> fraction."""
-        return chooser.targets(self.plan.target)
+    def find_targets(self, selector: Selector, model: BaseFairseqModel) -> Target:
+        """Fractions to remove, dict of a selector's group -> fraction."""
+        return selector.targets(self.plan.target)
 
     def build_model(self, cfg, from_checkpoint=False):
         self.cuts_on_load = not (from_checkpoint or self.start.resumes)

@@ -23,8 +23,8 @@ from .reachable import check_begun_in_time
 from .removal import Removal
 from .rewind import Rewind
 from .same_plan import check_same_plan
-from .selector import FindStructure, FindTargets, Selection
 from .stand_in import stand_in
+from .targets import FindStructure, FindTargets, Targets
 from .telling import tell_removed, warn_of_half_shrunk
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class Pruner:
     Args:
         model: the ``nn.Module`` to prune. Weights loaded into it later bring their masks along.
         plan: what to remove and when; the default removes nothing and keeps what is removed.
-        find_structure, find_targets: as :class:`~.selector.Selection`.
+        find_structure, find_targets: as :class:`~.targets.Targets`.
         averaged: the run keeps moving averages (--store-ema), whose shapes cannot follow a cut.
         find_permutable: function -> Structure of what may be reordered; only called for that.
         gather: function of (model, kind, event) -> evidence (:mod:`~.evidence`); for importances that need it.
@@ -47,7 +47,7 @@ class Pruner:
         removed_in_epoch: number of the epoch in which the last removal fell; None before.
 
     Raises:
-        ValueError: as :class:`~.selection.Selection`.
+        ValueError: as :class:`~.targets.Targets`.
     """
 
     def __init__(
@@ -68,18 +68,18 @@ class Pruner:
         self._removal = Removal(model, self.masked, averaged)
         self._counted: Masks = None
         self._fraction: float = None
-        self._selection = Selection(model, self.plan, find_structure, find_targets)
-        self._whole = self._selection.total
+        self._targets = Targets(model, self.plan, find_structure, find_targets)
+        self._whole = self._targets.total
         self._approach, self._validated = self._new_approach(), {}
         self._rewind = Rewind(self.masked.parameters) if self.plan.rewind else None
 
     def _new_approach(self):
-        return approach_for(self.plan.approach, self._selection.chooser, self._model, self.plan.seed)
+        return approach_for(self.plan.approach, self._targets.selector, self._model, self.plan.seed)
 
     @property
     def seed(self) -> int:
         """Of random choices: that of the first run, where this one resumes it with another."""
-        return self._selection.seed
+        return self._targets.seed
 
     @property
     def masks(self) -> Masks:
@@ -110,7 +110,7 @@ class Pruner:
     def fraction_removed(self) -> float:
         """Fraction of the prunable set that masks and cuts have removed (float in [0, 1))."""
         if self._counted is not self.masks:  # asked for at every update, counted after every change
-            removed, total = count_removed(self._selection.prunables, self.masks)
+            removed, total = count_removed(self._targets.prunables, self.masks)
             self._counted, self._fraction = self.masks, 1 - (total - removed) / self._whole
         return self._fraction
 
@@ -128,11 +128,11 @@ class Pruner:
         if not self.plan.prunes:
             self.masked.warn_of_lost_masks()
         elif not self.events_done:
-            whole, self._whole = self._whole, self._selection.total
+            whole, self._whole = self._whole, self._targets.total
             if whole != self._whole:  # weights of a cut model came in
-                self._selection.look()
+                self._targets.look()
                 self._approach = self._new_approach()
-            self._selection.check(self.masked.local_masks())
+            self._targets.check(self.masked.local_masks())
 
     def before_update(
         self, optimizer: FairseqOptimizer, position: Position, ema_model: nn.Module | None = None
@@ -164,7 +164,7 @@ class Pruner:
                 if self.plan.schedule.is_past(now):
                     self._end_approach(optimizer, ema_model)
                 else:
-                    self._approach.before_update(position, self._choose, optimizer)
+                    self._approach.before_update(position, self._select, optimizer)
         if not self.pending and self.removed_in_epoch is None:
             self.removed_in_epoch = position.epochs + 1
 
@@ -177,17 +177,17 @@ class Pruner:
 
     def _prune(self, optimizer, ema_model, position):
         if not self._approach:
-            self._remove(self._choose(), optimizer, ema_model)
+            self._remove(self._select(), optimizer, ema_model)
         elif not self._approach.active:
-            self._approach.begin(position, self._selection.layers, self._choose, optimizer)
+            self._approach.begin(position, self._targets.layers, self._select, optimizer)
             logger.info(f"selected after {position.updates} updates, {self.plan.schedule}; nothing is removed yet")
         elif not self.plan.schedule.is_last(self.events_done):
-            self._approach.select(self._choose, optimizer)
+            self._approach.reselect(self._select, optimizer)
 
     def _end_approach(self, optimizer, ema_model=None):
-        choice = self._approach.last_choice(self._choose)
+        selection = self._approach.last_selection(self._select)
         self._approach.end(optimizer)
-        self._remove(choice, optimizer, ema_model)
+        self._remove(selection, optimizer, ema_model)
         logger.info(f"removed what was selected: {self._told()}")
 
     def in_training(self) -> AbstractContextManager[None]:
@@ -196,7 +196,7 @@ class Pruner:
 
     def before_validation(self) -> None:
         """Select what validation is to see of a model that is not sparse yet."""
-        self._validated = self._approach.validated_values(self._choose) if self.approaching else {}
+        self._validated = self._approach.validated_values(self._select) if self.approaching else {}
 
     def in_validation(self) -> AbstractContextManager[None]:
         """Context in which the model is as sparse as it is to become."""
@@ -241,7 +241,7 @@ class Pruner:
             "kept": self._removal.kept,
             "approach": self._approach and self._approach.state(),
             "rewind": self._rewind and self._rewind.state(),
-            **self._selection.state(),
+            **self._targets.state(),
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -258,43 +258,43 @@ class Pruner:
             self._rewind.load_state(state["rewind"])
         if self.plan.prunes and state["events_done"]:
             self.events_done = state["events_done"]
-            self._selection.load_state(state)
+            self._targets.load_state(state)
             self._whole = state.get("whole", self._whole)  # files of earlier versions have no cuts
             if state.get("approach") is not None:
                 self._approach.load_state(state["approach"])
 
     def _begin(self, event, position, optimizer):
         check_begun_in_time(self.plan.schedule, event, position)
-        self._selection.begin(self.masked.local_masks())
+        self._targets.begin(self.masked.local_masks())
         if self.plan.permute:
-            goals = self._selection.chooser.targets(self.plan.target)
-            arguments = self._model, self._find_permutable(), goals, optimizer, self._selection.seed
+            goals = self._targets.selector.targets(self.plan.target)
+            arguments = self._model, self._find_permutable(), goals, optimizer, self._targets.seed
             self.masked.hold(permute_in_run(*arguments, self.masked.local_masks()))
 
-    def _choose(self, evidence=None):
+    def _select(self, evidence=None):
         kind = EVIDENCE.get(self.plan.importance)
         if evidence is None and kind:
             evidence = self._gather(self._model, kind, self.events_done)
-        return self._selection.choose(self.events_done, self.masked.local_masks(), evidence)
+        return self._targets.select(self.events_done, self.masked.local_masks(), evidence)
 
-    def _remove(self, choice, optimizer, ema_model):
-        choice = choice.examined()
-        selection, decided = self._selection, checksum({**choice.masks, **choice.keep})
+    def _remove(self, selection, optimizer, ema_model):
+        selection = selection.examined()
+        targets, decided = self._targets, checksum({**selection.masks, **selection.keep})
         ranks.require_equal(decided, "pruning masks", next(iter(self.masked.parameters.values())).device)
-        closes = selection.chooser.multiplies and choice.keep
-        if not closes and checksum(choice.masks) == checksum(self.masks):
+        closes = targets.selector.multiplies and selection.keep
+        if not closes and checksum(selection.masks) == checksum(self.masks):
             return
-        if (shared := selection.overlap(choice)) is not None:
+        if (shared := targets.overlap(selection)) is not None:
             logger.info(f"{shared:.4f} of what leaves had left the model that says how many leave")
         if self._rewind:
             self._rewind.restore(optimizer)
         if closes:
-            self._removal.close(choice.keep, selection.chooser, selection.structure, optimizer)
+            self._removal.close(selection.keep, targets.selector, targets.structure, optimizer)
         else:
-            self._removal.mask(choice.masks, selection.prunables, optimizer, ema_model)
+            self._removal.mask(selection.masks, targets.prunables, optimizer, ema_model)
             if self.plan.schedule.is_last(self.events_done):
-                self._removal.cut(choice.keep, selection.structure, optimizer)
+                self._removal.cut(selection.keep, targets.structure, optimizer)
         forget_best()
 
     def _told(self):
-        return tell_removed(self._selection.prunables, self.masks, self.fraction_removed, self._whole)
+        return tell_removed(self._targets.prunables, self.masks, self.fraction_removed, self._whole)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..pruning.masks import Masks, pack_mask
 from ..pruning.prunable import Prunable
-from ..pruning.selecting.widths import WidthChooser
+from ..pruning.selecting.widths import WidthSelector
 from ..pruning.surgery.structure import Structure
 from .cut import cut_in_run, may_cut
 from .masked_model import MaskedModel
@@ -57,18 +57,18 @@ class Removal:
             self._masked.mask_averages(ema_model)
 
     def close(
-        self, keep: Mapping[str, Tensor], chooser: WidthChooser, structure: Structure, optimizer: FairseqOptimizer
+        self, keep: Mapping[str, Tensor], selector: WidthSelector, structure: Structure, optimizer: FairseqOptimizer
     ) -> None:
         """Multiply by 0 what leaves by its multiplier, and cut that out where shapes can change.
 
         Args:
             keep: dict of vector name -> bool [units], True = keep.
-            chooser: of such units, :class:`~fairseq_prune.pruning.selecting.widths.WidthChooser`.
+            selector: of such units, :class:`~fairseq_prune.pruning.selecting.widths.WidthSelector`.
             structure: :class:`~fairseq_prune.pruning.surgery.structure.Structure`.
             optimizer: the fairseq optimizer.
         """
-        chooser.shrink({vector: ~units for vector, units in keep.items()}, 0.0)
-        if not self.cut(chooser.remaining(), structure, optimizer):
+        selector.shrink({vector: ~units for vector, units in keep.items()}, 0.0)
+        if not self.cut(selector.remaining(), structure, optimizer):
             logger.info("connectivity 0, to be cut by fairseq-prune compact or by the run that finetunes it")
 
     def cut(self, keep: Mapping[str, Tensor], structure: Structure, optimizer: FairseqOptimizer) -> bool:

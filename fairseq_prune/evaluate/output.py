@@ -29,9 +29,9 @@ class OutputLayer:
         weight, _ = self._linear()
         self._first = len(decoder.dictionary) - len(weight)  # words before the first row
         self.predicted = torch.zeros(len(weight), dtype=torch.int64) if predicted is None else predicted
-        self._choose_screen(weight)
+        self._select_screen(weight)
 
-    def _choose_screen(self, weight):
+    def _select_screen(self, weight):
         self._screen = self.predicted.topk(min(_SCREEN, len(weight))).indices.to(weight.device)
 
     def _linear(self):
@@ -56,7 +56,7 @@ class OutputLayer:
         weight, bias = self._linear()
         rows = torch.cat([F.linear(x, weight, bias).max(1).indices for x in features.split(_PIECE)])
         self.predicted += torch.bincount(rows, minlength=len(weight)).to(self.predicted.device)
-        self._choose_screen(weight)
+        self._select_screen(weight)
         return int((rows == targets - self._first).sum())
 
     def count_hits(self, features: Tensor, targets: Tensor) -> int:

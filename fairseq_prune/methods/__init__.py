@@ -7,7 +7,7 @@ below, and a row in :mod:`~.table`. In a user's own folder: docs/extending.md.
 
 from torch import nn
 
-from ..pruning.selecting.chooser import Chooser
+from ..pruning.selecting.selector import Selector
 from . import (  # noqa: F401  (each registers what it has)
     gated,
     growing,
@@ -27,9 +27,9 @@ from .table import METHODS
 __all__ = ["APPROACHES", "METHODS", "Approach", "Method", "Timed", "approach_for"]
 
 
-def approach_for(wanted: ApproachSettings | None, chooser: Chooser, model: nn.Module, seed: int) -> Approach | None:
+def approach_for(wanted: ApproachSettings | None, selector: Selector, model: nn.Module, seed: int) -> Approach | None:
     """The object that does what some settings say; None for None: masks at every event."""
-    return None if wanted is None else APPROACHES[type(wanted)](wanted, chooser, model, seed)
+    return None if wanted is None else APPROACHES[type(wanted)](wanted, selector, model, seed)
 
 
 import fairseq  # noqa: E402, F401  (last: fairseq_prune/__init__.py then registers, with what is above)

@@ -11,8 +11,8 @@ from ..pruning.growing import Growth
 from ..pruning.masks import Masks
 from ..pruning.registry import Registry
 from ..pruning.schedule import Position, Schedule
-from ..pruning.selecting import Choice
-from ..pruning.selecting.chooser import Chooser, Values
+from ..pruning.selecting import Selection
+from ..pruning.selecting.selector import Selector, Values
 from .option import Option
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Timed:
 
 
 ApproachSettings = Timed | Growth
-Choose = Callable[[Values | None], Choice]  # by what is scored instead of the parameters
+Select = Callable[[Values | None], Selection]  # by what is scored instead of the parameters
 
 
 APPROACHES: Registry[type[Approach]] = Registry("approach")  # by the class of its data
@@ -53,7 +53,7 @@ class Approach:
 
     Args:
         settings: the data that it acts for.
-        chooser: of the units, :mod:`~fairseq_prune.pruning.selecting`.
+        selector: of the units, :mod:`~fairseq_prune.pruning.selecting`.
         model: ``nn.Module``.
         seed: of random choices.
 
@@ -101,39 +101,39 @@ class Approach:
             ValueError: naming the option, the value and a valid example.
         """
 
-    def __init__(self, settings: Any, chooser: Chooser, model: nn.Module, seed: int):
-        self.settings, self.chooser, self.model, self.seed = settings, chooser, model, seed
+    def __init__(self, settings: Any, selector: Selector, model: nn.Module, seed: int):
+        self.settings, self.selector, self.model, self.seed = settings, selector, model, seed
         self.parameters = dict(model.named_parameters())
         self.active = False
 
-    def begin(self, position: Position, layers: Sequence[str], choose: Choose, optimizer: FairseqOptimizer) -> None:
+    def begin(self, position: Position, layers: Sequence[str], select: Select, optimizer: FairseqOptimizer) -> None:
         """Start, at the first event.
 
         Args:
             position: :class:`~fairseq_prune.pruning.schedule.Position` of the update that comes.
             layers: names of those that lose units.
-            choose: function of evidence (dict of parameter name -> tensor to score instead of it, or None) ->
-                :class:`~fairseq_prune.pruning.selecting.Choice`, by the weights and the target as they are now.
+            select: function of evidence (dict of parameter name -> tensor to score instead of it, or None) ->
+                :class:`~fairseq_prune.pruning.selecting.Selection`, by the weights and the target as they are now.
             optimizer: the fairseq optimizer.
         """
         self.active = True
-        self.select(choose, optimizer)
+        self.reselect(select, optimizer)
 
-    def select(self, choose: Choose, optimizer: FairseqOptimizer) -> None:
+    def reselect(self, select: Select, optimizer: FairseqOptimizer) -> None:
         """Act on a new selection, at every event but the last; arguments as :meth:`begin`."""
 
-    def last_choice(self, choose: Choose) -> Choice:
+    def last_selection(self, select: Select) -> Selection:
         """What leaves in the end."""
-        return choose(None)
+        return select(None)
 
-    def before_update(self, position: Position, choose: Choose, optimizer: FairseqOptimizer) -> None:
+    def before_update(self, position: Position, select: Select, optimizer: FairseqOptimizer) -> None:
         """Called before every update while active; arguments as :meth:`begin`."""
 
     def trained_values(self) -> dict[str, Tensor]:
         """What the loss sees instead of parameters: dict of parameter name -> tensor."""
         return {}
 
-    def validated_values(self, choose: Choose) -> dict[str, Tensor]:
+    def validated_values(self, select: Select) -> dict[str, Tensor]:
         """What validation sees instead of parameters: dict of parameter name -> tensor."""
         return {}
 

@@ -13,8 +13,8 @@ from ..compat import unscaled
 from ..optim.masters import homes, master_gradient, values_of
 from ..pruning.enforce import multiply
 from ..pruning.schedule import Position
-from ..pruning.selecting.selection import Choice
-from .approach import APPROACHES, Approach, Choose, Timed
+from ..pruning.selecting.selection import Selection
+from .approach import APPROACHES, Approach, Select, Timed
 from .option import ABOVE_0, AT_LEAST_0, Option
 
 if TYPE_CHECKING:
@@ -71,9 +71,9 @@ class Gated(Approach):
         self._gradients: Tensor = None
         self._factors: dict[str, Tensor] = {}  # in force, of the values that the loss sees
 
-    def begin(self, position: Position, layers: Sequence[str], choose: Choose, optimizer: FairseqOptimizer) -> None:
+    def begin(self, position: Position, layers: Sequence[str], select: Select, optimizer: FairseqOptimizer) -> None:
         self.active = True
-        first = {name: self._first(torch.ones_like(self.chooser.magnitudes(name))) for name in layers}
+        first = {name: self._first(torch.ones_like(self.selector.magnitudes(name))) for name in layers}
         self._gates = self._joined(first)
         self._velocities = torch.zeros_like(self._gates)
 
@@ -117,7 +117,7 @@ class Gated(Approach):
         """Dict of parameter name -> what each of its elements is multiplied by, for what units are."""
         changes = {}  # elements of no unit: by 1
         for layer, change in self._by_layer(multipliers - 1).items():
-            for name, part in self.chooser.spread(layer, change).items():
+            for name, part in self.selector.spread(layer, change).items():
                 changes.setdefault(name, []).append(part)
         firsts = torch._foreach_add([parts[0] for parts in changes.values()], 1)
         factors = dict(zip(changes, firsts, strict=True))
@@ -135,17 +135,17 @@ class Gated(Approach):
         self._factors = self._factors_of(self._trained())
         return self._multiplied(self._factors)
 
-    def validated_values(self, choose: Choose) -> dict[str, Tensor]:
+    def validated_values(self, select: Select) -> dict[str, Tensor]:
         return self._multiplied(self._factors_of(self._settled()))
 
-    def last_choice(self, choose: Choose) -> Choice:
-        return choose(self._evidence(self._worth()))
+    def last_selection(self, select: Select) -> Selection:
+        return select(self._evidence(self._worth()))
 
     def _evidence(self, worths):
         """What a selection scores, so that units are worth what a vector of all gates says."""
         worth = {}
         for layer, part in self._by_layer(worths).items():
-            for name, spread in self.chooser.spread(layer, part).items():
+            for name, spread in self.selector.spread(layer, part).items():
                 worth[name] = worth.get(name, 0) + spread.expand_as(self.parameters[name])
         return {**self.values, **worth}
 
@@ -160,7 +160,7 @@ class Gated(Approach):
         torch._foreach_mul_(products, [values_of(self.parameters[name], masters)[0] for name in names])
         multiply(gradients, list(self._factors.values()))
         named = dict(zip(names, products, strict=True))
-        self._gradients = self._chain(torch.cat([self.chooser.sum_over(layer, named) for layer in self._lengths]))
+        self._gradients = self._chain(torch.cat([self.selector.sum_over(layer, named) for layer in self._lengths]))
 
     def after_step(self, optimizer: FairseqOptimizer) -> None:
         rate = self.settings.rate or optimizer.get_lr()

@@ -15,9 +15,9 @@ from ..optim.masters import homes, master_gradient, values_of
 from ..pruning.enforce import multiply
 from ..pruning.growing import Growth, Layer, contraction, grow, magnitude_ratio
 from ..pruning.schedule import Position, Schedule
-from ..pruning.selecting import Choice, overlap
+from ..pruning.selecting import Selection, overlap
 from ..pruning.units import is_coupled
-from .approach import APPROACHES, Approach, Choose
+from .approach import APPROACHES, Approach, Select
 from .growth_options import OPTIONS, complete
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class GrowingPenalty(Approach):
     so there it decays the weights after the step, as in AdamW (arXiv:1711.05101).
 
     Attributes:
-        choice: what leaves, :class:`~fairseq_prune.pruning.selecting.Choice`; None until it is chosen.
+        selection: what leaves, :class:`~fairseq_prune.pruning.selecting.Selection`; None until it is chosen.
     """
 
     until_the_end = weight_normed = True
@@ -58,9 +58,9 @@ class GrowingPenalty(Approach):
 
     def __init__(self, *given: Any):
         super().__init__(*given)
-        self.choice: Choice | None = None
+        self.selection: Selection | None = None
         self.record = None
-        self._initial: Choice | None = None  # of a choice made later: by the first weights
+        self._initial: Selection | None = None  # of a choice made later: by the first weights
         self._overlap: float | None = None  # what they share
         self._layers: dict[str, Layer] = {}
         self._began: int = None
@@ -68,7 +68,7 @@ class GrowingPenalty(Approach):
         self._grown: int | None = None
         self._factors: dict[str, Tensor] = {}
 
-    def begin(self, position: Position, layers: Sequence[str], choose: Choose, optimizer: FairseqOptimizer) -> None:
+    def begin(self, position: Position, layers: Sequence[str], select: Select, optimizer: FairseqOptimizer) -> None:
         if not layers:
             raise ValueError(
                 "--prune-target or --stage-pr: all fractions are 0, so the penalty has nothing to act on; give e.g. "
@@ -77,13 +77,13 @@ class GrowingPenalty(Approach):
         if self.settings.blocks_loss and not _is_coupled(optimizer):
             raise ValueError("--block-loss-grad: has no effect on adaptive optimizers; give e.g. --optimizer sgd")
         self.active, self._began = True, position.updates
-        first = choose(None)
-        self.choice, self._initial = (None, first) if self.settings.picks else (first, None)
+        first = select(None)
+        self.selection, self._initial = (None, first) if self.settings.picks else (first, None)
         self._layers = {name: Layer() for name in layers}
         self._warn_of_little(optimizer)
 
-    def last_choice(self, choose: Choose) -> Choice:
-        return self.choice or choose(None)
+    def last_selection(self, select: Select) -> Selection:
+        return self.selection or select(None)
 
     @property
     def metrics(self) -> dict[str, float | Tensor]:
@@ -95,7 +95,7 @@ class GrowingPenalty(Approach):
         """The largest factor in force (float)."""
         return max((layer.factor for layer in self._layers.values()), default=0.0)
 
-    def before_update(self, position: Position, choose: Choose, optimizer: FairseqOptimizer) -> None:
+    def before_update(self, position: Position, select: Select, optimizer: FairseqOptimizer) -> None:
         """Grow if it is time; accumulated batches and retries of an update come with its number again."""
         self.record, updates = None, position.updates
         if updates == self._grown:
@@ -104,14 +104,14 @@ class GrowingPenalty(Approach):
         changes, early = divmod(updates - self._began, self.settings.interval)
         if early:
             return
-        now = self.choice or choose(None)
+        now = self.selection or select(None)
         if self._settled is None:
             self._grow(updates, now)
         if changes % RECORDED == 0:
             self.record = self._recorded(updates, now)
 
     def _grow(self, updates, now):
-        self._layers, picks = grow(self.settings, self._layers, self.choice is not None, self._ratios(now))
+        self._layers, picks = grow(self.settings, self._layers, self.selection is not None, self._ratios(now))
         if picks:
             self._pick(updates, now)
         if all(layer.through for layer in self._layers.values()):
@@ -121,25 +121,25 @@ class GrowingPenalty(Approach):
             )
         self._factors = {}
 
-    def _pick(self, updates, choice):
-        self.choice = choice
-        self._overlap, self._initial = overlap(self.chooser, self._layers, choice, self._initial), None
+    def _pick(self, updates, selection):
+        self.selection = selection
+        self._overlap, self._initial = overlap(self.selector, self._layers, selection, self._initial), None
         logger.info(
             f"penalty at {self.largest:.5f} after {updates} updates: the units that leave are chosen; "
             f"{self._overlap:.4f} of them were the smallest at first"
         )
 
-    def _recorded(self, updates, choice):
+    def _recorded(self, updates, selection):
         """Mean L1 norms of the units of each layer that stay and that leave."""
         layers = {}
         for name in self._layers:
-            norms, leaves = self.chooser.norms(name), self.chooser.leaving(name, choice)
+            norms, leaves = self.selector.norms(name), self.selector.leaving(name, selection)
             layers[name] = {"kept": float(norms[~leaves].mean()), "removed": float(norms[leaves].mean())}
         return {
             "updates": updates,
             "began": self._began,
             "penalty": self.largest,
-            "picked": self.choice is not None,
+            "picked": self.selection is not None,
             "layers": layers,
         }
 
@@ -148,11 +148,11 @@ class GrowingPenalty(Approach):
         parts = f"kept units {min(ratios):.3g} to {max(ratios):.3g} times larger; " if ratios else ""
         return f"{parts}units leave in {self.settings.stabilise} updates"
 
-    def _ratios(self, choice):
+    def _ratios(self, selection):
         if self.settings.ratio_limit == float("inf"):
             return {}
         return {
-            name: magnitude_ratio(self.chooser.magnitudes(name), self.chooser.leaving(name, choice))
+            name: magnitude_ratio(self.selector.magnitudes(name), self.selector.leaving(name, selection))
             for name, layer in self._layers.items()
             if not layer.through
         }
@@ -164,10 +164,10 @@ class GrowingPenalty(Approach):
         """Dict of parameter name -> factor of each of its elements; set up after every change."""
         if not self._factors:
             for name, layer in self._layers.items():
-                self._add_factors(self.chooser.spread(name, self._unit_factors(name, layer)))
-                if self.settings.norms and self.choice is not None:
-                    leaves = self.chooser.leaving(name, self.choice)
-                    self._add_factors(self.chooser.spread_beside(name, leaves * layer.factor))
+                self._add_factors(self.selector.spread(name, self._unit_factors(name, layer)))
+                if self.settings.norms and self.selection is not None:
+                    leaves = self.selector.leaving(name, self.selection)
+                    self._add_factors(self.selector.spread_beside(name, leaves * layer.factor))
         return self._factors
 
     def _add_factors(self, factors):
@@ -176,9 +176,9 @@ class GrowingPenalty(Approach):
             self._factors[entry] = factor if before is None else before + factor
 
     def _unit_factors(self, name, layer):
-        if self.choice is None:
-            return torch.full_like(self.chooser.magnitudes(name), layer.factor)
-        return torch.where(self.chooser.leaving(name, self.choice), layer.factor, layer.kept)
+        if self.selection is None:
+            return torch.full_like(self.selector.magnitudes(name), layer.factor)
+        return torch.where(self.selector.leaving(name, self.selection), layer.factor, layer.kept)
 
     def before_step(self, optimizer: FairseqOptimizer) -> None:
         """Add factor times weight to the gradients, unless the optimizer is adaptive."""
@@ -228,7 +228,7 @@ class GrowingPenalty(Approach):
             "settled": self._settled,
             "grown": self._grown,
             "layers": {name: asdict(layer) for name, layer in self._layers.items()},
-            "choice": self.choice and self.choice.plain(),
+            "choice": self.selection and self.selection.plain(),
             "initial": self._initial and self._initial.plain(),
             "overlap": self._overlap,
         } or None  # fmt: skip
@@ -238,8 +238,8 @@ class GrowingPenalty(Approach):
         device = next(iter(self.parameters.values())).device
         self._began, self._settled, self._grown = state["began"], state["settled"], state["grown"]
         self._layers = {name: Layer(**layer) for name, layer in state["layers"].items()}
-        choices = (state[name] and Choice.from_plain(state[name], device) for name in ("choice", "initial"))
-        self.choice, self._initial = choices
+        choices = (state[name] and Selection.from_plain(state[name], device) for name in ("choice", "initial"))
+        self.selection, self._initial = choices
         self._overlap = state["overlap"]
         self._factors = {}
 

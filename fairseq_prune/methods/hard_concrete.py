@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..pruning.hard_concrete import BOUND, chance_open, draw_noise, sample, settled
 from ..pruning.schedule import Position
-from .approach import APPROACHES, Choose, Timed
+from .approach import APPROACHES, Select, Timed
 from .gated import GATE_RATE, Gated
 from .option import REGULARISER, Option
 
@@ -60,7 +60,7 @@ class HardConcreteGates(Gated):
     def _first(self, ones):
         return ones * SPREAD * torch.randn(len(ones), generator=self._generator).to(ones)
 
-    def before_update(self, position: Position, choose: Choose, optimizer: FairseqOptimizer) -> None:
+    def before_update(self, position: Position, select: Select, optimizer: FairseqOptimizer) -> None:
         """Draw; accumulated batches and retries of an update come with its number again."""
         if position.updates != self._drawn:
             self._drawn = position.updates
@@ -85,7 +85,7 @@ class HardConcreteGates(Gated):
         """The share of all gated weights that each unit has, on all sides: float [gates]."""
         if self._shares is None:
             ones = {name: torch.ones_like(p, dtype=torch.float32) for name, p in self.values.items()}
-            sides = ([side.sum_over(name, ones) for side in self.chooser.sides] for name in self._lengths)
+            sides = ([side.sum_over(name, ones) for side in self.selector.sides] for name in self._lengths)
             sizes = torch.cat([torch.stack(of_each).sum(0) for of_each in sides])
             self._shares = sizes / sizes.sum()
         return self._shares

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..optim.masters import add_to_gradients, homes, values_of
-from .approach import APPROACHES, Approach, Choose, Timed
+from .approach import APPROACHES, Approach, Select, Timed
 from .option import ABOVE_0, Option
 
 if TYPE_CHECKING:
@@ -42,11 +42,11 @@ class Drawn(Approach):
         self._duals: dict[str, Tensor] = {}
         self._distance: float = None
 
-    def select(self, choose: Choose, optimizer: FairseqOptimizer) -> None:
-        masters, owned = homes(optimizer), self.chooser.owned
+    def reselect(self, select: Select, optimizer: FairseqOptimizer) -> None:
+        masters, owned = homes(optimizer), self.selector.owned
         weights = {name: values_of(p, masters)[0] for name, p in self.parameters.items() if name in owned}
         sums = {name: w + self._duals[name] if name in self._duals else w.clone() for name, w in weights.items()}
-        masks = choose({**self.values, **sums}).masks
+        masks = select({**self.values, **sums}).masks
         for name, total in sums.items():
             self._nearest[name] = total * masks[name] if name in masks else total
             if name in self._duals:  # at the first selection there is nothing to have missed yet
@@ -65,8 +65,8 @@ class Drawn(Approach):
         terms = dict(zip(self._nearest, pulls, strict=True))
         add_to_gradients(self.parameters, masters, optimizer, terms, self.settings.rho)
 
-    def validated_values(self, choose: Choose) -> dict[str, Tensor]:
-        return self.masked(choose(None).masks)
+    def validated_values(self, select: Select) -> dict[str, Tensor]:
+        return self.masked(select(None).masks)
 
     @property
     def metrics(self) -> dict[str, float | Tensor]:

@@ -13,7 +13,7 @@ from ..compat import unscaled
 from ..optim.masters import homes, master_gradient, values_of
 from ..pruning.enforce import multiply
 from ..pruning.schedule import Position
-from .approach import APPROACHES, Choose, Timed
+from .approach import APPROACHES, Select, Timed
 from .option import ABOVE_0, REGULARISER, Option
 from .straight_through import MaskedLoss
 
@@ -39,13 +39,13 @@ class MovementScores(MaskedLoss):
         super().__init__(*given)
         self._scores: dict[str, Tensor] = {}
 
-    def begin(self, position: Position, layers: Sequence[str], choose: Choose, optimizer: FairseqOptimizer) -> None:
+    def begin(self, position: Position, layers: Sequence[str], select: Select, optimizer: FairseqOptimizer) -> None:
         self._scores = {
             name: torch.zeros_like(parameter, dtype=torch.float32)
             for name, parameter in self.parameters.items()
-            if name in self.chooser.owned
+            if name in self.selector.owned
         }
-        super().begin(position, layers, choose, optimizer)
+        super().begin(position, layers, select, optimizer)
 
     def _evidence(self):
         return self._scores
@@ -112,8 +112,8 @@ class SoftMovementScores(MovementScores):
         super().__init__(*given)
         self._adam: torch.optim.Adam = None
 
-    def begin(self, position: Position, layers: Sequence[str], choose: Choose, optimizer: FairseqOptimizer) -> None:
-        super().begin(position, layers, choose, optimizer)
+    def begin(self, position: Position, layers: Sequence[str], select: Select, optimizer: FairseqOptimizer) -> None:
+        super().begin(position, layers, select, optimizer)
         self._adam = torch.optim.Adam(self._scores.values(), lr=self.settings.rate)
 
     def _evidence(self):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..optim.masters import homes, moments_of, values_of
 from ..pruning.enforce import mask_tensor
-from .approach import APPROACHES, Approach, Choose, Timed
+from .approach import APPROACHES, Approach, Select, Timed
 
 if TYPE_CHECKING:
     from fairseq.optim import FairseqOptimizer
@@ -29,15 +29,15 @@ class Projecting(Approach):
 
     takes_evidence = True
 
-    def select(self, choose: Choose, optimizer: FairseqOptimizer) -> None:
+    def reselect(self, select: Select, optimizer: FairseqOptimizer) -> None:
         masters = homes(optimizer)
-        for name, keep in choose(None).masks.items():
+        for name, keep in select(None).masks.items():
             parameter = self.parameters[name]
             for tensor in (*values_of(parameter, masters), *moments_of(parameter, masters, optimizer)):
                 mask_tensor(tensor, keep)
 
-    def validated_values(self, choose: Choose) -> dict[str, Tensor]:
-        return self.masked(choose(None).masks)
+    def validated_values(self, select: Select) -> dict[str, Tensor]:
+        return self.masked(select(None).masks)
 
     def state(self) -> dict[str, Any] | None:
         return {} if self.active else None

@@ -14,7 +14,7 @@ from ..pruning.devices import on_host
 from ..pruning.enforce import multiply
 from ..pruning.hoyer import hoyer_square, hoyer_step
 from ..pruning.schedule import Position
-from .approach import APPROACHES, Approach, Choose, Timed
+from .approach import APPROACHES, Approach, Select, Timed
 from .option import REGULARISER
 
 if TYPE_CHECKING:
@@ -52,30 +52,30 @@ class Regularised(Approach):
         self._layers: list[str] = []
         self._sum: float | Tensor = None
 
-    def begin(self, position: Position, layers: Sequence[str], choose: Choose, optimizer: FairseqOptimizer) -> None:
+    def begin(self, position: Position, layers: Sequence[str], select: Select, optimizer: FairseqOptimizer) -> None:
         self.active, self._layers = True, list(layers)
 
     def after_step(self, optimizer: FairseqOptimizer) -> None:
-        masters, self._sum, owned = homes(optimizer), 0.0, self.chooser.owned
+        masters, self._sum, owned = homes(optimizer), 0.0, self.selector.owned
         homed = {name: values_of(p, masters) for name, p in self.parameters.items() if name in owned}
         values = [value.float() for value, *_ in homed.values()]
         squares = dict(zip(homed, torch._foreach_mul(values, values), strict=True))
         step = self.settings.weight * optimizer.get_lr()
         step /= 1 - optimizer.optimizer.param_groups[0].get("momentum", 0.0)
         changes = []  # in order, as those of several layers may meet in one parameter
-        for chooser in self.chooser.sides:
-            for layer, change in self._changes(chooser, squares, step).items():
-                changes += chooser.spread(layer, change).items()
+        for selector in self.selector.sides:
+            for layer, change in self._changes(selector, squares, step).items():
+                changes += selector.spread(layer, change).items()
         factors = torch._foreach_add([change for _, change in changes], 1)
         pairs = [(value, f) for (name, _), f in zip(changes, factors, strict=True) for value in homed[name]]
         multiply(*map(list, zip(*pairs, strict=True)))
 
-    def _changes(self, chooser, squares, step):
+    def _changes(self, selector, squares, step):
         """What units are multiplied by, less 1, dict of layer -> float [units].
 
         Layers of one size are one batch, but on a host, whose cache holds one layer rather than all.
         """
-        sums, alike, changes = {layer: chooser.sum_over(layer, squares) for layer in self._layers}, {}, {}
+        sums, alike, changes = {layer: selector.sum_over(layer, squares) for layer in self._layers}, {}, {}
         for layer, total in sums.items():
             alike.setdefault(layer if on_host(total) else len(total), []).append(layer)
         for layers in alike.values():
@@ -84,8 +84,8 @@ class Regularised(Approach):
             changes.update(zip(layers, hoyer_step(norms, step) - 1, strict=True))
         return {layer: changes[layer] for layer in self._layers}
 
-    def validated_values(self, choose: Choose) -> dict[str, Tensor]:
-        return self.masked(choose(None).masks)
+    def validated_values(self, select: Select) -> dict[str, Tensor]:
+        return self.masked(select(None).masks)
 
     @property
     def metrics(self) -> dict[str, float | Tensor]:

@@ -16,11 +16,11 @@ from ..pruning.devices import on_host
 from ..pruning.enforce.hold import HeldElements
 from ..pruning.masks import checksum, pack_mask, unpack_mask
 from ..pruning.schedule import Position
-from ..pruning.selecting import Choice
-from ..pruning.selecting.widths import WidthChooser
+from ..pruning.selecting import Selection
+from ..pruning.selecting.widths import WidthSelector
 from ..pruning.shrink import SHRINKINGS
 from ..pruning.surgery.table import owned_elements
-from .approach import APPROACHES, Approach, Choose, Timed
+from .approach import APPROACHES, Approach, Select, Timed
 from .option import Option
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class FreezeAndShrink(Approach):
     that would count in the norm.
     """
 
-    chooser: WidthChooser
+    selector: WidthSelector
     model: Any  # with connectivity
     takes_evidence = connected = in_rounds = True
     needs_end = False
@@ -112,25 +112,25 @@ class FreezeAndShrink(Approach):
         self._held: HeldElements = None
         self._began, self._length, self._value = Position(), 0, 1.0
 
-    def begin(self, position: Position, layers: Sequence[str], choose: Choose, optimizer: FairseqOptimizer) -> None:
+    def begin(self, position: Position, layers: Sequence[str], select: Select, optimizer: FairseqOptimizer) -> None:
         self.active, self._began = True, position
         self._length = self.settings.updates or position.updates_until(self.settings.epochs)
-        self._leaving = {vector: ~units for vector, units in choose(None).keep.items()}
+        self._leaving = {vector: ~units for vector, units in select(None).keep.items()}
         leave = sum(int(units.sum()) for units in self._leaving.values())
         logger.info(f"{leave:,} units leave within {self._length} updates (selection {checksum(self._leaving):08x})")
 
-    def last_choice(self, choose: Choose) -> Choice:
-        return Choice({}, {vector: ~units for vector, units in self._leaving.items()})
+    def last_selection(self, select: Select) -> Selection:
+        return Selection({}, {vector: ~units for vector, units in self._leaving.items()})
 
-    def before_update(self, position: Position, choose: Choose, optimizer: FairseqOptimizer) -> None:
+    def before_update(self, position: Position, select: Select, optimizer: FairseqOptimizer) -> None:
         if not self._held:
             self._hold(optimizer)
         self._value = self._value_at(position)
-        self.chooser.shrink(self._leaving, self._value)
+        self.selector.shrink(self._leaving, self._value)
 
     def _hold(self, optimizer):
         """Remember what belongs to the units that leave."""
-        table, self._leaving = self.chooser.table, self._here(self._leaving)
+        table, self._leaving = self.selector.table, self._here(self._leaving)
         owned = {p: owned_elements(p.shape, table.get(name, ()), self._leaving) for name, p in self.parameters.items()}
         where = {p: elements for p, elements in owned.items() if elements is not None}
         self._held = HeldElements(where, partial(values_of, masters=homes(optimizer)))

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ..optim.masters import add_to_gradients, homes, values_of
 from ..pruning.enforce import as_numbers
-from ..pruning.selecting.selection import Choice
-from .approach import APPROACHES, Approach, Choose, Timed
+from ..pruning.selecting.selection import Selection
+from .approach import APPROACHES, Approach, Select, Timed
 from .option import AT_LEAST_0, Option
 
 if TYPE_CHECKING:
@@ -56,16 +56,16 @@ class MaskedLoss(Approach):
         """What is scored: dict of parameter name -> tensor; None: the weights."""
         return None
 
-    def select(self, choose: Choose, optimizer: FairseqOptimizer) -> None:
-        self._hold(choose(self._evidence()).masks)
+    def reselect(self, select: Select, optimizer: FairseqOptimizer) -> None:
+        self._hold(select(self._evidence()).masks)
 
-    def last_choice(self, choose: Choose) -> Choice:
-        return choose(self._evidence())
+    def last_selection(self, select: Select) -> Selection:
+        return select(self._evidence())
 
     def trained_values(self) -> dict[str, Tensor]:
         return self._kept(self.values)
 
-    def validated_values(self, choose: Choose) -> dict[str, Tensor]:
+    def validated_values(self, select: Select) -> dict[str, Tensor]:
         return self.trained_values()
 
     def _kept(self, values):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..optim.masters import Home, homes
 from ..pruning.schedule import Position, Schedule
-from .approach import APPROACHES, Choose, Timed
+from .approach import APPROACHES, Select, Timed
 from .gated import GATE_L1, GATE_RATE, Gated
 from .option import ABOVE_0, Option
 
@@ -70,8 +70,8 @@ class TickTockGates(Gated):
                 f"({schedule}); give e.g. --prune-tocks 1"
             )
 
-    def begin(self, position: Position, layers: Sequence[str], choose: Choose, optimizer: FairseqOptimizer) -> None:
-        super().begin(position, layers, choose, optimizer)
+    def begin(self, position: Position, layers: Sequence[str], select: Select, optimizer: FairseqOptimizer) -> None:
+        super().begin(position, layers, select, optimizer)
         self._interval, self._effects = 0, torch.zeros_like(self._gates)
 
     @property
@@ -79,11 +79,11 @@ class TickTockGates(Gated):
         """True while the gates learn alone."""
         return self._interval % (self.settings.tocks + self.settings.ticks) >= self.settings.tocks
 
-    def select(self, choose: Choose, optimizer: FairseqOptimizer) -> None:
+    def reselect(self, select: Select, optimizer: FairseqOptimizer) -> None:
         """The end of an interval: a tick closes gates."""
         if self._ticks:
-            choice = self.last_choice(choose)
-            self._gates = self._gates * ~torch.cat([self.chooser.leaving(layer, choice) for layer in self._lengths])
+            selection = self.last_selection(select)
+            self._gates = self._gates * ~torch.cat([self.selector.leaving(layer, selection) for layer in self._lengths])
         self._interval += 1
         if self._ticks:
             self._effects = torch.zeros_like(self._gates)

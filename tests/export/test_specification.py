@@ -5,7 +5,7 @@ import fairseq  # noqa: F401  (before fairseq_prune, which then registers itself
 import pytest
 import torch
 from small_models import DECODER, ENCODER, build_model
-from srp_models import STAGES, WORDS, build, busy, choose_units, cut_copy, srp, stock, switch_off
+from srp_models import STAGES, WORDS, build, busy, cut_copy, select_units, srp, stock, switch_off
 
 from fairseq_prune.deploy.export.read import read_transformer
 from fairseq_prune.deploy.export.specification import specification
@@ -68,13 +68,13 @@ def test_stock_models(options, tmp_path):
 def test_cut_models(stage, tmp_path):
     """Queries and values of different widths, some of width 0, neurons down to none, other residual dimensions."""
     model = busy(srp())
-    assert largest_difference(cut_copy(model, choose_units(model, STAGES[stage])), tmp_path) < 2e-5
+    assert largest_difference(cut_copy(model, select_units(model, STAGES[stage])), tmp_path) < 2e-5
 
 
 def test_connectivity_is_folded(tmp_path):
     model = busy(srp())
     whole = largest_difference(model, tmp_path)
-    switch_off(model, choose_units(model, STAGES[2]))
+    switch_off(model, select_units(model, STAGES[2]))
     assert max(whole, largest_difference(model, tmp_path)) < 2e-5
 
 

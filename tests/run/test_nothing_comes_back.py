@@ -158,7 +158,7 @@ def test_without_the_intersection_weights_come_back(families, monkeypatch):
     """The control: selections as they were, which forgot the masks of what they own."""
     plan = make_plan(options_of("magnitude", "neuron"))
     assert not revived(families["transformer"], prune(families["transformer"], plan)[0])
-    monkeypatch.setattr("fairseq_prune.engine.selector.intersect", lambda before, chosen, _: chosen)
+    monkeypatch.setattr("fairseq_prune.engine.targets.intersect", lambda before, chosen, _: chosen)
     assert revived(families["transformer"], prune(families["transformer"], plan)[0]) > 50
 
 

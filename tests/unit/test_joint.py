@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from fairseq_prune.engine.plan import make_plan
-from fairseq_prune.engine.selector import Selection
+from fairseq_prune.engine.targets import Targets
 from fairseq_prune.pruning.surgery.structure import Coupled, Structure
 from fairseq_prune.pruning.surgery.table import Owner
 
@@ -20,11 +20,11 @@ VECTORS = {
 TOTAL = 4 * 6 + 6 * 5 + 5 * 3
 
 
-def selection(target, **options):
+def targets(target, **options):
     torch.manual_seed(1)
     model = nn.Sequential(nn.Linear(4, 6), nn.Linear(6, 5), nn.Linear(5, 3))
     plan = make_plan({"method": "cnip_it", "target": target, **options})
-    found = Selection(model, plan, lambda: Structure(TABLE, VECTORS))
+    found = Targets(model, plan, lambda: Structure(TABLE, VECTORS))
     found.begin({})
     generator = torch.Generator().manual_seed(2)
     evidence = {name: torch.randn(p.shape, generator=generator) for name, p in model.named_parameters()}
@@ -57,21 +57,21 @@ def brute_force(evidence, budget):
 
 @pytest.mark.parametrize("target", [0.3, 0.5, 0.7, 0.9])
 def test_one_threshold_for_both(target):
-    found, evidence = selection(target)
-    choice = found.choose(5, {}, evidence)
+    found, evidence = targets(target)
+    selection = found.select(5, {}, evidence)
     count, expected = brute_force(evidence, round(target * TOTAL))
-    assert sum(int((~units).sum()) for units in choice.keep.values()) == count
-    assert all(torch.equal(choice.masks[name], keep) for name, keep in expected.items())
-    assert sum(int((~choice.masks[name]).sum()) for name in expected) == round(target * TOTAL)
-    for vector, units in choice.keep.items():
-        bias = choice.masks.get(f"{vector}.bias", torch.ones_like(units))
+    assert sum(int((~units).sum()) for units in selection.keep.values()) == count
+    assert all(torch.equal(selection.masks[name], keep) for name, keep in expected.items())
+    assert sum(int((~selection.masks[name]).sum()) for name in expected) == round(target * TOTAL)
+    for vector, units in selection.keep.items():
+        bias = selection.masks.get(f"{vector}.bias", torch.ones_like(units))
         assert torch.equal(bias, units) and units.any()
 
 
 def test_both_kinds_leave_and_what_is_gone_stays_so():
-    found, evidence = selection(0.9)
-    first = found.choose(1, {}, evidence)
-    last = found.choose(5, first.masks, {name: value.flip(0) for name, value in evidence.items()})
+    found, evidence = targets(0.9)
+    first = found.select(1, {}, evidence)
+    last = found.select(5, first.masks, {name: value.flip(0) for name, value in evidence.items()})
     for name, keep in first.masks.items():
         assert not (last.masks[name] & ~keep).any()
     assert any(not units.all() for units in last.keep.values())
@@ -85,4 +85,4 @@ def test_both_kinds_leave_and_what_is_gone_stays_so():
 ])  # fmt: skip
 def test_bad_input(options, message):
     with pytest.raises(ValueError, match=message):
-        selection(0.5, **options)
+        targets(0.5, **options)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from srp_models import WORDS, batch, busy, choose_units, logits, srp, switch_off
+from srp_models import WORDS, batch, busy, logits, select_units, srp, switch_off
 
 from fairseq_prune.pruning.surgery.cut import cut_state, cut_statistics, cut_tensor, entries, replace_values
 from fairseq_prune.pruning.surgery.table import (
@@ -144,7 +144,7 @@ def test_a_row_names_whole_entries():
 
 def test_owned_elements_and_norms_by_brute_force():
     model = busy(srp(**ONE))
-    keep = choose_units(model, ("residual", "neuron"))
+    keep = select_units(model, ("residual", "neuron"))
     for name, value in model.state_dict().items():
         expected = torch.zeros(value.shape, dtype=torch.bool)
         touched = False
@@ -216,7 +216,7 @@ def test_cutting_in_place(sharing):
     model = busy(srp(**ONE, **sharing))
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     train(model, optimizer)
-    keep = choose_units(model, ("residual", "qk", "vo", "neuron"))
+    keep = select_units(model, ("residual", "qk", "vo", "neuron"))
     switch_off(model, keep)
     before, expected, old = dict(model.named_parameters(remove_duplicate=False)), logits(model), {}
     for name, parameter in before.items():

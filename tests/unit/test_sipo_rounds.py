@@ -91,7 +91,7 @@ class TestReference:
     def test_the_epoch_to_go_on_from(self, tmp_path, words, epoch):
         run = Scripted(tmp_path, [], **words)
         run.base = {"valid": {"perplexity": 20.0}}
-        assert run._choose([{"accuracy": a, "perplexity": 30.0} for a in (0.4, 0.5, 0.45, 0.6, 0.3)]) == epoch
+        assert run._select([{"accuracy": a, "perplexity": 30.0} for a in (0.4, 0.5, 0.45, 0.6, 0.3)]) == epoch
 
     def test_a_translation_models_accuracy_is_cut_to_a_tenth_of_a_point(self, tmp_path):
         for accuracy, cut in ((0.559544, 0.559), (0.583489, 0.583), (0.559, 0.559)):

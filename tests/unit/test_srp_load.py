@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from srp_models import STAGES, batch, busy, choose_units, cut_copy, logits, srp, stock, switch_off
+from srp_models import STAGES, batch, busy, cut_copy, logits, select_units, srp, stock, switch_off
 from torch import nn
 
 from fairseq_prune.families.transformer.unsupported import UNSUPPORTED
@@ -28,7 +28,7 @@ def half_shrunk():
 
 def cut(kinds=ALL):
     model = busy(srp())
-    keep = choose_units(model, kinds)
+    keep = select_units(model, kinds)
     return cut_copy(switch_off(model, keep), keep)
 
 
@@ -220,7 +220,7 @@ def test_unsupported_options_are_refused(option):
 
 def test_dead_units_are_cut_on_loading_if_wanted():
     model = busy(srp())
-    keep = choose_units(model, ALL)
+    keep = select_units(model, ALL)
     switch_off(model, keep)
     model.connectivity[f"{LAYER}.fc_c"].vector[keep[f"{LAYER}.fc_c"]] = 0.5  # shrinks, but lives
     model.refresh()
@@ -239,7 +239,7 @@ def test_dead_units_are_cut_on_loading_if_wanted():
 
 def test_masks_are_cut_along():
     model, name = busy(srp()), f"{LAYER}.fc1.weight"
-    keep = choose_units(model, ALL)
+    keep = select_units(model, ALL)
     state = switch_off(model, keep).state_dict()
     mask = torch.rand(24, 16, generator=torch.Generator().manual_seed(1)) < 0.5
     state._metadata[""][METADATA_KEY] = {name: pack_mask(mask)}

@@ -12,10 +12,10 @@ from srp_models import (
     batch,
     build,
     busy,
-    choose_units,
     cut_copy,
     dictionary,
     logits,
+    select_units,
     srp,
     step_by_step,
     stock,
@@ -95,7 +95,7 @@ def test_beam_search():
     ours.load_state_dict(theirs.state_dict())
     expected = beams(theirs)
     assert_same_beams(beams(ours), expected)
-    keep = choose_units(ours, ALL)
+    keep = select_units(ours, ALL)
     cut = cut_copy(switch_off(ours, keep), keep)
     assert_same_beams(beams(cut), beams(ours))
     assert [tokens for tokens, _ in beams(cut)] != [tokens for tokens, _ in expected]
@@ -125,7 +125,7 @@ def test_cutting_is_safe(sharing, weighted, stage):
     options = SHARING[sharing]
     model = busy(srp(**options))
     model.ask_layer_norm(weighted)
-    whole, keep = logits(model), choose_units(model, STAGES[stage])
+    whole, keep = logits(model), select_units(model, STAGES[stage])
     expected = logits(switch_off(model, keep))
     assert (expected - whole).abs().max() > 0.1
     cut = cut_copy(model, keep, **options)
@@ -142,7 +142,7 @@ def test_cutting_is_safe(sharing, weighted, stage):
 
 def test_the_layer_norm_mode_matters_after_a_cut():
     model = busy(srp())
-    keep = choose_units(model, STAGES[1])
+    keep = select_units(model, STAGES[1])
     cut = cut_copy(switch_off(model, keep), keep)
     expected = logits(cut)
     cut.weighted_layer_norm.fill_(0)
@@ -153,7 +153,7 @@ def test_the_layer_norm_mode_matters_after_a_cut():
 def test_cut_models_train():
     """Zero widths and all: finite gradients, and the same ones as the masked model's."""
     model = busy(srp())
-    keep = choose_units(model, ALL)
+    keep = select_units(model, ALL)
     cut = cut_copy(switch_off(model, keep), keep)
     grads = []
     for m in (model, cut):
@@ -215,7 +215,7 @@ def test_decoder_vectors_have_the_decoders_sizes():
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
 def test_a_copy_has_its_own_connectivity(copied):
     model = busy(srp())
-    twin, keep = copied(model), choose_units(model, ALL)
+    twin, keep = copied(model), select_units(model, ALL)
     expected = logits(model)
     switch_off(twin, keep)
     assert (logits(model) - expected).abs().max() < 1e-12
@@ -231,7 +231,7 @@ def test_a_copy_has_its_own_connectivity(copied):
 def test_precisions():
     """Vectors follow the model, index buffers stay integers, and logits stay close."""
     model = busy(srp())
-    switch_off(model, choose_units(model, ALL))
+    switch_off(model, select_units(model, ALL))
     expected = logits(model)
     for dtype, tolerance in (
         (torch.float16, 0.2),
@@ -255,7 +255,7 @@ def test_other_options_work(option):
     """All layers are connected, and cutting is safe."""
     model = busy(srp(**option))
     assert len(model.vectors) == 2 - ("merge_src_tgt_embed" in option) + 2 * 3 + 2 * 5
-    keep = choose_units(model, ALL)
+    keep = select_units(model, ALL)
     expected = logits(switch_off(model, keep))
     cut = cut_copy(model, keep, **option)
     assert (logits(cut) - expected).abs().max() < 1e-10

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from fairseq_prune.engine.plan import make_plan
-from fairseq_prune.engine.selector import Selection
+from fairseq_prune.engine.targets import Targets
 from fairseq_prune.pruning.budget import Deviation
 from fairseq_prune.pruning.budget.given import parse_target
 from fairseq_prune.pruning.layout import output_input_axes
@@ -23,9 +23,9 @@ def weights(*shape, seed=1):
 
 def select(model, fraction=None, masks=None, event=99, **options):
     options = {"scope": "layer", **options, **({} if fraction is None else {"target": fraction})}
-    selection = Selection(model, make_plan({"method": "magnitude", **options}))
-    selection.begin(masks or {})
-    return selection.choose(event, masks or {}).masks
+    targets = Targets(model, make_plan({"method": "magnitude", **options}))
+    targets.begin(masks or {})
+    return targets.select(event, masks or {}).masks
 
 
 def conv(outputs=6, inputs=8, size=3, **more):

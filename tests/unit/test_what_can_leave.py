@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from fairseq_prune.engine.plan import make_plan
-from fairseq_prune.engine.selector import Selection
+from fairseq_prune.engine.targets import Targets
 from fairseq_prune.methods.table import METHODS
 from fairseq_prune.pruning.surgery.structure import Coupled, Structure
 from fairseq_prune.pruning.surgery.table import Owner
@@ -25,17 +25,17 @@ TABLE = {
 }  # fmt: skip
 
 
-def select(model, **options):
+def targets_of(model, **options):
     """(selection, fraction that the message names or None)"""
-    selection = Selection(model, make_plan({"method": "magnitude", **options}), lambda: Structure(TABLE, VECTORS))
-    selection.begin({})
-    return selection
+    targets = Targets(model, make_plan({"method": "magnitude", **options}), lambda: Structure(TABLE, VECTORS))
+    targets.begin({})
+    return targets
 
 
-def removed(selection):
+def removed(targets):
     """Units or weights removed of all groups."""
-    masks = selection.choose(99, {}).masks
-    return sum(selection.chooser.count(group, masks)[0] for group in selection.chooser.groups)
+    masks = targets.select(99, {}).masks
+    return sum(targets.selector.count(group, masks)[0] for group in targets.selector.groups)
 
 
 LIMITS = {  # units and scope -> units that can leave of how many, in the layer where it is tightest
@@ -53,34 +53,34 @@ LIMITS = {  # units and scope -> units that can leave of how many, in the layer 
 def test_the_highest_target(units, scope):
     """Refused above, and named; met at the highest and below."""
     most, size = LIMITS[units, scope]
-    select(net(), units=units, scope=scope, target=(most + 0.49) / size)
+    targets_of(net(), units=units, scope=scope, target=(most + 0.49) / size)
     with pytest.raises(ValueError, match=r"--prune-target 0.9\d*: at most .* can leave.* --prune-target") as error:
-        select(net(), units=units, scope=scope, target=max(0.9, (most + 0.51) / size))
+        targets_of(net(), units=units, scope=scope, target=max(0.9, (most + 0.51) / size))
     named = float(str(error.value).rpartition(" ")[2])
     assert named == pytest.approx(most / size, abs=1e-4)
     if scope == "global":
-        assert removed(select(net(), units=units, target=named, scope=scope)) == most
+        assert removed(targets_of(net(), units=units, target=named, scope=scope)) == most
 
 
 def test_recipes_of_sipo_can_remove_a_whole_group():
     stages = {"scope": "stage", "stages": "a=0*;b=1*,2*"}
-    assert removed(select(net(), target={"a": 1 - 1e-12, "b": 0.5}, **stages)) == 216 + 44
+    assert removed(targets_of(net(), target={"a": 1 - 1e-12, "b": 0.5}, **stages)) == 216 + 44
     with pytest.raises(ValueError, match="--prune-target 0.9999: at most 0.9953 of 'a' can leave"):
-        select(net(), target={"a": 0.9999, "b": 0.5}, **stages)
+        targets_of(net(), target={"a": 0.9999, "b": 0.5}, **stages)
 
 
 def test_one_pattern_stays():
     """23 of 24 kernels can leave, and 5 of 9 weights of the last."""
     with pytest.raises(ValueError, match=r"--prune-target 0.995: at most 0.9814 of '0.weight' can leave") as error:
-        select(net(), units="pattern", target=0.995)
-    assert removed(select(net(), units="pattern", target=float(str(error.value).rpartition(" ")[2]))) == 216 - 4
+        targets_of(net(), units="pattern", target=0.995)
+    assert removed(targets_of(net(), units="pattern", target=float(str(error.value).rpartition(" ")[2]))) == 216 - 4
 
 
 def test_the_option_that_asked_is_named():
     plan = make_plan({"method": "l1", "budget": {"stage_pr": "[0-1:0.99]"}})
-    find = lambda chooser: dict.fromkeys(chooser.groups, 0.99)  # noqa: E731
+    find = lambda selector: dict.fromkeys(selector.groups, 0.99)  # noqa: E731
     with pytest.raises(ValueError, match="--stage-pr 0.99: at most 0.8333 of '0' can leave"):
-        Selection(net(), plan, lambda: Structure(TABLE, VECTORS), find)
+        Targets(net(), plan, lambda: Structure(TABLE, VECTORS), find)
 
 
 def test_units_bring_their_scope():
@@ -92,7 +92,7 @@ def test_units_bring_their_scope():
             assert make_plan({"method": method, "units": "row", "target": 0.6}).scope == METHODS[method].scope
             other = {"layer": "global", "global": "layer"}[scope]
             with pytest.raises(ValueError, match=f"--prune-scope {other}"):
-                select(net(), method=method, units=units, scope=other, **target)
+                targets_of(net(), method=method, units=units, scope=other, **target)
 
 
 @pytest.mark.parametrize("options, members", [
@@ -103,9 +103,9 @@ def test_units_bring_their_scope():
     ({"units": "pattern", "target": "0*=0.6,*=0.8"}, ["0.weight"]),
 ], ids=str)  # fmt: skip
 def test_tensors_without_such_units_are_left_out(options, members):
-    selection = select(net(), **options)
-    assert [p.name for p in selection.prunables] == members
-    assert {*selection.chooser.left_out, *members} >= {"0.weight", "1.weight", "2.weight"}
+    targets = targets_of(net(), **options)
+    assert [p.name for p in targets.prunables] == members
+    assert {*targets.selector.left_out, *members} >= {"0.weight", "1.weight", "2.weight"}
 
 
 @pytest.mark.parametrize("options, message", [
@@ -116,4 +116,4 @@ def test_tensors_without_such_units_are_left_out(options, members):
 ], ids=str)  # fmt: skip
 def test_what_the_user_named_has_to_have_them(options, message):
     with pytest.raises(ValueError, match=message):
-        select(net(), **options)
+        targets_of(net(), **options)

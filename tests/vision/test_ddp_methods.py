@@ -14,7 +14,7 @@ from fairseq_prune.engine.options import NAMES
 from fairseq_prune.engine.permute import permute_in_run
 from fairseq_prune.engine.plan import make_plan
 from fairseq_prune.engine.recipe import read_recipe
-from fairseq_prune.engine.selector import Selection
+from fairseq_prune.engine.targets import Targets
 from fairseq_prune.pruning.units import NM, NofM
 from vision_bridge.models.nets import NETS, NetSpec
 from vision_bridge.surgery.trace import trace
@@ -51,9 +51,9 @@ class Wrapped(nn.Module):
 def total(net, options):
     """Removed, as a fraction of what the original counts, and the number of all it does not count."""
     model = Wrapped(net)
-    selection = Selection(model, make_plan({**options, "rounding": "reference"}))
-    selection.begin({})
-    masks = selection.choose(1, {}).masks
+    targets = Targets(model, make_plan({**options, "rounding": "reference"}))
+    targets.begin({})
+    masks = targets.select(1, {}).masks
     removed = sum(int((~keep).sum()) for keep in masks.values())
     return removed / sum(p.numel() for name, p in model.named_parameters() if "bias" not in name), masks
 
@@ -116,9 +116,9 @@ def test_filters_of_listed_layers_alone(tmp_path):
         net.add_module(name, nn.Conv2d(inputs, outputs, 3))
     model = Wrapped(net)
     structure = trace(net, torch.zeros(2, 3, 16, 16), "net.")
-    selection = Selection(model, make_plan(read_recipe(file, NAMES)), lambda: structure)
-    selection.begin({})
-    keep = selection.choose(1, {}).keep
+    targets = Targets(model, make_plan(read_recipe(file, NAMES)), lambda: structure)
+    targets.begin({})
+    keep = targets.select(1, {}).keep
     assert {name: int((~units).sum()) for name, units in keep.items()} == {"net.conv1": 2, "net.conv2": 4}
 
 

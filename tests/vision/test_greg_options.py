@@ -11,7 +11,7 @@ from conftest import ImageRun, masks_of, same_tensors, words_of
 from fairseq_prune.cli.main import main
 from fairseq_prune.compat import load_checkpoint
 from fairseq_prune.engine.plan import make_plan
-from fairseq_prune.pruning.selecting import Choice
+from fairseq_prune.pruning.selecting import Selection
 from fairseq_prune.report.growth import read_growth
 from vision.test_greg import RATIOS, WIDTHS, prune, widths
 from vision_bridge import pruning
@@ -161,10 +161,10 @@ def test_overlap_of_what_greg2_picks(new_image_run, bases):
     run.train(*prune("greg2"), *rates, "--save-interval-updates", "6", "--log-interval", "1")
     before = run.checkpoint("checkpoint_2_6.pt")  # of the removal
     state = before["extra_state"]["PruneImageClassificationTask"]
-    choice = Choice.from_plain(state["approach"]["choice"], "cpu")
+    selection = Selection.from_plain(state["approach"]["choice"], "cpu")
     initial = load_checkpoint(bases["dense"])["model"]
     both = removed = 0
-    for name, keep in choice.keep.items():
+    for name, keep in selection.keep.items():
         smallest = initial[f"{name}.weight"].abs().mean((1, 2, 3)).argsort(stable=True)[: int((~keep).sum())]
         both, removed = both + int((~keep[smallest]).sum()), removed + int((~keep).sum())
     assert removed == sum((16, 32, 64)) - sum(WIDTHS.values())
@@ -184,7 +184,7 @@ def test_norms_against_updates(new_image_run, tmp_path):
     checkpoint = next(path for path in run.folder.glob("checkpoint_*_10.pt"))
     saved = load_checkpoint(checkpoint)
     state = saved["extra_state"]["PruneImageClassificationTask"]["approach"]
-    for name, keep in Choice.from_plain(state["choice"], "cpu").keep.items():
+    for name, keep in Selection.from_plain(state["choice"], "cpu").keep.items():
         if not keep.all():
             norms, told = saved["model"][f"{name}.weight"].abs().sum((1, 2, 3)), records[1]["layers"][name]
             assert told["kept"] == pytest.approx(float(norms[keep].mean()), rel=1e-5)

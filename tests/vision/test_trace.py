@@ -59,7 +59,7 @@ def images(size, count=4):
     return torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
 
 
-def choose(structure, seed=3):
+def select(structure, seed=3):
     """About half of every vector stays, and at least one channel."""
     generator, keep = torch.Generator().manual_seed(seed), {}
     for name, vector in structure.vectors.items():
@@ -110,7 +110,7 @@ def test_masked_is_cut(name):
     net, (size, vectors) = build(name), VECTORS[name]
     structure = trace(net, torch.zeros(2, 3, size, size))
     assert len(structure.vectors) == vectors or (vectors is None and len(structure.vectors) > 5)
-    keep, image = choose(structure), images(size)
+    keep, image = select(structure), images(size)
     assert not any(units.all() for units in keep.values() if len(units) > 8)
     zeros, small = masked(net, structure, keep), cut(net, structure, keep)
     check_owners(structure)
@@ -137,7 +137,7 @@ def test_control_a_shift_of_the_norm_is_no_zero(name):
     """Filters alone: the norm's shift still reaches the next layer, so cutting them is another function."""
     net, (size, _) = build(name), VECTORS[name]
     structure = trace(net, torch.zeros(2, 3, size, size))
-    keep, image = choose(structure), images(size)
+    keep, image = select(structure), images(size)
     filters, small = copy.deepcopy(net), cut(net, structure, keep)
     for vector, units in keep.items():
         for entry, owner in structure.slices(vector, "writers"):

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from fairseq_prune.compat import load_checkpoint
 from fairseq_prune.pruning.masks import stored_masks, unpack_mask
-from fairseq_prune.pruning.selecting import Choice, Inherited
+from fairseq_prune.pruning.selecting import Inherited, Selection
 from fairseq_prune.pruning.surgery.structure import Structure, masks_without
 
 
@@ -57,7 +57,7 @@ class Base:
         if any(units is None for units in keep.values()):
             return left, self._inherited(None, next(name for name, units in keep.items() if units is None))
         shapes = {name: p.shape for name, p in parameters.items()}
-        return left, self._inherited(Choice(masks_without(structure, shapes, keep), keep))
+        return left, self._inherited(Selection(masks_without(structure, shapes, keep), keep))
 
     def of_weights(
         self, groups: Sequence[str], parameters: Mapping[str, Tensor]
@@ -69,7 +69,7 @@ class Base:
             keep = self._masks.get(name)
             left[name] = Fraction(int((~keep).sum()), keep.numel()) if keep is not None else Fraction(0)
         self._refuse_nothing(left)
-        return left, self._inherited(Choice({name: keep for name, keep in self._masks.items() if name in left}))
+        return left, self._inherited(Selection({name: keep for name, keep in self._masks.items() if name in left}))
 
     def _alive(self, vector):
         """Units that are neither cut nor masked, bool [as many as the checkpoint has]."""
@@ -91,10 +91,10 @@ class Base:
             return None
         return kept.masked_scatter(kept, alive)
 
-    def _inherited(self, choice, lost=None):
-        if self._by_index and choice is None:
+    def _inherited(self, selection, lost=None):
+        if self._by_index and selection is None:
             raise self._error(f"it does not say which units of {lost} were cut; give --inherit-pruned pr")
-        return Inherited(choice, self._by_index)
+        return Inherited(selection, self._by_index)
 
     def _require(self, name, shape=None):
         if name not in self._state:

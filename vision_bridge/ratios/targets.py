@@ -1,4 +1,4 @@
-"""From fractions of layers to fractions of what a chooser compares."""
+"""From fractions of layers to fractions of what a selector compares."""
 
 from collections.abc import Mapping, Sequence
 

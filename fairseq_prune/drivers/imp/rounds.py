@@ -8,7 +8,7 @@ from typing import Any
 from ...checkpoint.load import load_model, load_task
 from ...checkpoint.tensors import find_ties
 from ...compat import forget_best_of, load_checkpoint
-from ...engine.selector import Selection
+from ...engine.targets import Targets
 from ...evaluate.quality import inspect_quality
 from ...files.records import Records
 from ...pruning.masks import stored_masks
@@ -74,8 +74,8 @@ class ImpRun:
         if not number:
             self._keep_point()
         state = load_checkpoint(self.last(number))
-        selection, masks = self._selection(self.last(number), fraction), stored_masks(state["model"])
-        pruned, prunable = count_removed(selection.prunables, masks)
+        targets, masks = self._targets(self.last(number), fraction), stored_masks(state["model"])
+        pruned, prunable = count_removed(targets.prunables, masks)
         return {
             "round": number, "removed": pruned / prunable, "pruned": pruned, "prunable": prunable,
             "checkpoint": self.last(number), "quality": inspect_quality(self.last(number), state, self._data),
@@ -131,20 +131,20 @@ class ImpRun:
             os.makedirs(os.path.dirname(begun), exist_ok=True)
             point = load_checkpoint(self.path("rewind.pt" if resumes else "start.pt"))
             forget_best_of(point["extra_state"])  # a dense model's is no yardstick
-            selection = self._selection(self.last(number - 1), fraction)
+            targets = self._targets(self.last(number - 1), fraction)
             masks = stored_masks(load_checkpoint(self.last(number - 1))["model"])
-            selection.begin(masks)
-            masks = selection.choose(1, masks).examined().masks
+            targets.begin(masks)
+            masks = targets.select(1, masks).examined().masks
             ties = find_ties(point["model"])
             weights = {name: point["model"][name] * masks[tie] for name, tie in ties.items() if tie in masks}
             write_pruned(point, weights, masks, begun, resumes)
         return ["--no-epoch-checkpoints", *([] if resumes else ["--finetune-from-model", begun])]
 
-    def _selection(self, checkpoint, fraction):
+    def _targets(self, checkpoint, fraction):
         """What is pruned of a checkpoint's model, by its weights."""
         task, _ = load_task(checkpoint, self._data)
-        selection = Selection(load_model(checkpoint, task), self._settings.plan(fraction))
-        for prunable in selection.prunables:
+        targets = Targets(load_model(checkpoint, task), self._settings.plan(fraction))
+        for prunable in targets.prunables:
             if prunable.scale:
                 raise ValueError(f"{prunable.name}: is weight-normalised; leave it out, e.g. --skip '{prunable.name}'")
-        return selection
+        return targets

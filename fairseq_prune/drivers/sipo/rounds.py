@@ -237,7 +237,7 @@ class SipoRun:
             settings.seed, self.path(f"rates-{number}.yaml"),
         )  # fmt: skip
         epochs, scores = self._measure_epochs(folder, settings.epochs)
-        chosen = self._choose(scores)
+        chosen = self._select(scores)
         copy_checked(epochs[chosen], self.path(f"retrained-{number}.pt"))
         return {
             "recovered": any(map(self._recovery.reached, scores)), "epoch": chosen + 1,
@@ -256,7 +256,7 @@ class SipoRun:
         perplexity = self.base["valid"]["perplexity"]
         return Recovery(self.limit.accuracy, perplexity, self._settings.slack, self._settings.recover)
 
-    def _choose(self, scores):
+    def _select(self, scores):
         """Index of the epoch to go on from: the best.
 
         The reference's grid, and its translation, stop at the first that recovered; else it takes the last.

@@ -6,36 +6,36 @@ from ..units import NM, Pattern, WeightAndNode, Width
 from ..units.base import Units
 from ..units.coupled import CoupledUnits
 from ..units.support import Support
-from .chooser import Chooser, SelectionPlan, overlap
-from .coupled import CoupledChooser
-from .joint import JointChooser
-from .selection import Choice, Inherited, count_removed
-from .supports import NMChooser, PatternChooser
-from .tensors import TensorChooser
-from .widths import WidthChooser
+from .coupled import CoupledSelector
+from .joint import JointSelector
+from .selection import Inherited, Selection, count_removed
+from .selector import SelectionPlan, Selector, overlap
+from .supports import NMSelector, PatternSelector
+from .tensors import TensorSelector
+from .widths import WidthSelector
 
-_OWN: dict[type, Callable[..., TensorChooser]] = {NM: NMChooser, Pattern: PatternChooser}
-_COUPLED: dict[type, Callable[..., CoupledChooser]] = {WeightAndNode: JointChooser, Width: WidthChooser}
+_OWN: dict[type, Callable[..., TensorSelector]] = {NM: NMSelector, Pattern: PatternSelector}
+_COUPLED: dict[type, Callable[..., CoupledSelector]] = {WeightAndNode: JointSelector, Width: WidthSelector}
 
 
-def coupled_chooser_of(units: CoupledUnits) -> Callable[..., CoupledChooser]:
+def coupled_selector_of(units: CoupledUnits) -> Callable[..., CoupledSelector]:
     """The class that chooses coupled units."""
-    return _COUPLED.get(type(units), CoupledChooser)
+    return _COUPLED.get(type(units), CoupledSelector)
 
 
-def chooser_of(units: Units | Support) -> Callable[..., TensorChooser]:
+def selector_of(units: Units | Support) -> Callable[..., TensorSelector]:
     """The class that chooses units of which each tensor has its own."""
-    return _OWN.get(type(units), TensorChooser)
+    return _OWN.get(type(units), TensorSelector)
 
 
 __all__ = [
-    "Choice",
-    "Chooser",
-    "CoupledChooser",
+    "Selection",
+    "Selector",
+    "CoupledSelector",
     "Inherited",
     "SelectionPlan",
-    "chooser_of",
+    "selector_of",
     "count_removed",
-    "coupled_chooser_of",
+    "coupled_selector_of",
     "overlap",
 ]

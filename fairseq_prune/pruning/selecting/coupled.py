@@ -17,15 +17,15 @@ from ..registry import nearest
 from ..surgery.structure import AXES, Coupled, Structure, masks_without, unit_rows
 from ..units import Row
 from ..units.coupled import CoupledUnits
-from .chooser import Average, Chooser, SelectionPlan, Values
 from .ranking import drop_lowest
-from .selection import Choice, Inherited
+from .selection import Inherited, Selection
+from .selector import Average, SelectionPlan, Selector, Values
 
 
-class CoupledChooser(Chooser):
+class CoupledSelector(Selector):
     """Chooses coupled units. Groups are single vectors (scope layer) or all of them (scope global).
 
-    Arguments as :class:`TensorChooser`, and:
+    Arguments as :class:`TensorSelector`, and:
 
     Args:
         structure: :class:`~.surgery.structure.Structure`.
@@ -82,7 +82,7 @@ class CoupledChooser(Chooser):
         return sum(int((~self._alive(v, masks)).sum()) for v in members), sum(v.length for v in members)
 
     def targets(self, target: Target) -> Target:
-        """As :meth:`Chooser.targets`; a vector also goes by the names of the tensors on its side."""
+        """As :meth:`Selector.targets`; a vector also goes by the names of the tensors on its side."""
         names = {name: getattr(v, self._side) for name, (v, *more) in self.groups.items() if not more}
         return targets_for(names if len(names) == len(self.groups) else self.groups.keys(), target)
 
@@ -91,7 +91,7 @@ class CoupledChooser(Chooser):
         return self._rounding(fraction, sum(v.length for v in self.groups[group]))
 
     def highest(self, group: str, fraction: float) -> float | None:
-        """As :meth:`Chooser.highest`; one unit of every vector stays."""
+        """As :meth:`Selector.highest`; one unit of every vector stays."""
         members = self.groups[group]
         return highest(fraction, sum(v.length for v in members), len(members))
 
@@ -103,14 +103,14 @@ class CoupledChooser(Chooser):
         generator: torch.Generator,
         evidence: Values | None = None,
     ) -> float:
-        """As :meth:`Chooser.share_within`, of units; the best of every vector stays."""
+        """As :meth:`Selector.share_within`, of units; the best of every vector stays."""
         scores = torch.cat([self._guarded(v, masks, generator, evidence) for v in self.groups[group]])
         return int((scores <= threshold.limit).sum()) / len(scores)
 
-    def choose(
+    def select(
         self, fractions: Mapping[str, float], masks: Masks, generator: torch.Generator, evidence: Values | None = None
-    ) -> Choice:
-        """As :meth:`Chooser.choose`. One unit of every vector stays."""
+    ) -> Selection:
+        """As :meth:`Selector.select`. One unit of every vector stays."""
         keep: dict[str, Tensor] = {}
         for group, members in self.groups.items():
             scores = [self._guarded(v, masks, generator, evidence) for v in members]
@@ -118,7 +118,7 @@ class CoupledChooser(Chooser):
             kept = drop_lowest(torch.cat(scores), budget).split([len(s) for s in scores])
             keep.update(zip((v.name for v in members), kept, strict=True))
         shapes = {name: p.shape for name, p in self._parameters.items()}
-        return Choice(masks_without(self._structure, shapes, keep), keep)
+        return Selection(masks_without(self._structure, shapes, keep), keep)
 
     def _guarded(self, vector, masks, generator, evidence):
         """Scores that rank removed units below everything, and the best unit above everything."""
@@ -133,8 +133,8 @@ class CoupledChooser(Chooser):
         return unit_rows(self._structure, layer, self._side, values.__getitem__)
 
     @property
-    def sides(self) -> tuple[Chooser, ...]:
-        """As :attr:`Chooser.sides`: by what writes the units and by what reads them."""
+    def sides(self) -> tuple[Selector, ...]:
+        """As :attr:`Selector.sides`: by what writes the units and by what reads them."""
         self._settle()
         views = tuple(copy.copy(self) for _ in AXES)
         for view, side in zip(views, AXES, strict=True):
@@ -145,25 +145,25 @@ class CoupledChooser(Chooser):
         return {}
 
     def load_state(self, state: dict) -> None:
-        """As :meth:`Chooser.load_state`."""
+        """As :meth:`Selector.load_state`."""
 
     @property
     def layers(self) -> dict[str, list[str]]:
-        """As :attr:`Chooser.layers`; a layer is a vector."""
+        """As :attr:`Selector.layers`; a layer is a vector."""
         return {group: [v.name for v in members] for group, members in self.groups.items()}
 
     def magnitudes(self, layer: str) -> Tensor:
         return self._average(self._rows(layer).float().abs().mean(1))
 
     def norms(self, layer: str) -> Tensor:
-        """As :meth:`Chooser.norms`, of what is scored."""
+        """As :meth:`Selector.norms`, of what is scored."""
         return self._rows(layer).float().abs().sum(1)
 
-    def leaving(self, layer: str, choice: Choice) -> Tensor:
-        return ~choice.keep[layer]
+    def leaving(self, layer: str, selection: Selection) -> Tensor:
+        return ~selection.keep[layer]
 
     def spread(self, layer: str, values: Tensor) -> dict[str, Tensor]:
-        """As :meth:`Chooser.spread`; along the other axes, the tensors have one element."""
+        """As :meth:`Selector.spread`; along the other axes, the tensors have one element."""
         self._settle()
         spread: dict[str, Tensor] = {}
         for entry, owner in self._structure.slices(layer, self._side):
@@ -173,7 +173,7 @@ class CoupledChooser(Chooser):
         return spread
 
     def spread_beside(self, layer: str, values: Tensor) -> dict[str, Tensor]:
-        """As :meth:`Chooser.spread_beside`: over all vectors, of biases and norms, that the units own."""
+        """As :meth:`Selector.spread_beside`: over all vectors, of biases and norms, that the units own."""
         return {
             entry: owner.along(values, otherwise=0.0)
             for entry, owners in self._structure.table.items()

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from ..prunable import Prunable
-from .chooser import SelectionPlan
+from .selector import SelectionPlan
 
 
 def fitting(

@@ -10,21 +10,21 @@ from ..budget.counting import highest
 from ..masks import Masks
 from ..surgery.structure import Structure, masks_without
 from ..units import CoupledUnits, Weight
-from .chooser import Average, SelectionPlan, Values
-from .coupled import CoupledChooser
+from .coupled import CoupledSelector
 from .ranking import drop_lowest
-from .selection import Choice
+from .selection import Selection
+from .selector import Average, SelectionPlan, Values
 
 _WEIGHT = Weight()
 
 
-class JointChooser(CoupledChooser):
+class JointSelector(CoupledSelector):
     """Removes what is worth least among nodes and weights, until a number of weights is gone.
 
     A node counts with all the weights that it owns. Source: CNIP of Verdenius et al. 2020 (arXiv:2006.00896), whose
     code turns shares of both kinds into two targets and misses both; here one threshold is solved for.
 
-    Arguments as :class:`CoupledChooser`; patterns hold for nodes and weights.
+    Arguments as :class:`CoupledSelector`; patterns hold for nodes and weights.
 
     Raises:
         ValueError: as there, or the scope is not ``global``.
@@ -56,13 +56,13 @@ class JointChooser(CoupledChooser):
         return self._rounding(fraction, self.count(group, {})[1])
 
     def highest(self, group: str, fraction: float) -> float | None:
-        """As :meth:`Chooser.highest`, of weights."""
+        """As :meth:`Selector.highest`, of weights."""
         return highest(fraction, self.count(group, {})[1])
 
-    def choose(
+    def select(
         self, fractions: Mapping[str, float], masks: Masks, generator: torch.Generator, evidence: Values | None = None
-    ) -> Choice:
-        """As :meth:`Chooser.choose`: exactly so many weights, one node of every vector stays."""
+    ) -> Selection:
+        """As :meth:`Selector.select`: exactly so many weights, one node of every vector stays."""
         ((group, vectors),) = self.groups.items()
         budget, lengths = self.budget(group, fractions[group]), [v.length for v in vectors]
         nodes = torch.cat([self._guarded(v, masks, generator, evidence) for v in vectors])
@@ -85,7 +85,7 @@ class JointChooser(CoupledChooser):
         keep, gone, left = without(low)
         parts = drop_lowest(left, budget).split([len(s) for s in weights.values()])
         kept = {name: part.view(self._weights[name].shape) for name, part in zip(weights, parts, strict=True)}
-        return Choice({**gone, **kept}, keep)
+        return Selection({**gone, **kept}, keep)
 
     def _scores(self, masks, generator, evidence):
         """Dict of weight name -> its scores [elements]; what is removed ranks below everything."""

@@ -12,7 +12,7 @@ from ..prunable import Prunable
 
 
 @dataclass(frozen=True)
-class Choice:
+class Selection:
     """What leaves.
 
     Args:
@@ -51,19 +51,19 @@ class Inherited:
     """What another run removed.
 
     Args:
-        choice: :class:`Choice`; None if only counts are known.
+        selection: :class:`Selection`; None if only counts are known.
         binding: the same units leave again; False: as many as there.
     """
 
-    choice: Choice | None = None
+    selection: Selection | None = None
     binding: bool = False
 
     def evidence(self, parameters: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
         """What to score so that the same leaves, for a dict of parameter name -> parameter; None unless binding."""
-        if not self.binding or self.choice is None:
+        if not self.binding or self.selection is None:
             return None
         whole = {name: torch.ones_like(p, dtype=torch.bool) for name, p in parameters.items()}
-        return whole | {name: keep.to(whole[name].device) for name, keep in self.choice.masks.items()}
+        return whole | {name: keep.to(whole[name].device) for name, keep in self.selection.masks.items()}
 
 
 def count_removed(prunables: Sequence[Prunable], masks: Masks) -> tuple[int, int]:

@@ -14,20 +14,20 @@ from ..prunable import Prunable
 from ..units import Kernel, Weight
 from ..units.pattern import Pattern, decode
 from ..units.support import NM, NofM, Support
-from .chooser import Average, SelectionPlan, Values
 from .ranking import drop_lowest
-from .selection import Choice
-from .tensors import TensorChooser
+from .selection import Selection
+from .selector import Average, SelectionPlan, Values
+from .tensors import TensorSelector
 
 _WEIGHT, _KERNEL = Weight(), Kernel()
 
 
-class SupportChooser(TensorChooser, ABC):
+class SupportSelector(TensorSelector, ABC):
     """Chooses what a rule leaves in every small group; each tensor is a group of the scope by itself.
 
     The units that it scores are single weights.
 
-    Arguments and attributes as :class:`TensorChooser`.
+    Arguments and attributes as :class:`TensorSelector`.
 
     Raises:
         ValueError: no tensor can obey the rule, or the scope is not ``layer``.
@@ -44,15 +44,15 @@ class SupportChooser(TensorChooser, ABC):
     def _check(self, prunable):
         self._rule.check(prunable.shape)
 
-    def choose(
+    def select(
         self, fractions: Mapping[str, float], masks: Masks, generator: torch.Generator, evidence: Values | None = None
-    ) -> Choice:
+    ) -> Selection:
         pruned = [p for p in self.prunables if self.budget(p.name, fractions[p.name])]
         scores = [self._scores(p, masks, generator, evidence) for p in pruned]
         chosen: Masks = {}
         for p, keep in zip(pruned, self.keep_each(pruned, scores, fractions), strict=True):
             chosen.update(p.split_mask(keep))
-        return Choice(chosen)
+        return Selection(chosen)
 
     def _scores(self, prunable, masks, generator, evidence):
         """Of each weight, in its shape; what is removed ranks below everything."""
@@ -66,7 +66,7 @@ class SupportChooser(TensorChooser, ABC):
         """What the rule leaves of tensors that lose something, each by its fraction: list of bool, shapes of scores."""
 
 
-class PatternChooser(SupportChooser):
+class PatternSelector(SupportSelector):
     """Patterns of 3x3 kernels, and whole kernels beyond what patterns remove."""
 
     _rule: Pattern
@@ -85,14 +85,14 @@ class PatternChooser(SupportChooser):
         return p.parameter.numel() - (kernels - self._kernels_to_drop(kernels, fraction)) * self._rule.entries
 
     def count(self, group: str, masks: Masks) -> tuple[int, int]:
-        """As :meth:`Chooser.count`, where each kernel counts as if it had a pattern's weights at least."""
+        """As :meth:`Selector.count`, where each kernel counts as if it had a pattern's weights at least."""
         p = self._by_name[group]
         left = torch.ones(p.shape) if (keep := p.mask_in(masks)) is None else keep
         left = left.flatten(2).sum(2)
         return p.parameter.numel() - int(left.clamp(min=self._rule.entries)[left > 0].sum()), p.parameter.numel()
 
     def highest(self, group: str, fraction: float) -> float | None:
-        """As :meth:`Chooser.highest`; one kernel stays."""
+        """As :meth:`Selector.highest`; one kernel stays."""
         kernels = self._by_name[group].shape[:2].numel()
         beyond = highest(self._beyond(fraction), kernels)
         return beyond and self._rule.least + beyond * (1 - self._rule.least)
@@ -134,7 +134,7 @@ class PatternChooser(SupportChooser):
         return decode(self._library) if self._library else None
 
 
-class NMChooser(SupportChooser):
+class NMSelector(SupportSelector):
     """N of every M inputs; a tensor's target says which N and M."""
 
     _rule: NM
@@ -150,7 +150,7 @@ class NMChooser(SupportChooser):
             self._rule.check_period(prunable.shape, goal.m)
 
     def count(self, group: str, masks: Masks) -> tuple[int, int]:
-        """As :meth:`Chooser.count`, of every M no more than are to leave."""
+        """As :meth:`Selector.count`, of every M no more than are to leave."""
         p, goal = self._by_name[group], self._goals[group]
         keep = p.mask_in(masks)
         if keep is None or not goal:
@@ -159,7 +159,7 @@ class NMChooser(SupportChooser):
         return keep.numel() - int(left.clamp(min=goal.n).sum()), keep.numel()
 
     def highest(self, group: str, fraction: float) -> float | None:
-        """As :meth:`Chooser.highest`; all can leave that the rule is about."""
+        """As :meth:`Selector.highest`; all can leave that the rule is about."""
         return None
 
     def budget(self, group: str, fraction: float) -> int:
@@ -174,7 +174,7 @@ class NMChooser(SupportChooser):
     def keep_each(
         self, prunables: Sequence[Prunable], scores: Sequence[Tensor], fractions: Mapping[str, float]
     ) -> list[Tensor]:
-        """As :meth:`SupportChooser.keep_each`; all tensors of one rule at once."""
+        """As :meth:`SupportSelector.keep_each`; all tensors of one rule at once."""
         alike: dict[tuple, dict[str, Tensor]] = {}
         keeps: dict[str, Tensor] = {}
         for p, s in zip(prunables, scores, strict=True):

@@ -15,13 +15,13 @@ from ..masks import Masks
 from ..prunable import Prunable
 from ..scope import SCOPES
 from ..units.base import Units
-from .chooser import Average, Chooser, SelectionPlan, Values
 from .fitting import fitting
 from .groups import decide
-from .selection import Choice, Inherited, count_removed
+from .selection import Inherited, Selection, count_removed
+from .selector import Average, SelectionPlan, Selector, Values
 
 
-class TensorChooser(Chooser):
+class TensorSelector(Selector):
     """Chooses units of which each tensor has its own.
 
     Args:
@@ -104,16 +104,16 @@ class TensorChooser(Chooser):
         size = sizes.pop() if all(isinstance(s, int) for s in sizes) and len(sizes) == 1 else 1
         return count_removed(members, {})[1] // size, size
 
-    def choose(
+    def select(
         self, fractions: Mapping[str, float], masks: Masks, generator: torch.Generator, evidence: Values | None = None
-    ) -> Choice:
+    ) -> Selection:
         budgets = {group: self.budget(group, fractions[group]) for group in self.groups}
         groups = [(members, budgets[group]) for group, members in self.groups.items() if budgets[group]]
         keeps, nans = decide(groups, self._units, lambda p: self._score(p, generator, evidence), masks)
         chosen = {}
         for p in (p for members, _ in groups for p in members):
             chosen.update(p.split_mask(keeps[p.name]))
-        return Choice(chosen, nans=nans)
+        return Selection(chosen, nans=nans)
 
     def _score(self, prunable, generator, evidence):
         return self._average(self._importance(self._evidence(prunable, evidence), self._units, generator))
@@ -131,9 +131,9 @@ class TensorChooser(Chooser):
     def norms(self, layer: str) -> Tensor:
         return self.sum_over(layer, {layer: self._by_name[layer].parameter.detach().abs()})
 
-    def leaving(self, layer: str, choice: Choice) -> Tensor:
+    def leaving(self, layer: str, selection: Selection) -> Tensor:
         p = self._by_name[layer]
-        keep = p.mask_in(choice.masks)
+        keep = p.mask_in(selection.masks)
         kept = torch.ones(p.shape, device=p.parameter.device) if keep is None else keep.float()
         return self._units.pool(kept) == 0
 
@@ -142,18 +142,18 @@ class TensorChooser(Chooser):
         return {layer: p.store(self._units.spread(values, p.shape))}
 
     def spread_beside(self, layer: str, values: Tensor) -> dict[str, Tensor]:
-        """As :meth:`Chooser.spread_beside`; units of tensors own none."""
+        """As :meth:`Selector.spread_beside`; units of tensors own none."""
         return {}
 
     @property
-    def sides(self) -> tuple[Chooser, ...]:
+    def sides(self) -> tuple[Selector, ...]:
         return (self,)
 
     def state(self) -> dict:
         return {}
 
     def load_state(self, state: dict) -> None:
-        """As :meth:`Chooser.load_state`."""
+        """As :meth:`Selector.load_state`."""
 
     def sum_over(self, layer: str, values: Values) -> Tensor:
         p = self._by_name[layer]

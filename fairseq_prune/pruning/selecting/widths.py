@@ -13,9 +13,9 @@ from ..registry import Registry
 from ..surgery.structure import Coupled, Structure, evenly
 from ..surgery.table import Table, lengths_of, unit_norms
 from ..units import Row, Width
-from .chooser import Average, SelectionPlan, Values
-from .coupled import CoupledChooser
-from .selection import Choice
+from .coupled import CoupledSelector
+from .selection import Selection
+from .selector import Average, SelectionPlan, Values
 
 Rankings = list[tuple[Sequence[Coupled], int, int]]  # vectors ranked together, rankings, units kept in each
 
@@ -42,14 +42,14 @@ def all_together(vectors: Sequence[Coupled], widths: Widths) -> Rankings:
     return [(vectors, 1, widths.ffn_units)]
 
 
-class WidthChooser(CoupledChooser):
+class WidthSelector(CoupledSelector):
     """Chooses widths of a model with connectivity, all of them in one group.
 
     The target says which part of the parameters is to leave, or, as ``compression_rate``, which is to remain; it is
     solved for the widths. Fractions of the group are parts of the way from the original widths to these, and so are
     its counts. Vectors of other kinds stay as they are, and what they have lost before is part of what is to leave.
 
-    Arguments as :class:`CoupledChooser`.
+    Arguments as :class:`CoupledSelector`.
 
     Raises:
         ValueError: the model has no connectivity, it cannot become that small, or patterns are given.
@@ -117,23 +117,23 @@ class WidthChooser(CoupledChooser):
             )
 
     def highest(self, group: str, fraction: float) -> float | None:
-        """As :meth:`~.chooser.Chooser.highest`; a rate that leaves too little is refused in the beginning."""
+        """As :meth:`~.selector.Selector.highest`; a rate that leaves too little is refused in the beginning."""
         return None
 
-    def choose(
+    def select(
         self,
         fractions: Mapping[str, float],
         masks: Masks,
         generator: torch.Generator,
         evidence: Values | None = None,
-    ) -> Choice:
-        """As :meth:`~.chooser.Chooser.choose`; what leaves gets no masks, but multipliers of 0."""
+    ) -> Selection:
+        """As :meth:`~.selector.Selector.select`; what leaves gets no masks, but multipliers of 0."""
         alive = {name: c.vector != 0 for name, c in self._structure.connectivity.items()}
         widths = self._widths(fractions["all"], self._others())
         scores = {v.name: self._scores(v.name, generator, evidence) for v in self._members}
         sizes = {v.name: unit_norms(self._structure.table, self._parameters, v.name) for v in self._members}
-        leaving = choose(scores, widths, self._members, alive, sizes)
-        return Choice({}, {name: ~units for name, units in leaving.items() if units.any()})
+        leaving = select(scores, widths, self._members, alive, sizes)
+        return Selection({}, {name: ~units for name, units in leaving.items() if units.any()})
 
     def _scores(self, layer: str, generator: torch.Generator, evidence: Values | None) -> Tensor:
         """Float [units]: of what was gathered of the multipliers, or else of the weights that write the units."""
@@ -173,7 +173,7 @@ def _read_target(target: Mapping) -> tuple[float, Callable[..., Widths], str]:
     return round(1 - fraction, 12), BUDGETS["exact"], f"--prune-target {fraction}"
 
 
-def choose(
+def select(
     scores: Mapping[str, Tensor],
     widths: Widths,
     vectors: Sequence[Coupled],

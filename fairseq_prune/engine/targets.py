@@ -15,9 +15,9 @@ from ..pruning.budget.given import Target
 from ..pruning.importance import EVIDENCE
 from ..pruning.masks import Masks, intersect
 from ..pruning.prunable import find_prunables
-from ..pruning.selecting import chooser_of, count_removed, coupled_chooser_of, overlap
-from ..pruning.selecting.chooser import Chooser, Values
-from ..pruning.selecting.selection import Choice
+from ..pruning.selecting import count_removed, coupled_selector_of, overlap, selector_of
+from ..pruning.selecting.selection import Selection
+from ..pruning.selecting.selector import Selector, Values
 from ..pruning.surgery.structure import Structure
 from ..pruning.units import Weight, is_coupled, parse_units
 from . import ranks
@@ -27,10 +27,10 @@ logger = logging.getLogger(__name__)
 
 
 FindStructure = Callable[[], Structure]
-FindTargets = Callable[[Chooser], Target]  # -> what each group of the chooser is to lose
+FindTargets = Callable[[Selector], Target]  # -> what each group of the selector is to lose
 
 
-class Selection:
+class Targets:
     """The units of a model and the plan's targets for them.
 
     Args:
@@ -38,11 +38,11 @@ class Selection:
         plan: :class:`~.plan.Plan`.
         find_structure: function -> :class:`~fairseq_prune.pruning.surgery.structure.Structure` of the model as it
             is; only called for coupled units.
-        find_targets: function of a chooser -> dict of group name -> fraction; None: those of the plan.
+        find_targets: function of a selector -> dict of group name -> fraction; None: those of the plan.
 
     Attributes:
         prunables: tensors of which fractions are told, list of :class:`~fairseq_prune.pruning.prunable.Prunable`.
-        chooser: :mod:`~fairseq_prune.pruning.selecting`; None if the plan removes nothing.
+        selector: :mod:`~fairseq_prune.pruning.selecting`; None if the plan removes nothing.
         structure: of coupled units; None for others.
         initial: dict of group name -> fraction that was removed before the first event.
         seed: of random choices.
@@ -61,11 +61,11 @@ class Selection:
         self.plan, self.seed = plan, plan.seed
         self.initial: dict[str, float] = {}
         self._model, self._find_structure = model, find_structure
-        self._find_targets = find_targets or (lambda chooser: chooser.targets(plan.target))
+        self._find_targets = find_targets or (lambda selector: selector.targets(plan.target))
         self.prunables = find_prunables(model, *self._patterns())
-        self.chooser: Any = None  # a Chooser; those of tensors can more
+        self.selector: Any = None  # a Selector; those of tensors can more
         self.structure: Structure | None = None
-        self._targets: Target = None
+        self._goals: Target = None
         if plan.prunes:
             self.look()
 
@@ -81,30 +81,30 @@ class Selection:
         if is_coupled(units):
             self.structure = self._find_structure()
             parameters = dict(self._model.named_parameters())
-            self.chooser = coupled_chooser_of(units)(self.plan, self.structure, units, ranks.average, parameters)
+            self.selector = coupled_selector_of(units)(self.plan, self.structure, units, ranks.average, parameters)
         else:
-            self.chooser = chooser_of(units)(self.plan, self.prunables, units, ranks.average)
-            self.prunables = self.chooser.prunables
-            for name, reason in self.chooser.left_out.items():
+            self.selector = selector_of(units)(self.plan, self.prunables, units, ranks.average)
+            self.prunables = self.selector.prunables
+            for name, reason in self.selector.left_out.items():
                 logger.info(f"--prune-units {self.plan.units}: {name} stays whole: {reason}")
             self._refuse_weight_norms()
-        self._targets = self._find_targets(self.chooser)
+        self._goals = self._find_targets(self.selector)
         self._refuse_unreachable()
-        for target in self._targets.values():
+        for target in self._goals.values():
             if isinstance(target, Deviation) and not isinstance(units, Weight):
                 raise ValueError(f"--prune-target {target}: is for single weights; give e.g. --prune-target 0.5")
 
     def _refuse_unreachable(self):
         """Targets that would leave a layer without units."""
-        fractions = {g: t for g, t in self._targets.items() if not isinstance(t, (Threshold, Deviation))}
-        highest = {group: self.chooser.highest(group, fraction) for group, fraction in fractions.items()}
+        fractions = {g: t for g, t in self._goals.items() if not isinstance(t, (Threshold, Deviation))}
+        highest = {group: self.selector.highest(group, fraction) for group, fraction in fractions.items()}
         highest = {group: fraction for group, fraction in highest.items() if fraction is not None}
         if highest:
             least = min(highest, key=highest.get)
             most = math.floor(highest[least] * 1e4) / 1e4
-            else_skip = "skip it or " if len(self.chooser.groups) > 1 else ""
+            else_skip = "skip it or " if len(self.selector.groups) > 1 else ""
             raise ValueError(
-                f"{self.plan.asked_by} {self._targets[least]}: at most {most} of {least!r} can leave, for one unit of "
+                f"{self.plan.asked_by} {self._goals[least]}: at most {most} of {least!r} can leave, for one unit of "
                 f"every layer stays; {else_skip}give e.g. --prune-target {most}"
             )
 
@@ -126,8 +126,8 @@ class Selection:
 
     def begin(self, masks: Masks) -> None:
         """Before the first event: the way to the target starts from what is removed by then."""
-        for group in self.chooser.groups:
-            removed, total = self.chooser.count(group, masks)
+        for group in self.selector.groups:
+            removed, total = self.selector.count(group, masks)
             self.initial[group] = removed / total
 
     def check(self, masks: Masks) -> None:
@@ -136,17 +136,17 @@ class Selection:
         Raises:
             ValueError: there is one; removed weights are never revived.
         """
-        self.chooser.check()
-        for group in self.chooser.groups:
-            removed, total = self.chooser.count(group, masks)
-            if removed > self.chooser.budget(group, self._fraction(group, masks)):
-                asked = f"{self.plan.asked_by} {self._targets[group]}"
+        self.selector.check()
+        for group in self.selector.groups:
+            removed, total = self.selector.count(group, masks)
+            if removed > self.selector.budget(group, self._fraction(group, masks)):
+                asked = f"{self.plan.asked_by} {self._goals[group]}"
                 raise ValueError(
                     f"{asked}: {removed / total:.4f} of {group!r} is removed already; "
                     f"give at least that, or keep it with --prune-method none"
                 )
 
-    def choose(self, event: int, masks: Masks, evidence: Values | None = None) -> Choice:
+    def select(self, event: int, masks: Masks, evidence: Values | None = None) -> Selection:
         """What leaves at an event.
 
         Args:
@@ -155,48 +155,48 @@ class Selection:
             evidence: dict of parameter name -> tensor to be scored instead of the parameter.
 
         Returns:
-            :class:`~fairseq_prune.pruning.selecting.Choice`, with all masks that are then in force.
+            :class:`~fairseq_prune.pruning.selecting.Selection`, with all masks that are then in force.
         """
         if evidence is None:
-            evidence = self.chooser.inherited.evidence(dict(self._model.named_parameters()))
+            evidence = self.selector.inherited.evidence(dict(self._model.named_parameters()))
         fractions = {
             group: self.plan.schedule.fraction_at(event, self.initial[group], self._fraction(group, masks, evidence))
-            for group in self.chooser.groups
+            for group in self.selector.groups
         }
-        choice = self.chooser.choose(fractions, masks, self._generator(), evidence)
-        return replace(choice, masks=intersect(masks, choice.masks, self.prunables))
+        selection = self.selector.select(fractions, masks, self._generator(), evidence)
+        return replace(selection, masks=intersect(masks, selection.masks, self.prunables))
 
     def _generator(self):
         return torch.Generator().manual_seed(self.seed)
 
     def _fraction(self, group, masks, evidence=None):
-        target = self._targets[group]
+        target = self._goals[group]
         if isinstance(target, Threshold):
-            return self.chooser.share_within(group, target, masks, self._generator(), evidence)
-        return self.chooser.share_below(group, target, masks) if isinstance(target, Deviation) else target
+            return self.selector.share_within(group, target, masks, self._generator(), evidence)
+        return self.selector.share_below(group, target, masks) if isinstance(target, Deviation) else target
 
-    def overlap(self, choice: Choice) -> float | None:
+    def overlap(self, selection: Selection) -> float | None:
         """Fraction of what leaves that had left the run which says how many; None where that is not known."""
-        inherited = self.chooser.inherited
-        if inherited.choice is None or inherited.binding:
+        inherited = self.selector.inherited
+        if inherited.selection is None or inherited.binding:
             return None
-        return overlap(self.chooser, self.layers, choice, inherited.choice)
+        return overlap(self.selector, self.layers, selection, inherited.selection)
 
     @property
     def layers(self) -> list[str]:
         """Names of the layers that are to lose units."""
         return [
             layer
-            for group, members in self.chooser.layers.items()
+            for group, members in self.selector.layers.items()
             for layer in members
-            if isinstance(self._targets[group], Threshold) or self.chooser.budget(group, self._fraction(group, {}))
+            if isinstance(self._goals[group], Threshold) or self.selector.budget(group, self._fraction(group, {}))
         ]
 
     def state(self) -> dict[str, Any]:
         """Plain values."""
-        return {"initial": dict(self.initial), "seed": self.seed, **(self.chooser.state() if self.chooser else {})}
+        return {"initial": dict(self.initial), "seed": self.seed, **(self.selector.state() if self.selector else {})}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take up the position of an interrupted run."""
         self.initial, self.seed = state["initial"], state["seed"]
-        self.chooser.load_state(state)
+        self.selector.load_state(state)

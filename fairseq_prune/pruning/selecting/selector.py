@@ -1,4 +1,4 @@
-"""What every chooser of units offers, and what it is made of."""
+"""What every selector of units offers, and what it is made of."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ..masks import Masks
 from ..prunable import Prunable
 from ..scope import Stages
 from ..surgery.structure import Coupled
-from .selection import Choice, Inherited
+from .selection import Inherited, Selection
 
 Average = Callable[[Tensor], Tensor]  # of scores, over ranks
 Values = Mapping[str, Tensor]  # parameter name -> tensor of its shape
 
 
 class SelectionPlan(Protocol):
-    """What a chooser reads of a plan."""
+    """What a selector reads of a plan."""
 
     @property
     def units(self) -> str: ...
@@ -44,7 +44,7 @@ class SelectionPlan(Protocol):
     def asked(self, name: str) -> str: ...
 
 
-class Chooser(Protocol):
+class Selector(Protocol):
     """Chooses the units that leave.
 
     A layer is what has units of its own: a tensor, or a vector of coupled units. A group is what shares one ranking.
@@ -64,8 +64,8 @@ class Chooser(Protocol):
         """Dict of group name -> names of its layers."""
 
     @property
-    def sides(self) -> Sequence[Chooser]:
-        """The chooser, seen from every side on which its units have slices."""
+    def sides(self) -> Sequence[Selector]:
+        """The selector, seen from every side on which its units have slices."""
 
     @property
     def owned(self) -> set[str]:
@@ -96,16 +96,16 @@ class Chooser(Protocol):
     ) -> float:
         """Fraction of a group in units that are removed or worth at most a :class:`~..budget.Threshold`.
 
-        Below 1, so that something stays. Further arguments as :meth:`choose`.
+        Below 1, so that something stays. Further arguments as :meth:`select`.
         """
 
-    def choose(
+    def select(
         self,
         fractions: Mapping[str, float],
         masks: Masks,
         generator: torch.Generator,
         evidence: Values | None = None,
-    ) -> Choice:
+    ) -> Selection:
         """Choose.
 
         Args:
@@ -124,7 +124,7 @@ class Chooser(Protocol):
     def sum_over(self, layer: str, values: Values) -> Tensor:
         """Sums over each unit of a layer, [units], of a dict of parameter name -> tensor."""
 
-    def leaving(self, layer: str, choice: Choice) -> Tensor:
+    def leaving(self, layer: str, selection: Selection) -> Tensor:
         """Units of a layer that a choice removes, bool [units]."""
 
     def spread(self, layer: str, values: Tensor) -> dict[str, Tensor]:
@@ -140,14 +140,14 @@ class Chooser(Protocol):
         """Undo :meth:`state`."""
 
 
-def overlap(chooser: Chooser, layers: Iterable[str], choice: Choice, other: Choice) -> float:
+def overlap(selector: Selector, layers: Iterable[str], selection: Selection, other: Selection) -> float:
     """Fraction of the units that one choice removes which another one removes too.
 
     Args:
-        chooser: of these units.
+        selector: of these units.
         layers: names of those to count in.
-        choice, other: :class:`Choice`.
+        choice, other: :class:`Selection`.
     """
-    pairs = [(chooser.leaving(layer, choice), chooser.leaving(layer, other)) for layer in layers]
+    pairs = [(selector.leaving(layer, selection), selector.leaving(layer, other)) for layer in layers]
     both = sum(int((one & two.to(one.device)).sum()) for one, two in pairs)
     return both / max(1, sum(int(one.sum()) for one, _ in pairs))

@@ -5,7 +5,7 @@ import torch
 
 from fairseq_prune.families.transformer.table import kind_of
 from fairseq_prune.pruning.budget.widths import Widths
-from fairseq_prune.pruning.selecting.widths import choose
+from fairseq_prune.pruning.selecting.widths import select
 from fairseq_prune.pruning.surgery.structure import Coupled
 
 INF = float("inf")
@@ -72,7 +72,7 @@ def test_equals_its_definition(seed):
     alive = {name: values > 0 for name, values in few_values(generator, [0, 1, 1, 1]).items()}
     before = {name: values.clone() for name, values in scores.items()}
     for widths in (WIDTHS, Widths({RESIDUAL: 0, QK: 2, VO: 9}, 0), Widths({RESIDUAL: 6, QK: 8, VO: 12}, 12)):
-        chosen = choose(scores, widths, VECTORS, alive, sizes)
+        chosen = select(scores, widths, VECTORS, alive, sizes)
         assert list(chosen) == [v.name for v in VECTORS]
         assert {name: (leaves.shape, leaves.dtype) for name, leaves in chosen.items()} == {
             name: (values.shape, torch.bool) for name, values in scores.items()
@@ -83,7 +83,7 @@ def test_equals_its_definition(seed):
 
 def test_control_the_definition_notices():
     scores = constant(0.0)
-    ours = units(choose(scores, WIDTHS, VECTORS, everyone(), constant(1.0)))
+    ours = units(select(scores, WIDTHS, VECTORS, everyone(), constant(1.0)))
     lively = changed(scores, QK, [0.0, 0.0, 0.0, 0.0, -1.0, -1.0, 0.0, 0.0])
     smaller = changed(constant(1.0), FC, [1.0, 1.0, 1.0, 1.0, 1.0])
     smaller[FC2] = torch.tensor([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.5])
@@ -94,7 +94,7 @@ def test_control_the_definition_notices():
 
 def test_ties_do_not_change_the_counts():
     """spec 3.3: the original's threshold compare leaves tied units in, e.g. dead ReLUs with score 0."""
-    chosen = choose(constant(0.0), WIDTHS, VECTORS, everyone(), constant(1.0))
+    chosen = select(constant(0.0), WIDTHS, VECTORS, everyone(), constant(1.0))
     assert {name: leaves.tolist() for name, leaves in chosen.items()} == {
         RESIDUAL: [True, True, False, False, False, False],
         QK: [True, True, False, False] * 2,
@@ -111,23 +111,23 @@ def test_ties_leave_by_size_then_order():
     sizes = changed(constant(1.0), FC, [1.0, 0.5, 1.0, 2.0, 1.0])
     sizes = changed(sizes, FC2, [1.0, 0.25, 1.0, 1.0, 1.0, 1.0, 3.0])
     scores = changed(constant(0.0), FC, [0.0, 0.0, 0.0, 0.0, -1.0])
-    chosen = choose(scores, Widths({}, 8), VECTORS[3:], everyone(), sizes)
+    chosen = select(scores, Widths({}, 8), VECTORS[3:], everyone(), sizes)
     assert units(chosen) == {(FC, 4), (FC2, 1), (FC, 1), (FC, 0)}
-    swapped = choose(scores, Widths({}, 8), VECTORS[:2:-1], everyone(), sizes)
+    swapped = select(scores, Widths({}, 8), VECTORS[:2:-1], everyone(), sizes)
     assert list(swapped) == [FC2, FC] and units(swapped) == {(FC, 4), (FC2, 1), (FC, 1), (FC2, 0)}
 
 
 def test_heads_are_never_compared():
     scores = changed(constant(0.0), QK, [1.0, 2.0, 3.0, 4.0, 90.0, 80.0, 70.0, 60.0])
-    chosen = choose(scores, WIDTHS, [VECTORS[1]], everyone(), constant(1.0))
+    chosen = select(scores, WIDTHS, [VECTORS[1]], everyone(), constant(1.0))
     assert chosen[QK].tolist() == [True, True, False, False, False, False, True, True]
     alone = [Coupled(QK, "qk", 8)]  # control: as a single head all four of the first leave
-    assert choose(scores, WIDTHS, alone, everyone(), constant(1.0))[QK].tolist() == [True] * 4 + [False] * 4
+    assert select(scores, WIDTHS, alone, everyone(), constant(1.0))[QK].tolist() == [True] * 4 + [False] * 4
 
 
 def test_layers_are_compared_and_may_empty():
     scores = changed(constant(1.0), FC, [-5.0, -4.0, -3.0, -2.0, -1.0])
-    chosen = choose(scores, Widths({}, 7), VECTORS[3:], everyone(), constant(1.0))
+    chosen = select(scores, Widths({}, 7), VECTORS[3:], everyone(), constant(1.0))
     assert chosen[FC].all() and not chosen[FC2].any()
 
 
@@ -135,10 +135,10 @@ def test_removed_units_stay_out_of_it():
     """They have any score, are not selected again, and those that are alive fill the widths."""
     alive = changed(everyone(), QK, [True, False, True, True, False, False, False, True])
     scores = changed(constant(0.0), QK, [5.0, 9.0, 4.0, 6.0, -9.0, 9.0, -9.0, 0.0])
-    chosen = choose(scores, WIDTHS, [VECTORS[1]], alive, constant(1.0))
+    chosen = select(scores, WIDTHS, [VECTORS[1]], alive, constant(1.0))
     assert chosen[QK].tolist() == [False, False, True, False] + [False] * 4  # one of head 1: already too few
     infinite = changed(scores, QK, [-INF] * 8)
-    assert units(choose(infinite, WIDTHS, [VECTORS[1]], alive, constant(1.0))) == {(QK, 0)}
+    assert units(select(infinite, WIDTHS, [VECTORS[1]], alive, constant(1.0))) == {(QK, 0)}
 
 
 def test_vectors_that_are_already_cut():
@@ -146,7 +146,7 @@ def test_vectors_that_are_already_cut():
     short = [Coupled(v.name, v.kind, cut[v.name], heads=v.heads) for v in VECTORS if v.name in cut]
     scores, sizes, alive = constant(0.0, short), constant(1.0, short), everyone(short)
     now = [v for v in VECTORS if v.name in cut]
-    chosen = choose(scores, Widths({QK: 4, VO: 0}, 2), now, alive, sizes)
+    chosen = select(scores, Widths({QK: 4, VO: 0}, 2), now, alive, sizes)
     assert units(chosen) == {(QK, 0), (QK, 3), (FC2, 0)}
     assert {name: len(leaves) for name, leaves in chosen.items()} == cut
 
@@ -154,15 +154,15 @@ def test_vectors_that_are_already_cut():
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16], ids=str)
 def test_other_dtypes(dtype):
     scores = {name: values.to(dtype) for name, values in few_values(torch.Generator(), [0.0, 0.5, 2.0]).items()}
-    chosen = choose(scores, WIDTHS, VECTORS, everyone(), constant(1.0))
+    chosen = select(scores, WIDTHS, VECTORS, everyone(), constant(1.0))
     assert units(chosen) == brute_force(scores, WIDTHS, everyone(), constant(1.0))
 
 
 def test_nan_is_refused():
     scores = changed(constant(0.0), FC2, [0.0, float("nan"), 1.0, float("nan"), 0.0, 0.0, 0.0])
     with pytest.raises(ValueError, match=f"2 of 7 scores of {FC2} are NaN; did the loss diverge"):
-        choose(scores, WIDTHS, VECTORS, everyone(), constant(1.0))
-    assert units(choose(scores, WIDTHS, VECTORS[:1], everyone(), constant(1.0)))  # not of this stage
+        select(scores, WIDTHS, VECTORS, everyone(), constant(1.0))
+    assert units(select(scores, WIDTHS, VECTORS[:1], everyone(), constant(1.0)))  # not of this stage
 
 
 def test_kinds():
