@@ -8,7 +8,7 @@ import pytest
 import torch
 from small_models import DECODER, ENCODER, build_model
 
-from fairseq_prune.checkpoint.tensors import Row, tensor_rows
+from fairseq_prune.checkpoint.tensors import TensorEntry, tensor_rows
 from fairseq_prune.pruning.masks import pack_mask
 from fairseq_prune.report.inspect import count_masked, inspect_checkpoint, model_settings, totals
 from fairseq_prune.report.legacy_flops import legacy_flops
@@ -63,10 +63,10 @@ def rows_of(**tensors):
 def test_rows_are_the_parameters_each_once():
     tied = ("decoder.embed_tokens.weight", "decoder.output_projection.weight")
     assert tensor_rows(model_state()) == [
-        Row("encoder.embed_tokens.weight", (4, 3), 9, True, tied),
-        Row("encoder.fc.weight", (1, 4), 1, True),
-        Row("encoder.fc.bias", (2,), 1, False),
-        Row("encoder.conversion", (2,), 2, False),
+        TensorEntry("encoder.embed_tokens.weight", (4, 3), 9, True, tied),
+        TensorEntry("encoder.fc.weight", (1, 4), 1, True),
+        TensorEntry("encoder.fc.bias", (2,), 1, False),
+        TensorEntry("encoder.conversion", (2,), 2, False),
     ]
 
 

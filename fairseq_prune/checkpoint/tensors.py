@@ -18,7 +18,7 @@ BUFFERS = {
 
 
 @dataclass(frozen=True)
-class Row:
+class TensorEntry:
     """One parameter of a stored model, counted once however many names it has.
 
     Args:
@@ -117,7 +117,7 @@ def count_nonzero(name: str, tensors: Mapping[str, Tensor]) -> int:
     return int((tensor if scale is None else (tensor != 0) & (scale != 0)).count_nonzero())
 
 
-def tensor_rows(model_state: Mapping[str, Any]) -> list[Row]:
+def tensor_rows(model_state: Mapping[str, Any]) -> list[TensorEntry]:
     """Describe every parameter of a stored model once.
 
     The prunable set is the suite's default one: parameters of two or more axes, embeddings included;
@@ -127,14 +127,14 @@ def tensor_rows(model_state: Mapping[str, Any]) -> list[Row]:
         model_state: mapping of names to tensors, as in ``checkpoint["model"]``. Not modified.
 
     Returns:
-        list of :class:`Row`, in stored order.
+        list of :class:`TensorEntry`, in stored order.
     """
     tensors = parameters(model_state)
     names = defaultdict(list)
     for name, first in find_ties(tensors).items():
         names[first].append(name)
     return [
-        Row(
+        TensorEntry(
             name=name,
             shape=tuple(tensors[name].shape),
             nonzero=count_nonzero(name, tensors),

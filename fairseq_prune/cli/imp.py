@@ -55,13 +55,13 @@ def run(args: argparse.Namespace) -> None:
         ValueError: an option out of its range, before any training; a folder of another run, or a failed training.
     """
     from ..drivers.imp.rounds import ImpRun
-    from ..drivers.imp.settings import Settings
+    from ..drivers.imp.settings import ImpSettings
     from ..drivers.imp.text import render
     from ..files.alone import one_writer
 
     if args.checkpoint and not os.path.isfile(args.checkpoint):
         raise ValueError(f"--checkpoint {args.checkpoint}: no such file; give e.g. checkpoints/dense/best.pt")
-    settings = Settings.read(args)
+    settings = ImpSettings.read(args)
     with quietly(), one_writer(args.save_dir):
         records = ImpRun(args.data, args.save_dir, settings).run()
     print(render(records))

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from .. import cli
 from ..files.messages import one_line, say_which
 from ..needs import OptionParser
-from ..pruning.registry import nearest
+from ..pruning.registry import closest
 
 
 def command_modules() -> dict[str, str]:
@@ -52,7 +52,7 @@ def _parse(argv):
     rest.required = False  # argparse would name it beside a missing COMMAND
     chosen, commands = parser.parse_args(argv), command_modules()
     if chosen.command not in commands:
-        hint = nearest(chosen.command, commands)
+        hint = closest(chosen.command, commands)
         parser.error(f"unknown command {chosen.command!r}{hint or ';'} known: {', '.join(commands)}")
     module, _ = _load(commands[chosen.command])
     options = OptionParser(

@@ -17,7 +17,7 @@ from ..pruning.surgery.structure import evenly
 from ..pruning.surgery.table import Table, build_table, lengths_of
 from .dead_units import find_dead
 
-STAGES = (("residual",), ("qk", "vo", "neuron"))  # a narrower stream may leave more units dead
+CUT_ORDER = (("residual",), ("qk", "vo", "neuron"))  # a narrower stream may leave more units dead
 _KEPT = ("train_iterator", "val_loss", "best", "metrics", "previous_training_time")  # fairseq's own extra state
 
 
@@ -107,7 +107,7 @@ def remove_dead_units(
     original, masks = state, stored_masks(state)
     removed: Counter[str] = Counter()
     state = OrderedDict(original)
-    for kinds in STAGES:
+    for kinds in CUT_ORDER:
         keep = {}
         for vector, length in lengths_of(table, {name: value.shape for name, value in state.items()}).items():
             kind = kind_of(vector)

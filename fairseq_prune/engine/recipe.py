@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from ..pruning.registry import nearest
+from ..pruning.registry import closest
 
 
 def read_recipe(path: str, known: Collection[str]) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def read_recipe(path: str, known: Collection[str]) -> dict[str, Any]:
         name = str(key).replace("-", "_").removeprefix("prune_")
         if name not in known:
             spelt = [f"prune-{k}" for k in known]
-            raise ValueError(f"--prune-recipe {path}: unknown key {key!r}{nearest(key, spelt)}; e.g. prune-target: 0.8")
+            raise ValueError(f"--prune-recipe {path}: unknown key {key!r}{closest(key, spelt)}; e.g. prune-target: 0.8")
         if value is not None:
             options[name] = _checked(path, key, name, value)
     return options

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from .layout import output_input_axes, undo
 from .masks import Masks
-from .registry import nearest
+from .registry import closest
 from .weight_norm import WeightNormScale, find_scales
 
 
@@ -139,4 +139,4 @@ def _check_pattern(option, pattern, prunables):
     if not any(p.matches(pattern) for p in prunables):
         names = [alias for p in prunables for alias in p.aliases]
         example = f"write e.g. {names[0]!r} or '*embed*'" if names else "the model has none"
-        raise ValueError(f"{option} {pattern}: matches no parameter{nearest(pattern, names)}; {example}")
+        raise ValueError(f"{option} {pattern}: matches no parameter{closest(pattern, names)}; {example}")

@@ -8,7 +8,7 @@ Entry = TypeVar("Entry")
 Own = TypeVar("Own")  # what is stored keeps its own, narrower type
 
 
-def nearest(name: object, known: Iterable[object]) -> str:
+def closest(name: object, known: Iterable[object]) -> str:
     """Say what a misspelt name may have meant.
 
     Args:
@@ -62,5 +62,5 @@ class Registry(dict[Any, Entry]):
 
     def __missing__(self, name: object) -> NoReturn:
         raise ValueError(
-            f"unknown {self.kind} {name!r}{nearest(name, self) or ';'} known: {', '.join(sorted(map(str, self)))}"
+            f"unknown {self.kind} {name!r}{closest(name, self) or ';'} known: {', '.join(sorted(map(str, self)))}"
         )

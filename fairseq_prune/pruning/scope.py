@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from .prunable import Prunable
-from .registry import Registry, nearest
+from .registry import Registry, closest
 
 Stages = Mapping[str, Sequence[str]]  # stage name -> shell patterns
 Scope = Callable[[Sequence[Prunable], Stages], dict[str, list[Prunable]]]
@@ -59,6 +59,6 @@ def stage_scope(prunables: Sequence[Prunable], stages: Stages) -> dict[str, list
             if not any(p.matches(pattern) for p in prunables):
                 raise ValueError(
                     f"--prune-stages: pattern {pattern!r} of {stage!r} matches no prunable tensor"
-                    f"{nearest(pattern, [p.name for p in prunables])}"
+                    f"{closest(pattern, [p.name for p in prunables])}"
                 )
     return groups

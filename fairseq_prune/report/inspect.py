@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from ..checkpoint.tensors import Row, direction_name, fraction, scale_name, tensor_rows
+from ..checkpoint.tensors import TensorEntry, direction_name, fraction, scale_name, tensor_rows
 from ..pruning.masks import stored_masks
 from .cost import count_macs
 from .legacy_flops import legacy_flops
@@ -21,11 +21,11 @@ from .legacy_flops import legacy_flops
 Report = dict[str, Any]  # of plain values: "total", and "tensors" or "layers"
 
 
-def totals(rows: Sequence[Row]) -> dict[str, Any]:
+def totals(rows: Sequence[TensorEntry]) -> dict[str, Any]:
     """Add up rows, over all parameters and over the prunable set.
 
     Args:
-        rows: list of :class:`~.tensors.Row`.
+        rows: list of :class:`~.tensors.TensorEntry`.
 
     Returns:
         dict of counts and fractions in [0, 1].
@@ -44,7 +44,7 @@ def totals(rows: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def count_masked(model_state: Mapping[str, Any], rows: Sequence[Row]) -> int:
+def count_masked(model_state: Mapping[str, Any], rows: Sequence[TensorEntry]) -> int:
     """Count the weights that the stored masks remove.
 
     A weight-normalised element is removed by the mask of its direction or of its scale.

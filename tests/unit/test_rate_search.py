@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fairseq_prune.pruning.search.grid import FROM_ZERO, STEPS, search_grid
-from fairseq_prune.pruning.search.ncs import NegativelyCorrelatedSearch, Settings, bhattacharyya
+from fairseq_prune.pruning.search.ncs import NegativelyCorrelatedSearch, SearchSettings, bhattacharyya
 from fairseq_prune.pruning.search.objective import Limit
 
 
@@ -75,7 +75,7 @@ class TestDistance:
 
 
 def settings(**changes):
-    return Settings(**{"start": (0.1, 0.1), "low": (0.1, 0.1), "high": (0.95, 0.95), "population": 4} | changes)
+    return SearchSettings(**{"start": (0.1, 0.1), "low": (0.1, 0.1), "high": (0.95, 0.95), "population": 4} | changes)
 
 
 def run(search, fitness):

@@ -4,7 +4,7 @@ import pytest
 
 from fairseq_prune.methods.table import METHODS
 from fairseq_prune.pruning.importance import IMPORTANCES
-from fairseq_prune.pruning.registry import Registry, nearest
+from fairseq_prune.pruning.registry import Registry, closest
 from fairseq_prune.pruning.schedule import SHAPES
 from fairseq_prune.pruning.scope import SCOPES
 from fairseq_prune.pruning.units import parse_units
@@ -37,9 +37,9 @@ def test_unknown_names_are_explained(colours):
 
 
 def test_nearest():
-    assert nearest("magnitud", ["random", "magnitude"]) == "; did you mean 'magnitude'?"
-    assert nearest("magnitud", ["random"]) == ""
-    assert nearest(8, [80, 5]) == "; did you mean '80'?"
+    assert closest("magnitud", ["random", "magnitude"]) == "; did you mean 'magnitude'?"
+    assert closest("magnitud", ["random"]) == ""
+    assert closest(8, [80, 5]) == "; did you mean '80'?"
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -135,9 +135,9 @@ def test_lengths_come_from_shapes():
 
 
 def test_a_row_names_whole_entries():
-    from fairseq_prune.pruning.surgery.table import Row
+    from fairseq_prune.pruning.surgery.table import Owns
 
-    rows = [Row(r"\1.c", r"(\w+)\.weight", 1), Row("d", r"x\.weight", 0)]
+    rows = [Owns(r"\1.c", r"(\w+)\.weight", 1), Owns("d", r"x\.weight", 0)]
     assert build_table(rows, ["x.weight", "x.weight_g", "a.x.weight"]) == {"x.weight": (Owner(1, "x.c"), Owner(0, "d"))}
     assert build_table(rows, ["y.weight"], {"y.c": "z"}) == {"y.weight": (Owner(1, "z"),)}
 

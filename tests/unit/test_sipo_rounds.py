@@ -10,7 +10,7 @@ import yaml
 from fairseq_prune.drivers.sipo.candidates import Candidates
 from fairseq_prune.drivers.sipo.rounds import SipoRun
 from fairseq_prune.drivers.sipo.searches import negatively_correlated
-from fairseq_prune.drivers.sipo.settings import Settings, with_presets
+from fairseq_prune.drivers.sipo.settings import SipoSettings, with_presets
 from fairseq_prune.drivers.sipo.training import check_words, write_recipe
 from fairseq_prune.pruning.budget.given import parse_target
 from fairseq_prune.pruning.search.objective import Limit
@@ -20,7 +20,7 @@ class Scripted(SipoRun):
     """Removes what ``removed`` says, round by round (None: nothing feasible); recovers until round ``fails``."""
 
     def __init__(self, folder, removed, fails=99, test_accuracy=0.5, translates=False, **settings):
-        self._settings = Settings(**{"rounds": 10, **settings})
+        self._settings = SipoSettings(**{"rounds": 10, **settings})
         self._folder, self._checkpoint, self._translates = str(folder), "dense.pt", translates
         self.limit, self._removed, self._fails = Limit(0.5, 0.01), removed, fails
         self._test_accuracy, self.searched = test_accuracy, []
@@ -127,7 +127,7 @@ class Flat:
 @pytest.mark.parametrize("reference", [False, True])
 def test_nothing_feasible(reference):
     """The reference prunes at its start all the same; ours says so."""
-    settings = Settings(population=2, generations=3, start=0.6, high=0.5, reference=reference)
+    settings = SipoSettings(population=2, generations=3, start=0.6, high=0.5, reference=reference)
     candidates = Flat()
     found = negatively_correlated(candidates, settings, [0.6, 0.6], [0.1, 0.1], {})
     assert (found is None) if not reference else (found.tolist() == [0.5, 0.5])

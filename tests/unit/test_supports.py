@@ -14,7 +14,7 @@ from fairseq_prune.pruning.layout import output_input_axes
 from fairseq_prune.pruning.prunable import find_prunables
 from fairseq_prune.pruning.units import NM, NofM, Pattern, parse_units
 from fairseq_prune.pruning.units.pattern import decode
-from fairseq_prune.pruning.units.support import largest
+from fairseq_prune.pruning.units.support import topmost
 
 
 def weights(*shape, seed=1):
@@ -65,7 +65,7 @@ def test_the_largest_of_every_group(size):
     tied = weights(5, size, 3).mul(2).round()
     for n in {1, (size + 1) // 2, size}:
         for tensor in (values, tied):
-            keep = largest(tensor, n, 1)
+            keep = topmost(tensor, n, 1)
             assert (keep.sum(1) == n).all()
             order = tensor.argsort(dim=1, stable=True)[:, size - n :]
             expected = torch.zeros_like(keep).scatter_(1, order, True)

@@ -13,7 +13,7 @@ from fairseq_prune.checkpoint.load import load_model, load_task
 from vision_bridge.attack.evaluate import evaluate, summarise
 from vision_bridge.attack.perturb import is_right, perturb, smallest_norms
 from vision_bridge.attack.pixels import PixelModel, draw, held_still
-from vision_bridge.attack.settings import Settings, read_attacks
+from vision_bridge.attack.settings import AttackSettings, read_attacks
 from vision_bridge.attack.table import ATTACKS, FIXED, MINIMAL, NORMS
 
 EPS = {"linf": 8 / 255, "l2": 0.7, "l1": 4.0}
@@ -42,7 +42,7 @@ def batch():
 def evaluate_few(net, attacks="all", **options):
     """The evaluation of 2 batches of 30 test images in few steps."""
     options = {"eps": None, "batches": 2, "batch_size": 30, "seed": 1, **options}
-    settings = Settings.read(SimpleNamespace(attacks=attacks, steps=few_steps(attacks), **options), 64)
+    settings = AttackSettings.read(SimpleNamespace(attacks=attacks, steps=few_steps(attacks), **options), 64)
     return evaluate(net, net.task.dataset("test"), settings)
 
 

@@ -19,7 +19,7 @@ from ..data.seeds import seed_of
 from ..models.classifier import ImageClassifier
 from .perturb import is_right, perturb, smallest_norms
 from .pixels import PixelModel, draw, held_still
-from .settings import Settings
+from .settings import AttackSettings
 from .show import draw_figure, render
 from .table import MINIMAL, Attack, load_foolbox
 
@@ -39,7 +39,7 @@ def attack(model: ImageClassifier, task: FairseqTask, options: Namespace) -> tup
     Raises:
         ValueError: options out of range, or a missing extra; before anything is computed.
     """
-    settings = Settings.read(options, torch.Size(task.image_shape).numel())
+    settings = AttackSettings.read(options, torch.Size(task.image_shape).numel())
     load_foolbox()
     if options.plot:
         check_png("--plot", options.plot)
@@ -58,13 +58,13 @@ def attack(model: ImageClassifier, task: FairseqTask, options: Namespace) -> tup
     return report, render(report)
 
 
-def evaluate(net: PixelModel, dataset: ImageDataset, settings: Settings) -> dict[str, Any]:
+def evaluate(net: PixelModel, dataset: ImageDataset, settings: AttackSettings) -> dict[str, Any]:
     """Attack drawn images.
 
     Args:
         net: :class:`~.pixels.PixelModel`; left as it was.
         dataset: :class:`~..data.image_dataset.ImageDataset`, not augmented.
-        settings: :class:`~.settings.Settings`.
+        settings: :class:`~.settings.AttackSettings`.
 
     Returns:
         dict of ``images`` (count), ``clean_accuracy`` in [0, 1], and ``attacks``, a list of the dicts of

@@ -14,7 +14,7 @@ EXAMPLES = {"linf": "8/255", "l2": "0.5", "l1": "8"}
 
 
 @dataclass(frozen=True)
-class Settings:
+class AttackSettings:
     """Read from the options of ``fairseq-prune attack``.
 
     Attributes:

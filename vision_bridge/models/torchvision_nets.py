@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from fairseq_prune.pruning.registry import nearest
+from fairseq_prune.pruning.registry import closest
 
 from .nets import NetSpec, refuse_flags
 from .weights import load_weights, read_weights
@@ -37,7 +37,7 @@ def build_torchvision(name: str, weights: str | None, spec: NetSpec) -> nn.Modul
 
     known = models.list_models(module=models)
     if name not in known:
-        hint = nearest(name, known) or "; give e.g. resnet18"
+        hint = closest(name, known) or "; give e.g. resnet18"
         raise ValueError(f"--torchvision-model {name}: torchvision has no such model{hint}")
     refuse_flags(spec, "torchvision")
     if spec.channels != 3:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from fairseq_prune.pruning.registry import nearest
+from fairseq_prune.pruning.registry import closest
 
 from .layers import Layer
 
@@ -114,5 +114,5 @@ def _check_skips(skips, ids, text):
         if not any(known[: len(skip)] == skip for known in ids):
             names = [".".join(known) for known in ids]
             raise ValueError(
-                f"--skip-layers {text}: no layer {'.'.join(skip)!r}{nearest('.'.join(skip), names)}; e.g. {names[0]}"
+                f"--skip-layers {text}: no layer {'.'.join(skip)!r}{closest('.'.join(skip), names)}; e.g. {names[0]}"
             )

@@ -16,7 +16,7 @@ from ...pruning.selecting import count_removed
 from ..descendant import copy_checked, write_pruned
 from ..identity import file_checksum
 from ..training import train
-from .settings import Settings, fractions
+from .settings import ImpSettings, fractions
 from .start import write_start
 
 
@@ -26,13 +26,13 @@ class ImpRun:
     Args:
         data: the DATA argument.
         folder: of all results.
-        settings: :class:`~.settings.Settings`.
+        settings: :class:`~.settings.ImpSettings`.
 
     Raises:
         ValueError: the folder holds another run.
     """
 
-    def __init__(self, data: str, folder: str, settings: Settings):
+    def __init__(self, data: str, folder: str, settings: ImpSettings):
         self._data, self._folder, self._settings = data, folder, settings
         checkpoint = settings.checkpoint and file_checksum(settings.checkpoint)
         header = {

@@ -19,7 +19,7 @@ _SELECTING = ("scope", "stages", "include", "skip", "only")
 
 
 @dataclass(frozen=True)
-class Settings:
+class ImpSettings:
     """A run of IMP.
 
     Args:

@@ -22,7 +22,7 @@ from ..identity import file_checksum, stay_the_same
 from .candidates import Candidates
 from .recovery import Recovery
 from .searches import SEARCHES
-from .settings import Settings
+from .settings import SipoSettings
 from .training import train, write_recipe
 
 _ROUNDING = 1e-9
@@ -35,7 +35,7 @@ class SipoRun:
         bench: :class:`~..evaluation.load.Workbench`.
         checkpoint: path of the original model.
         groups: dict of group name -> list of parameter names.
-        settings: :class:`~.settings.Settings`.
+        settings: :class:`~.settings.SipoSettings`.
         folder: of all results.
         data: the DATA argument, for retraining.
         log: keyword arguments of fairseq's progress bar.
@@ -55,7 +55,7 @@ class SipoRun:
         bench: Workbench,
         checkpoint: str,
         groups: dict[str, list[str]],
-        settings: Settings,
+        settings: SipoSettings,
         folder: str,
         data: str,
         log: dict[str, Any],

@@ -33,7 +33,7 @@ def run_sipo(
         checkpoint: path of the trained model.
         data: folder of the data.
         folder: of all results; a run that was killed is resumed from it.
-        given: dict of fields of :class:`~.settings.Settings`; None where nothing was given.
+        given: dict of fields of :class:`~.settings.SipoSettings`; None where nothing was given.
         dense_control: also train the unpruned model for as many epochs.
         log: keyword arguments of fairseq's progress bar.
 

@@ -10,10 +10,10 @@ from ...pruning.registry import Registry
 from ...pruning.search import ncs
 from ...pruning.search.grid import FROM_ZERO, STEPS, search_grid
 from .candidates import Candidates
-from .settings import Settings
+from .settings import SipoSettings
 
 Log = dict[str, Any]  # keyword arguments of fairseq's progress bar
-Search = Callable[[Candidates, Settings, np.ndarray, np.ndarray, Log], np.ndarray | None]
+Search = Callable[[Candidates, SipoSettings, np.ndarray, np.ndarray, Log], np.ndarray | None]
 SEARCHES: Registry[Search] = Registry("search")
 START = -1  # the generation of what a search starts from
 COMMON = -2  # that of common thresholds
@@ -22,13 +22,13 @@ _HALVINGS = 7
 
 @SEARCHES.add("grid")
 def grid(
-    candidates: Candidates, settings: Settings, start: np.ndarray, low: np.ndarray, log: dict[str, Any]
+    candidates: Candidates, settings: SipoSettings, start: np.ndarray, low: np.ndarray, log: dict[str, Any]
 ) -> np.ndarray | None:
     """One rate for all groups, on a grid of 1 %; every record has its perplexity, as SiPO's.
 
     Args:
         candidates: :class:`~.candidates.Candidates`.
-        settings: :class:`~.settings.Settings`.
+        settings: :class:`~.settings.SipoSettings`.
         start: not used.
         low: not used: what is removed stays removed at any rate.
         log: keyword arguments of fairseq's progress bar.
@@ -49,7 +49,7 @@ def grid(
 
 @SEARCHES.add("ncs")
 def negatively_correlated(
-    candidates: Candidates, settings: Settings, start: np.ndarray, low: np.ndarray, log: dict[str, Any]
+    candidates: Candidates, settings: SipoSettings, start: np.ndarray, low: np.ndarray, log: dict[str, Any]
 ) -> np.ndarray | None:
     """All rates jointly, by Negatively Correlated Search.
 
@@ -64,7 +64,7 @@ def negatively_correlated(
     start = np.clip(start, low, np.maximum(low, settings.high))
     first = _feasible_start(candidates, settings, start, low)
     search = ncs.NegativelyCorrelatedSearch(
-        ncs.Settings(
+        ncs.SearchSettings(
             tuple(first["rates"]), tuple(low), (settings.high,) * len(low), settings.population, settings.generations,
             settings.sigma, reference=settings.reference,
         ),
@@ -84,7 +84,7 @@ def negatively_correlated(
 
 @SEARCHES.add("warm")
 def warm(
-    candidates: Candidates, settings: Settings, start: np.ndarray, low: np.ndarray, log: dict[str, Any]
+    candidates: Candidates, settings: SipoSettings, start: np.ndarray, low: np.ndarray, log: dict[str, Any]
 ) -> np.ndarray | None:
     """As ncs, from the highest common threshold of all groups within the limit, found by bisection.
 

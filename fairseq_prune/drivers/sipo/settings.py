@@ -6,7 +6,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Settings:
+class SipoSettings:
     """A SiPO run.
 
     Args:
@@ -68,22 +68,22 @@ def default_search(group: str) -> str:
     return "grid" if group in ("all", "simple", "layer") else "ncs"
 
 
-def with_presets(translates: bool, rounds: int, **given: Any) -> Settings:
+def with_presets(translates: bool, rounds: int, **given: Any) -> SipoSettings:
     """SiPO's settings for a kind of model, with what the user gave.
 
     Args:
         translates: True for an encoder-decoder.
         rounds: 0 for pruning without retraining.
-        **given: fields of :class:`Settings`; None where nothing was given.
+        **given: fields of :class:`SipoSettings`; None where nothing was given.
 
     Returns:
-        Checked :class:`Settings`.
+        Checked :class:`SipoSettings`.
 
     Raises:
         ValueError: a value out of its range.
     """
     typed = {name: value for name, value in given.items() if value is not None}
-    settings = replace(Settings(rounds=rounds, **_PRESETS[translates, rounds > 0]), **typed)
+    settings = replace(SipoSettings(rounds=rounds, **_PRESETS[translates, rounds > 0]), **typed)
     if "search" not in typed:
         settings = replace(settings, search=default_search(settings.group))
     if "epochs" not in typed and settings.search == "grid":

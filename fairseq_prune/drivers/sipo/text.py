@@ -3,17 +3,17 @@
 from collections.abc import Mapping
 from typing import Any
 
-from .settings import Settings
+from .settings import SipoSettings
 
 
 def render(
-    base: Mapping[str, Any], settings: Settings, result: Mapping[str, Any], dense: Mapping[str, Any] | None = None
+    base: Mapping[str, Any], settings: SipoSettings, result: Mapping[str, Any], dense: Mapping[str, Any] | None = None
 ) -> str:
     """Describe a run.
 
     Args:
         base: measurements of the original model, dict of split -> dict.
-        settings: :class:`~.settings.Settings`.
+        settings: :class:`~.settings.SipoSettings`.
         result: what :meth:`~.rounds.SipoRun.run` returns.
         dense: of the dense control; None without one.
 

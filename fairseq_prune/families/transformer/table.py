@@ -9,33 +9,33 @@ Weights of linear layers are [out, in].
 from collections.abc import Iterable, Mapping
 
 from ...pruning.surgery.structure import Coupled
-from ...pruning.surgery.table import Row, Shapes, Table, build_table, entries_of
+from ...pruning.surgery.table import Owns, Shapes, Table, build_table, entries_of
 
 _LAYER = r"(.+\.layers\.\d+)"
 
 FEED_FORWARD = (
-    Row(r"\1.fc_c", _LAYER + r"\.fc1\.(weight|bias)", 0),
-    Row(r"\1.fc_c", _LAYER + r"\.fc2\.weight", 1),
-    Row(r"\1.fc_c", _LAYER + r"\.fc_c", 0),
+    Owns(r"\1.fc_c", _LAYER + r"\.fc1\.(weight|bias)", 0),
+    Owns(r"\1.fc_c", _LAYER + r"\.fc2\.weight", 1),
+    Owns(r"\1.fc_c", _LAYER + r"\.fc_c", 0),
 )
 _ATTENTION = (
-    Row(r"\1_qk_c", _LAYER[:-1] + r"\.\w+_attn)\.[qk]_proj\.(weight|bias)", 0),
-    Row(r"\1_vo_c", _LAYER[:-1] + r"\.\w+_attn)\.v_proj\.(weight|bias)", 0),
-    Row(r"\1_vo_c", _LAYER[:-1] + r"\.\w+_attn)\.out_proj\.weight", 1),
-    Row(r"\g<0>", _LAYER + r"\.\w+_attn_(qk|vo)_c", 0),
+    Owns(r"\1_qk_c", _LAYER[:-1] + r"\.\w+_attn)\.[qk]_proj\.(weight|bias)", 0),
+    Owns(r"\1_vo_c", _LAYER[:-1] + r"\.\w+_attn)\.v_proj\.(weight|bias)", 0),
+    Owns(r"\1_vo_c", _LAYER[:-1] + r"\.\w+_attn)\.out_proj\.weight", 1),
+    Owns(r"\g<0>", _LAYER + r"\.\w+_attn_(qk|vo)_c", 0),
 )
 _ENCODER_WIDTH = (
-    Row("encoder.embedding_c", r"encoder\.embed_tokens\.weight", 1),
-    Row("encoder.embedding_c", r"encoder\.layers\.\d+\.(self_attn\.[qkv]_proj|fc1)\.weight", 1),
-    Row("encoder.embedding_c", r"encoder\.layers\.\d+\.(self_attn\.out_proj|fc2|\w+_layer_norm)\.(weight|bias)", 0),
-    Row("encoder.embedding_c", r"decoder\.layers\.\d+\.encoder_attn\.[kv]_proj\.weight", 1),
-    Row("encoder.embedding_c", r"encoder\.(embedding_c|pos_emb_mask)", 0),
+    Owns("encoder.embedding_c", r"encoder\.embed_tokens\.weight", 1),
+    Owns("encoder.embedding_c", r"encoder\.layers\.\d+\.(self_attn\.[qkv]_proj|fc1)\.weight", 1),
+    Owns("encoder.embedding_c", r"encoder\.layers\.\d+\.(self_attn\.out_proj|fc2|\w+_layer_norm)\.(weight|bias)", 0),
+    Owns("encoder.embedding_c", r"decoder\.layers\.\d+\.encoder_attn\.[kv]_proj\.weight", 1),
+    Owns("encoder.embedding_c", r"encoder\.(embedding_c|pos_emb_mask)", 0),
 )
 _DECODER_WIDTH = (
-    Row("decoder.embedding_c", r"decoder\.(embed_tokens|output_projection)\.weight", 1),
-    Row("decoder.embedding_c", r"decoder\.layers\.\d+\.(self_attn\.[qkv]_proj|encoder_attn\.q_proj|fc1)\.weight", 1),
-    Row("decoder.embedding_c", r"decoder\.layers\.\d+\.(\w+_attn\.out_proj|fc2|\w+_layer_norm)\.(weight|bias)", 0),
-    Row("decoder.embedding_c", r"decoder\.(embedding_c|pos_emb_mask)", 0),
+    Owns("decoder.embedding_c", r"decoder\.(embed_tokens|output_projection)\.weight", 1),
+    Owns("decoder.embedding_c", r"decoder\.layers\.\d+\.(self_attn\.[qkv]_proj|encoder_attn\.q_proj|fc1)\.weight", 1),
+    Owns("decoder.embedding_c", r"decoder\.layers\.\d+\.(\w+_attn\.out_proj|fc2|\w+_layer_norm)\.(weight|bias)", 0),
+    Owns("decoder.embedding_c", r"decoder\.(embedding_c|pos_emb_mask)", 0),
 )
 _KINDS = {"embedding_c": "residual", "qk_c": "qk", "vo_c": "vo", "fc_c": "neuron"}  # by the ending of the name
 ENCODER_DECODER = FEED_FORWARD + _ATTENTION + _ENCODER_WIDTH + _DECODER_WIDTH

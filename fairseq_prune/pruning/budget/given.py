@@ -3,7 +3,7 @@
 import fnmatch
 from collections.abc import Collection, Iterable, Mapping
 
-from ..registry import nearest
+from ..registry import closest
 from ..units.support import NofM
 from .deviation import Deviation
 from .threshold import Threshold
@@ -59,7 +59,7 @@ def targets_for(groups: Collection[str] | Mapping[str, Iterable[str]], target: T
     for pattern in target:
         if not any(fnmatch.fnmatchcase(name, pattern) for group in groups for name in names[group]):
             raise ValueError(
-                f"--prune-target: {pattern!r} matches no group{nearest(pattern, groups)}; groups: {', '.join(groups)}"
+                f"--prune-target: {pattern!r} matches no group{closest(pattern, groups)}; groups: {', '.join(groups)}"
             )
     return targets
 

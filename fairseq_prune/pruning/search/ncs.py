@@ -13,7 +13,7 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Settings:
+class SearchSettings:
     """What a search starts from.
 
     Args:
@@ -60,7 +60,7 @@ class NegativelyCorrelatedSearch:
     """Asks for trials and is told their fitness; equal seeds and fitnesses give equal searches.
 
     Args:
-        settings: :class:`Settings`.
+        settings: :class:`SearchSettings`.
         fitness: of the start; below 0 if feasible.
         removed: fraction removed at the start, in [0, 1]; the reference's first fitness.
         seed: of the random steps.
@@ -71,7 +71,7 @@ class NegativelyCorrelatedSearch:
         best_fitness: their fitness.
     """
 
-    def __init__(self, settings: Settings, fitness: float, removed: float, seed: int):
+    def __init__(self, settings: SearchSettings, fitness: float, removed: float, seed: int):
         self._settings, self._random = settings, np.random.default_rng(seed)
         first = removed if settings.reference else fitness
         shape = (settings.population, len(settings.start))

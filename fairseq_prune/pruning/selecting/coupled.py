@@ -13,7 +13,7 @@ from ..budget.given import Target
 from ..budget.threshold import Threshold
 from ..importance import IMPORTANCES
 from ..masks import Masks
-from ..registry import nearest
+from ..registry import closest
 from ..surgery.structure import AXES, Coupled, Structure, masks_without, unit_rows
 from ..units import Row
 from ..units.coupled import CoupledUnits
@@ -208,5 +208,5 @@ def _matches(vector, pattern, *sides):
 def _check_patterns(option, patterns, vectors):
     for pattern in patterns:
         if not any(_matches(v, pattern) for v in vectors):
-            hint = nearest(pattern, [v.name for v in vectors])
+            hint = closest(pattern, [v.name for v in vectors])
             raise ValueError(f"{option} {pattern}: matches no layer with such units{hint}; e.g. {vectors[0].name!r}")

@@ -19,10 +19,10 @@ from .selector import Average, SelectionPlan, Values
 
 Rankings = list[tuple[Sequence[Coupled], int, int]]  # vectors ranked together, rankings, units kept in each
 
-GROUPINGS: Registry[Callable[[Sequence[Coupled], Widths], Rankings]] = Registry("kind of vector")
+RANKINGS: Registry[Callable[[Sequence[Coupled], Widths], Rankings]] = Registry("kind of vector")
 
 
-@GROUPINGS.add("residual", "qk", "vo")
+@RANKINGS.add("residual", "qk", "vo")
 def each_alone(vectors: Sequence[Coupled], widths: Widths) -> Rankings:
     """Every vector by itself, and every head of it by itself.
 
@@ -36,7 +36,7 @@ def each_alone(vectors: Sequence[Coupled], widths: Widths) -> Rankings:
     return [([v], v.heads, widths.lengths[v.name] // v.heads) for v in vectors]
 
 
-@GROUPINGS.add("neuron")
+@RANKINGS.add("neuron")
 def all_together(vectors: Sequence[Coupled], widths: Widths) -> Rankings:
     """One ranking of all vectors, whose lengths may come out different. As :func:`each_alone`."""
     return [(vectors, 1, widths.ffn_units)]
@@ -206,7 +206,7 @@ def select(
         by_kind.setdefault(vector.kind, []).append(vector)
     removed: dict[str, Tensor] = {}
     for kind, members in by_kind.items():
-        for ranked, rankings, keep in GROUPINGS[kind](members, widths):
+        for ranked, rankings, keep in RANKINGS[kind](members, widths):
             names = [v.name for v in ranked]
             lengths = [scores[name].numel() for name in names]
             worth, size, left = (

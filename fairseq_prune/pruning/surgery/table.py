@@ -64,7 +64,7 @@ Shapes = Mapping[str, torch.Size]  # of tensors, by their names
 
 
 @dataclass(frozen=True)
-class Row:
+class Owns:
     """Entries of a state dict that lose something along one axis when a unit leaves.
 
     Args:
@@ -78,11 +78,11 @@ class Row:
     axis: int
 
 
-def build_table(rows: Iterable[Row], names: Iterable[str], aliases: Mapping[str, str] | None = None) -> Table:
+def build_table(rows: Iterable[Owns], names: Iterable[str], aliases: Mapping[str, str] | None = None) -> Table:
     """Apply rows to the entries of one model.
 
     Args:
-        rows: iterable of :class:`Row`.
+        rows: iterable of :class:`Owns`.
         names: entry names of its state dict.
         aliases: dict of vector name -> vector that stands for it, where two are one.
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .base import UNITS
-from .support import Support, largest
+from .support import Support, topmost
 
 CENTRE, TAPS, ENTRIES = 4, 9, 4
 SEED = (0b101010101, 0b010111010, 0b110010110, 0b011010011)  # five entries each, row by row
@@ -71,7 +71,7 @@ class Pattern(Support):
             kernels = weight.detach().float().abs().reshape(-1, TAPS)
             kernels = kernels[kernels.any(1)].cpu()
             kernels[:, CENTRE] = torch.inf
-            counts += torch.bincount(_codes(largest(kernels, ENTRIES, 1)), minlength=2**TAPS)
+            counts += torch.bincount(_codes(topmost(kernels, ENTRIES, 1)), minlength=2**TAPS)
         order = counts.argsort(descending=True, stable=True)[: self.size]
         return tuple(int(code) for code in order if counts[code])
 

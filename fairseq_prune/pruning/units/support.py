@@ -97,12 +97,12 @@ class NM(Support):
     def keep_each(self, scores: Sequence[Tensor], n: int, m: int) -> list[Tensor]:
         """As :meth:`keep`, for a list of scores, compared in one go: list of bool."""
         grouped = [s.reshape(s.shape[0], -1, m, s.shape[2:].numel()).movedim(2, 3) for s in scores]
-        kept = largest(torch.cat([g.reshape(-1, m) for g in grouped]), n, 1).split([g.numel() // m for g in grouped])
+        kept = topmost(torch.cat([g.reshape(-1, m) for g in grouped]), n, 1).split([g.numel() // m for g in grouped])
         rows = (part.view(g.shape).movedim(3, 2) for part, g in zip(kept, grouped, strict=True))
         return [row.reshape(s.shape) for row, s in zip(rows, scores, strict=True)]
 
 
-def largest(values: Tensor, n: int, dim: int) -> Tensor:
+def topmost(values: Tensor, n: int, dim: int) -> Tensor:
     """Where the n largest along an axis are; of equal ones, those at higher indices.
 
     Args:
