@@ -22,7 +22,7 @@ class Plan:
     """What a run removes and when. Built by :func:`make_plan`.
 
     Args:
-        method: name in :data:`~fairseq_prune.methods.table.METHODS`.
+        method: name in :data:`~fairseq_prune.methods.METHODS`.
         units: e.g. ``"weight"``.
         importance: name in the table of importances; None where nothing is removed.
         scope: name in the table of scopes.

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 
+from ..pruning.registry import Registry
 from .approach import ApproachSettings
 
 
 @dataclass(frozen=True)
 class Method:
-    """A row of :data:`~fairseq_prune.methods.table.METHODS`.
+    """A row of :data:`~fairseq_prune.methods.METHODS`.
 
     Every answer names an entry in the table of its room. It is a default: the option of the same
     name overrides it.
@@ -43,3 +44,6 @@ class Method:
     def prunes(self) -> bool:
         """True if the method removes anything; False if it only keeps what is removed."""
         return self.importance is not None
+
+
+METHODS: Registry[Method] = Registry("method")  # its rows: :mod:`~.table`

@@ -1,0 +1,82 @@
+"""Methods that draw weights to zero before they leave."""
+
+from ...pruning.growing import Growth
+from ..lagrangian import Lagrangian
+from ..method import METHODS, Method
+from ..regularised import Hoyer
+
+_GREG = "Wang et al., ICLR 2021 (arXiv:2012.09243)"
+
+METHODS.add("l1")(
+    Method(
+        "remove the smallest filters of every layer at once",
+        source=f"Li et al., ICLR 2017 (arXiv:1608.08710), as in {_GREG}",
+        units="filter",
+        importance="magnitude",
+        scope="layer",
+        rounding="up",
+    )
+)
+
+METHODS.add("greg1", "greg_1")(
+    Method(
+        "let a penalty grow on the smallest filters of every layer, then remove them",
+        source=f"{_GREG}, GReg-1",
+        units="filter",
+        importance="magnitude",
+        scope="layer",
+        schedule="growing",
+        rounding="up",
+        approach=Growth(),
+    )
+)
+
+METHODS.add("greg2", "greg_2")(
+    Method(
+        "let a penalty grow on all filters, pick the smallest, let it grow on those alone, then remove them",
+        source=f"{_GREG}, GReg-2",
+        units="filter",
+        importance="magnitude",
+        scope="layer",
+        schedule="growing",
+        rounding="up",
+        approach=Growth(picks=True, stop_scope="layer"),
+    )
+)
+
+METHODS.add("admm")(
+    Method(
+        "draw the weights to the nearest ones that are sparse, then remove the rest; any units",
+        source="Zhang et al., ECCV 2018 (arXiv:1804.03294)",
+        importance="magnitude_l2",
+        scope="layer",
+        schedule="reselect",
+        approach=Lagrangian(),
+    )
+)
+
+_HOYER = "Yang et al., ICLR 2020 (arXiv:1908.09979), DeepHoyer"
+
+METHODS.add("hoyer_square", "hoyer-square")(
+    Method(
+        "draw small weights to zero by the Hoyer-square regulariser, remove those of 0.001 or less",
+        source=_HOYER,
+        importance="magnitude",
+        scope="layer",
+        schedule="growing",
+        target="0.001abs",
+        approach=Hoyer(),
+    )
+)
+
+METHODS.add("group_hoyer_square", "group-hoyer-square")(
+    Method(
+        "the same of what makes and of what reads nodes, remove the nodes that are read by 0.001 or less",
+        source=_HOYER,
+        units="node",
+        importance="largest",
+        schedule="growing",
+        target="0.001abs",
+        approach=Hoyer(weight=0.1),
+    )
+)
