@@ -107,7 +107,7 @@ class Checkpoints:
             ["inspect", path], ["inspect", path, "--json"], ["inspect", path, "--data", data],
             ["inspect", path, "--original", self._paths[name]], ["compact", path, out, "--batches", "1", "--overwrite"],
             ["prune", path, out, "--target", "0.5", "--overwrite"], ["pack", path, out, "--overwrite"],
-            ["unpack", path, out, "--overwrite"],
+            ["unpack", path, out, "--overwrite"], ["average", path, self._paths[name], out, "--overwrite"],
         ]  # fmt: skip
         if name == "classifier":
             few = ["--batches", "1", "--batch-size", "2", "--cpu"]

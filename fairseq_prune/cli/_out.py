@@ -18,13 +18,15 @@ def require_new(args: argparse.Namespace, source: str, example: str) -> None:
 
     Args:
         args: with ``out``, ``overwrite`` and the file that it is made of.
-        source: name of that in ``args``.
+        source: name of that, or of those, in ``args``.
         example: of another name.
 
     Raises:
         ValueError: OUT is the source, or exists and --overwrite was not given.
     """
-    if os.path.realpath(args.out) == os.path.realpath(getattr(args, source)):
+    given = getattr(args, source)
+    sources = [given] if isinstance(given, str) else given
+    if os.path.realpath(args.out) in map(os.path.realpath, sources):
         raise ValueError(f"OUT {args.out}: is {source.upper()} itself; give another name, e.g. {example}")
     if os.path.exists(args.out) and not args.overwrite:
         raise ValueError(f"OUT {args.out}: exists; give another name or --overwrite")

@@ -54,6 +54,7 @@ EFFECTIVE = {  # options that always have an effect, or are only refused with wh
     "prune": "method target units importance scope stages include skip only rounding seed data quality overwrite json",
     "pack": "half overwrite json",
     "unpack": "overwrite json",
+    "average": "overwrite json",
     "plot": "confusion saliency scores data cpu",
     "attack": "data attacks eps steps batches batch-size split seed cpu json plot",
     "plot-growth": "",
