@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from vision_nets import build, cut, difference, images, masked, outputs, select, settled
 
-from fairseq_prune.pruning.surgery.cut import cut_state, cut_tensor, entries, replace_values
-from fairseq_prune.pruning.surgery.structure import masks_without
+from fairseq_prune.pruning.surgery.cut import cut_state, cut_tensor, entries
 from vision_bridge.models.nets import NETS, NetSpec
 from vision_bridge.surgery.trace import trace
 
@@ -26,74 +26,9 @@ VECTORS = {  # net: size of images, vectors of channels that can leave
     "squeezenet1_1": (32, None),
     "googlenet": (64, None),
     "mobilenet_v3_small": (32, None),
+    "resnext": (16, 13),  # the stem, the width of each of 4 stages, and 2 inside of each of their blocks
+    "regnet": (16, None),  # convolutions in groups, squeeze and excitation
 }
-
-
-def build(name):
-    """A net without randomness in its forward pass, in float64, whose norms move all channels off zero."""
-    torch.manual_seed(1)
-    if name in NETS:
-        net = NETS[name](NetSpec(10, 3, VECTORS[name][0]))
-    else:
-        from torchvision import models
-
-        small = {"growth_rate": 4, "block_config": (2, 3), "num_init_features": 8, "num_classes": 10}
-        options = {"num_classes": 10, **({"init_weights": False} if name == "googlenet" else {})}
-        net = models.DenseNet(**small) if name == "densenet" else models.get_model(name, **options)
-    return settled(net)
-
-
-def settled(net):
-    for module in net.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0
-        if isinstance(module, nn.BatchNorm2d):
-            for value, low, high in ((module.weight, 0.5, 1.5), (module.bias, 0.2, 0.8), (module.running_mean, -1, 1)):
-                value.data.uniform_(low, high)
-            module.running_var.uniform_(0.5, 2)
-            module.eps = 1e-3  # keeps channels of few, nearly equal values from growing rounding errors
-    return net.double()
-
-
-def images(size, count=4):
-    return torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
-
-
-def select(structure, seed=3):
-    """About half of every vector stays, and at least one channel."""
-    generator, keep = torch.Generator().manual_seed(seed), {}
-    for name, vector in structure.vectors.items():
-        keep[name] = torch.rand(vector.length, generator=generator) < 0.5
-        keep[name][int(torch.randint(vector.length, (), generator=generator))] = True
-    return keep
-
-
-def masked(net, structure, keep, only=""):
-    """A copy in which all that the leaving channels own is zero; ``only``: in these entries."""
-    net = copy.deepcopy(net)
-    parameters = dict(net.named_parameters())
-    masks = masks_without(structure, {name: p.shape for name, p in parameters.items()}, keep)
-    for name, mask in masks.items():
-        if name.startswith(only):
-            parameters[name].data[~mask] = 0
-    return net
-
-
-def cut(net, structure, keep):
-    net = copy.deepcopy(net)
-    replace_values(net, cut_state(entries(net), structure.table, keep))
-    return net
-
-
-def outputs(net, image):
-    """Logits, those of auxiliary classifiers appended."""
-    found = net(image)
-    return found if torch.is_tensor(found) else torch.cat([part for part in found if part is not None])
-
-
-def difference(one, other):
-    """As a fraction of the largest value of the first."""
-    return ((one - other).abs().max() / one.abs().max().clamp(min=1e-300)).item()
 
 
 def check_owners(structure):
@@ -107,7 +42,7 @@ def check_owners(structure):
 @pytest.mark.parametrize("name", VECTORS)
 def test_masked_is_cut(name):
     """Outputs in eval mode and in training, gradients of what stays, and the norms' running statistics."""
-    net, (size, vectors) = build(name), VECTORS[name]
+    net, (size, vectors) = build(name, VECTORS[name][0]), VECTORS[name]
     structure = trace(net, torch.zeros(2, 3, size, size))
     assert len(structure.vectors) == vectors or (vectors is None and len(structure.vectors) > 5)
     keep, image = select(structure), images(size)
@@ -135,7 +70,7 @@ def test_masked_is_cut(name):
 @pytest.mark.parametrize("name", ["resnet8", "vgg11", "densenet"])
 def test_control_a_shift_of_the_norm_is_no_zero(name):
     """Filters alone: the norm's shift still reaches the next layer, so cutting them is another function."""
-    net, (size, _) = build(name), VECTORS[name]
+    net, (size, _) = build(name, VECTORS[name][0]), VECTORS[name]
     structure = trace(net, torch.zeros(2, 3, size, size))
     keep, image = select(structure), images(size)
     filters, small = copy.deepcopy(net), cut(net, structure, keep)
@@ -173,22 +108,22 @@ def test_activations_that_make_something_of_nothing(act, same):
 
 
 def test_what_has_to_stay():
-    """The outputs, what a group norm mixes, and convolutions in groups; what follows them can leave."""
+    """The outputs, what a group norm mixes, and groups of one channel; what follows them can leave."""
 
     class Net(nn.Module):
         def __init__(self):
             super().__init__()
             self.mixed, self.norm = nn.Conv2d(3, 8, 1), nn.GroupNorm(2, 8)
-            self.free, self.grouped, self.fc = nn.Conv2d(8, 6, 1), nn.Conv2d(6, 6, 3, groups=2), nn.Linear(6, 10)
+            self.free, self.grouped, self.fc = nn.Conv2d(8, 3, 1), nn.Conv2d(3, 6, 3, groups=3), nn.Linear(6, 10)
 
         def forward(self, x):
             return self.fc(self.grouped(self.free(self.norm(self.mixed(x)))).mean((2, 3)))
 
-    assert not trace(Net(), torch.zeros(2, 3, 8, 8)).vectors
+    assert list(trace(Net(), torch.zeros(2, 3, 8, 8)).vectors) == ["grouped"]  # two of each group
     net = Net()
-    net.norm, net.grouped = nn.Identity(), nn.Conv2d(6, 6, 3, groups=6)  # control: both can leave
+    net.norm, net.grouped, net.fc = nn.Identity(), nn.Conv2d(3, 3, 3, groups=3), nn.Linear(3, 10)  # control: both can
     structure = trace(net, torch.zeros(2, 3, 8, 8), "net.")
-    assert {name: vector.length for name, vector in structure.vectors.items()} == {"net.mixed": 8, "net.free": 6}
+    assert {name: vector.length for name, vector in structure.vectors.items()} == {"net.mixed": 8, "net.free": 3}
     owned = {entry for entry, owners in structure.table.items() if any(o.vector == "net.free" for o in owners)}
     assert owned == {f"net.{e}" for e in ("free.weight", "free.bias", "grouped.weight", "grouped.bias", "fc.weight")}
 
@@ -220,7 +155,7 @@ def test_control_the_bounds_end_a_trace(bound, monkeypatch):
 
 
 def test_tracing_leaves_the_net_alone():
-    net = build("resnet8").eval()
+    net = build("resnet8", 8).eval()
     before = {name: (id(value), value.clone()) for name, value in entries(net).items()}
     trace(net, torch.zeros(2, 3, 8, 8))
     assert not net.training and not any(m._forward_hooks for m in net.modules())

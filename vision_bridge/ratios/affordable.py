@@ -32,8 +32,10 @@ def affordable_fraction(
     total = _cost(structure, shapes, positions, {})
 
     def share(fraction):
-        removed = {name: ROUNDINGS[rounding](fraction, v.length) for name, v in structure.vectors.items()}
-        removed = {name: min(count, structure.vectors[name].length - 1) for name, count in removed.items()}
+        removed = {}
+        for name, v in structure.vectors.items():
+            of_each = v.length // v.heads
+            removed[name] = v.heads * min(ROUNDINGS[rounding](fraction, of_each), of_each - 1)
         return _cost(structure, shapes, positions, removed) / total
 
     low, high = 0.0, 1 - 2.0**-STEPS

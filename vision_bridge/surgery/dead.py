@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from fairseq_prune.pruning.surgery.structure import AXES, Structure
+from fairseq_prune.pruning.surgery.structure import AXES, Structure, evenly
 
 
 def keep_living(structure: Structure, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -21,7 +21,7 @@ def keep_living(structure: Structure, parameters: Mapping[str, Tensor]) -> dict[
 
     Returns:
         dict of vector name -> bool tensor [length], True = stays; only of vectors that lose some. At least one
-        channel of each stays.
+        channel of each stays, and as many of every group of a convolution in groups.
     """
     filled = {entry: parameters[entry].cpu() != 0 for entry in structure.table if entry in parameters}
     slices = {name: [] for name in structure.vectors}
@@ -31,6 +31,7 @@ def keep_living(structure: Structure, parameters: Mapping[str, Tensor]) -> dict[
     keep = {name: torch.ones(vector.length, dtype=torch.bool) for name, vector in structure.vectors.items()}
     while any([_drop(units, slices[name]) for name, units in keep.items()]):
         pass
+    keep = {name: ~evenly(~units, structure.vectors[name].heads, stay=1) for name, units in keep.items()}
     return {name: units for name, units in keep.items() if not units.all()}
 
 
@@ -38,7 +39,8 @@ def _drop(keep, slices):
     """Take the dead out of what stays of one vector, and of what is filled; True if there were any."""
     used = {0: torch.zeros_like(keep), 1: torch.zeros_like(keep)}
     for filled, owner in slices:
-        along = filled.movedim(owner.axis, 0).reshape(filled.shape[owner.axis], -1).any(1)
+        along = owner.first(filled)
+        along = along.reshape(len(along), -1).any(1)
         elements = torch.arange(len(along)) if owner.elements is None else owner.elements
         used[owner.axis][elements[along & (elements >= 0)]] = True
     living = keep & used[AXES["writers"]] & used[AXES["readers"]]
@@ -48,5 +50,5 @@ def _drop(keep, slices):
         return False
     keep.copy_(living)
     for filled, owner in slices:
-        filled.index_fill_(owner.axis, (~owner.along(keep, otherwise=True)).nonzero().view(-1), False)
+        filled &= owner.over(keep, filled.shape, otherwise=True)
     return True

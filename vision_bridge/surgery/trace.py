@@ -7,6 +7,7 @@ layers depend on each other; what is kept of its answer is plain data, our remov
 import contextlib
 import copy
 import itertools
+import math
 import warnings
 
 import torch
@@ -25,7 +26,7 @@ def trace(net: nn.Module, example: Tensor, prefix: str = "") -> Structure:
     """Find the coupled channels of a net.
 
     Left out, so never removed: what leads to the net's outputs, what normalises over channels (layer and
-    group norm), convolutions in groups (but depthwise ones are followed), and parameters outside of layers.
+    group norm), and parameters outside of layers. Of a convolution in groups, each loses as many channels.
 
     Args:
         net: ``nn.Module``; not modified.
@@ -52,7 +53,7 @@ def trace(net: nn.Module, example: Tensor, prefix: str = "") -> Structure:
                 continue
             seen.update(member for member, role, *_ in found if role == "writes")
             rows, coupled = _rows(found, names, prefix, name)
-            if coupled.readers:
+            if coupled.readers and _in_step(rows, coupled):
                 vectors[coupled.name] = coupled
                 for entry, owner in rows:
                     owners.setdefault(entry, []).append(owner)
@@ -61,7 +62,11 @@ def trace(net: nn.Module, example: Tensor, prefix: str = "") -> Structure:
 
 def _mixes(module):
     """True for layers that make new channels; a depthwise convolution has those of the layer that it reads."""
-    return isinstance(module, nn.Linear) or (isinstance(module, _ConvNd) and module.groups == 1)
+    return isinstance(module, nn.Linear) or (isinstance(module, _ConvNd) and not _is_depthwise(module))
+
+
+def _is_depthwise(module):
+    return 1 < module.groups == module.in_channels == module.out_channels
 
 
 def _dependencies(net, example):
@@ -164,8 +169,10 @@ def _role(graph, module, handler):
     """What a layer does with the channels; None for what cannot lose any."""
     if isinstance(module, _BatchNorm) or (isinstance(module, nn.PReLU) and module.num_parameters > 1):
         return "follows"
-    if isinstance(module, _ConvNd) and module.groups > 1:
-        return "follows" if module.groups == module.in_channels == module.out_channels else None
+    if isinstance(module, _ConvNd) and _is_depthwise(module):
+        return "follows"
+    if isinstance(module, _ConvNd) and module.groups == module.out_channels > 1:
+        return None  # torch-pruning takes it for depthwise
     if isinstance(module, (_ConvNd, nn.Linear)) and not isinstance(module, nn.modules.conv._ConvTransposeNd):
         return "writes" if graph.is_out_channel_pruning_fn(handler) else "reads"
     return None if next(module.parameters(), None) is not None else "passes"
@@ -176,21 +183,30 @@ _AXIS = {"writes": 0, "follows": 0, "reads": 1}
 
 def _rows(found, names, prefix, name):
     """The rows of one vector for the removal table, and the vector."""
-    vector, rows, parts = prefix + name, [], {"writes": [], "reads": []}
+    vector, rows, parts, heads = prefix + name, [], {"writes": [], "reads": []}, 1
     order = {module: place for place, module in enumerate(names)}
     length = 1 + max(max(channels) for *_, channels in found)
     for module, role, indices, channels in sorted(found, key=lambda item: order[item[0]]):
         if role == "passes":
             continue
+        groups = getattr(module, "groups", 1) if role in parts else 1
+        heads = math.lcm(heads, groups)
         for part, tensor in (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)):
             axis = _AXIS[role]
             if tensor.dim() > axis and (role != "reads" or part == "weight"):
-                elements = _elements(tensor.shape[axis], indices, channels, length)
-                rows.append((f"{prefix}{names[module]}.{part}", Owner(axis, vector, elements)))
+                blocks = groups if role == "reads" else 1
+                elements = _elements(tensor.shape[axis] * blocks, indices, channels, length)
+                rows.append((f"{prefix}{names[module]}.{part}", Owner(axis, vector, elements, blocks=blocks)))
         if role in parts:
             parts[role].append(f"{prefix}{names[module]}.weight")
     writers, readers = (tuple(dict.fromkeys(parts[role])) for role in ("writes", "reads"))
-    return rows, Coupled(vector, "channel", length, writers, readers)
+    return rows, Coupled(vector, "channel", length, writers, readers, heads=heads)
+
+
+def _in_step(rows, vector):
+    """Whether each group of convolutions in groups can lose as many channels as the others."""
+    fits = vector.length % vector.heads == 0 and vector.length > vector.heads
+    return vector.heads == 1 or (fits and all(owner.elements is None for _, owner in rows))
 
 
 def _elements(size, indices, channels, length):

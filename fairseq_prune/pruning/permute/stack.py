@@ -18,8 +18,11 @@ def places_of(owner: Owner, size: int, units: int) -> Tensor | None:
         units: of the vector (count).
 
     Returns:
-        int64 [units, places of each], ascending; None if some units have more places than others.
+        int64 [units, places of each], ascending; None if some units have more places than others, or cannot change
+        them as they like (convolutions in groups).
     """
+    if owner.blocks > 1:
+        return None
     elements = torch.arange(size) if owner.elements is None else owner.elements.cpu()
     counts = elements[elements >= 0].bincount(minlength=units)
     if len(counts) != units or (counts != counts[0]).any():

@@ -2,6 +2,7 @@
 
 import copy
 import fnmatch
+import math
 from collections.abc import Mapping
 
 import torch
@@ -17,7 +18,7 @@ from ..registry import closest
 from ..surgery.structure import AXES, Coupled, Structure, masks_without, unit_rows
 from ..units import Row
 from ..units.coupled import CoupledUnits
-from .ranking import drop_lowest
+from .ranking import drop_lowest_within
 from .selection import Inherited, Selection
 from .selector import Average, SelectionPlan, Selector, Values
 
@@ -88,12 +89,13 @@ class CoupledSelector(Selector):
 
     def budget(self, group: str, fraction: float) -> int:
         """What a fraction of a group comes to (count of units)."""
-        return self._rounding(fraction, sum(v.length for v in self.groups[group]))
+        together = math.gcd(*(v.heads for v in self.groups[group]))
+        return together * self._rounding(fraction, sum(v.length for v in self.groups[group]) // together)
 
     def highest(self, group: str, fraction: float) -> float | None:
-        """As :meth:`Selector.highest`; one unit of every vector stays."""
+        """As :meth:`Selector.highest`; one unit of every vector stays, or of each of its rankings."""
         members = self.groups[group]
-        return highest(fraction, sum(v.length for v in members), len(members))
+        return highest(fraction, sum(v.length for v in members), sum(v.heads for v in members))
 
     def share_within(
         self,
@@ -110,12 +112,12 @@ class CoupledSelector(Selector):
     def select(
         self, fractions: Mapping[str, float], masks: Masks, generator: torch.Generator, evidence: Values | None = None
     ) -> Selection:
-        """As :meth:`Selector.select`. One unit of every vector stays."""
+        """As :meth:`Selector.select`. One unit of every vector stays, or of each of its rankings."""
         keep: dict[str, Tensor] = {}
         for group, members in self.groups.items():
             scores = [self._guarded(v, masks, generator, evidence) for v in members]
-            budget = min(self.budget(group, fractions[group]), sum(len(s) - 1 for s in scores))
-            kept = drop_lowest(torch.cat(scores), budget).split([len(s) for s in scores])
+            budget = min(self.budget(group, fractions[group]), sum(v.length - v.heads for v in members))
+            kept = _drop_evenly(scores, [v.heads for v in members], budget)
             keep.update(zip((v.name for v in members), kept, strict=True))
         shapes = {name: p.shape for name, p in self._parameters.items()}
         return Selection(masks_without(self._structure, shapes, keep), keep)
@@ -167,8 +169,7 @@ class CoupledSelector(Selector):
         self._settle()
         spread: dict[str, Tensor] = {}
         for entry, owner in self._structure.slices(layer, self._side):
-            view = [-1 if axis == owner.axis else 1 for axis in range(self._parameters[entry].dim())]
-            part = owner.along(values, otherwise=0.0).view(view)
+            part = owner.over(values, self._parameters[entry].shape, otherwise=0.0)
             spread[entry] = spread[entry] + part if entry in spread else part
         return spread
 
@@ -198,6 +199,19 @@ class CoupledSelector(Selector):
     @property
     def owned(self) -> set[str]:
         return {entry for entry in self._structure.table if entry in self._parameters}
+
+
+def _drop_evenly(scores, heads, budget):
+    """Drop so many units, the lowest of all of a vector's rankings at once: list of bool tensors, True = keep."""
+    rows = [s.view(count, -1) for s, count in zip(scores, heads, strict=True)]
+    lowest = torch.finfo(rows[0].dtype).min  # of what is removed, beside which the best can stand
+    worth = [row.sort(dim=1).values.clamp(min=lowest).mean(0) if len(row) > 1 else row[0] for row in rows]
+    sizes = torch.cat(
+        [torch.full_like(worth_of, len(row), dtype=torch.long) for worth_of, row in zip(worth, rows, strict=True)]
+    )
+    kept = drop_lowest_within(torch.cat(worth), sizes, budget).split([len(w) for w in worth])
+    ranks = [row.argsort(dim=1, stable=True).argsort(dim=1) for row in rows]
+    return [stay[rank].flatten() for stay, rank in zip(kept, ranks, strict=True)]
 
 
 def _matches(vector, pattern, *sides):

@@ -41,6 +41,7 @@ class JointSelector(CoupledSelector):
         super().__init__(plan, structure, units, average, parameters)
         if plan.scope != "global":
             raise ValueError(f"--prune-scope {plan.scope}: units {plan.units} are one ranking; give global")
+        self.groups = {group: [v for v in vectors if v.heads == 1] for group, vectors in self.groups.items()}
         self._weights = {
             name: p for name, p in self._parameters.items()
             if p.dim() > 1 and not _any(name, plan.skip) and (not plan.only or _any(name, plan.only))

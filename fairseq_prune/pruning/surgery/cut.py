@@ -25,18 +25,28 @@ def cut_tensor(tensor: Tensor, owners: Iterable[Owner], keep: Mapping[str, Tenso
     Returns:
         A new contiguous tensor, or ``tensor`` itself if nothing of it leaves.
     """
-    for axis, kept in _kept_by_axis(owners, keep).items():
-        tensor = tensor.index_select(axis, kept.nonzero().view(-1).to(tensor.device))
+    for (axis, blocks), kept in _kept_by_axis(owners, keep).items():
+        if blocks == 1:
+            tensor = tensor.index_select(axis, kept.nonzero().view(-1).to(tensor.device))
+        else:
+            tensor = _cut_blocks(tensor, axis, kept.view(blocks, -1).to(tensor.device))
     return tensor
 
 
+def _cut_blocks(tensor, axis, kept):
+    """Leave out other elements of an axis in every block of rows, as many of each; ``kept``: bool [blocks, length]."""
+    rows = tensor.unflatten(0, (len(kept), -1)).movedim(axis + 1, 1)
+    return rows[kept].unflatten(0, (len(kept), -1)).movedim(1, axis + 1).flatten(0, 1).contiguous()
+
+
 def _kept_by_axis(owners, keep):
-    """What stays along each axis that loses something, dict of axis -> bool tensor [its length]."""
-    kept: dict[int, Tensor] = {}
+    """What stays along each axis that loses something, dict of (axis, blocks) -> bool tensor [its elements]."""
+    kept: dict[tuple[int, int], Tensor] = {}
     for owner in owners:
         if owner.vector in keep and not keep[owner.vector].all():
             along = owner.along(keep[owner.vector], otherwise=True)
-            kept[owner.axis] = kept[owner.axis] & along if owner.axis in kept else along
+            place = owner.axis, owner.blocks
+            kept[place] = kept[place] & along if place in kept else along
     return kept
 
 
@@ -110,8 +120,7 @@ def _follow_shapes(layer):
         layer.embedding_dim = layer.weight.shape[1]
     elif isinstance(layer, _Conv):
         outputs, inputs = layer.weight.shape[:2]
-        if 1 < layer.groups == layer.in_channels:  # depthwise
-            layer.groups = outputs * layer.groups // layer.out_channels
+        layer.groups = min(layer.groups, outputs)  # a depthwise one has a group for each channel
         layer.out_channels, layer.in_channels = outputs, inputs * layer.groups
     elif isinstance(layer, _BatchNorm):
         tensors = (layer.weight, layer.running_mean)

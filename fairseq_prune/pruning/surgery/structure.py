@@ -106,7 +106,7 @@ def unit_rows(structure: Structure, vector: str, side: str, values: Callable[[st
     """
     slices = []
     for entry, owner in structure.slices(vector, side):
-        value = owner.by_unit(values(entry).movedim(owner.axis, 0))
+        value = owner.by_unit(owner.first(values(entry)))
         slices.append(value.reshape(structure.vectors[vector].length, -1))
     return slices[0] if len(slices) == 1 else torch.cat(slices, 1)
 

@@ -21,12 +21,29 @@ class Owner(NamedTuple):
         elements: int64 tensor [length of the axis], the unit that each element belongs to, -1 for none; None:
             element i belongs to unit i. (Packed gates, flattened feature maps, concatenated channels.)
         order: int64 tensor, the elements that belong to units, by unit; :meth:`on` finds it once.
+        blocks: of the tensor's rows, as many as there are groups in a convolution: the axis goes on from each to the
+            next, so its elements are those of all blocks (count).
     """
 
     axis: int
     vector: str
     elements: torch.Tensor | None = None
     order: torch.Tensor | None = None
+    blocks: int = 1
+
+    def first(self, tensor: Tensor) -> Tensor:
+        """The tensor with the axis that is owned as its first, [elements, ...]; often a view."""
+        if self.blocks == 1:
+            return tensor.movedim(self.axis, 0)
+        return tensor.unflatten(0, (self.blocks, -1)).movedim(self.axis + 1, 1).flatten(0, 1)
+
+    def over(self, units: Tensor, shape: torch.Size, otherwise: bool | float) -> Tensor:
+        """As :meth:`along`, in a form that broadcasts to a tensor's shape."""
+        along = self.along(units, otherwise)
+        ones = [1] * (len(shape) - self.axis - 1)
+        if self.blocks == 1:
+            return along.view(*[1] * self.axis, -1, *ones)
+        return along.view(self.blocks, shape[self.axis], *ones).repeat_interleave(shape[0] // self.blocks, 0)
 
     def on(self, device: torch.device) -> "Owner":
         """The same with its indices on a device, so that using them there waits for nothing."""
@@ -149,8 +166,7 @@ def owned_elements(shape: torch.Size, owners: Iterable[Owner], units: Mapping[st
     owned = None
     for owner in owners:
         if owner.vector in units:
-            view = [-1 if a == owner.axis else 1 for a in range(len(shape))]
-            along = owner.along(units[owner.vector], otherwise=False).view(view).expand(shape)
+            along = owner.over(units[owner.vector], shape, otherwise=False).expand(shape)
             owned = along if owned is None else owned | along
     return owned
 
