@@ -11,6 +11,7 @@ from . import (
     fitting,
     last_words,
     numpy_names,
+    options,
     peers,
     precision,
     ranks,
@@ -23,7 +24,7 @@ from .averages import fp32_copies, start_averages_from_weights
 from .best_checkpoint import forget_best, forget_best_of, hold_best
 from .checkpoints import load_checkpoint
 from .last_words import say_in_the_end
-from .options import refuse_bf16, refuse_references
+from .options import refuse_references
 from .precision import unscaled
 from .ranks import load_on_every_rank, read_on_every_rank
 from .required import require
@@ -37,7 +38,6 @@ __all__ = [
     "load_checkpoint",
     "load_on_every_rank",
     "read_on_every_rank",
-    "refuse_bf16",
     "refuse_references",
     "require",
     "say_in_the_end",
@@ -48,7 +48,7 @@ __all__ = [
 
 READING = (checkpoints, config_strings, numpy_names)
 RESUMING = (precision, schedulers, resuming, fitting)
-TOPICS = (*READING, *RESUMING, averages, beams, ranks, peers, tasks, last_words, writing)
+TOPICS = (*READING, *RESUMING, averages, beams, ranks, peers, tasks, last_words, options, writing)
 
 
 def install() -> None:

@@ -1,13 +1,18 @@
 """fairseq's options that do not mean what they say."""
 
 import argparse
+import importlib.util
+import sys
 
 from ..files.messages import one_line
+from .patching import patch_once
 
 
-class _Refused(argparse.Action):
-    def __call__(self, parser, namespace, values, option_string=None):
-        parser.exit(2, f"{option_string}: means TPU in this fairseq; use --fp16 or --amp, e.g. --amp\n")
+def install() -> None:
+    """Let ``--bf16`` and ``--memory-efficient-bf16`` mean bfloat16 where there is no TPU."""
+    import fairseq.options
+
+    patch_once(fairseq.options, "parse_args_and_arch", _without_tpu)
 
 
 def refuse_references(parser: argparse._ActionsContainer) -> None:
@@ -39,12 +44,16 @@ def _misread(value):
     return next((part for part in ("${", "\\'") if part in value), None)
 
 
-def refuse_bf16(parser: argparse._ActionsContainer) -> None:
-    """``--bf16`` implies ``--tpu`` in fairseq 0.12 and dies in a missing import; say so instead.
+def _without_tpu(parse_args_and_arch):
+    """``--bf16`` implies ``--tpu`` in fairseq 0.12, whose trainer then dies where there is none; CPUs and GPUs know
+    bfloat16 as well, and the rest of fairseq is ready for it."""
 
-    Args:
-        parser: the parser fairseq is filling, before it parses for good.
-    """
-    for option in ("--bf16", "--memory-efficient-bf16"):
-        if option in parser._option_string_actions:
-            parser._option_string_actions[option] = _Refused([option], "bf16", nargs=0)
+    def parse(parser, input_args=None, *args, **kwargs):
+        found = parse_args_and_arch(parser, input_args, *args, **kwargs)
+        options = found[0] if isinstance(found, tuple) else found
+        given = sys.argv if input_args is None else input_args
+        if options.bf16 and "--tpu" not in given and importlib.util.find_spec("torch_xla") is None:
+            options.tpu = False
+        return found
+
+    return parse

@@ -38,17 +38,18 @@ def check_run(cfg: PruneOptions, plan: Plan, start: Start) -> None:
         ValueError: naming the option, the value and a valid example.
     """
     refuse_idle_fields(PruneOptions, cfg, Asked(cfg, plan))
+    if cfg.prune_amp and cfg.prune_bf16:
+        raise ValueError("--amp --bf16: are two ways to mix precisions; give --bf16, or --amp --prune-amp-bf16")
     if plan.prunes or not start.resumes:  # else fairseq starts from new weights, and so does a task that prunes nothing
         start.check()
     if cfg.prune_ddp_backend == "fully_sharded":
         raise ValueError("--ddp-backend fully_sharded: parameters are split over ranks; use e.g. legacy_ddp")
-    if plan.importance in EVIDENCE and KINDS[EVIDENCE[plan.importance]].fine and cfg.prune_fp16:
-        raise ValueError(f"--fp16: too coarse for the derivatives of --prune-method {plan.method}; use --amp")
+    coarse = next((name for name in ("fp16", "bf16") if getattr(cfg, f"prune_{name}")), None)
+    if plan.importance in EVIDENCE and KINDS[EVIDENCE[plan.importance]].fine and coarse:
+        raise ValueError(f"--{coarse}: too coarse for the derivatives of --prune-method {plan.method}; use --amp")
     if plan.permute and cfg.prune_store_ema:
         raise ValueError("--store-ema: averages cannot be reordered; leave out --prune-permute")
     if plan.approach and approach_of(plan).melted and cfg.prune_store_ema:
         raise ValueError(f"--store-ema: averages miss the gates of --prune-method {plan.method}; leave it out")
     if plan.prunes:
         check_long_enough(plan, RunLength(cfg.prune_max_epoch, cfg.prune_max_update))
-    if cfg.prune_bf16:
-        raise ValueError("--bf16: means TPU in this fairseq; use --fp16 or --amp, e.g. --amp")

@@ -17,7 +17,6 @@ from ..checkpoint.start import Start, find_start
 from ..compat import (
     hold_best,
     load_on_every_rank,
-    refuse_bf16,
     refuse_references,
     say_in_the_end,
     start_averages_from_weights,
@@ -31,6 +30,7 @@ from ..pruning.selecting import Selector
 from ..pruning.surgery.structure import Structure
 from . import ranks
 from .account import Account, NodeCount, log_harmonic_mean
+from .autocast import InBfloat16
 from .checks import check_run
 from .clock import Clock, is_shown
 from .growth_file import add_record
@@ -58,7 +58,6 @@ class PruneMixin(ScoringMixin, FairseqTask):
     @classmethod
     def add_args(cls, parser):
         super().add_args(parser)
-        refuse_bf16(parser)
         refuse_references(parser)
 
     @classmethod
@@ -201,6 +200,7 @@ class PruneMixin(ScoringMixin, FairseqTask):
             if self.plan.prunes:
                 self.account.begin_update()
         ema = ema if getattr(super(), "uses_ema", False) else {}
+        criterion = InBfloat16(criterion) if self.options.prune_amp_bf16 else criterion
         with self.pruner.in_training():
             result = super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad, **ema)
         self.pruner.after_backward()

@@ -26,6 +26,7 @@ def _option(text, default=None, needs=None):
 
 _SCORES = Need(lambda run: run.plan.importance in EVIDENCE, "--prune-method snip")
 _NM = Need(lambda run: run.plan.units == "n:m", "--prune-units 2:4")
+_AMP = Need(lambda run: run.options.prune_amp, "--amp --prune-amp-bf16")
 _COUNTS = Need(lambda run: run.plan.prunes and run.plan.counts, "a fraction, as --prune-target 0.8")
 
 
@@ -67,6 +68,7 @@ class PruneOptions(ApproachOptions):
     prune_steps: Optional[int] = _option("events of a gradual schedule, all at --prune-start: before training, at 0up")
     prune_rewind: Optional[str] = _option(f"after every removal go back to the weights of then: {_WHEN}")
     prune_pack: bool = _option("save packed checkpoints: of tensors with zeros a bit mask and the rest", False)
+    prune_amp_bf16: bool = _option("--amp computes in bfloat16 instead of float16", False, _AMP)
     prune_recipe: Optional[str] = _option("YAML file of these options; the command line wins")
 
     prune_seed: int = II("common.seed")
@@ -84,6 +86,7 @@ class PruneOptions(ApproachOptions):
     prune_batch_multiple: int = II("dataset.required_batch_size_multiple")
     prune_fp16: Any = II("common.fp16")
     prune_bf16: Any = II("common.bf16")
+    prune_amp: Any = II("common.amp")
     prune_maximize_best: Any = II("checkpoint.maximize_best_checkpoint_metric")
     prune_ddp_backend: str = II("distributed_training.ddp_backend")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from ..optim.masters import homes, values_of
+from ..optim.masters import homes, multiply_values, values_of
 from ..pruning.masks import Masks
 from ..pruning.prunable import Prunable
 
@@ -25,5 +25,4 @@ def rescale_norms(prunables: Iterable[Prunable], masks: Masks, optimizer: Fairse
     for p in prunables:
         if p.scale and p.name in masks:
             shrinkage = p.scale.shrinkage(values_of(p.parameter, masters)[0], masks[p.name])
-            for value in values_of(p.scale.parameter, masters):
-                value.mul_(shrinkage)
+            multiply_values([p.scale.parameter], [shrinkage], masters)

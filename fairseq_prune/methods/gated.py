@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..compat import unscaled
-from ..optim.masters import homes, master_gradient, values_of
+from ..optim.masters import homes, master_gradient, multiply_values, values_of
 from ..pruning.enforce import multiply
 from ..pruning.schedule import Position
 from ..pruning.selecting.selection import Selection
@@ -173,10 +173,8 @@ class Gated(Approach):
         return {"closed": (self._settled() == 0).float().mean()}
 
     def end(self, optimizer: FairseqOptimizer) -> None:
-        masters = homes(optimizer)
-        for name, factor in self._factors_of(self._settled()).items():
-            for value in values_of(self.parameters[name], masters):
-                value.mul_(factor.to(value.dtype))
+        factors = self._factors_of(self._settled())
+        multiply_values([self.parameters[name] for name in factors], list(factors.values()), homes(optimizer))
         super().end(optimizer)
         self._lengths, self._gates, self._velocities, self._factors = {}, None, None, {}
 

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 
 from ..compat import unscaled
-from ..optim.masters import homes, master_gradient, values_of
-from ..pruning.enforce import multiply
+from ..optim.masters import homes, master_gradient, multiply_values, values_of
 from ..pruning.growing import Growth, Layer, contraction, grow, magnitude_ratio
 from ..pruning.schedule import Position, Schedule
 from ..pruning.selecting import Selection, overlap
@@ -205,11 +204,7 @@ class GrowingPenalty(Approach):
         torch._foreach_clamp_max_(left, 1)
         torch._foreach_neg_(left)
         torch._foreach_add_(left, 1)
-        pairs = [(v, part) for name, part in zip(factors, left, strict=True) for v in self._values(name, masters)]
-        multiply(*map(list, zip(*pairs, strict=True)))
-
-    def _values(self, name, masters):
-        return values_of(self.parameters[name], masters)
+        multiply_values([self.parameters[name] for name in factors], left, masters)
 
     def _warn_of_little(self, optimizer):
         """Say so if the whole penalty cannot shrink anything by much."""

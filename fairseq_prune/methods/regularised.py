@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ..optim.masters import homes, values_of
+from ..optim.masters import homes, multiply_values, values_of
 from ..pruning.devices import on_host
-from ..pruning.enforce import multiply
 from ..pruning.hoyer import hoyer_square, hoyer_step
 from ..pruning.schedule import Position
 from .approach import APPROACHES, Approach, Select, Timed
@@ -57,9 +56,9 @@ class Regularised(Approach):
 
     def after_step(self, optimizer: FairseqOptimizer) -> None:
         masters, self._sum, owned = homes(optimizer), 0.0, self.selector.owned
-        homed = {name: values_of(p, masters) for name, p in self.parameters.items() if name in owned}
-        values = [value.float() for value, *_ in homed.values()]
-        squares = dict(zip(homed, torch._foreach_mul(values, values), strict=True))
+        names = [name for name in self.parameters if name in owned]
+        values = [values_of(self.parameters[name], masters)[0].float() for name in names]
+        squares = dict(zip(names, torch._foreach_mul(values, values), strict=True))
         step = self.settings.weight * optimizer.get_lr()
         step /= 1 - optimizer.optimizer.param_groups[0].get("momentum", 0.0)
         changes = []  # in order, as those of several layers may meet in one parameter
@@ -67,8 +66,7 @@ class Regularised(Approach):
             for layer, change in self._changes(selector, squares, step).items():
                 changes += selector.spread(layer, change).items()
         factors = torch._foreach_add([change for _, change in changes], 1)
-        pairs = [(value, f) for (name, _), f in zip(changes, factors, strict=True) for value in homed[name]]
-        multiply(*map(list, zip(*pairs, strict=True)))
+        multiply_values([self.parameters[name] for name, _ in changes], factors, masters)
 
     def _changes(self, selector, squares, step):
         """What units are multiplied by, less 1, dict of layer -> float [units].

@@ -7,7 +7,7 @@ list aligned with the parameters, or (by default) one flat vector for all of the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..compat import unscaled
+from ..pruning.enforce import multiply
 
 if TYPE_CHECKING:
     from fairseq.optim import FairseqOptimizer
@@ -77,6 +78,22 @@ def values_of(parameter: nn.Parameter, masters: Homes) -> list[Tensor]:
     return [home.view(home.key.data, parameter.shape), parameter.data]
 
 
+def multiply_values(parameters: Sequence[nn.Parameter], factors: Sequence[Tensor], masters: Homes) -> None:
+    """Multiply parameters in place; where they have masters these, of which the model then has the rounded values.
+
+    Were both multiplied, they would drift apart, and a resumed run start from another master.
+
+    Args:
+        parameters: list; one may come again only with a factor of another shape.
+        factors: list of tensors that broadcast.
+        masters: from :func:`homes`.
+    """
+    multiply([values_of(p, masters)[0] for p in parameters], factors)
+    rounded = [values_of(p, masters) for p in dict.fromkeys(parameters) if p in masters]
+    if rounded:
+        torch._foreach_copy_([value for _, value in rounded], [master for master, _ in rounded])
+
+
 def master_gradient(parameter: nn.Parameter, masters: Homes) -> Tensor | None:
     """The gradient that the next step uses, shaped like the parameter; None where there is none."""
     home = masters.get(parameter, Home(parameter))
@@ -110,7 +127,7 @@ def overflowed(optimizer: FairseqOptimizer, parameters: Iterable[nn.Parameter]) 
         optimizer: the fairseq optimizer.
         parameters: iterable of parameters.
     """
-    if not hasattr(optimizer, "scaler"):
+    if getattr(optimizer, "scaler", None) is None:  # bfloat16 needs none, and every step is taken
         return False
     return not all(p.grad is None or bool(p.grad.isfinite().all()) for p in parameters)
 

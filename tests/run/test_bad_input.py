@@ -137,14 +137,6 @@ def test_malicious_control(tmp_path, monkeypatch):
     assert (tmp_path / "executed").exists()
 
 
-@pytest.mark.parametrize("option", ["--bf16", "--memory-efficient-bf16"])
-def test_bf16(new_run, capsys, option):
-    with pytest.raises(SystemExit) as caught:
-        new_run().train(option)
-    assert caught.value.code == 2
-    assert capsys.readouterr().err == f"{option}: means TPU in this fairseq; use --fp16 or --amp, e.g. --amp\n"
-
-
 def test_status_and_stderr_of_the_command(parallel, tmp_path):
     """Once as users see it, in a process of its own."""
     done = subprocess.run(

@@ -94,7 +94,13 @@ def test_an_option_without_effect_is_refused(line):
 
 def config(*classes, **given):
     values = {field.name: field.default for kind in classes for field in fields(kind)}
-    run = {"prune_store_ema": False, "prune_max_epoch": 0, "prune_max_update": 0, "prune_save_dir": "nowhere"}
+    run = {
+        "prune_store_ema": False,
+        "prune_amp": False,
+        "prune_max_epoch": 0,
+        "prune_max_update": 0,
+        "prune_save_dir": "nowhere",
+    }
     return SimpleNamespace(**values | run | given)
 
 
@@ -137,7 +143,14 @@ RULES = {  # of a function that checks options: its config, what always counts, 
         {},
     ),
 }
-VALUES = {"decreasing": "sg", "srp_score": "squared", "srp_budget": "legacy", "T": 3.0, "prune_permute": True}
+VALUES = {
+    "decreasing": "sg",
+    "srp_score": "squared",
+    "srp_budget": "legacy",
+    "T": 3.0,
+    "prune_permute": True,
+    "prune_amp_bf16": True,
+}
 VALUES |= {"reg_fit": True, "reg_bn": True, "block_loss_grad": True}
 CASES = [
     (check, name, beside.get(name, {}))
