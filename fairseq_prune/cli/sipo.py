@@ -91,6 +91,12 @@ def _add_search(parser):
     add("--high", float, _JOINTLY, "largest rate (default near 1; translation 0.95)")
     add("--sigma", float, _JOINTLY, "first standard deviation of ncs (default 0.05)")
     add("--workers", int, _JOINTLY, "candidates evaluated at a time, each with a copy (default 1)")
+    parser.add_argument(
+        "--prune-execute",
+        dest="execute",
+        help="layers run dense (default), csr without removed weights, or auto: each as is faster; the last digits "
+        "of sums then depend on the clock, so another run may find other rates",
+    )
     add("--seed", seed, None, "of search and retraining (default 1)")
 
 

@@ -12,6 +12,7 @@ from . import (
     last_words,
     numpy_names,
     options,
+    overrides,
     peers,
     precision,
     ranks,
@@ -48,7 +49,7 @@ __all__ = [
 
 READING = (checkpoints, config_strings, numpy_names)
 RESUMING = (precision, schedulers, resuming, fitting)
-TOPICS = (*READING, *RESUMING, averages, beams, ranks, peers, tasks, last_words, options, writing)
+TOPICS = (*READING, *RESUMING, averages, beams, ranks, peers, tasks, last_words, options, overrides, writing)
 
 
 def install() -> None:

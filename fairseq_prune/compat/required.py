@@ -26,7 +26,7 @@ _FP16, _SCHEDULERS = "fairseq.optim.fp16_optimizer", "fairseq.optim.lr_scheduler
 _POLYNOMIAL = f"{_SCHEDULERS}.polynomial_decay_schedule:PolynomialDecayLRSchedule"
 _PLATEAU = f"{_SCHEDULERS}.reduce_lr_on_plateau:ReduceLROnPlateauLRSchedule"
 REQUIRED = (
-    Needed("fairseq.checkpoint_utils:load_checkpoint_to_cpu", "path"),
+    Needed("fairseq.checkpoint_utils:load_checkpoint_to_cpu", "path arg_overrides"),
     Needed("fairseq.checkpoint_utils:load_model_ensemble_and_task", "filenames"),
     Needed("fairseq.checkpoint_utils:save_checkpoint", knows="best"),
     Needed("fairseq.checkpoint_utils:torch_persistent_save", "obj filename async_write"),

@@ -8,6 +8,7 @@ from ..methods.checks import approach_of
 from ..needs import refuse_idle_fields
 from ..pruning.importance import EVIDENCE
 from .evidence import KINDS
+from .executing import check_execute
 from .options import PruneOptions
 from .plan import Plan
 from .reachable import RunLength, check_long_enough
@@ -37,6 +38,7 @@ def check_run(cfg: PruneOptions, plan: Plan, start: Start) -> None:
     Raises:
         ValueError: naming the option, the value and a valid example.
     """
+    check_execute(cfg)
     refuse_idle_fields(PruneOptions, cfg, Asked(cfg, plan))
     if cfg.prune_amp and cfg.prune_bf16:
         raise ValueError("--amp --bf16: are two ways to mix precisions; give --bf16, or --amp --prune-amp-bf16")

@@ -33,6 +33,7 @@ from .account import Account, NodeCount, log_harmonic_mean
 from .autocast import InBfloat16
 from .checks import check_run
 from .clock import Clock, is_shown
+from .executing import execute_when_loaded
 from .growth_file import add_record
 from .options import PruneOptions, given_options
 from .own_options import stands_alone, whole_config
@@ -126,6 +127,8 @@ class PruneMixin(ScoringMixin, FairseqTask):
         asks = "from_checkpoint" in inspect.signature(build).parameters  # not all tasks do
         model = build(cfg, from_checkpoint) if asks else build(cfg)
         follow_widths(model)
+        if from_checkpoint:
+            execute_when_loaded(model, getattr(self.options, "prune_execute", None))
         with one_line_errors():
             if not from_checkpoint:
                 load_before_wrapping(model, cfg, self.start, ranks.world_size())

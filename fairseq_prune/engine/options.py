@@ -27,6 +27,7 @@ def _option(text, default=None, needs=None):
 _SCORES = Need(lambda run: run.plan.importance in EVIDENCE, "--prune-method snip")
 _NM = Need(lambda run: run.plan.units == "n:m", "--prune-units 2:4")
 _AMP = Need(lambda run: run.options.prune_amp, "--amp --prune-amp-bf16")
+_EVALUATES = Need(lambda run: run.options.prune_evaluated, "fairseq-eval-lm instead of fairseq-train")
 _COUNTS = Need(lambda run: run.plan.prunes and run.plan.counts, "a fraction, as --prune-target 0.8")
 
 
@@ -69,8 +70,14 @@ class PruneOptions(ApproachOptions):
     prune_rewind: Optional[str] = _option(f"after every removal go back to the weights of then: {_WHEN}")
     prune_pack: bool = _option("save packed checkpoints: of tensors with zeros a bit mask and the rest", False)
     prune_amp_bf16: bool = _option("--amp computes in bfloat16 instead of float16", False, _AMP)
+    prune_execute: Optional[str] = _option(
+        "evaluation on a CPU: layers run dense (default), csr without removed weights, or auto: each as is faster",
+        needs=_EVALUATES,
+    )
     prune_recipe: Optional[str] = _option("YAML file of these options; the command line wins")
 
+    prune_evaluated: Optional[str] = II("common_eval.path")
+    prune_cpu: Any = II("common.cpu")
     prune_seed: int = II("common.seed")
     prune_max_epoch: int = II("optimization.max_epoch")
     prune_max_update: int = II("optimization.max_update")

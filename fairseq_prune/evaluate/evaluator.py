@@ -8,6 +8,7 @@ import torch
 from fairseq.models import BaseFairseqModel
 from torch import Tensor
 
+from ..modules.csr.execute import Execution
 from .blocks import Blocks
 from .output import OutputLayer
 from .score import Score, perplexity
@@ -22,6 +23,7 @@ class Evaluator:
             same data in the same order each time.
         denominator: what counts are divided by (count); None = the targets.
         predicted: how often each word was predicted in an earlier :meth:`measure`.
+        how: layers run, as of :class:`~fairseq_prune.modules.csr.execute.Execution`.
 
     Attributes:
         model: the model.
@@ -32,16 +34,29 @@ class Evaluator:
     """
 
     def __init__(
-        self, model: BaseFairseqModel, blocks: Blocks, denominator: int | None = None, predicted: Tensor | None = None
+        self,
+        model: BaseFairseqModel,
+        blocks: Blocks,
+        denominator: int | None = None,
+        predicted: Tensor | None = None,
+        how: str = "dense",
     ):
         self.model = model.eval()
         self.parameters = dict(model.named_parameters())
         self._blocks, self._denominator = blocks, denominator
-        self._output = OutputLayer(model.decoder, predicted)
+        self._output = OutputLayer(model.decoder, predicted, how)
+        self._execution, self._how = Execution(model, how), how
 
     def copy(self) -> Self:
         """An evaluator of a copy of the model, for another thread, that knows which words were predicted."""
-        return type(self)(copy.deepcopy(self.model), self._blocks, self._denominator, self._output.predicted.clone())
+        model, predicted = copy.deepcopy(self.model), self._output.predicted.clone()
+        return type(self)(model, self._blocks, self._denominator, predicted, self._how)
+
+    def _walk(self):
+        """Blocks of features and targets, by the weights as they are now."""
+        self._execution.refresh()
+        self._output.refresh()
+        return self._blocks(self.model)
 
     @torch.no_grad()
     def hits(self, targets: int, hopeless: Callable[[list[int]], bool] = lambda hits: False) -> Score:
@@ -52,7 +67,7 @@ class Evaluator:
             hopeless: function of the hits in the blocks so far -> True to stop.
         """
         block_hits = []
-        for features, words in self._blocks(self.model):
+        for features, words in self._walk():
             block_hits.append(self._output.count_hits(features, words))
             if hopeless(block_hits):
                 return Score(tuple(block_hits), targets, complete=False)
@@ -61,7 +76,7 @@ class Evaluator:
     @torch.no_grad()
     def perplexity(self, targets: int) -> float:
         """Perplexity (float); ``targets`` as in :meth:`hits`."""
-        nll = sum(self._output.nll(features, words) for features, words in self._blocks(self.model))
+        nll = sum(self._output.nll(features, words) for features, words in self._walk())
         return perplexity(nll, targets)
 
     @torch.no_grad()
@@ -72,7 +87,7 @@ class Evaluator:
             ValueError: the split is empty.
         """
         block_hits, targets, nll = [], 0, 0.0
-        for features, words in self._blocks(self.model):
+        for features, words in self._walk():
             block_hits.append(self._output.count_predictions(features, words))
             nll += self._output.nll(features, words)
             targets += len(words)

@@ -20,6 +20,7 @@ class Workbench:
         checkpoint: path.
         data: folder of fairseq-preprocess; None: that of the checkpoint.
         reference: divide counts of a stream as the original did, by all rows where one has no target.
+        how: layers run, as of :class:`~fairseq_prune.modules.csr.execute.Execution`.
 
     Attributes:
         task: fairseq's task.
@@ -28,9 +29,9 @@ class Workbench:
         ValueError: no such data.
     """
 
-    def __init__(self, checkpoint: str, data: str | None = None, reference: bool = False):
+    def __init__(self, checkpoint: str, data: str | None = None, reference: bool = False, how: str = "dense"):
         self.task, self._config = load_task(checkpoint, data)
-        self._reference = reference
+        self._reference, self._how = reference, how
         self._blocks: dict[str, tuple[Blocks, int | None]] = {}
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
@@ -60,7 +61,7 @@ class Workbench:
             self._load(split)
             self._blocks[split] = self._divide(model, split)
         blocks, denominator = self._blocks[split]
-        return Evaluator(model, blocks, denominator)
+        return Evaluator(model, blocks, denominator, how=self._how)
 
     def by_criterion(self, model: BaseFairseqModel, split: str) -> dict[str, float]:
         """What the criterion of the training says of a model without a decoder, as :func:`~.by_criterion.measure`."""

@@ -5,6 +5,9 @@ from fairseq.models import FairseqDecoder
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..modules.csr.choice import Faster
+from ..modules.csr.forms import CsrLinear
+
 _PIECE = 64  # rows of logits at a time; whole batches are 2 to 4 times slower
 _SCREEN = 512  # words that are tried first
 
@@ -19,20 +22,33 @@ class OutputLayer:
     Args:
         decoder: fairseq decoder with a linear output layer over features.
         predicted: how often each row was predicted (int64 [rows]), to try the first words by.
+        how: its products are computed, as of :class:`~fairseq_prune.modules.csr.choice.Faster`.
 
     Raises:
         ValueError: the output layer is not linear.
     """
 
-    def __init__(self, decoder: FairseqDecoder, predicted: Tensor | None = None):
+    def __init__(self, decoder: FairseqDecoder, predicted: Tensor | None = None, how: str = "dense"):
         self._decoder = decoder
         weight, _ = self._linear()
         self._first = len(decoder.dictionary) - len(weight)  # words before the first row
         self.predicted = torch.zeros(len(weight), dtype=torch.int64) if predicted is None else predicted
+        self._scores = _product("all words", self._linear, how)
+        self._few_scores = _product("words of the screen", self._few, how)
         self._select_screen(weight)
+
+    def refresh(self) -> None:
+        """Forget what was made of the weights: they have changed."""
+        self._scores.refresh()
+        self._few_scores.refresh()
+
+    def _few(self):
+        weight, bias = self._linear()
+        return weight[self._screen], None if bias is None else bias[self._screen]
 
     def _select_screen(self, weight):
         self._screen = self.predicted.topk(min(_SCREEN, len(weight))).indices.to(weight.device)
+        self._few_scores.refresh()
 
     def _linear(self):
         decoder = self._decoder
@@ -53,8 +69,8 @@ class OutputLayer:
         Returns:
             Hits (count).
         """
-        weight, bias = self._linear()
-        rows = torch.cat([F.linear(x, weight, bias).max(1).indices for x in features.split(_PIECE)])
+        weight, _ = self._linear()
+        rows = torch.cat([self._scores(x).max(1).indices for x in features.split(_PIECE)])
         self.predicted += torch.bincount(rows, minlength=len(weight)).to(self.predicted.device)
         self._select_screen(weight)
         return int((rows == targets - self._first).sum())
@@ -66,26 +82,28 @@ class OutputLayer:
         alive = self._survivors(features, rows, weight, bias)
         hits = 0
         for x, row in zip(features[alive].split(_PIECE), rows[alive].split(_PIECE), strict=True):
-            hits += int((F.linear(x, weight, bias).max(1).indices == row).sum())
+            hits += int((self._scores(x).max(1).indices == row).sum())
         return hits
 
     def _survivors(self, features, rows, weight, bias):
         """True where no word of the screen beats the target, bool [n]."""
         own = (features * weight[rows]).sum(1)
-        few, offsets = weight[self._screen], None
-        if bias is not None:
-            own, offsets = own + bias[rows], bias[self._screen]
+        own = own if bias is None else own + bias[rows]
         alive = []
         for x, row, score in zip(*(part.split(4 * _PIECE) for part in (features, rows, own)), strict=True):
-            scores = F.linear(x, few, offsets)
+            scores = self._few_scores(x)
             scores.masked_fill_(self._screen == row.unsqueeze(1), -torch.inf)
             alive.append(scores.max(1).values <= score)
         return torch.cat(alive)
 
     def nll(self, features: Tensor, targets: Tensor) -> float:
         """Sum of negative log-likelihoods (nats, float); arguments as :meth:`count_predictions`."""
-        weight, bias = self._linear()
         total = 0.0
         for x, row in zip(features.split(_PIECE), (targets - self._first).split(_PIECE), strict=True):
-            total += float(F.cross_entropy(F.linear(x, weight, bias).float(), row, reduction="sum").double())
+            total += float(F.cross_entropy(self._scores(x).float(), row, reduction="sum").double())
         return total
+
+
+def _product(name, matrix, how):
+    """A product with what a function returns: (weight, bias)."""
+    return Faster(name, lambda x: F.linear(x, *matrix()), lambda: CsrLinear(*matrix()), how)

@@ -3,7 +3,6 @@
 from argparse import Namespace
 from dataclasses import dataclass, field
 
-import torch
 from fairseq.dataclass import FairseqDataclass
 from fairseq.models import (
     FairseqIncrementalDecoder,
@@ -12,12 +11,9 @@ from fairseq.models import (
     register_model_architecture,
 )
 from torch import nn
-from torch.nn import functional as F
 
 from ..errors import one_line_errors
-
-ABSENT = 2  # <s> and <pad> come first in every dictionary of fairseq
-IMPOSSIBLE = -1e4  # exp() is 0 in every precision; -inf times a label smoothing of 0 would be nan
+from ..modules.word_projection import ABSENT, WordProjection
 
 
 def _option(default, text):
@@ -64,7 +60,7 @@ class RnnLmDecoder(FairseqIncrementalDecoder):
         self.embed_tokens = nn.Embedding(rows, embed_dim)
         self.dropout = nn.Dropout(dropout)
         self.lstm = nn.LSTM(embed_dim, hidden_size, layers, dropout=dropout if layers > 1 else 0)
-        self.output_projection = nn.Linear(hidden_size, rows)
+        self.output_projection = WordProjection(hidden_size, rows)
         nn.init.uniform_(self.embed_tokens.weight, -0.1, 0.1)
         nn.init.uniform_(self.output_projection.weight, -0.1, 0.1)
         nn.init.zeros_(self.output_projection.bias)
@@ -112,10 +108,7 @@ class RnnLmDecoder(FairseqIncrementalDecoder):
 
     def output_layer(self, features, **kwargs):
         """Logits [..., len(dictionary)] of features [..., hidden]; the whole dictionary in its order."""
-        weight, bias = self.output_projection.weight, self.output_projection.bias
-        # Joined, for F.pad fills the whole before it copies, forwards and backwards.
-        no_weights, no_biases = weight.new_zeros(ABSENT, weight.size(1)), bias.new_full((ABSENT,), IMPOSSIBLE)
-        return F.linear(features, torch.cat([no_weights, weight]), torch.cat([no_biases, bias]))
+        return self.output_projection(features)
 
     def reorder_incremental_state(self, incremental_state, new_order):
         """Have the states follow their hypotheses; ``new_order`` int64 [batch]."""

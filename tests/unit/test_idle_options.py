@@ -46,7 +46,7 @@ IDLE = {  # command line, up to the option that has no effect in it
 }
 EFFECTIVE = {  # options that always have an effect, or are only refused with what they cannot have
     "sipo": "checkpoint save-dir group search max-drop max-ppl-increase accuracy rounds reference seed "
-    "tensorboard-logdir",
+    "tensorboard-logdir prune-execute",
     "imp": "save-dir target fraction rewind checkpoint scope include skip only train",
     "inspect": "data original json",
     "compact": "data batches overwrite json",
@@ -97,6 +97,7 @@ def config(*classes, **given):
     run = {
         "prune_store_ema": False,
         "prune_amp": False,
+        "prune_evaluated": None,
         "prune_max_epoch": 0,
         "prune_max_update": 0,
         "prune_save_dir": "nowhere",

@@ -44,7 +44,7 @@ def run_sipo(
         ValueError: bad settings, groups or data, or a failed training.
         OSError: nothing can be written into the folder, or another process writes there.
     """
-    bench = Workbench(checkpoint, data, bool(given.get("reference")))
+    bench = Workbench(checkpoint, data, bool(given.get("reference")), given.get("execute") or "dense")
     settings, groups, translates = _prepare(bench.model(checkpoint), given)
     with one_writer(folder):
         run = SipoRun(bench, checkpoint, groups, settings, folder, data, log or {}, translates)

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ...modules.csr.execute import check_how
+
 
 @dataclass(frozen=True)
 class SipoSettings:
@@ -19,6 +21,7 @@ class SipoSettings:
         seed: of the search.
         reference: replay the original's quirks.
         workers: candidates evaluated at a time (count).
+        execute: how their layers run: dense, csr or auto.
         population: individuals of the search (count).
         generations: of the search (count).
         start: first rate of all groups.
@@ -41,6 +44,7 @@ class SipoSettings:
     seed: int = 1
     reference: bool = False
     workers: int = 1
+    execute: str = "dense"
     population: int = 6
     generations: int = 100
     start: float = 0.10
@@ -104,6 +108,7 @@ _OPTIONS = {"drop": "max-drop", "ppl_rise": "max-ppl-increase"}  # named otherwi
 
 
 def _check(settings):
+    check_how("--prune-execute", settings.execute)
     for name, (low, high, example) in _RANGES.items():
         value = getattr(settings, name)
         if value is not None and not low <= value <= high:
