@@ -1,4 +1,4 @@
-"""Models that take over the feed-forward widths of the weights they load."""
+"""Models that take over the widths of the weights they load."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from ..compat import load_checkpoint
-from ..families.transformer.table import FEED_FORWARD
+from ..families import structure_of
 from ..pruning.surgery.cut import entries, replace_values
-from ..pruning.surgery.table import build_table
+from ..pruning.surgery.widths import arriving_shapes
 from .start import Start
 
 if TYPE_CHECKING:
@@ -20,30 +20,24 @@ if TYPE_CHECKING:
 
 
 def follow_widths(model: nn.Module) -> None:
-    """Let a stock Transformer load weights whose feed-forward blocks were cut.
+    """Let a stock model load weights whose coupled units were cut: neurons, hidden units.
 
-    Blocks become as wide as those that come, but never wider than the architecture's; what does not
+    Vectors of units become as long as those that come, but never longer than the architecture's; what does not
     fit together is left for torch to name. SRP and vision models do all this themselves and are passed over.
     Call it before the masks' own load hook is registered, since masks have the cut shapes.
 
     Args:
         model: ``nn.Module``; its parameters stay the same objects.
     """
-    table = _feed_forward_table(model)
-    widest = _widths(table, entries(model))
-    if takes_over_shapes(model) or not widest:
+    structure, shapes = _cuttable(model), {name: value.shape for name, value in entries(model).items()}
+    if structure is None:
         return
 
     def take_over(module, state, prefix, *_):
-        if prefix:
-            return
-        mine, arriving, values = entries(module), _widths(table, state), {}
-        for name, ((axis, vector, *_),) in table.items():
-            if vector in widest and arriving.get(vector, widest[vector] + 1) <= widest[vector]:
-                shape = list(mine[name].shape)
-                shape[axis] = arriving[vector]
-                values[name] = mine[name].new_empty(shape)
-        replace_values(module, values)
+        if not prefix:
+            mine, arriving = entries(module), {name: value.shape for name, value in state.items()}
+            values = arriving_shapes(structure, shapes, arriving)
+            replace_values(module, {name: mine[name].new_empty(shape) for name, shape in values.items()})
 
     model.register_load_state_dict_pre_hook(take_over)
 
@@ -64,7 +58,7 @@ def load_before_wrapping(model: BaseFairseqModel, model_cfg: DictConfig | Namesp
         ValueError: the checkpoint is unreadable.
     """
     path = start.path if start.is_there else None
-    if ranks > 1 and path and (takes_over_shapes(model) or _feed_forward_table(model)):
+    if ranks > 1 and path and (takes_over_shapes(model) or _cuttable(model)):
         try:
             model.load_state_dict(load_checkpoint(path)["model"], strict=True, model_cfg=model_cfg)
         except RuntimeError:
@@ -76,13 +70,7 @@ def takes_over_shapes(model: nn.Module) -> bool:
     return hasattr(model, "connectivity") or getattr(model, "takes_over_shapes", False)
 
 
-def _feed_forward_table(model):
-    return build_table(FEED_FORWARD, entries(model))
-
-
-def _widths(table, tensors):
-    """Widths of the blocks whose tensors are all there and agree, dict of vector name -> count."""
-    widths: dict[str, set[int | None]] = {}
-    for name, ((axis, vector, *_),) in table.items():
-        widths.setdefault(vector, set()).add(tensors[name].shape[axis] if name in tensors else None)
-    return {vector: width.pop() for vector, width in widths.items() if len(width) == 1 and None not in width}
+def _cuttable(model):
+    """The structure of a model whose widths are to be taken over here; None for others."""
+    structure = None if takes_over_shapes(model) else structure_of(model)
+    return structure if structure and any(vector.cuts for vector in structure.vectors.values()) else None

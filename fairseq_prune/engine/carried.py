@@ -1,5 +1,6 @@
 """The state that a recurrent decoder takes over from one chunk of a stream to the next."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -21,3 +22,16 @@ class Carried:
     def leave(self, state: tuple[torch.Tensor, ...]) -> None:
         """Take the end of a chunk, cut off from its gradients."""
         self.state = tuple(part.detach() for part in state)
+
+    def follow_cut(self, kept: Sequence[torch.Tensor]) -> None:
+        """Leave out the units that were cut out of the decoder's layers, unless they are out already.
+
+        Args:
+            kept: for each layer, bool [hidden], True = kept; as many of each.
+        """
+        if self.state is not None and kept and self.state[0].shape[2] == len(kept[0]):
+            layers = [units.nonzero().flatten().to(self.state[0].device) for units in kept]
+            self.state = tuple(
+                torch.stack([values.index_select(1, units) for values, units in zip(part, layers, strict=True)])
+                for part in self.state
+            )

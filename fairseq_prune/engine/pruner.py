@@ -43,7 +43,7 @@ class Pruner:
 
     Attributes:
         events_done: events of the schedule that have happened (count).
-        masked: the model's masks.
+        masked, removal: the model's masks; what carries out a removal, and knows what the last cut kept.
         removed_in_epoch: number of the epoch in which the last removal fell; None before.
 
     Raises:
@@ -65,7 +65,7 @@ class Pruner:
         self._model, self._find_permutable, self._gather = model, find_permutable, gather
         self._started = self._acts = False
         self.masked = MaskedModel(model)
-        self._removal = Removal(model, self.masked, averaged)
+        self.removal = Removal(model, self.masked, averaged)
         self._counted: Masks = None
         self._fraction: float = None
         self._targets = Targets(model, self.plan, find_structure, find_targets)
@@ -238,7 +238,7 @@ class Pruner:
             "plan": self.plan.plain(),
             "whole": self._whole,
             "removed_in_epoch": self.removed_in_epoch,
-            "kept": self._removal.kept,
+            "kept": self.removal.kept,
             "approach": self._approach and self._approach.state(),
             "rewind": self._rewind and self._rewind.state(),
             **self._targets.state(),
@@ -251,7 +251,7 @@ class Pruner:
             ValueError: the interrupted run had another plan, or none is given and it was not through.
         """
         check_same_plan(self.plan, state)
-        self._removal.kept = state.get("kept", {})
+        self.removal.kept = state.get("kept", {})
         if not self.plan.prunes or state["events_done"]:
             self.removed_in_epoch = state.get("removed_in_epoch")
         if self._rewind:
@@ -289,11 +289,11 @@ class Pruner:
         if self._rewind:
             self._rewind.restore(optimizer)
         if closes:
-            self._removal.close(selection.keep, targets.selector, targets.structure, optimizer)
+            self.removal.close(selection.keep, targets.selector, targets.structure, optimizer)
         else:
-            self._removal.mask(selection.masks, targets.prunables, optimizer, ema_model)
+            self.removal.mask(selection.masks, targets.prunables, optimizer, ema_model)
             if self.plan.schedule.is_last(self.events_done):
-                self._removal.cut(selection.keep, targets.structure, optimizer)
+                self.removal.cut(selection.keep, targets.structure, optimizer)
         forget_best()
 
     def _told(self):

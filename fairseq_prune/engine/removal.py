@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..pruning.masks import Masks, pack_mask
 from ..pruning.prunable import Prunable
 from ..pruning.selecting.widths import WidthSelector
-from ..pruning.surgery.structure import Structure
+from ..pruning.surgery.structure import Structure, can_be_cut
 from .cut import cut_in_run, may_cut
 from .masked_model import MaskedModel
 from .weight_norms import rescale_norms
@@ -82,11 +82,14 @@ class Removal:
         Returns:
             True if it could be done: shapes cannot change everywhere.
         """
-        keep = {vector: units for vector, units in keep.items() if structure.vectors[vector].cuts}
         if not keep or not may_cut(optimizer, self._averaged):
             return False
+        asked, keep = keep, can_be_cut(structure.vectors, keep)
         cut_in_run(self._model, structure.table, keep, optimizer, self._masked)
         for connectivity in structure.connectivity.values():
             connectivity.refresh()
         self.kept = {vector: pack_mask(units) for vector, units in keep.items()}
-        return True
+        for vector, units in keep.items():
+            if stay := int(units.sum() - asked[vector].sum()):
+                logger.info(f"{vector}: {stay} more units leave masked: all layers of its module are cut alike")
+        return bool(keep)

@@ -98,7 +98,8 @@ class RnnDecoder(FairseqIncrementalDecoder):
 
     def _begin(self, encoder_out):
         states = tuple(zip(*(final.unbind(0) for final in encoder_out.final), strict=True))
-        feed = torch.zeros_like(states[0][0])
+        top = states[-1][0]
+        feed = top.new_zeros(len(top), self.attention.output_proj.out_features)
         return Progress(states, feed, self.attention.keys(encoder_out.states))
 
     def _split_first_product(self, tokens):
@@ -108,7 +109,7 @@ class RnnDecoder(FairseqIncrementalDecoder):
             (the embeddings' part, for each step [batch, gates]; the weight [width, gates] of the other).
         """
         cell, embedded = self.layers[0], self.embed_tokens(tokens.t())
-        weight, feed_weight = cell.weight_ih.split([embedded.size(2), cell.hidden_size], 1)
+        weight, feed_weight = cell.weight_ih.tensor_split([embedded.size(2)], 1)
         return F.linear(embedded, weight, cell.bias_ih).unbind(0), feed_weight.t()
 
     def _step(self, gates, progress, encoder_out):

@@ -15,6 +15,7 @@ from ..engine.carried import Carried
 from ..engine.mixin import PruneMixin
 from ..engine.options import PruneOptions
 from ..errors import one_line_errors
+from ..pruning.masks import unpack_mask
 from .column_dataset import TokenStream
 
 BREAK_THE_STREAM = """sample_break_mode output_dictionary_size self_target past_target add_bos_token shorten_method
@@ -169,6 +170,11 @@ class PruneStatefulLanguageModelingConfig(PruneOptions, StatefulLanguageModeling
 @register_task("prune_stateful_language_modeling", dataclass=PruneStatefulLanguageModelingConfig)
 class PruneStatefulLanguageModelingTask(PruneMixin, StatefulLanguageModelingTask):
     """Stateful language modelling with pruning; the training's state is saved with the pruner's."""
+
+    def before_update(self, optimizer):
+        super().before_update(optimizer)
+        kept = self.pruner.removal.kept.items()
+        self.carried.follow_cut([unpack_mask(units) for vector, units in kept if ".lstm." in vector])
 
     def get_checkpoint_dict(self):
         own = super().get_checkpoint_dict()

@@ -10,21 +10,25 @@ from fairseq_prune.families import FAMILIES, structure_of
 from fairseq_prune.pruning.surgery.structure import masks_without, unit_rows
 
 BRIDGED = SEQ2SEQ | {"encoder_bidirectional": True}
-MODELS = {  # architecture, options, units of each vector of hidden units, what reads the first of the last vector
+ADAPTIVE = {"decoder_out_embed_dim": 12, "criterion": "adaptive_loss", "adaptive_softmax_cutoff": "10,20"}
+MODELS = {  # architecture, options, units of each vector of hidden units, what reads the second vector
     "rnn_lm": ("rnn_lm", LM, [16, 16], {"decoder.lstm.weight_hh_l1", "decoder.output_projection.weight"}),
     "lstm": (
         "lstm",
         SEQ2SEQ,
-        [16, 16],
+        [16] * 3,
         {
             "encoder.lstm.weight_hh_l1", "decoder.layers.1.weight_hh", "decoder.attention.input_proj.weight",
             "decoder.attention.output_proj.weight",
         },
     ),
-    "lstm, both ways": ("lstm", SEQ2SEQ | BOTH_WAYS, [8] * 4, None),
-    "lstm, bridged": ("lstm", BRIDGED, [16] * 4, {"encoder.lstm.weight_hh_l1_reverse"}),  # the bridge is not known
-    "rnnsearch": ("rnnsearch", RECURRENT, None, None),
-    "luongnet": ("luongnet", RECURRENT, [16, 16], None),
+    "lstm, both ways": ("lstm", SEQ2SEQ | BOTH_WAYS, [8] * 4 + [16], None),
+    "lstm, bridged": ("lstm", BRIDGED, [16] * 4, None),
+    "lstm, bridged, no attention": ("lstm", BRIDGED | {"decoder_attention": "0"}, [16] * 3, None),
+    "lstm_lm, adaptive": ("lstm_lm", LM | ADAPTIVE, [16, 16], None),
+    "lstm_lm, residuals": ("lstm_lm", LM | {"residuals": True, "decoder_out_embed_dim": 8}, [16, 16], None),
+    "rnnsearch": ("rnnsearch", RECURRENT, [8] * 4 + [16] * 2, None),
+    "luongnet": ("luongnet", RECURRENT, [16] * 3, None),
 }  # fmt: skip
 
 
@@ -41,7 +45,7 @@ def test_vectors(case):
     if lengths:
         assert [vector.length for vector in vectors] == lengths
     if readers:
-        assert readers <= set(vectors[-1].readers)
+        assert readers <= set(vectors[1].readers)
 
 
 def test_what_is_masked_is_silent(case):

@@ -39,12 +39,12 @@ MODELS = {  # architecture, options, kinds and numbers of the vectors that move
     "lstm_lm tied": ("lstm_lm", LM | {
         "decoder_embed_dim": 16, "decoder_out_embed_dim": 16, "share_decoder_input_output_embed": True,
     }, {"hidden": 1}),
-    "lstm": ("lstm", SEQ2SEQ, {"hidden": 2}),
-    "lstm, no attention": ("lstm", SEQ2SEQ | {"decoder_attention": "0"}, {"hidden": 1}),
-    "lstm, both ways": ("lstm", SEQ2SEQ | BOTH_WAYS, {"hidden": 4}),
-    "lstm, bridged": ("lstm", SEQ2SEQ | {"encoder_bidirectional": True}, {}),
-    "rnnsearch": ("rnnsearch", RECURRENT, {"hidden": 4}),
-    "luongnet": ("luongnet", RECURRENT, {"hidden": 2}),
+    "lstm": ("lstm", SEQ2SEQ, {"hidden": 3}),
+    "lstm, no attention": ("lstm", SEQ2SEQ | {"decoder_attention": "0"}, {"hidden": 2}),
+    "lstm, both ways": ("lstm", SEQ2SEQ | BOTH_WAYS, {"hidden": 5}),
+    "lstm, bridged": ("lstm", SEQ2SEQ | {"encoder_bidirectional": True}, {"hidden": 4}),
+    "rnnsearch": ("rnnsearch", RECURRENT, {"hidden": 6}),
+    "luongnet": ("luongnet", RECURRENT, {"hidden": 3}),
 }  # fmt: skip
 
 

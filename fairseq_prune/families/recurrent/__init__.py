@@ -2,6 +2,7 @@
 
 from ..family import FAMILIES, Family
 from .costs import COSTS
+from . import sizes  # noqa: F401
 from .units import hidden_units, known_units
 
 FAMILIES.add("recurrent")(Family(hidden_units, known_units, COSTS))

@@ -4,14 +4,17 @@ Everything happens in place: a parameter stays the same object with a smaller va
 optimizer's references live on.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd as _Conv
 
+from ..registry import Registry
 from .table import Owner, Table
+
+SIZES: Registry[Callable[[nn.Module], None]] = Registry("sizes")  # what sets what modules remember of shapes
 
 
 def cut_tensor(tensor: Tensor, owners: Iterable[Owner], keep: Mapping[str, Tensor]) -> Tensor:
@@ -109,11 +112,13 @@ def replace_values(module: nn.Module, values: Mapping[str, Tensor]) -> None:
             _forget_gradients(mine[name])
             mine[name].data = value
     for layer in module.modules():
-        _follow_shapes(layer)
+        for follow in SIZES.values():
+            follow(layer)
 
 
+@SIZES.add("torch")
 def _follow_shapes(layer):
-    """Set what a module remembers of the shapes of its tensors."""
+    """Set what torch's layers remember of the shapes of their tensors."""
     if isinstance(layer, nn.Linear):
         layer.out_features, layer.in_features = layer.weight.shape
     elif isinstance(layer, nn.Embedding):

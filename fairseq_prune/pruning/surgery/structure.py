@@ -27,6 +27,8 @@ class Coupled:
         cuts: False if units can only be masked.
         heads: rankings that the units are split into, of each of which equally many leave (count): unit
             ``head * (length / heads) + j``.
+        alike: what vectors have in common that all have to keep the same part of their units when these are cut, as
+            the layers of a module with one size for all; "" for others.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Coupled:
     readers: tuple[str, ...] = ()
     cuts: bool = True
     heads: int = 1
+    alike: str = ""
 
 
 class Multipliers(Protocol):
@@ -129,6 +132,33 @@ def masks_without(structure: Structure, shapes: Shapes, keep: Mapping[str, Tenso
         if owned is not None:
             masks[name] = ~owned
     return masks
+
+
+def can_be_cut(vectors: Mapping[str, Coupled], keep: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Of what leaves, the units that shapes can lose: where vectors have to be alike, the same part of each.
+
+    Args:
+        vectors: dict of vector name -> :class:`Coupled`.
+        keep: dict of vector name -> bool [length], True = keep; vectors not in it lose nothing.
+
+    Returns:
+        dict as ``keep``, of vectors that can be cut; where fewer can be cut than leave, these are the first.
+    """
+    groups: dict[str, list[Coupled]] = {}
+    for vector in vectors.values():
+        groups.setdefault(vector.alike or vector.name, []).append(vector)
+    cut = {}
+    for members in groups.values():
+        if all(v.cuts and v.name in keep for v in members):
+            parts = {v.name: v.length // min(v.length for v in members) for v in members}
+            count = min(int((~keep[name]).sum()) // part for name, part in parts.items())
+            cut.update({name: ~first(~keep[name], count * part) for name, part in parts.items()})
+    return cut
+
+
+def first(units: Tensor, count: int) -> Tensor:
+    """The first ``count`` of some units, bool [length]."""
+    return units & (units.cumsum(0) <= count)
 
 
 def evenly(units: Tensor, heads: int, stay: int = 0) -> Tensor:
