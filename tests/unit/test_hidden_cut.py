@@ -172,7 +172,7 @@ def test_a_masked_unit_puts_out_zero(kind):
     assert [vector.length for _, vector in vectors] == [6] * (4 if layers else 1)
     parameters = dict(model.named_parameters())
     with torch.no_grad():
-        for rows, vector in vectors:
+        for rows, _ in vectors:
             for entry, owner in rows:
                 where = owner.along(torch.arange(6) == 2, otherwise=False)
                 parameters[entry].movedim(owner.axis, 0)[where] = 0

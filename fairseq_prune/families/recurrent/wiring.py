@@ -18,6 +18,7 @@ from ..family import Vectors
 _WEIGHTS, _BIASES = ("weight_ih", "weight_hh"), ("bias_ih", "bias_hh")
 _CELL = r"{}\.(?:(?:rnn|lstm)\.weight_hh_l(\d+)(?:_reverse)?|layers\.(\d+)\.weight_hh)"
 _BRIDGE = tuple(f"decoder.encoder_{part}_proj.{kind}" for part in ("hidden", "cell") for kind in ("weight", "bias"))
+_ADAPTIVE = r"decoder\.adaptive_softmax\.(head|tail\.\d+\.0)\.weight"
 _ATTENTION = "decoder.attention."
 _SCORING = {  # parts of an attention -> what its source meets, along which axis; what its query goes through
     ("input_proj", "output_proj"): (("input_proj", 0), "input_proj"),
@@ -156,7 +157,7 @@ class Units:
         return self._rows, Coupled(self._name, "hidden", self._length, writers, readers, cuts, alike=alike)
 
 
-def _readers(sides, side, layer, values) -> list[Slot] | None:
+def _readers(sides, side, layer, values):
     """Slots that the state of a layer lies along, beside those of its own cells and a bridge; None: not known."""
     if layer < len(sides[side]) - 1:
         return [Slot(cell.format("weight_ih"), 1) for cell in sides[side][layer + 1]]
@@ -186,7 +187,7 @@ def _feed(sides, values):
 
 def _outputs(values):
     """What reads the outputs of attention, or of a decoder without it; None where embeddings do."""
-    adaptive = [name for name in values if re.fullmatch(r"decoder\.adaptive_softmax\.(head|tail\.\d+\.0)\.weight", name)]
+    adaptive = [name for name in values if re.fullmatch(_ADAPTIVE, name)]
     extra = [name for name in ("decoder.additional_fc.weight",) if name in values]
     plain = [f"decoder.{name}.weight" for name in ("fc_out", "output_projection")]
     found = [*adaptive, *extra] or [name for name in plain if name in values]
