@@ -47,9 +47,9 @@ def _is_alone(owner: Owner, length: int) -> bool:
 def _narrowed(structure, shape, entry, lengths):
     """A shape less the elements of the units that vectors have lost."""
     sizes = list(shape)
-    for axis, vector, elements, _ in structure.table[entry]:
-        if vector in lengths:
-            whole = structure.vectors[vector].length
-            owned = sizes[axis] if elements is None else int((elements >= 0).sum())
-            sizes[axis] -= owned // whole * (whole - lengths[vector])
+    for owner in structure.table[entry]:
+        if owner.vector in lengths:
+            whole = structure.vectors[owner.vector].length
+            owned = shape[owner.axis] if owner.elements is None else int((owner.elements >= 0).sum())
+            sizes[owner.axis] -= owned // whole * (whole - lengths[owner.vector])
     return torch.Size(sizes)
