@@ -9,7 +9,9 @@ of the quantised model are still the same, and both BLEU.
 --to fairseq: OUT is a checkpoint that fairseq loads without --user-dir, where its own architectures
 have the shapes.
 
---to onnx: OUT is a file of an image classifier, for onnxruntime and others, for any batch size.
+--to onnx: for onnxruntime and others. Of an image classifier OUT is a file, for any batch size. Of a
+Transformer or a recurrent language model it is a folder: an encoder, if there is one, and a step of the
+decoder, with keys and values or the state as inputs and outputs, for any batch and length.
 """
 
 import argparse

@@ -197,7 +197,6 @@ def test_mistakes_end_in_one_line(exportable, tmp_path, monkeypatch):
         return refused("export", path, out, "--to", to, *words)
 
     assert "unknown value of --to 'ctranslate'; did you mean 'ctranslate2'?" in line(to="ctranslate")
-    assert "TransformerModel is no image classifier; for Transformers give --to ctranslate2" in line(to="onnx")
     assert "--quantization int4: unknown; give one of int8" in line("--quantization", "int4")
     assert "--batches 0" in line("--batches", "0")
     assert "--bpe-codes" in line("--bpe-codes", tmp_path / "none") and "two words" in line("--bpe-codes", __file__)

@@ -55,7 +55,7 @@ def test_a_wrong_file_is_refused_and_leaves_nothing(small, tmp_path, monkeypatch
             write_onnx(model, *args)
             weight[0] -= 0.1
 
-    monkeypatch.setattr("fairseq_prune.deploy.export.to_onnx.write_onnx", wrong)
+    monkeypatch.setattr("fairseq_prune.deploy.export.onnx_images.write_onnx", wrong)
     line = refused("export", small, tmp_path / "out.onnx", "--to", "onnx")
     assert "the outputs of onnxruntime differ by" in line and not list(tmp_path.iterdir())
 
@@ -64,7 +64,7 @@ def test_what_onnx_has_no_operator_for(capfd, tmp_path):
     """One line, and not the graph that torch prints."""
     net = torch.nn.AdaptiveAvgPool2d(2)
     with pytest.raises(ValueError, match="does not write this net as ONNX: Unsupported: .*adaptive_avg_pool2d"):
-        write_onnx(net, torch.rand(1, 3, 1, 1), str(tmp_path / "out.onnx"), "scores")
+        write_onnx(net, {"images": torch.rand(1, 3, 1, 1)}, ["scores"], {}, str(tmp_path / "out.onnx"))
     assert "graph" not in capfd.readouterr().out
 
 

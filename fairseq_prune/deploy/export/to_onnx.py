@@ -1,24 +1,22 @@
-"""`--to onnx`: an image classifier as a file of ONNX, for any batch size."""
+"""`--to onnx`: an image classifier as a file, a Transformer or recurrent language model as a folder of its steps."""
 
 import os
 from typing import Any
 
-import torch
-
-from ...checkpoint.load import load_model, load_task
+from ...checkpoint.load import load_task
 from ...compat import load_checkpoint
-from ...compat.onnx import write_onnx
-from ...files.whole import whole_file
-from ..verify import samples_of
+from ...files.folder import require_replaceable, whole_folder
 from .exporters import EXPORTERS, Job
+from .onnx_images import write_images
+from .onnx_steps import compare, graphs_of, write_config
+from .read import load_cut
 
-LIMIT = 1e-4  # difference of outputs, as a fraction of the largest; both compute in float32
-OUTPUT = "scores"
+_SIGN = "decoder.onnx"
 
 
 @EXPORTERS.add("onnx")
 def to_onnx(job: Job) -> dict[str, Any]:
-    """Write a file.
+    """Write a file or a folder.
 
     Args:
         job: :class:`~.exporters.Job`.
@@ -27,21 +25,26 @@ def to_onnx(job: Job) -> dict[str, Any]:
         The report.
 
     Raises:
-        ValueError: onnxruntime is missing, the model is no image classifier or cannot be traced, or
-            onnxruntime computes something else.
+        ValueError: onnxruntime is missing, the model cannot be written, or onnxruntime computes something else.
     """
     _require_packages()
     load_checkpoint(job.checkpoint)  # a foreign file ends here, in one line
     stamp = job.stamp()
     task, config = load_task(job.checkpoint, job.data)
-    model = load_model(job.checkpoint, task).float().eval()
-    samples = samples_of(task, config.dataset.valid_subset.split(",")[0], model, job.batches)
-    batches = [batch for sample in samples for batch in _images(sample, model)]
-    with whole_file(job.out) as file:
-        write_onnx(model, batches[0], file.name, OUTPUT)
-        report = _compare(model, batches, file.name)
+    model = load_cut(job.checkpoint, task).float().eval()
+    split = config.dataset.valid_subset.split(",")[0]
+    if not hasattr(model, "decoder"):
+        return write_images(job, task, model, split, stamp)
+    require_replaceable(job.out, _SIGN)
+    graphs = graphs_of(model, getattr(config.model, "activation_fn", None) or "relu")
+    with whole_folder(job.out) as folder:
+        for name, graph in graphs.items():
+            graph.write(os.path.join(folder, f"{name}.onnx"))
+        write_config(folder, model, {side: list(getattr(model, side).dictionary.symbols) for side in graphs})
+        report = compare(folder, task, model, split, job.batches)
         job.require_unchanged(stamp)
-    return {**report, "bytes": os.path.getsize(job.out)}
+    size = sum(entry.stat().st_size for entry in os.scandir(job.out))
+    return {"files": " and ".join(f"{name}.onnx" for name in graphs), **report, "bytes": size}
 
 
 def _require_packages():
@@ -50,31 +53,3 @@ def _require_packages():
         import onnxruntime  # noqa: F401
     except ImportError as error:
         raise ValueError(f"--to onnx needs ONNX ({error}): pip install 'fairseq-prune[deploy]'") from None
-
-
-@torch.no_grad()
-def _images(sample, model):
-    """The images of a sample, and the first of them alone: another batch size."""
-    inputs = list(sample["net_input"].values())
-    if len(inputs) != 1 or not inputs[0].is_floating_point() or not torch.is_tensor(model(inputs[0])):
-        raise ValueError(f"{type(model).__name__} is no image classifier; for Transformers give --to ctranslate2")
-    return inputs[0].float(), inputs[0][:1].float()
-
-
-@torch.no_grad()
-def _compare(model, batches, path):
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    own = torch.cat([model(images) for images in batches])
-    found = torch.cat([torch.from_numpy(session.run([OUTPUT], {"images": i.numpy()})[0]) for i in batches])
-    difference = float((own - found).abs().max() / own.abs().max())
-    if not difference <= LIMIT:  # so for NaN, too
-        raise ValueError(
-            f"the outputs of onnxruntime differ by {difference:.2e} of the largest one, more than {LIMIT:.0e}; "
-            "nothing is written"
-        )
-    same = int((own.argmax(1) == found.argmax(1)).sum())
-    return {"images": len(own), "same_class": same, "largest_difference": difference}
