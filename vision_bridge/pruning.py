@@ -1,12 +1,12 @@
 """What the vision task adds to pruning: its structure by tracing, its fractions by GReg's grammar or by cost."""
 
-from collections import Counter
-from dataclasses import replace
 from typing import Any
 
 from fairseq.optim import FairseqOptimizer
 
+from fairseq_prune.engine.costs import measured_costs, parameter_costs
 from fairseq_prune.engine.mixin import PruneMixin
+from fairseq_prune.pruning.budget.cost import Costs
 from fairseq_prune.pruning.budget.given import Target
 from fairseq_prune.pruning.selecting.selector import Selector
 from fairseq_prune.pruning.surgery.structure import Structure
@@ -15,7 +15,6 @@ from fairseq_prune.pruning.units import CoupledUnits, is_coupled, parse_units
 from .cost import layer_costs
 from .models.classifier import ImageClassifier
 from .pruning_options import VisionPruningOptions, add_vision_options
-from .ratios.affordable import affordable_fraction
 from .ratios.inherited import Base
 from .ratios.layers import PREFIX, find_layers
 from .ratios.stage_pr import layer_ratios
@@ -53,9 +52,11 @@ class VisionPruning(PruneMixin):
             if isinstance(units, CoupledUnits):
                 return targets_of_vectors(self._structure, groups, ratios, units.side)
             return targets_of_weights(groups, ratios)
-        if options.prune_macs_left is None and options.prune_params_left is None:
-            return super().find_targets(selector, model)
-        return dict.fromkeys(groups, self._affordable(model, groups))
+        return super().find_targets(selector, model)
+
+    def find_costs(self, model: ImageClassifier, of: str) -> Costs | None:
+        """Parameters, or multiply-accumulates of one image."""
+        return parameter_costs(model) if of == "params" else measured_costs(model, {"image": model.example()})
 
     def _inherit(self, selector, parameters):
         base = Base(self.options.base_pr_model, (self.plan.target or {})["inherit_pruned"] == "index")
@@ -78,18 +79,3 @@ class VisionPruning(PruneMixin):
         macs = layer_costs(model.net, model.example())
         counts = {"macs": sum(c.macs for c in macs), "nonzero_macs": sum(c.nonzero_macs for c in macs)}
         return super().costs(model) | counts
-
-    def _affordable(self, model, groups):
-        if self._structure is None:
-            raise ValueError("--prune-macs-left and --prune-params-left count whole units, e.g. --prune-units filter")
-        chosen = {name: vector for name, vector in self._structure.vectors.items() if name in groups}
-        structure = replace(self._structure, vectors=chosen)
-        shapes = {name: p.shape for name, p in model.named_parameters()}
-        if left := self.options.prune_params_left:
-            option, positions = "--prune-params-left", dict.fromkeys(shapes, 1)
-        else:
-            option, left, positions = "--prune-macs-left", self.options.prune_macs_left, Counter()
-            for cost in layer_costs(model.net, model.example()):
-                if cost.kind != "attention":
-                    positions[f"{PREFIX}{cost.name}.weight"] += cost.positions
-        return affordable_fraction(option, left, structure, shapes, positions, self.plan.rounding)

@@ -7,8 +7,9 @@ from typing import Any, Optional
 from fairseq.dataclass import FairseqDataclass
 from fairseq.tasks import FairseqTask  # noqa: F401  (fairseq.dataclass is incomplete without it)
 
+from fairseq_prune.engine.how_much import COSTS, saying_how_much
 from fairseq_prune.methods.table import METHODS
-from fairseq_prune.needs import Need, refuse_idle_fields
+from fairseq_prune.needs import Need, refuse_idle_fields, spelt
 
 from .reinit import KINDS
 
@@ -44,8 +45,6 @@ class VisionPruningOptions(FairseqDataclass):
     )
     wg: Optional[str] = _option("the same as --prune-units: filter, channel or weight")
     pick_pruned: Optional[str] = _option("which units leave: min (the smallest, default), max or rand")
-    prune_macs_left: Optional[float] = _option("instead of a fraction: multiply-accumulates left, in (0, 1)")
-    prune_params_left: Optional[float] = _option("instead of a fraction: parameters left, in (0, 1)")
     base_pr_model: Optional[str] = _option("instead of a fraction: pruned checkpoint of the same --arch to follow")
     inherit_pruned: Optional[str] = _option(
         "of it: index (the same units leave, default) or pr (as many of every layer; greg2 always)", _BASE
@@ -56,7 +55,7 @@ class VisionPruningOptions(FairseqDataclass):
 
 
 PICKED = {"min": "magnitude", "max": "smallness", "rand": "random"}
-HOW_MUCH = ("stage_pr", "prune_macs_left", "prune_params_left", "base_pr_model")
+HOW_MUCH = ("stage_pr", "base_pr_model")
 INHERITED = ("index", "pr")
 
 
@@ -86,18 +85,15 @@ def add_vision_options(cfg: VisionPruningOptions, options: Mapping[str, Any]) ->
                 raise ValueError(f"--{theirs.replace('_', '-')} and --prune-{ours} say the same; give one of them")
             options[ours] = value
     given = {name: getattr(cfg, name) for name in HOW_MUCH if getattr(cfg, name) is not None}
-    if len(given) + ("target" in options) > 1:
-        both = [*given, *(["prune_target"] if "target" in options else [])]
-        spelt = " and ".join(f"--{name.replace('_', '-')}" for name in both)
-        raise ValueError(f"{spelt} all say how much is to leave; give one of them")
-    for name in ("prune_macs_left", "prune_params_left"):
-        if name in given and not 0 < given[name] < 1:
-            raise ValueError(f"--{name.replace('_', '-')} {given[name]}: give a fraction in (0, 1), e.g. 0.4")
+    by_cost = [name for name in COSTS if name in options]
+    if len(said := [*given, *saying_how_much(options)]) > 1:
+        raise ValueError(f"{' and '.join(map(spelt, said))} all say how much is to leave; give one of them")
     _check_reinit(cfg)
     inherited = _inherited(cfg, options)
     if given:
         more = {"skip_layers": cfg.skip_layers, "inherit_pruned": inherited}
         options["budget"] = given | {name: value for name, value in more.items() if value}
+    if given or by_cost:
         options.setdefault("scope", "layer")
     return options
 

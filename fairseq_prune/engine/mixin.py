@@ -2,6 +2,7 @@
 
 import inspect
 import os
+from dataclasses import replace
 from functools import partial
 from typing import Any, Self
 
@@ -24,6 +25,8 @@ from ..compat import (
 from ..errors import errors_of_a_file, one_line_data_errors, one_line_errors
 from ..families import permutable, structure_of
 from ..optim.following import FollowsRemoval
+from ..pruning.budget import CostLeft
+from ..pruning.budget.cost import Costs
 from ..pruning.budget.given import Target
 from ..pruning.schedule import Position
 from ..pruning.selecting import Selector
@@ -33,6 +36,7 @@ from .account import Account, NodeCount, log_harmonic_mean
 from .autocast import InBfloat16
 from .checks import check_run
 from .clock import Clock, is_shown
+from .costs import costs_of
 from .executing import execute_when_loaded
 from .growth_file import add_record
 from .options import PruneOptions, given_options
@@ -119,7 +123,12 @@ class PruneMixin(ScoringMixin, FairseqTask):
 
     def find_targets(self, selector: Selector, model: BaseFairseqModel) -> Target:
         """Fractions to remove, dict of a selector's group -> fraction."""
-        return selector.targets(self.plan.target)
+        targets, find_costs = selector.targets(self.plan.target), partial(self.find_costs, model)
+        return {g: replace(t, find_costs=find_costs) if isinstance(t, CostLeft) else t for g, t in targets.items()}
+
+    def find_costs(self, model: BaseFairseqModel, of: str) -> Costs | None:
+        """What a model costs; None as long as that takes data that are not loaded."""
+        return costs_of(model, of) or self.measure(model)
 
     def build_model(self, cfg, from_checkpoint=False):
         self.cuts_on_load = not (from_checkpoint or self.start.resumes)

@@ -43,6 +43,12 @@ class PruneOptions(ApproachOptions):
         "fraction of the prunable weights to remove by the end, in [0, 1), or 2:4, or 0.001abs: all that is worth no "
         "more than that; by group: 'ih=0.9,hh=0.5'"
     )
+    prune_params_left: Optional[float] = _option(
+        "instead of a fraction: part of the parameters that may be left, in (0, 1), counted as if units were cut"
+    )
+    prune_macs_left: Optional[float] = _option(
+        "instead of a fraction: part of the multiply-accumulates that may be left, in (0, 1)"
+    )
     prune_units: Optional[str] = _option(
         "what leaves together: weight (default), row, column, block:4x4, stripe, kernel, pattern, 2:4, n:m; "
         "filter, channel, neuron, head, hidden, node, weight+node; with connectivity width, width:residual"
@@ -98,8 +104,8 @@ class PruneOptions(ApproachOptions):
     prune_ddp_backend: str = II("distributed_training.ddp_backend")
 
 
-NAMES = """method target units importance scope stages schedule start end every freeze steps rewind include skip only
-    rounding batches""".split()
+NAMES = """method target params_left macs_left units importance scope stages schedule start end every freeze steps
+    rewind include skip only rounding batches""".split()
 
 
 def given_options(cfg: PruneOptions) -> dict[str, Any]:

@@ -8,12 +8,14 @@ from ..methods.checks import check_approach
 from ..methods.options import read_approach
 from ..methods.projecting import Projection
 from ..methods.table import METHODS
-from ..pruning.budget import Threshold, parse_target
+from ..needs import spelt
+from ..pruning.budget import Threshold
 from ..pruning.budget.counting import ROUNDINGS
 from ..pruning.importance import IMPORTANCES
 from ..pruning.schedule import SHAPES, Schedule, When
 from ..pruning.scope import SCOPES
-from ..pruning.units import NofM, Support, parse_units
+from ..pruning.units import Support, parse_units
+from .how_much import check_target, is_n_of_m, named, read_target, saying_how_much
 from .recipe import read_patterns, read_stages
 
 
@@ -137,13 +139,13 @@ def make_plan(options: Mapping[str, Any], seed: int = 1) -> Plan:
     """
     name = options.get("method", "none")
     options = dict(options)
-    method = _named("method", METHODS.__getitem__, name)
+    method = named("method", METHODS.__getitem__, name)
     approach = options.pop("approach", {})
     if not method.prunes:
         read_approach(name, None, approach, None, False)
         for option in sorted(set(options) - {"method"}):
             raise ValueError(
-                f"--prune-{option} {options[option]}: --prune-method {name} removes nothing; "
+                f"{spelt(f'prune_{option}')} {options[option]}: --prune-method {name} removes nothing; "
                 "add e.g. --prune-method magnitude"
             )
         return Plan(name, seed=seed)
@@ -151,13 +153,13 @@ def make_plan(options: Mapping[str, Any], seed: int = 1) -> Plan:
     if options.get("freeze"):
         answers = replace(answers, schedule="reselect")
     schedule, units = _schedule(answers, options), _units(answers.units)
-    needed = _named("units", parse_units, units).scope
+    needed = named("units", parse_units, units).scope
     plan = Plan(
         method=name,
         units=units,
         importance=answers.importance,
         scope=options.get("scope", needed or method.scope),
-        target=_target(name, answers, options),
+        target=read_target(name, answers, options),
         stages=read_stages(options.get("stages", {})),
         schedule=schedule,
         include=read_patterns(options.get("include", ())),
@@ -166,9 +168,9 @@ def make_plan(options: Mapping[str, Any], seed: int = 1) -> Plan:
         seed=seed,
         batches=_count("batches", options.get("batches", Plan.batches)),
         rounding=answers.rounding,
-        rewind=_named("rewind", When.parse, options["rewind"]) if "rewind" in options else None,
+        rewind=named("rewind", When.parse, options["rewind"]) if "rewind" in options else None,
         permute=bool(options.get("permute")),
-        asked_by="--" + next(iter(options.get("budget", ["prune_target"]))).replace("_", "-"),
+        asked_by=spelt(next(iter(saying_how_much(options)), "prune_target")),
         spelling=options.get("spelling", {}),
         approach=read_approach(name, _approach(answers), approach, schedule, answers.units == "weight"),
     )
@@ -178,10 +180,10 @@ def make_plan(options: Mapping[str, Any], seed: int = 1) -> Plan:
 
 def _check(plan):
     """Refuse what does not exist or does not go together."""
-    _named("importance", IMPORTANCES.__getitem__, plan.importance)
-    _named("scope", SCOPES.__getitem__, plan.scope)
-    _named("rounding", ROUNDINGS.__getitem__, plan.rounding)
-    _check_kind(plan)
+    named("importance", IMPORTANCES.__getitem__, plan.importance)
+    named("scope", SCOPES.__getitem__, plan.scope)
+    named("rounding", ROUNDINGS.__getitem__, plan.rounding)
+    check_target(plan)
     for target in plan.target.values():
         if isinstance(target, Threshold) and isinstance(parse_units(plan.units), Support):
             raise ValueError(f"--prune-target {target}: is not for units {plan.units}; e.g. --prune-target 0.8")
@@ -192,18 +194,6 @@ def _check(plan):
         raise ValueError(f"--prune-permute: is for N:M sparsity, not for units {plan.units}; e.g. --prune-units 2:4")
     if plan.stages and plan.scope != "stage":
         raise ValueError(f"--prune-scope {plan.scope}: --prune-stages needs e.g. --prune-scope stage")
-
-
-def _check_kind(plan):
-    """N of every M stay of units n:m, and of no others."""
-    for target in plan.target.values():
-        if isinstance(target, NofM) and plan.units != "n:m":
-            raise ValueError(
-                f"--prune-target {target}: says how much of units n:m stays, not of {plan.units}; give e.g. "
-                "--prune-target 0.5, or --prune-method n:m"
-            )
-        if plan.units == "n:m" and not isinstance(target, NofM) and target != 0:  # 0 leaves a layer dense
-            raise ValueError(f"--prune-target {target}: units n:m need 2:4 or m4n2; give e.g. --prune-target 2:4")
 
 
 def _check_rewind(plan):
@@ -221,39 +211,13 @@ def _approach(method):
 
 def _units(text):
     """``2:4`` says both that the units are n:m and how many."""
-    return "n:m" if _is_n_of_m(text) else text
-
-
-def _is_n_of_m(text):
-    return text.replace(":", "").isdigit() and ":" in text
-
-
-def _target(name, answers, options):
-    units, target = answers.units, options.get("target", answers.target)
-    if "budget" in options:
-        return options["budget"]
-    if _is_n_of_m(units):
-        if "target" in options:
-            raise ValueError(f"--prune-target {options['target']}: --prune-units {units} says it already; leave it out")
-        return _named("units", parse_target, units)
-    if target is None:
-        example = "2:4" if units == "n:m" else "0.8"
-        raise ValueError(f"--prune-method {name} needs --prune-target, e.g. --prune-target {example}")
-    return parse_target(target)
-
-
-def _named(option, read, value):
-    """Read an option's value; the option's name goes before what is wrong with it."""
-    try:
-        return read(value)
-    except ValueError as error:
-        raise ValueError(f"--prune-{option} {value}: {error}") from None
+    return "n:m" if is_n_of_m(text) else text
 
 
 def _schedule(method, options):
-    _named("schedule", SHAPES.__getitem__, method.schedule)
+    named("schedule", SHAPES.__getitem__, method.schedule)
     times = {
-        option: _named(option, When.parse, options[option])
+        option: named(option, When.parse, options[option])
         for option in ("start", "end", "every", "freeze")
         if option in options
     }

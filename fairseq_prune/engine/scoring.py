@@ -8,12 +8,15 @@ from typing import Any
 import torch
 from fairseq import utils
 from fairseq.criterions import FairseqCriterion
+from fairseq.data import data_utils
 from fairseq.models import BaseFairseqModel
 from fairseq.tasks import FairseqTask
 from torch import Tensor
 
+from ..pruning.budget.cost import Costs
 from . import ranks
 from .account import Account
+from .costs import measured_costs
 from .evidence import KINDS, gather
 from .plan import Plan
 from .pruner import Pruner
@@ -60,6 +63,17 @@ class ScoringMixin(FairseqTask):
             device = next(model.parameters()).device
             yield (utils.move_to_cuda(b, device) if device.type == "cuda" else b for b in mine)
         self.dataset(options.prune_train_subset).set_epoch(self._completed_epochs + 1)  # the iterator said 1
+
+    def measure(self, model: BaseFairseqModel) -> Costs | None:
+        """Multiply-accumulates of the first training sample; None as long as no data are loaded."""
+        split = self.options.prune_train_subset
+        if split not in self.datasets:
+            return None
+        with data_utils.numpy_seed(1):
+            sample = self.dataset(split).collater([self.dataset(split)[0]])
+        device = next(model.parameters()).device
+        sample = utils.move_to_cuda(sample, device) if device.type == "cuda" else sample
+        return measured_costs(model, sample["net_input"])
 
     def gather_evidence(self, model: BaseFairseqModel, kind: str, event: int) -> dict[str, Tensor]:
         """The evidence of an event, as :func:`~.evidence.gather` over :attr:`plan`'s batches; counted as cost.

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from ..methods.checks import approach_of
-from ..pruning.budget import Deviation, Threshold
+from ..pruning.budget import CostLeft, Deviation, Threshold
+from ..pruning.budget.cost import Costs
 from ..pruning.budget.given import Target
 from ..pruning.importance import EVIDENCE
 from ..pruning.masks import Masks, intersect
@@ -21,6 +22,7 @@ from ..pruning.selecting.selector import Selector, Values
 from ..pruning.surgery.structure import Structure
 from ..pruning.units import Weight, is_coupled, parse_units
 from . import ranks
+from .costs import costs_of
 from .plan import Plan
 
 logger = logging.getLogger(__name__)
@@ -66,6 +68,7 @@ class Targets:
         self.selector: Any = None  # a Selector; those of tensors can more
         self.structure: Structure | None = None
         self._goals: Target = None
+        self._cost_left: CostLeft | None = None
         if plan.prunes:
             self.look()
 
@@ -89,14 +92,26 @@ class Targets:
                 logger.info(f"--prune-units {self.plan.units}: {name} stays whole: {reason}")
             self._refuse_weight_norms()
         self._goals = self._find_targets(self.selector)
+        self._look_at_costs()
         self._refuse_unreachable()
         for target in self._goals.values():
             if isinstance(target, Deviation) and not isinstance(units, Weight):
                 raise ValueError(f"--prune-target {target}: is for single weights; give e.g. --prune-target 0.5")
 
+    def _look_at_costs(self):
+        """What the model costs, where the target is a cost, if that is known before it has seen any data."""
+        self._cost_left = next((goal for goal in self._goals.values() if isinstance(goal, CostLeft)), None)
+        self._costs = None if self._cost_left is None else self._find_costs()
+        if self._costs:
+            self._cost_left.check(self._costs, self.structure, [v for vs in self.selector.groups.values() for v in vs])
+
+    def _find_costs(self) -> Costs | None:
+        left = self._cost_left
+        return left.find_costs(left.of) if left.find_costs else costs_of(self._model, left.of)
+
     def _refuse_unreachable(self):
         """Targets that would leave a layer without units."""
-        fractions = {g: t for g, t in self._goals.items() if not isinstance(t, (Threshold, Deviation))}
+        fractions = {g: t for g, t in self._goals.items() if not isinstance(t, (Threshold, Deviation, CostLeft))}
         highest = {group: self.selector.highest(group, fraction) for group, fraction in fractions.items()}
         highest = {group: fraction for group, fraction in highest.items() if fraction is not None}
         if highest:
@@ -137,13 +152,16 @@ class Targets:
             ValueError: there is one; removed weights are never revived.
         """
         self.selector.check()
+        fractions = self._fractions(masks)
         for group in self.selector.groups:
             removed, total = self.selector.count(group, masks)
-            if removed > self.selector.budget(group, self._fraction(group, masks)):
-                asked = f"{self.plan.asked_by} {self._goals[group]}"
+            if removed > self.selector.budget(group, fractions[group]):
+                asked, more = f"{self.plan.asked_by} {self._goals[group]}", "give at least that"
+                if self._cost_left:
+                    asked, more = self._cost_left.option, "more than that takes; give less"
                 raise ValueError(
                     f"{asked}: {removed / total:.4f} of {group!r} is removed already; "
-                    f"give at least that, or keep it with --prune-method none"
+                    f"{more}, or keep it with --prune-method none"
                 )
 
     def select(self, event: int, masks: Masks, evidence: Values | None = None) -> Selection:
@@ -160,14 +178,30 @@ class Targets:
         if evidence is None:
             evidence = self.selector.inherited.evidence(dict(self._model.named_parameters()))
         fractions = {
-            group: self.plan.schedule.fraction_at(event, self.initial[group], self._fraction(group, masks, evidence))
-            for group in self.selector.groups
+            group: self.plan.schedule.fraction_at(event, self.initial[group], fraction)
+            for group, fraction in self._fractions(masks, evidence).items()
         }
         selection = self.selector.select(fractions, masks, self._generator(), evidence)
         return replace(selection, masks=intersect(masks, selection.masks, self.prunables))
 
     def _generator(self):
         return torch.Generator().manual_seed(self.seed)
+
+    def _fractions(self, masks, evidence=None):
+        """What every group is to lose in the end, dict of group name -> fraction."""
+        if self._cost_left is None:
+            return {group: self._fraction(group, masks, evidence) for group in self.selector.groups}
+
+        def kept(fraction):
+            fractions = dict.fromkeys(self.selector.groups, fraction)
+            return self.selector.select(fractions, masks, self._generator(), evidence).keep
+
+        self._costs = self._costs or self._find_costs()
+        if self._costs is None:
+            raise ValueError(
+                f"{self._cost_left.option}: what this model multiplies is not known; give e.g. --prune-params-left 0.5"
+            )
+        return dict.fromkeys(self.selector.groups, self._cost_left.fraction(self._costs, self.structure, kept))
 
     def _fraction(self, group, masks, evidence=None):
         target = self._goals[group]
@@ -185,11 +219,12 @@ class Targets:
     @property
     def layers(self) -> list[str]:
         """Names of the layers that are to lose units."""
+        fractions = {} if self._cost_left else self._fractions({})
         return [
             layer
             for group, members in self.selector.layers.items()
             for layer in members
-            if isinstance(self._goals[group], Threshold) or self.selector.budget(group, self._fraction(group, {}))
+            if isinstance(self._goals[group], (Threshold, CostLeft)) or self.selector.budget(group, fractions[group])
         ]
 
     def state(self) -> dict[str, Any]:

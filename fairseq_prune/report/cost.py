@@ -19,8 +19,7 @@ from math import prod
 from typing import Any
 
 from ..checkpoint.tensors import direction_name, parameters, scale_name
-from ..families import costs
-from ..families.cost import OUTPUT, Cost
+from ..families.macs import find_cost, terms_of
 
 LENGTHS_HELP = "give two whole numbers above 0, source and target tokens, e.g. --lengths 25,25"
 
@@ -66,23 +65,6 @@ def matrix_shapes(model_state: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def find_cost(shapes: Mapping[str, tuple[int, ...]]) -> Cost | None:
-    """Recognise what a model multiplies by its parameter names.
-
-    Args:
-        shapes: dict of names to shapes, from :func:`matrix_shapes`.
-
-    Returns:
-        The first :class:`~fairseq_prune.families.cost.Cost` whose rows cover every name, or None.
-    """
-    for cost in costs():
-        needed = all(any(re.fullmatch(need, name) for name in shapes) for need in cost.needs)
-        covered = (any(re.fullmatch(row.pattern, name) for row in cost.products) for name in shapes)
-        if needed and all(covered):
-            return cost
-    return None
-
-
 def count_macs(
     model_state: Mapping[str, Any], source_tokens: int, target_tokens: int
 ) -> tuple[str, int] | tuple[None, None]:
@@ -102,15 +84,7 @@ def count_macs(
     cost = find_cost(shapes)
     if cost is None:
         return None, None
-    layers = {name.split(".")[2] for name in shapes if name.startswith("decoder.layers.")}
-    values = {"S": source_tokens, "T": target_tokens, "L": len(layers)}
-    values["P"] = target_tokens * (target_tokens + 1) // 2
-    macs = 0
-    for row in cost.products:
-        if row.positions is not None:
-            times = prod(values[letter] for letter in row.positions)
-            matching = (shape for name, shape in shapes.items() if re.fullmatch(row.pattern, name))
-            macs += times * sum(prod(shape) if row.axis is None else shape[row.axis] for shape in matching)
-    if cost.tied_output in shapes and not any(re.fullmatch(OUTPUT, name) for name in shapes):
-        macs += target_tokens * prod(shapes[cost.tied_output])
-    return cost.name, macs
+    terms = terms_of(cost, shapes, source_tokens, target_tokens)
+    return cost.name, int(
+        sum(n * (prod(shapes[name]) if axis is None else shapes[name][axis]) for name, n, axis in terms)
+    )

@@ -12,7 +12,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from .cost import find_cost, matrix_shapes
+from ..families.macs import find_cost
+from .cost import matrix_shapes
 
 OUTPUTS = ("decoder.output_projection.weight", "decoder.embed_tokens.weight")
 

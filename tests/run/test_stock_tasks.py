@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import torch
 from conftest import USER_DIR, masks_of, run_fairseq, same_tensors, words_of
+from fairseq import checkpoint_utils
 from fairseq.tasks import TASK_REGISTRY
+from torch.utils.flop_counter import FlopCounterMode
 
 from fairseq_prune.compat import load_checkpoint
 from fairseq_prune.engine.mixin import PruneMixin
@@ -148,6 +150,29 @@ def test_trains_pruned(task, request, tmp_path):
     again = train(f"prune_{task}", data, tmp_path / "again", options, *PRUNED)
     if task not in DRAWS:
         assert same_tensors(dict(again["model"]), dict(whole["model"]))
+
+
+def test_a_budget_of_multiplications_that_no_formula_knows(features, tmp_path):
+    """A speech model is run to see what it multiplies: neurons leave until it is as little as asked."""
+    options = RUNS["speech_to_text"][1]
+    words = words_of("--prune-method magnitude --prune-units neuron --prune-macs-left 0.95")
+    dense = train("prune_speech_to_text", features, tmp_path / "dense", f"{options} --max-update 1")
+    model = train("prune_speech_to_text", features, tmp_path / "pruned", options, *words)["model"]
+    neurons = [name for name in model if name.endswith("fc1.weight")]
+    left, whole = (sum(len(state[name]) for name in neurons) for state in (model, dense["model"]))
+    assert 2 < left < whole == 64
+    before, after = (torch_counts(tmp_path / name / "checkpoint_last.pt") for name in ("dense", "pruned"))
+    assert 0.94 < after / before <= 0.95
+
+
+def torch_counts(path):
+    """Multiply-accumulates of a forward pass over the first training sample."""
+    (model,), cfg, task = checkpoint_utils.load_model_ensemble_and_task([str(path)])
+    task.load_dataset("train")
+    inputs = task.dataset("train").collater([task.dataset("train")[0]])["net_input"]
+    with FlopCounterMode(display=False) as counter:
+        model.eval()(**inputs)
+    return counter.get_total_flops() // 2
 
 
 def test_fine_tuning_a_pruned_encoder(audio, tmp_path):

@@ -3,9 +3,7 @@
 import pytest
 import torch
 
-from fairseq_prune.pruning.surgery.structure import Structure
 from vision_bridge.models.nets import NETS, NetSpec
-from vision_bridge.ratios.affordable import _cost, affordable_fraction
 from vision_bridge.ratios.layers import find_layers
 from vision_bridge.ratios.stage_pr import layer_ratios, parse_stage_pr
 from vision_bridge.ratios.targets import targets_of_vectors
@@ -105,19 +103,3 @@ def test_sides(traced):
         ratios = layer_ratios(find_layers(net), "[0,0.5,0,0,0]", None, units)
         targets = targets_of_vectors(structure, structure.vectors, ratios, side)
         assert lossy(targets) == {"net.layer1.0.conv1": 0.5}
-
-
-def test_affordable(traced):
-    net, structure = traced
-    shapes = {f"net.{name}": p.shape for name, p in net.named_parameters()}
-    once = dict.fromkeys(shapes, 1)
-    fraction = affordable_fraction("--prune-params-left", 0.6, structure, shapes, once, "up")
-    assert isinstance(structure, Structure)
-
-    def left(fraction):
-        removed = {name: -int(-fraction * v.length // 1) for name, v in structure.vectors.items()}
-        return _cost(structure, shapes, once, removed) / _cost(structure, shapes, once, {})
-
-    assert left(fraction) <= 0.6 < left(fraction - 1 / 64)
-    with pytest.raises(ValueError, match=r"--prune-params-left 0.01: .* so 0\.\d+ is left"):
-        affordable_fraction("--prune-params-left", 0.01, structure, shapes, once, "up")

@@ -1,7 +1,8 @@
 """How much leaves: from the user's target to a count of weights for every group."""
 
+from .cost import CostLeft
 from .deviation import Deviation
 from .given import parse_target, targets_for
 from .threshold import Threshold
 
-__all__ = ["Deviation", "Threshold", "parse_target", "targets_for"]
+__all__ = ["CostLeft", "Deviation", "Threshold", "parse_target", "targets_for"]

@@ -5,10 +5,11 @@ from collections.abc import Collection, Iterable, Mapping
 
 from ..registry import closest
 from ..units.support import NofM
+from .cost import CostLeft
 from .deviation import Deviation
 from .threshold import Threshold
 
-Target = Mapping[str, float | Deviation | Threshold]  # group, or pattern -> fraction, or how to find it
+Target = Mapping[str, float | Deviation | Threshold | CostLeft]  # group, or pattern -> fraction, or how to find it
 
 
 def parse_target(given: float | str | Mapping[str, float | str]) -> Target:

@@ -4,7 +4,7 @@ Everything happens in place: a parameter stays the same object with a smaller va
 optimizer's references live on.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +34,14 @@ def cut_tensor(tensor: Tensor, owners: Iterable[Owner], keep: Mapping[str, Tenso
         else:
             tensor = _cut_blocks(tensor, axis, kept.view(blocks, -1).to(tensor.device))
     return tensor
+
+
+def shape_left(shape: Sequence[int], owners: Iterable[Owner], keep: Mapping[str, Tensor]) -> list[int]:
+    """The shape that :func:`cut_tensor` gives a tensor of one; further arguments as there."""
+    left = list(shape)
+    for (axis, blocks), kept in _kept_by_axis(owners, keep).items():
+        left[axis] = int(kept.sum()) // blocks
+    return left
 
 
 def _cut_blocks(tensor, axis, kept):

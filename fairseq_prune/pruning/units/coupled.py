@@ -11,11 +11,13 @@ class CoupledUnits:
     Attributes:
         kinds: of vectors that have such units.
         side: ``"writers"`` or ``"readers"``: the slices that are scored and penalised.
+        costed: what leaves can be told by what the model then costs.
     """
 
     kinds: tuple[str, ...] = ()
     side: ClassVar[str] = "writers"
     scope: ClassVar[str | None] = None
+    costed: ClassVar[bool] = True
 
     @classmethod
     def parse(cls, argument: str) -> Self:
@@ -67,6 +69,7 @@ class WeightAndNode(Node):
     """Nodes and single weights in one ranking."""
 
     scope = "global"
+    costed = False
 
 
 @UNITS.add("width")
@@ -80,6 +83,7 @@ class Width(CoupledUnits):
 
     kinds: tuple[str, ...] = ("residual", "qk", "vo", "neuron")
     scope = "global"
+    costed = False  # it has --compression-rate
 
     def __init__(self, kinds: tuple[str, ...] = kinds):
         self.kinds = kinds

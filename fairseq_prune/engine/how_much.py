@@ -1,0 +1,105 @@
+"""How much a run removes: the options that say it, of which one is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..methods.method import Method
+from ..needs import spelt
+from ..pruning.budget import CostLeft, parse_target
+from ..pruning.units import NofM, Width, parse_units
+
+if TYPE_CHECKING:
+    from .plan import Plan
+
+Read = TypeVar("Read")
+COSTS = {"params_left": "params", "macs_left": "macs"}  # option -> cost
+
+
+def saying_how_much(options: Mapping[str, Any]) -> list[str]:
+    """The options, by their fields in a config, that say how much is to leave.
+
+    Args:
+        options: as of :func:`~.plan.make_plan`; ``budget`` is one, named by its first key.
+    """
+    given = [f"prune_{name}" for name in ("target", *COSTS) if name in options]
+    return [*given, *list(options.get("budget", ()))[:1]]
+
+
+def read_target(name: str, answers: Method, options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What :attr:`~.plan.Plan.target` is.
+
+    Args:
+        name: of the method.
+        answers: the method's, but where an option gave another one.
+        options: as of :func:`~.plan.make_plan`.
+
+    Raises:
+        ValueError: naming the option, the value and a valid example.
+    """
+    units, target = answers.units, options.get("target", answers.target)
+    for option in (option for option in COSTS if option in options):
+        if len(given := saying_how_much(options)) > 1:
+            raise ValueError(f"{' and '.join(map(spelt, given))} all say how much is to leave; give one of them")
+        return {"*": named(option.replace("_", "-"), partial(_cost_left, COSTS[option]), options[option])}
+    if "budget" in options:
+        return options["budget"]
+    if is_n_of_m(units):
+        if "target" in options:
+            raise ValueError(f"--prune-target {options['target']}: --prune-units {units} says it already; leave it out")
+        return named("units", parse_target, units)
+    if target is None:
+        example = "2:4" if units == "n:m" else "0.8"
+        raise ValueError(f"--prune-method {name} needs --prune-target, e.g. --prune-target {example}")
+    return parse_target(target)
+
+
+def _cost_left(of, value):
+    try:
+        return CostLeft(of, float(value))
+    except (TypeError, ValueError):
+        raise ValueError("give the part that may be left, in (0, 1), e.g. 0.4") from None
+
+
+def check_target(plan: Plan) -> None:
+    """Refuse what is no answer for units of that kind: N of M, a cost.
+
+    Raises:
+        ValueError: naming the option, the value and a valid example.
+    """
+    units: Any = parse_units(plan.units)
+    for target in (plan.target or {}).values():
+        if isinstance(target, CostLeft) and not getattr(units, "costed", False):
+            example = "--compression-rate 0.2" if isinstance(units, Width) else "--prune-units neuron, or filter"
+            raise ValueError(f"{target.option}: counts whole units that leave, not {plan.units}; give e.g. {example}")
+        if isinstance(target, NofM) and plan.units != "n:m":
+            raise ValueError(
+                f"--prune-target {target}: says how much of units n:m stays, not of {plan.units}; give e.g. "
+                "--prune-target 0.5, or --prune-method n:m"
+            )
+        if plan.units == "n:m" and not isinstance(target, NofM) and target != 0:  # 0 leaves a layer dense
+            raise ValueError(f"--prune-target {target}: units n:m need 2:4 or m4n2; give e.g. --prune-target 2:4")
+
+
+def is_n_of_m(text: str) -> bool:
+    """True for units such as ``2:4``, which say both that they are n:m and how many."""
+    return text.replace(":", "").isdigit() and ":" in text
+
+
+def named(option: str, read: Callable[[Any], Read], value: Any) -> Read:
+    """Read an option's value; the option's name goes before what is wrong with it.
+
+    Args:
+        option: without ``--prune-``.
+        read: function of the value.
+        value: as it was given.
+
+    Raises:
+        ValueError: of ``read``, in one line with the option.
+    """
+    try:
+        return read(value)
+    except ValueError as error:
+        raise ValueError(f"--prune-{option} {value}: {error}") from None

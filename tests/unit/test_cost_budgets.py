@@ -1,0 +1,183 @@
+"""Budgets in costs: what would be cut decides, to the unit; what is measured against torch's own counter."""
+
+import copy
+import inspect
+
+import pytest
+import torch
+from small_models import DECODER, ENCODER, build_model
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from fairseq_prune.deploy.prune import prune_model
+from fairseq_prune.engine.costs import costs_of, family_costs, measured_costs
+from fairseq_prune.engine.plan import make_plan
+from fairseq_prune.engine.targets import Targets
+from fairseq_prune.families import structure_of
+from fairseq_prune.pruning.surgery.cut import cut_state, entries, replace_values
+from fairseq_prune.pruning.surgery.structure import masks_without
+from fairseq_prune.report.cost import count_macs
+from vision_bridge.models.nets import NETS, NetSpec
+from vision_bridge.surgery.trace import trace
+
+LENGTH = 25
+RNN = {
+    "decoder_embed_dim": 8,
+    "decoder_hidden_size": 12,
+    "decoder_layers": 2,
+    "share_decoder_input_output_embed": False,
+}
+TEXT = [("transformer", ENCODER | DECODER), ("transformer_lm", DECODER), ("roberta", ENCODER)]
+
+
+def cost(model, of):
+    """Of a model as it is cut, by its stored shapes."""
+    if of == "params":
+        return sum(parameter.numel() for parameter in model.parameters())
+    return count_macs(model.state_dict(), LENGTH, LENGTH)[1]
+
+
+def neurons(model):
+    return sum(len(p) for name, p in model.named_parameters() if name.endswith("fc1.weight"))
+
+
+@pytest.mark.parametrize("scope", ["global", "layer"])
+@pytest.mark.parametrize("of", ["params", "macs"])
+@pytest.mark.parametrize("arch, options", TEXT, ids=[arch for arch, _ in TEXT])
+def test_a_cut_model_costs_at_most_that_and_one_unit_more_would_not(arch, options, of, scope):
+    dense = build_model(arch, **options)
+    whole, units = cost(dense, of), neurons(dense)
+    left = 0.9 if of == "params" or arch != "roberta" else 0.85
+
+    def pruned(**how_much):
+        model = copy.deepcopy(dense)
+        prune_model(model, {"method": "magnitude", "units": "neuron", "scope": scope, **how_much})
+        return model
+
+    model = pruned(**{f"{of}_left": left})
+    assert cost(model, of) <= left * whole
+    gone = units - neurons(model)
+    assert 0 < gone < units
+    counts = (pruned(target=count / units) for count in range(gone - 1, -1, -1))  # the same ranking
+    fewer = next(other for other in counts if neurons(other) > neurons(model))
+    assert cost(fewer, of) > left * whole
+
+
+def test_what_cannot_be_met_names_what_can():
+    dense = build_model("transformer", **ENCODER | DECODER)
+    how = {"method": "magnitude", "units": "neuron"}
+    with pytest.raises(ValueError, match="^--prune-macs-left 0.1: at least ") as error:
+        prune_model(copy.deepcopy(dense), how | {"macs_left": 0.1})
+    least = float(str(error.value).split()[4])
+    extreme = copy.deepcopy(dense)
+    prune_model(extreme, how | {"target": 1 - 3 / neurons(dense)})  # one of each of 3 layers stays
+    assert neurons(extreme) == 3
+    assert least - 1e-4 <= cost(extreme, "macs") / cost(dense, "macs") <= least
+    prune_model(copy.deepcopy(dense), how | {"macs_left": least})
+    with pytest.raises(ValueError, match=rf"give e.g. --prune-macs-left {least}\b"):
+        prune_model(copy.deepcopy(dense), how | {"macs_left": least - 2e-4})
+
+
+@pytest.mark.parametrize("of", ["params", "macs"])
+def test_hidden_units_and_heads(of):
+    """Counted as if they were cut: by the tables of their owners, not by shapes."""
+    for arch, options, units in (("lstm_lm", RNN, "hidden"), ("transformer_lm", DECODER, "head")):
+        model = build_model(arch, **options)
+        costs, structure = costs_of(model, of), structure_of(model)
+        vectors = [v for v in structure.vectors.values() if v.kind == units]
+        half = {v.name: torch.arange(v.length) < v.length // 2 for v in vectors}
+        whole, left = costs.after(structure, {}), costs.after(structure, half)
+        if units == "head":  # 4 matrices, biases of three; scores and context
+            width, pairs = 16, LENGTH * (LENGTH + 1) // 2
+            gone = 4 * width * width // 2 + 3 * width // 2
+            gone = gone if of == "params" else LENGTH * 4 * width * width // 2 + 2 * pairs * width // 2
+            assert whole - left == gone
+        assert 0 < left < whole
+
+
+REFUSED = [
+    ({"macs_left": 1.5}, "--prune-macs-left 1.5: give the part that may be left, in (0, 1), e.g. 0.4"),
+    ({"params_left": "x"}, "--prune-params-left x: give the part that may be left"),
+    ({"params_left": 0.5, "target": 0.5}, "--prune-target and --prune-params-left all say how much is to leave"),
+    ({"params_left": 0.5, "macs_left": 0.5}, "--prune-params-left and --prune-macs-left all say how much is to leave"),
+    ({"params_left": 0.5, "units": "weight"}, "--prune-params-left 0.5: counts whole units that leave, not weight"),
+    ({"macs_left": 0.5, "units": "width"}, "--prune-macs-left 0.5: counts whole units that leave, not width; give e.g. "
+     "--compression-rate"),
+    ({"params_left": 0.5, "method": "none"}, "--prune-params-left 0.5: --prune-method none removes nothing"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("given, said", REFUSED)
+def test_bad_input(given, said):
+    with pytest.raises(ValueError) as error:
+        make_plan({"method": "magnitude", "units": "neuron"} | given)
+    assert str(error.value).startswith(said)
+
+
+def test_what_is_removed_already_may_be_too_much():
+    model = build_model("transformer_lm", **DECODER)
+    plan = make_plan({"method": "magnitude", "units": "neuron", "macs_left": 0.95})
+    targets = Targets(model, plan, lambda: structure_of(model))
+    shapes = {name: parameter.shape for name, parameter in model.named_parameters()}
+    for count, enough in ((2, True), (15, False)):
+        keep = {name: torch.arange(20) >= count for name, v in targets.structure.vectors.items() if v.kind == "neuron"}
+        masks = masks_without(targets.structure, shapes, keep)
+        if enough:
+            targets.check(masks)
+        else:
+            with pytest.raises(ValueError, match=r"^--prune-macs-left 0.95: 0.7500 of 'all' is removed already; more"):
+                targets.check(masks)
+
+
+class TestMeasured:
+    """What is counted where torch multiplies."""
+
+    def total(self, model, inputs):
+        """torch's count of the same pass."""
+        apart = sdpa_kernel(SDPBackend.MATH), torch.backends.mkldnn.flags(enabled=False)
+        with apart[0], apart[1], FlopCounterMode(display=False) as counter:
+            model.eval()(**inputs)
+        return counter.get_total_flops() / 2
+
+    @pytest.mark.parametrize("arch, options", [*TEXT, ("lstm_lm", RNN)])
+    def test_is_the_family_s_but_for_attention(self, arch, options):
+        """Training attends to all pairs; and what attention multiplies with itself has no tensor of its own."""
+        model, words = build_model(arch, **options), torch.full((1, LENGTH), 5)
+        inputs = {"src_tokens": words, "src_lengths": torch.tensor([LENGTH])}
+        if arch == "transformer":
+            inputs["prev_output_tokens"] = words
+        measured, known = measured_costs(model, inputs), family_costs(model)
+        times = {term.name: term.times for term in known.terms if term.axis is None}
+        assert {term.name: term.times for term in measured.terms} == times
+        assert measured.after(structure_of(model), {}) == self.total(model, inputs)
+        layers = {"transformer": 2 + 1 + 1, "transformer_lm": 1, "roberta": 2, "lstm_lm": 0}[arch]
+        assert measured.rest == layers * 2 * LENGTH * LENGTH * 16
+
+    @pytest.mark.parametrize("name", ["resnet8", "vgg11"])
+    def test_cut_images(self, name):
+        """What is told of channels is what torch counts once they are cut."""
+        net = NETS[name](NetSpec(10, 3, 32)).eval()
+        structure = trace(net, torch.zeros(2, 3, 32, 32))
+        inputs = {next(iter(inspect.signature(net.forward).parameters)): torch.zeros(1, 3, 32, 32)}
+        measured = measured_costs(net, inputs)
+        assert measured.after(structure, {}) == self.total(net, inputs)
+        keep = {name: torch.arange(v.length) % 3 > 0 for name, v in structure.vectors.items()}
+        told = measured.after(structure, keep)
+        replace_values(net, cut_state(entries(net), structure.table, keep))
+        assert told == self.total(net, inputs)
+
+    def test_own_model(self):
+        """Two branches that use one matrix, and a product of activations."""
+
+        class Own(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.inner, self.table = nn.Linear(4, 6), nn.Embedding(9, 4)
+
+            def forward(self, tokens):
+                x = self.table(tokens)
+                return self.inner(x) @ self.inner(2 * x).transpose(1, 2)
+
+        costs = measured_costs(Own(), {"tokens": torch.zeros(3, 5, dtype=torch.long)})
+        assert costs.terms == [("inner.weight", 2 * 3 * 5, None)] and costs.rest == 3 * 5 * 5 * 6
