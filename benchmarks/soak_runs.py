@@ -99,6 +99,9 @@ TEXT_METHODS = {  # those that Transformers and recurrent models know, with what
     "snip": "--prune-target 0.6",
     "snip_it": "--prune-target 0.6 --prune-end 14up --prune-every 5up",
     "grasp": "--prune-target 0.6",
+    "wanda": "--prune-target 0.6 --prune-end 14up --prune-every 5up --prune-schedule linear",
+    "ria": "--prune-units 2:4 --prune-start 8up",
+    "sparsegpt": "--prune-target 0.6 --prune-start 8up",
     "imp": "--prune-target 0.6 --prune-rewind 2up --prune-start 6up --prune-end 14up --prune-every 4up",
 }
 WIDTHS = {  # of architectures with connectivity

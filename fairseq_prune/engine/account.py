@@ -12,7 +12,11 @@ from ..pruning.measures import harmonic_mean, living_units
 from ..pruning.surgery.structure import Structure
 
 TRAINING = 3  # multiply-accumulates of a training pass, in forward passes: a backward pass multiplies twice as often
-SCORING = {"hessian_gradient": 12}  # the same of scoring a sample, where that is not a training pass: GraSP's two
+SCORING = {
+    "inputs": 1,
+    "input_products": 1,
+    "hessian_gradient": 12,
+}  # the same of scoring a sample, where that is not a training pass: GraSP's two
 # passes forward and back are 6, and going back through both halves of the second is another 6
 KINDS = ("macs", "nonzero_macs")
 ACCURACIES = ("top1", "accuracy")  # metrics in %

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from . import ranks
+from .calibrate import input_products, inputs
 from .evaluating import batch_statistics, evaluating
 
 if TYPE_CHECKING:
@@ -29,9 +30,7 @@ Parameters = Mapping[str, nn.Parameter]  # by name
 Sample = dict[str, Any]  # a batch of fairseq's
 
 
-def gather(
-    kind: str, model: BaseFairseqModel, criterion: FairseqCriterion, batches: Iterable[Sample]
-) -> dict[str, Tensor]:
+def gather(kind: str, model: BaseFairseqModel, criterion: FairseqCriterion, batches: Iterable[Sample]) -> Any:
     """Gather evidence in eval mode, added up over batches and ranks.
 
     Args:
@@ -42,7 +41,7 @@ def gather(
 
     Returns:
         dict of parameter name -> float32 tensor of its shape; or, of derivatives by connectivity, of vector name ->
-        float32 tensor [units].
+        float32 tensor [units]; or, layer by layer, pairs as of :class:`~..pruning.calibration.lockstep.Walk`.
 
     Raises:
         ValueError: no rank has a batch.
@@ -53,6 +52,8 @@ def gather(
     if not ranks.average(torch.tensor(float(len(batches)), device=device)):
         option = "--prune-batches (--srp-score-batches)"
         raise ValueError(f"{option}: the training set has no batch to score with; see --max-tokens, --batch-size")
+    if KINDS[kind].in_order:
+        return KINDS[kind].gather(parameters, model, criterion, batches)
     with evaluating(model, criterion), torch.enable_grad():
         found = KINDS[kind].gather(parameters, model, criterion, batches)
     return {name: ranks.average(value) for name, value in found.items()}
@@ -143,17 +144,21 @@ class Kind:
         gather: function of (parameters, model, criterion, batches).
         fine: too fine for fp16.
         redrawn: over other batches at every event; False: over the same.
+        in_order: handed out layer by layer, each as it is once those before it are pruned.
     """
 
-    gather: Callable[..., dict[str, Tensor]]
+    gather: Callable[..., Any]
     fine: bool = True
     redrawn: bool = True
+    in_order: bool = False
 
 
 KINDS = {
     "sensitivity": Kind(sensitivity),
     "hessian_gradient": Kind(hessian_gradient),
     "connectivity_gradient": Kind(connectivity_gradient, fine=False, redrawn=False),
+    "inputs": Kind(inputs, fine=False, redrawn=False, in_order=True),
+    "input_products": Kind(input_products, fine=False, redrawn=False, in_order=True),
     "connectivity_gradient_squared": Kind(connectivity_gradient_squared, fine=False, redrawn=False),
 }
 

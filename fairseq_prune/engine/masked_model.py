@@ -116,6 +116,13 @@ class MaskedModel:
             for value in values_of(self.parameters[name], masters):
                 mask_tensor(value, keep)
 
+    def replace_values(self, values: Mapping[str, Tensor], optimizer: FairseqOptimizer) -> None:
+        """Give parameters, dict of name -> tensor, new values in the fp32 masters and in the model."""
+        masters = homes(optimizer) if values else {}
+        for name, new in values.items():
+            for value in values_of(self.parameters[name], masters):
+                value.copy_(new)
+
     def mask_moments(self, optimizer: FairseqOptimizer) -> None:
         """Zero the optimizer's statistics of what is removed."""
         masters = homes(optimizer)

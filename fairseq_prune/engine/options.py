@@ -54,7 +54,7 @@ class PruneOptions(ApproachOptions):
         "filter, channel, neuron, head, hidden, node, weight+node; with connectivity width, width:residual"
     )
     prune_importance: Optional[str] = _option("what is kept: magnitude (L1), magnitude_l2, random")
-    prune_scope: Optional[str] = _option("compared with whom: global (default), layer, stage")
+    prune_scope: Optional[str] = _option("compared with whom: global (default), layer, output, stage")
     prune_stages: Optional[str] = _option("groups of --prune-scope stage: 'embed=*embed*;ffn=*fc1*,*fc2*'")
     prune_schedule: Optional[str] = _option(
         "once (default, at --prune-start), or linear, cubic, exponential or halving from --prune-start to --prune-end; "
@@ -71,7 +71,9 @@ class PruneOptions(ApproachOptions):
     prune_rounding: Optional[str] = _option(
         "from a fraction to a count: nearest, up, or reference (one unit fewer stays)", needs=_COUNTS
     )
-    prune_batches: Optional[int] = _option("training batches over which derivatives are scored (5)", needs=_SCORES)
+    prune_batches: Optional[int] = _option(
+        "training batches over which derivatives or inputs are scored (5)", needs=_SCORES
+    )
     prune_steps: Optional[int] = _option("events of a gradual schedule, all at --prune-start: before training, at 0up")
     prune_rewind: Optional[str] = _option(f"after every removal go back to the weights of then: {_WHEN}")
     prune_pack: bool = _option("save packed checkpoints: of tensors with zeros a bit mask and the rest", False)

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..methods.checks import check_approach
+from ..methods.checks import check_approach, check_in_order
 from ..methods.options import read_approach
 from ..methods.projecting import Projection
 from ..methods.table import METHODS
 from ..needs import spelt
 from ..pruning.budget import Threshold
 from ..pruning.budget.counting import ROUNDINGS
+from ..pruning.calibration.worth import WORTHS
 from ..pruning.importance import IMPORTANCES
 from ..pruning.schedule import SHAPES, Schedule, When
 from ..pruning.scope import SCOPES
@@ -68,6 +69,11 @@ class Plan:
     def prunes(self) -> bool:
         """True if the run removes anything itself."""
         return self.schedule is not None
+
+    @property
+    def in_order(self) -> bool:
+        """True if layers are pruned one after the other, by what those before have become."""
+        return self.importance in WORTHS
 
     @property
     def counts(self) -> bool:
@@ -158,7 +164,7 @@ def make_plan(options: Mapping[str, Any], seed: int = 1) -> Plan:
         method=name,
         units=units,
         importance=answers.importance,
-        scope=options.get("scope", needed or method.scope),
+        scope=options.get("scope", needed or method.scope_of(units)),
         target=read_target(name, answers, options),
         stages=read_stages(options.get("stages", {})),
         schedule=schedule,
@@ -188,6 +194,7 @@ def _check(plan):
         if isinstance(target, Threshold) and isinstance(parse_units(plan.units), Support):
             raise ValueError(f"--prune-target {target}: is not for units {plan.units}; e.g. --prune-target 0.8")
     check_approach(plan)
+    check_in_order(plan)
     if plan.rewind:
         _check_rewind(plan)
     if plan.permute and plan.units != "n:m":

@@ -291,7 +291,7 @@ class Pruner:
         if closes:
             self.removal.close(selection.keep, targets.selector, targets.structure, optimizer)
         else:
-            self.removal.mask(selection.masks, targets.prunables, optimizer, ema_model)
+            self.removal.mask(selection, targets.prunables, optimizer, ema_model)
             if self.plan.schedule.is_last(self.events_done):
                 self.removal.cut(selection.keep, targets.structure, optimizer)
         forget_best()

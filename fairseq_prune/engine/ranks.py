@@ -30,6 +30,20 @@ def average(scores: Tensor) -> Tensor:
     return total / world_size()
 
 
+def largest(number: int, device: torch.device) -> int:
+    """The largest of a number over ranks.
+
+    Args:
+        number: an int of less than 64 bits.
+        device: where the communication backend works.
+    """
+    if world_size() == 1:
+        return number
+    most = torch.tensor(number, dtype=torch.int64, device=device)
+    distributed.all_reduce(most, op=distributed.ReduceOp.MAX)
+    return int(most)
+
+
 def require_equal(number: int, what: str, device: torch.device) -> None:
     """Compare a number over ranks.
 

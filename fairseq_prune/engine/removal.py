@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from ..pruning.masks import Masks, pack_mask
+from ..pruning.masks import pack_mask
 from ..pruning.prunable import Prunable
+from ..pruning.selecting import Selection
 from ..pruning.selecting.widths import WidthSelector
 from ..pruning.surgery.structure import Structure, can_be_cut
 from .cut import cut_in_run, may_cut
@@ -39,18 +40,23 @@ class Removal:
         self._model, self._masked, self._averaged, self.kept = model, masked, averaged, {}
 
     def mask(
-        self, masks: Masks, prunables: Sequence[Prunable], optimizer: FairseqOptimizer, ema_model: nn.Module | None
+        self,
+        selection: Selection,
+        prunables: Sequence[Prunable],
+        optimizer: FairseqOptimizer,
+        ema_model: nn.Module | None,
     ) -> None:
-        """Put masks in force, in the place of those that are.
+        """Put a selection's masks in force, in the place of those that are, and its new values in the weights.
 
         Args:
-            masks: dict of parameter name -> bool; True = keep.
+            selection: what leaves.
             prunables: list of :class:`~fairseq_prune.pruning.prunable.Prunable`.
             optimizer: the fairseq optimizer.
             ema_model: fairseq's moving-average copy of the model, or None.
         """
-        rescale_norms(prunables, masks, optimizer)
-        self._masked.hold(masks)
+        rescale_norms(prunables, selection.masks, optimizer)
+        self._masked.replace_values(selection.values, optimizer)
+        self._masked.hold(selection.masks)
         self._masked.mask_values(optimizer)
         self._masked.mask_moments(optimizer)
         if ema_model is not None:

@@ -11,7 +11,6 @@ from fairseq.criterions import FairseqCriterion
 from fairseq.data import data_utils
 from fairseq.models import BaseFairseqModel
 from fairseq.tasks import FairseqTask
-from torch import Tensor
 
 from ..pruning.budget.cost import Costs
 from . import ranks
@@ -75,7 +74,7 @@ class ScoringMixin(FairseqTask):
         sample = utils.move_to_cuda(sample, device) if device.type == "cuda" else sample
         return measured_costs(model, sample["net_input"])
 
-    def gather_evidence(self, model: BaseFairseqModel, kind: str, event: int) -> dict[str, Tensor]:
+    def gather_evidence(self, model: BaseFairseqModel, kind: str, event: int) -> Any:
         """The evidence of an event, as :func:`~.evidence.gather` over :attr:`plan`'s batches; counted as cost.
 
         Args:

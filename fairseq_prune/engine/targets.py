@@ -23,6 +23,7 @@ from ..pruning.surgery.structure import Structure
 from ..pruning.units import Weight, is_coupled, parse_units
 from . import ranks
 from .costs import costs_of
+from .in_order import select_in_order
 from .plan import Plan
 
 logger = logging.getLogger(__name__)
@@ -86,7 +87,7 @@ class Targets:
             parameters = dict(self._model.named_parameters())
             self.selector = coupled_selector_of(units)(self.plan, self.structure, units, ranks.average, parameters)
         else:
-            self.selector = selector_of(units)(self.plan, self.prunables, units, ranks.average)
+            self.selector = selector_of(units, self.plan.scope)(self.plan, self.prunables, units, ranks.average)
             self.prunables = self.selector.prunables
             for name, reason in self.selector.left_out.items():
                 logger.info(f"--prune-units {self.plan.units}: {name} stays whole: {reason}")
@@ -164,24 +165,38 @@ class Targets:
                     f"{more}, or keep it with --prune-method none"
                 )
 
-    def select(self, event: int, masks: Masks, evidence: Values | None = None) -> Selection:
+    def select(self, event: int, masks: Masks, evidence: Any = None) -> Selection:
         """What leaves at an event.
 
         Args:
             event: its number, from 1.
             masks: in force, dict of parameter name -> bool; what is removed stays so.
-            evidence: dict of parameter name -> tensor to be scored instead of the parameter.
+            evidence: dict of parameter name -> tensor to be scored instead of the parameter; or, where layers are
+                pruned in order, as of :func:`~.in_order.select_in_order`.
 
         Returns:
             :class:`~fairseq_prune.pruning.selecting.Selection`, with all masks that are then in force.
         """
+        if self.plan.in_order:
+            return select_in_order(self, dict(self._model.named_parameters()), event, masks, evidence)
         if evidence is None:
             evidence = self.selector.inherited.evidence(dict(self._model.named_parameters()))
-        fractions = {
+        fractions = self.fractions(event, masks, evidence)
+        return self.intersected(self.selector.select(fractions, masks, self._generator(), evidence), masks)
+
+    def fractions(self, event: int, masks: Masks, evidence: Values | None = None) -> dict[str, float]:
+        """What each group has lost after an event, dict of group name -> fraction; arguments as :meth:`select`."""
+        return {
             group: self.plan.schedule.fraction_at(event, self.initial[group], fraction)
             for group, fraction in self._fractions(masks, evidence).items()
         }
-        selection = self.selector.select(fractions, masks, self._generator(), evidence)
+
+    def select_one(self, group: str, fraction: float, masks: Masks, evidence: Values) -> Selection:
+        """What leaves of one group, by its evidence; further arguments as :meth:`select`."""
+        return self.selector.select({group: fraction}, masks, self._generator(), evidence)
+
+    def intersected(self, selection: Selection, masks: Masks) -> Selection:
+        """A selection with all masks that are in force with it."""
         return replace(selection, masks=intersect(masks, selection.masks, self.prunables))
 
     def _generator(self):

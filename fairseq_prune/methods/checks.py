@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from ..pruning.budget import Deviation, Threshold
+from ..pruning.calibration.worth import WORTHS
 from ..pruning.importance import EVIDENCE
-from ..pruning.units import Pattern, Support, WeightAndNode, Width, is_coupled, parse_units
+from ..pruning.units import NM, Pattern, Support, Weight, WeightAndNode, Width, is_coupled, parse_units
 from .approach import APPROACHES, Approach
 
 CONNECTED = ("connectivity", "connectivity_squared")  # importances of units with connectivity
@@ -32,6 +34,37 @@ def check_approach(plan: Any) -> None:
         raise ValueError(
             f"--prune-units {plan.units}: have no signed scores, as --prune-method {plan.method} needs; e.g. kernel"
         )
+
+
+def check_in_order(plan: Any) -> None:
+    """Refuse what layers that are pruned one after the other, by their inputs, cannot have.
+
+    Args:
+        plan: :class:`~.plan.Plan`.
+
+    Raises:
+        ValueError: naming the option, the value and a valid example.
+    """
+    if not plan.in_order:
+        return
+    method, units, worth = f"--prune-method {plan.method}", parse_units(plan.units), WORTHS[plan.importance]
+    if plan.approach:
+        raise ValueError(f"--prune-importance {plan.importance}: is not for {method}; give e.g. --prune-method wanda")
+    if is_coupled(units):
+        raise ValueError(
+            f"--prune-units {plan.units}: several layers own them, and {method} prunes one after the other; "
+            "give e.g. --prune-units weight"
+        )
+    if worth.compensates and not isinstance(units, Weight | NM):
+        raise ValueError(f"--prune-units {plan.units}: are not for {method}; give e.g. --prune-units 2:4")
+    scopes = ("layer",) if worth.compensates else ("layer", "output")
+    if plan.scope not in scopes:
+        raise ValueError(f"--prune-scope {plan.scope}: {method} prunes layer after layer; give {' or '.join(scopes)}")
+    if worth.compensates and plan.rewind:
+        raise ValueError(f"--prune-rewind {plan.rewind}: would undo what {method} makes up for; leave it out, e.g. imp")
+    for target in plan.target.values():
+        if isinstance(target, Threshold | Deviation):
+            raise ValueError(f"--prune-target {target}: is not for {method}; give e.g. --prune-target 0.5")
 
 
 def approach_of(plan: Any) -> type[Approach] | None:

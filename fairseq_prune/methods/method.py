@@ -40,6 +40,10 @@ class Method:
     every: int | None = None
     steps: int | None = None
 
+    def scope_of(self, units: str) -> str:
+        """Where the user does not say: only single weights are compared within an output."""
+        return "layer" if self.scope == "output" and units != "weight" else self.scope
+
     @property
     def prunes(self) -> bool:
         """True if the method removes anything; False if it only keeps what is removed."""

@@ -31,6 +31,12 @@ def layer_scope(prunables: Sequence[Prunable], stages: Stages) -> dict[str, list
     return {p.name: [p] for p in prunables}
 
 
+@SCOPES.add("output")
+def output_scope(prunables: Sequence[Prunable], stages: Stages) -> dict[str, list[Prunable]]:
+    """As :func:`layer_scope`; the weights of a tensor are first compared with those of the same output."""
+    return layer_scope(prunables, stages)
+
+
 @SCOPES.add("stage")
 def stage_scope(prunables: Sequence[Prunable], stages: Stages) -> dict[str, list[Prunable]]:
     """Named groups of tensors.

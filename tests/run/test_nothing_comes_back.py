@@ -10,10 +10,12 @@ from one_layer import Optimizer
 from small_models import build_model
 from torch import nn
 
+from fairseq_prune.engine.evidence import KINDS
 from fairseq_prune.engine.plan import make_plan
 from fairseq_prune.engine.pruner import Pruner
 from fairseq_prune.families.family import structure_of
 from fairseq_prune.methods.table import METHODS
+from fairseq_prune.pruning.calibration.inputs import Inputs
 from fairseq_prune.pruning.schedule import Position
 from fairseq_prune.pruning.units import UNITS, is_coupled, parse_units
 from vision_bridge.surgery.trace import trace
@@ -82,13 +84,20 @@ def start(family, plan):
     model = copy.deepcopy(model)
     generator = torch.Generator().manual_seed(3)
     noise = lambda p: torch.randn(p.shape, generator=generator)  # noqa: E731
-    gather = lambda model, kind, event: {n: p.detach() * noise(p) for n, p in model.named_parameters()}  # noqa: E731
-    pruner = Pruner(model, plan, lambda: structure, averaged=True, gather=gather)
+    pruner = Pruner(model, plan, lambda: structure, averaged=True, gather=lambda *asked: evidence(*asked, noise))
     pruner.masked.adopt(masks)
     optimizer = Optimizer(torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9))
     pruner.masked.mask_values(optimizer)
     pruner.check_start()
     return model, pruner, optimizer, noise
+
+
+def evidence(model, kind, event, noise):
+    """Noise of the shape that a kind of evidence has."""
+    if not KINDS[kind].in_order:
+        return {n: p.detach() * noise(p) for n, p in model.named_parameters()}
+    rows = {n: noise(p).flatten(1).unsqueeze(0) for n, p in model.named_parameters() if p.dim() > 1}
+    return ((n, Inputs(r.mT @ r, r.square().sum(1), r.shape[1])) for n, r in rows.items())
 
 
 def prune(family, plan):
@@ -197,7 +206,7 @@ def check_count(plan, family, left):
             whole = kernels.numel() - asked(kernels.numel(), (target - 5 / 9) / (4 / 9))
             assert int((kernels > 0).sum()) == whole and kernels.max() <= 4
     else:
-        layers = [[keep] for keep in mine.values()] if plan.scope == "layer" else [list(mine.values())]
+        layers = [[keep] for keep in mine.values()] if plan.scope in ("layer", "output") else [list(mine.values())]
         for members in layers:
             gone, all_of = sum(int((~keep).sum()) for keep in members), sum(keep.numel() for keep in members)
             found = {int(size) for keep in members for size in torch.as_tensor(sizes(plan.units, keep.shape)).view(-1)}

@@ -8,12 +8,14 @@ from ..units.coupled import CoupledUnits
 from ..units.support import Support
 from .coupled import CoupledSelector
 from .joint import JointSelector
+from .outputs import OutputSelector
 from .selection import Inherited, Selection, count_removed
 from .selector import SelectionPlan, Selector, overlap
 from .supports import NMSelector, PatternSelector
 from .tensors import TensorSelector
 from .widths import WidthSelector
 
+_WITHIN = {"output": OutputSelector}
 _OWN: dict[type, Callable[..., TensorSelector]] = {NM: NMSelector, Pattern: PatternSelector}
 _COUPLED: dict[type, Callable[..., CoupledSelector]] = {WeightAndNode: JointSelector, Width: WidthSelector}
 
@@ -23,9 +25,9 @@ def coupled_selector_of(units: CoupledUnits) -> Callable[..., CoupledSelector]:
     return _COUPLED.get(type(units), CoupledSelector)
 
 
-def selector_of(units: Units | Support) -> Callable[..., TensorSelector]:
+def selector_of(units: Units | Support, scope: str) -> Callable[..., TensorSelector]:
     """The class that chooses units of which each tensor has its own."""
-    return _OWN.get(type(units), TensorSelector)
+    return _OWN.get(type(units), _WITHIN.get(scope, TensorSelector))
 
 
 __all__ = [

@@ -19,11 +19,13 @@ class Selection:
         masks: dict of parameter name -> bool, True = keep; what surely stays whole is not in it.
         keep: dict of vector name -> bool [units], where units are coupled and can be cut out.
         nans: how many scores are NaN, int or int64 tensor []; where it is a tensor, nobody has looked yet.
+        values: dict of parameter name -> new values of what stays, where it makes up for what leaves.
     """
 
     masks: Masks
     keep: dict[str, torch.Tensor] = field(default_factory=dict)
     nans: int | torch.Tensor = 0
+    values: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
     def examined(self) -> Self:
         """The same without masks of what stays whole. It waits for the device.

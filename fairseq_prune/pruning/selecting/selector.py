@@ -109,7 +109,8 @@ class Selector(Protocol):
         """Choose.
 
         Args:
-            fractions: dict of group name -> fraction removed afterwards.
+            fractions: dict of group name -> fraction removed afterwards. Groups of tensors that are not in it lose
+                nothing.
             masks: in force so far; what is removed stays so.
             generator: for random scores.
             evidence: what to score instead of the parameters.

@@ -14,6 +14,7 @@ from ..prunable import Prunable
 from ..units import Kernel, Weight
 from ..units.pattern import Pattern, decode
 from ..units.support import NM, NofM, Support
+from .by_columns import ByColumns, OfEvery, Share
 from .ranking import drop_lowest
 from .selection import Selection
 from .selector import Average, SelectionPlan, Values
@@ -47,7 +48,7 @@ class SupportSelector(TensorSelector, ABC):
     def select(
         self, fractions: Mapping[str, float], masks: Masks, generator: torch.Generator, evidence: Values | None = None
     ) -> Selection:
-        pruned = [p for p in self.prunables if self.budget(p.name, fractions[p.name])]
+        pruned = [p for p in self.prunables if p.name in fractions and self.budget(p.name, fractions[p.name])]
         scores = [self._scores(p, masks, generator, evidence) for p in pruned]
         chosen: Masks = {}
         for p, keep in zip(pruned, self.keep_each(pruned, scores, fractions), strict=True):
@@ -170,6 +171,11 @@ class NMSelector(SupportSelector):
     def _stay(self, goal, fraction):
         """On the way to the goal, N steps down from M; never below the goal."""
         return max(goal.n, goal.m - math.floor(fraction * goal.m + 1e-9))
+
+    def chooser(self, group: str, fraction: float, masks: Masks) -> ByColumns:
+        """As :meth:`TensorSelector.chooser`."""
+        goal, before = self._goals[group], self._matrix_in(self._by_name[group], masks)
+        return OfEvery(self._stay(goal, fraction), goal.m, before) if goal else Share(int((~before).sum()), before)
 
     def keep_each(
         self, prunables: Sequence[Prunable], scores: Sequence[Tensor], fractions: Mapping[str, float]

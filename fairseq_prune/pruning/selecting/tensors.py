@@ -10,11 +10,13 @@ from ..budget.counting import EVERYTHING, ROUNDINGS, highest
 from ..budget.deviation import Deviation
 from ..budget.given import Target
 from ..budget.threshold import Threshold
+from ..calibration.inputs import as_matrix
 from ..importance import IMPORTANCES
 from ..masks import Masks
 from ..prunable import Prunable
 from ..scope import SCOPES
 from ..units.base import Units
+from .by_columns import ByColumns, Share
 from .fitting import fitting
 from .groups import decide
 from .selection import Inherited, Selection, count_removed
@@ -42,7 +44,7 @@ class TensorSelector(Selector):
 
     def __init__(self, plan: SelectionPlan, prunables: Sequence[Prunable], units: Units, average: Average):
         self._units, self._average = units, average
-        self._rounding, self._own_rankings = ROUNDINGS[plan.rounding], plan.scope == "layer"
+        self._rounding, self._own_rankings = ROUNDINGS[plan.rounding], plan.scope in ("layer", "output")
         self._importance = IMPORTANCES[plan.importance]
         self.prunables, self.left_out = fitting(plan, prunables, self._check)
         self._by_name = {p.name: p for p in self.prunables}
@@ -107,13 +109,29 @@ class TensorSelector(Selector):
     def select(
         self, fractions: Mapping[str, float], masks: Masks, generator: torch.Generator, evidence: Values | None = None
     ) -> Selection:
-        budgets = {group: self.budget(group, fractions[group]) for group in self.groups}
-        groups = [(members, budgets[group]) for group, members in self.groups.items() if budgets[group]]
-        keeps, nans = decide(groups, self._units, lambda p: self._score(p, generator, evidence), masks)
+        budgets = {group: self.budget(group, fraction) for group, fraction in fractions.items()}
+        groups = [(members, budgets[group]) for group, members in self.groups.items() if budgets.get(group)]
+        keeps, nans = decide(groups, self._units, lambda p: self._compared(p, masks, generator, evidence), masks)
         chosen = {}
         for p in (p for members, _ in groups for p in members):
             chosen.update(p.split_mask(keeps[p.name]))
         return Selection(chosen, nans=nans)
+
+    def _compared(self, prunable, masks, generator, evidence):
+        """What the ranking of a group goes by, [units]; scores, where units are not first compared among fewer."""
+        return self._score(prunable, generator, evidence)
+
+    def chooser(self, group: str, fraction: float, masks: Masks) -> ByColumns:
+        """What chooses single weights of a tensor that is pruned by its columns; arguments as :meth:`select`."""
+        p = self._by_name[group]
+        return Share(self.budget(group, fraction), self._matrix_in(p, masks))
+
+    def _matrix_in(self, prunable, masks):
+        """What is there, bool [outputs, columns]."""
+        keep = prunable.mask_in(masks)
+        return as_matrix(
+            torch.ones(prunable.shape, dtype=torch.bool, device=prunable.parameter.device) if keep is None else keep
+        )
 
     def _score(self, prunable, generator, evidence):
         return self._average(self._importance(self._evidence(prunable, evidence), self._units, generator))

@@ -1,0 +1,96 @@
+"""What a weight is multiplied with: sums over the inputs of calibration batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+@dataclass
+class Inputs:
+    """Sums over the rows that one weight was multiplied with, in float32 at least, whatever their dtype.
+
+    Columns are the inputs of a linear layer; of a convolution taps and inputs, inputs running fastest, in which order
+    :func:`as_matrix` has its weight. Grouped convolutions have a set of columns for each group.
+
+    Args:
+        products: of all pairs of columns, [groups, columns, columns]; None: only :attr:`squares` are wanted.
+        squares: of each column, [groups, columns].
+        rows: how many (count).
+    """
+
+    products: Tensor | None
+    squares: Tensor
+    rows: float = 0.0
+
+    @classmethod
+    def none(cls, like: Tensor, groups: int, columns: int, paired: bool) -> Inputs:
+        """Of no rows yet.
+
+        Args:
+            like: the weight, which says device and precision.
+            groups, columns: sizes (counts).
+            paired: products of pairs, too.
+        """
+        zeros = like.new_zeros((groups, columns), dtype=torch.promote_types(torch.float32, like.dtype))
+        return cls(zeros[:, :, None].repeat(1, 1, columns) if paired else None, zeros)
+
+    @classmethod
+    def equal(cls, matrix: Tensor) -> Inputs:
+        """As if all columns of a matrix [outputs, columns] met inputs of one size, unrelated to each other."""
+        width = matrix.shape[1]
+        ones = matrix.new_ones((1, width), dtype=torch.promote_types(torch.float32, matrix.dtype))
+        return cls(None, ones, 1.0)
+
+    def add(self, rows: Tensor, at: slice = slice(None)) -> None:
+        """Add rows, float [groups, rows, columns], that met some of the weight's columns."""
+        rows = rows.to(self.squares.dtype)
+        self.squares[:, at] += rows.square().sum(1)
+        if self.products is not None:
+            self.products[:, at, at].baddbmm_(rows.transpose(1, 2), rows)
+        self.rows += rows.shape[1]
+
+    def reduced(self, average: Callable[[Tensor], Tensor]) -> Inputs:
+        """The same of all ranks together, by a function that averages a tensor over them."""
+        rows = float(average(self.squares.new_tensor(self.rows)))
+        return Inputs(None if self.products is None else average(self.products), average(self.squares), rows)
+
+    @property
+    def norms(self) -> Tensor:
+        """L2 norm of each column, per row, [groups, columns]."""
+        return (self.squares / max(self.rows, 1.0)).sqrt()
+
+
+def as_matrix(weight: Tensor) -> Tensor:
+    """A weight [outputs, inputs, taps...] as [outputs, taps x inputs]; see :class:`Inputs`."""
+    return weight if weight.dim() == 2 else weight.flatten(2).transpose(1, 2).flatten(1)
+
+
+def as_weight(matrix: Tensor, shape: torch.Size) -> Tensor:
+    """Undo :func:`as_matrix`."""
+    if len(shape) == 2:
+        return matrix
+    return matrix.view(shape[0], -1, shape[1]).transpose(1, 2).reshape(shape)
+
+
+def unfolded(images: Tensor, kernel: Sequence[int], how: Sequence[Sequence[int]], groups: int) -> Tensor:
+    """The patches that a convolution multiplies, [groups, rows, taps x inputs].
+
+    Args:
+        images: float [batch, channels, length] or [batch, channels, height, width].
+        kernel: its size by axis.
+        how: padding, stride and dilation, each by axis.
+        groups: of channels (count).
+    """
+    if len(kernel) == 1:  # as images of height 1
+        images, kernel = images.unsqueeze(2), (1, *kernel)
+        how = [(of_one, *along) for of_one, along in zip((0, 1, 1), how, strict=True)]
+    padding, stride, dilation = map(tuple, how)
+    patches = F.unfold(images, tuple(kernel), dilation, padding, stride)  # [batch, channels x taps, places]
+    batch, _, places = patches.shape
+    patches = patches.view(batch, groups, images.shape[1] // groups, -1, places)
+    return patches.permute(1, 0, 4, 3, 2).reshape(groups, batch * places, -1)

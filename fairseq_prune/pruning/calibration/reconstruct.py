@@ -1,0 +1,77 @@
+"""Pruning a layer column by column, where later columns make up for what has left: SparseGPT."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+BLOCK = 128  # columns that are selected from at once
+DAMPING = 0.01  # of the mean diagonal
+
+Choose = Callable[[Tensor, slice], Tensor]  # scores [rows, columns], which columns -> bool, True = keep
+
+
+def reconstruct(
+    weight: Tensor, products: Tensor, choose: Choose, step: int | None = None, block: int = BLOCK
+) -> tuple[Tensor, Tensor]:
+    """Remove weights of a linear layer and change those to the right so that the outputs stay nearest.
+
+    Source: Frantar & Alistarh, ICML 2023 (arXiv:2301.00774), algorithm 1. Differences: selections are exact counts;
+    weights of inputs that were never seen keep their values if they stay.
+
+    Args:
+        weight: [groups, rows, columns], float32 or wider.
+        products: X^T X of the inputs, [groups, columns, columns].
+        choose: function of (scores [groups x rows, some columns], which columns) -> bool of their shape, True = keep.
+        step: columns that are chosen from at once; None: a block.
+        block: columns after which the changes reach the others, a multiple of ``step``.
+
+    Returns:
+        (bool, True = keep; new weight), both shaped like ``weight``. Zero where nothing is kept.
+    """
+    width, step = weight.shape[2], step or block
+    block = max(block // step * step, step)
+    left, keep, factor = weight.clone(), torch.ones_like(weight, dtype=torch.bool), inverse_factor(products)
+    for start in range(0, width, block):
+        here = slice(start, min(start + block, width))
+        errors = torch.zeros_like(left[:, :, here])
+        for column in range(here.start, here.stop):
+            if (column - start) % step == 0:
+                those = slice(column, min(column + step, width))
+                scales = factor.diagonal(dim1=1, dim2=2)[:, None, those]
+                scores = (left[:, :, those] / scales).square()
+                keep[:, :, those] = choose(scores.flatten(0, 1), those).view(scores.shape)
+            error = left[:, :, column] * ~keep[:, :, column] / factor[:, None, column, column]
+            errors[:, :, column - start] = error
+            ahead = slice(column + 1, here.stop)
+            left[:, :, ahead] -= error.unsqueeze(2) * factor[:, None, column, ahead]
+        left[:, :, here.stop :] -= errors @ factor[:, here, here.stop :]
+    return keep, left * keep
+
+
+def inverse_factor(products: Tensor) -> Tensor:
+    """U with U^T U = (X^T X + damping)^-1, upper triangular; damping is raised until that can be computed.
+
+    Args:
+        products: X^T X, float [groups, columns, columns].
+
+    Returns:
+        The same shape.
+
+    Raises:
+        ValueError: a product is no finite number.
+    """
+    if not products.isfinite().all():
+        raise ValueError("inputs of a layer are no finite numbers; did the loss diverge?")
+    diagonal = products.diagonal(dim1=1, dim2=2)
+    unseen = (diagonal == 0).to(products.dtype)
+    damping = DAMPING * diagonal.mean(1, keepdim=True)
+    while True:
+        damped = products + torch.diag_embed(unseen + damping)
+        lower, failed = torch.linalg.cholesky_ex(damped)
+        upper, failed_too = torch.linalg.cholesky_ex(torch.cholesky_inverse(lower), upper=True)
+        if not (failed.any() or failed_too.any()):
+            return upper
+        damping = 10 * damping + torch.finfo(products.dtype).eps

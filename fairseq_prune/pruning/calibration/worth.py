@@ -1,0 +1,71 @@
+"""What weights are worth by their inputs: importances of one layer after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..registry import Registry
+from .inputs import Inputs
+from .reconstruct import inverse_factor
+
+
+def wanda(weight: Tensor, inputs: Inputs) -> Tensor:
+    """Size of the weight times the norm of its input: Sun et al., ICLR 2024 (arXiv:2306.11695), eq. 1.
+
+    Args:
+        weight: [groups, outputs, columns], float32 or wider; see :class:`~.inputs.Inputs`.
+        inputs: of the layer.
+
+    Returns:
+        Scores of the same shape, 0 or more; higher = keep.
+    """
+    return weight.abs() * inputs.norms.unsqueeze(1)
+
+
+def ria(weight: Tensor, inputs: Inputs) -> Tensor:
+    """Share of its row and of its column, times the root of the input's norm: Zhang et al., ICLR 2024, RIA, eq. 5, 6.
+
+    Plug-and-Play (openreview.net/forum?id=Tr0lPx9woF), with the exponent 0.5 of its tables. Arguments as :func:`wanda`.
+    """
+    size = weight.abs()
+    rows, columns = size.sum(2, keepdim=True), size.sum(1, keepdim=True)
+    tiny = torch.finfo(size.dtype).tiny
+    shares = size / rows.clamp(min=tiny) + size / columns.clamp(min=tiny)
+    return shares * inputs.norms.sqrt().unsqueeze(1)
+
+
+def obs(weight: Tensor, inputs: Inputs) -> Tensor:
+    """How much the outputs change at best if the weight leaves and those after it make up for it.
+
+    Frantar & Alistarh, ICML 2023 (arXiv:2301.00774), SparseGPT: the weight squared, by the diagonal of the factor of
+    the inverse Hessian. Arguments as :func:`wanda`.
+    """
+    if inputs.products is None:  # unrelated to each other
+        return (weight * inputs.norms.unsqueeze(1)).square()
+    factor = inverse_factor(inputs.products)
+    return (weight / factor.diagonal(dim1=1, dim2=2).unsqueeze(1)).square()
+
+
+@dataclass(frozen=True)
+class Worth:
+    """How one layer is scored, and what becomes of it.
+
+    Args:
+        score: function of (weight, inputs) -> scores.
+        paired: it needs products of pairs of inputs.
+        compensates: what stays is changed so that it makes up for what leaves.
+    """
+
+    score: Callable[[Tensor, Inputs], Tensor]
+    paired: bool = False
+    compensates: bool = False
+
+
+WORTHS: Registry[Worth] = Registry("importance by inputs")
+WORTHS.add("wanda")(Worth(wanda))
+WORTHS.add("ria")(Worth(ria))
+WORTHS.add("obs")(Worth(obs, paired=True, compensates=True))

@@ -1,0 +1,26 @@
+"""Worth by a weight's inputs; the evidence is scored by :mod:`~fairseq_prune.pruning.calibration.worth`."""
+
+import torch
+from torch import Tensor
+
+from ..calibration.worth import WORTHS
+from ..units.base import Units
+from .base import EVIDENCE, IMPORTANCES
+
+
+@IMPORTANCES.add(*WORTHS)
+def by_inputs(evidence: Tensor, units: Units, generator: torch.Generator | None = None) -> Tensor:
+    """Mean score of each unit's weights.
+
+    Args:
+        evidence: score of every weight.
+        units: the :class:`~fairseq_prune.pruning.units.Units` that leave together.
+        generator: not used.
+
+    Returns:
+        float32 [units].
+    """
+    return units.pool(evidence.float())
+
+
+EVIDENCE.update({name: "input_products" if worth.paired else "inputs" for name, worth in WORTHS.items()})

@@ -1,0 +1,48 @@
+"""Choosing single weights among those of one output: the same part of every row leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ..prunable import Prunable
+from ..units import Weight
+from ..units.base import Units
+from .selector import Average, SelectionPlan
+from .tensors import TensorSelector
+
+
+class OutputSelector(TensorSelector):
+    """Compares the weights of each output of a layer with each other.
+
+    Of n weights in r rows, k leave in total, exactly; of every row k / r, and of the first rows one more where that is
+    no whole number. Rows that have lost more already have lost what they lose.
+    """
+
+    def __init__(self, plan: SelectionPlan, prunables: Sequence[Prunable], units: Units, average: Average):
+        if not isinstance(units, Weight):
+            raise ValueError(
+                f"--prune-scope {plan.scope}: is for single weights, not for units {plan.units}; give e.g. layer"
+            )
+        super().__init__(plan, prunables, units, average)
+
+    def _compared(self, prunable, masks, generator, evidence):
+        rows = prunable.shape[0] if len(prunable.shape) > 1 else 1
+        scores = super()._compared(prunable, masks, generator, evidence)
+        return ranks_in_rows(scores.view(rows, -1), prunable.mask_in(masks)).flatten()
+
+
+def ranks_in_rows(scores: Tensor, before: Tensor | None) -> Tensor:
+    """How many of its row are worth less than each: float32 of the scores' shape.
+
+    Args:
+        scores: float [rows, columns]; of equal ones the first ranks lowest.
+        before: bool with as many elements, False = removed, which ranks below everything; None: nothing is.
+    """
+    if before is not None:
+        scores = scores.masked_fill(~before.reshape(scores.shape), -torch.inf)
+    places = torch.arange(scores.shape[1], device=scores.device, dtype=torch.float32).expand_as(scores)
+    ranks = torch.empty(scores.shape, device=scores.device).scatter_(1, scores.argsort(dim=1, stable=True), places)
+    return ranks.masked_fill(scores.isnan(), torch.nan)
