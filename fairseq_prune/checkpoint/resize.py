@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
 from torch import nn
 
 from ..compat import load_checkpoint
 from ..families import structure_of
+from ..families.transformer.table import block_of
+from ..modules.cut_attention import let_attention_shrink
 from ..pruning.surgery.cut import entries, replace_values
 from ..pruning.surgery.widths import arriving_shapes
 from .start import Start
@@ -20,10 +23,10 @@ if TYPE_CHECKING:
 
 
 def follow_widths(model: nn.Module) -> None:
-    """Let a stock model load weights whose coupled units were cut: neurons, hidden units.
+    """Let a stock model load weights whose coupled units were cut: neurons, heads and their dimensions, hidden units.
 
     Vectors of units become as long as those that come, but never longer than the architecture's; what does not
-    fit together is left for torch to name. SRP and vision models do all this themselves and are passed over.
+    fit together is left for torch to name. Attention that was cut says so by its entry ``heads``. SRP and vision models do all this themselves and are passed over.
     Call it before the masks' own load hook is registered, since masks have the cut shapes.
 
     Args:
@@ -33,13 +36,31 @@ def follow_widths(model: nn.Module) -> None:
     if structure is None:
         return
 
+    dimensions = [vector for vector in structure.vectors.values() if vector.kind in ("qk", "vo")]
+    heads = {f"{block_of(v.name)}.heads": v.heads for v in dimensions}
+
     def take_over(module, state, prefix, *_):
         if not prefix:
-            mine, arriving = entries(module), {name: value.shape for name, value in state.items()}
-            values = arriving_shapes(structure, shapes, arriving)
+            let_attention_shrink(module, [name.removesuffix(".heads") for name in heads if name in state])
+            mine = entries(module)
+            for name in heads.keys() & mine.keys():
+                state.setdefault(name, torch.arange(heads[name]))
+            whole = shapes | {name: torch.Size([count]) for name, count in heads.items() if name in mine}
+            values = arriving_shapes(structure, whole, _without_odd_attention(state, dimensions))
             replace_values(module, {name: mine[name].new_empty(shape) for name, shape in values.items()})
 
     model.register_load_state_dict_pre_hook(take_over)
+
+
+def _without_odd_attention(state, dimensions):
+    """Shapes of what comes, but of attention that no cut leaves: wider heads than it had, or of several widths."""
+    shapes = {name: value.shape for name, value in state.items()}
+    for vector in dimensions:
+        block, name = block_of(vector.name), vector.writers[0]
+        heads, arriving = (shapes.get(entry, [0])[0] for entry in (f"{block}.heads", name))
+        if not heads or arriving % heads or arriving * vector.heads > vector.length * heads:
+            shapes = {entry: shape for entry, shape in shapes.items() if not entry.startswith(f"{block}.")}
+    return shapes
 
 
 def load_before_wrapping(model: BaseFairseqModel, model_cfg: DictConfig | Namespace, start: Start, ranks: int) -> None:

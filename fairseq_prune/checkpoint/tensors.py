@@ -14,6 +14,7 @@ BUFFERS = {
     # of SRP models: their connectivity, factors in [0, 1], the kind of their norm, and the positions that are left
     "embedding_c", "fc_c", "self_attn_qk_c", "self_attn_vo_c", "encoder_attn_qk_c", "encoder_attn_vo_c",
     "weighted_layer_norm", "pos_emb_mask",
+    "heads",  # of attention that was cut
 }  # fmt: skip
 
 

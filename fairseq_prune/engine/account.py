@@ -1,6 +1,7 @@
 """What a training has cost so far, and what is left of its model."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import nn
 
 from ..pruning.measures import harmonic_mean, living_units
 from ..pruning.surgery.structure import Structure
+from ..pruning.units.coupled import Node
 
 TRAINING = 3  # multiply-accumulates of a training pass, in forward passes: a backward pass multiplies twice as often
 SCORING = {
@@ -134,9 +136,15 @@ class NodeCount:
     def _look(self):
         try:
             with torch.random.fork_rng(devices=[]):  # tracing runs the net, dropout included
-                return self._find()
+                return _of_nodes(self._find())
         except ValueError:  # e.g. a net that cannot be traced; it can be pruned by weights
             return None
+
+
+def _of_nodes(structure):
+    """Without the dimensions of heads, which count as heads."""
+    vectors = {name: v for name, v in structure.vectors.items() if structure.connectivity or v.kind in Node.kinds}
+    return replace(structure, vectors=vectors)
 
 
 def log_harmonic_mean() -> None:

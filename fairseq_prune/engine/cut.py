@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
+from ..families.transformer.table import block_of
+from ..modules.cut_attention import let_attention_shrink
 from ..optim.masters import homes
 from ..pruning.surgery.cut import cut_state, cut_statistics, entries, replace_values
 from ..pruning.surgery.table import Table
@@ -45,6 +47,7 @@ def cut_in_run(
         state = optimizer.optimizer.state.get(parameter)
         if state and name in table:
             cut_statistics(state, parameter.shape, table[name], keep)
+    let_attention_shrink(model, map(block_of, keep))
     replace_values(model, cut_state(entries(model), table, keep))
     masks = cut_state(masked.local_masks(), table, keep)
     masked.hold({name: mask for name, mask in masks.items() if not mask.all()})

@@ -1,4 +1,4 @@
-"""Multi-head attention whose query/key and value widths differ."""
+"""Multi-head attention of any widths and number of heads."""
 
 from typing import Any
 
@@ -6,33 +6,34 @@ import torch
 from fairseq.incremental_decoding_utils import FairseqIncrementalState
 from fairseq.modules import MultiheadAttention
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from .connectivity import ConnectedLinear, Connectivity, InputScaledLinear, OutputScaledLinear
 
 Cache = dict[str, dict[str, Tensor | None]]  # fairseq's, of keys and values
 
 
-class ConnectedAttention(FairseqIncrementalState, nn.Module):
-    """Attention with connectivity on the query/key and on the value dimensions.
+class AnyWidthAttention(FairseqIncrementalState, nn.Module):
+    """Attention whose query/key and value widths may differ from each other and from that of the stream.
 
-    Stands in for fairseq's ``MultiheadAttention`` inside its Transformer layers, with the same
-    parameter names. Widths come from the tensors' shapes at each call, so both may be cut, down to
-    zero; the number of heads and the scale of the scores stay those of the original block.
+    Stands in for fairseq's ``MultiheadAttention``, with the same parameter names. Widths come from the tensors'
+    shapes at each call; the scale of the scores stays that of the original block.
 
     Args:
         attention: the block whose projections it takes over.
-        qk: :class:`~.connectivity.Connectivity` of the query/key dimensions, head-major.
-        vo: that of the value dimensions.
+
+    Attributes:
+        num_heads: heads (count), that split both widths.
     """
 
-    def __init__(self, attention: MultiheadAttention, qk: Connectivity, vo: Connectivity):
+    num_heads: int
+
+    def __init__(self, attention: MultiheadAttention):
         super().__init__()
-        self.num_heads, self.head_dim, self.scaling = attention.num_heads, attention.head_dim, attention.scaling
-        self.encoder_decoder_attention = attention.encoder_decoder_attention
+        self.scaling, self.encoder_decoder_attention = attention.scaling, attention.encoder_decoder_attention
         self.dropout_module = attention.dropout_module
-        self.k_proj, self.v_proj = ConnectedLinear(attention.k_proj), ConnectedLinear(attention.v_proj)
-        self.q_proj = OutputScaledLinear(attention.q_proj, qk)
-        self.out_proj = InputScaledLinear(attention.out_proj, vo)
+        self.k_proj, self.v_proj = attention.k_proj, attention.v_proj
+        self.q_proj, self.out_proj = attention.q_proj, attention.out_proj
         self.beam_size = 1
 
     def set_beam_size(self, beam_size: int) -> None:
@@ -67,22 +68,30 @@ class ConnectedAttention(FairseqIncrementalState, nn.Module):
         Returns:
             (output like ``query``, probabilities [(heads,) batch, target length, source length] or None).
         """
+        single = static_kv or incremental_state is not None  # as fairseq's, whose softmax is then float32
         beams = self.beam_size if static_kv and incremental_state is not None else 1
         keys, values, padding = self._keys_and_values(key, key_padding_mask, incremental_state, static_kv, beams)
-        queries = _join_beams(self._split_heads(self.q_proj(query) * self.scaling), beams)
-        scores = queries @ keys
-        if attn_mask is not None:
-            scores = scores + attn_mask
-        if padding is not None:
-            scores = scores.masked_fill(padding[:, None, None], float("-inf"))
-        precision = torch.float32 if static_kv else torch.promote_types(scores.dtype, torch.float32)  # as fairseq's
-        probabilities = scores.softmax(3, dtype=precision).type_as(scores)
-        context = _part_beams(self.dropout_module(probabilities) @ values, beams)
+        queries = _join_beams(self._split_heads(self.q_proj(query)), beams)
+        mask = _mask(attn_mask, padding, queries.dtype)
+        if not (single or need_weights or need_head_weights):
+            context, probabilities = self._fused(queries, keys, values, mask), None
+        else:
+            scores = queries * self.scaling @ keys
+            scores = scores if mask is None else scores + mask
+            precision = torch.float32 if single else torch.promote_types(scores.dtype, torch.float32)
+            probabilities = scores.softmax(3, dtype=precision).type_as(scores)
+            context = _part_beams(self.dropout_module(probabilities) @ values, beams)
         output = self.out_proj(context.permute(2, 0, 1, 3).flatten(2))
         if not (need_weights or need_head_weights):
             return output, None
         weights = _part_beams(probabilities, beams).transpose(0, 1)
         return output, weights if need_head_weights else weights.mean(0)
+
+    def _fused(self, queries, keys, values, mask):
+        """As torch computes it where nobody asks for probabilities; where all is padding, 0."""
+        dropout = self.dropout_module
+        rate = dropout.p if dropout.training or dropout.apply_during_inference else 0.0
+        return F.scaled_dot_product_attention(queries, keys.transpose(2, 3), values, mask, rate, scale=self.scaling)
 
     def _split_heads(self, x):
         """[length, batch, heads * d] -> [batch, heads, length, d]."""
@@ -139,6 +148,23 @@ class ConnectedAttention(FairseqIncrementalState, nn.Module):
         write(incremental_state, "attn_state", cache)
 
 
+class ConnectedAttention(AnyWidthAttention):
+    """Attention with connectivity on the query/key and on the value dimensions, both of which may be cut, down to zero.
+
+    Args:
+        attention: the block whose projections it takes over.
+        qk: :class:`~.connectivity.Connectivity` of the query/key dimensions, head-major.
+        vo: that of the value dimensions.
+    """
+
+    def __init__(self, attention: MultiheadAttention, qk: Connectivity, vo: Connectivity):
+        super().__init__(attention)
+        self.num_heads = attention.num_heads
+        self.k_proj, self.v_proj = ConnectedLinear(attention.k_proj), ConnectedLinear(attention.v_proj)
+        self.q_proj = OutputScaledLinear(attention.q_proj, qk)
+        self.out_proj = InputScaledLinear(attention.out_proj, vo)
+
+
 def _join_beams(x, beams):
     """[batch * beams, heads, length, d] -> [batch, heads, beams * length, d]."""
     return x if beams == 1 else x.unflatten(0, (-1, beams)).transpose(1, 2).flatten(2, 3)
@@ -147,6 +173,15 @@ def _join_beams(x, beams):
 def _part_beams(x, beams):
     """[batch, heads, beams * length, d] -> [batch * beams, heads, length, d]."""
     return x if beams == 1 else x.unflatten(2, (beams, -1)).transpose(1, 2).flatten(0, 1)
+
+
+def _mask(attn_mask, padding, dtype):
+    """What is added to the scores, [(batch, 1,) target or 1, source length]; None: nothing."""
+    mask = None if attn_mask is None else attn_mask.to(dtype)
+    if padding is None:
+        return mask
+    blind = torch.zeros_like(padding, dtype=dtype).masked_fill_(padding, float("-inf"))[:, None, None]
+    return blind if mask is None else blind + mask
 
 
 def _join_padding(before, now, keys_before, keys_now):

@@ -1,8 +1,8 @@
-"""Neurons and heads of Transformers and hidden units of recurrent models, which leave as coupled units."""
+"""Neurons, heads and dimensions of Transformers and hidden units of recurrent models, which leave as coupled units."""
 
 import pytest
 import torch
-from conftest import masks_of
+from conftest import TINY, masks_of, same_tensors
 
 GROWTH = "--update-reg-interval 1 --stabilize-reg-interval 1 --reg-granularity-prune 10 --reg-upper-limit 25".split()
 
@@ -20,14 +20,44 @@ def test_neurons_are_cut_out(new_run, method, growth):
     assert again["model"]["encoder.layers.0.fc1.weight"].shape == (16, 16)
 
 
-def test_heads_are_masked_whole(new_run):
-    """One head of two, with the rows of its queries, keys and values and the columns that read it."""
-    checkpoint = new_run().train("--prune-method", "l1", "--prune-units", "head", "--prune-target", "0.5")
-    masks, block = masks_of(checkpoint), "encoder.layers.0.self_attn"
-    rows = masks[f"{block}.q_proj.weight"].view(2, 8, 16)
-    assert sorted(rows.flatten(1).any(1).tolist()) == [False, True] and rows.flatten(1).all(1).sum() == 1
-    assert torch.equal(masks[f"{block}.out_proj.weight"].any(0), masks[f"{block}.v_proj.weight"].any(1))
-    assert not checkpoint["model"][f"{block}.v_proj.bias"][~masks[f"{block}.v_proj.bias"]].any()
+LOST = {  # of two heads of 8 dimensions: target, heads left, query/key and value dimensions left of each
+    "head": (0.5, 1, 8, 8),
+    "qk": (0.25, 2, 6, 8),
+    "vo": (0.75, 2, 8, 2),
+}
+TRANSLATION = ("prune_translation", f"--arch transformer {TINY}", "encoder.layers.0.self_attn")
+LM = (
+    "prune_language_modeling",
+    "--arch transformer_lm --decoder-layers 1 --decoder-embed-dim 16 --decoder-ffn-embed-dim 32 "
+    "--decoder-attention-heads 2 --tokens-per-sample 32",
+    "decoder.layers.0.self_attn",
+)
+
+
+@pytest.mark.parametrize("units", LOST)
+@pytest.mark.parametrize("task, arch, block", [TRANSLATION, LM], ids=["translation", "lm"])
+def test_attention_is_cut_and_a_resumed_run_is_the_same(new_run, parallel, monolingual, units, task, arch, block):
+    """In the run, with its moments; interrupted after the cut = uninterrupted, and finetuned in another run."""
+    target, heads, qk, vo = LOST[units]
+    data = parallel if task == TRANSLATION[0] else monolingual
+    words = "--prune-method magnitude --prune-scope layer --prune-start 2up".split()
+    words += ["--prune-units", units, "--prune-target", target]
+    one, other = (new_run(name, task=task, arch=arch, data=data) for name in ("one", "other"))
+    whole = one.train(*words, "--max-update", "6")
+    model = whole["model"]
+    assert model[f"{block}.q_proj.weight"].shape == model[f"{block}.k_proj.weight"].shape == (heads * qk, 16)
+    assert model[f"{block}.out_proj.weight"].shape == (16, heads * vo) and len(model[f"{block}.heads"]) == heads
+    assert not masks_of(whole)
+    moments = {s["exp_avg"].shape for s in whole["last_optimizer_state"]["state"].values()}
+    assert torch.Size((heads * (vo if units == "vo" else qk), 16)) in moments
+    other.train(*words, "--max-update", "4")
+    resumed = other.train(*words, "--max-update", "6")
+    assert same_tensors(resumed["model"], model)
+    assert same_tensors(*(c["last_optimizer_state"]["state"][0] for c in (resumed, whole)))
+    tuned = new_run("tuned", task=task, arch=arch, data=data).train(
+        "--finetune-from-model", one.folder / "checkpoint_last.pt", "--max-update", "2"
+    )
+    assert {n: v.shape for n, v in tuned["model"].items()} == {n: v.shape for n, v in model.items()}
 
 
 def test_hidden_units_are_masked_whole(new_run, monolingual):
@@ -49,5 +79,5 @@ def test_hidden_units_are_masked_whole(new_run, monolingual):
 
 
 def test_units_that_a_model_does_not_have(new_run):
-    with pytest.raises(SystemExit, match="no such coupled units; it has head, neuron"):
+    with pytest.raises(SystemExit, match="no such coupled units; it has head, neuron, qk, vo"):
         new_run().train("--prune-method", "l1", "--prune-target", "0.5")

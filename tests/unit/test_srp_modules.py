@@ -161,7 +161,7 @@ def test_incremental_self_attention():
         for attention, cache in zip(both, caches, strict=True):
             outs.append(attention(x, x, x, key_padding_mask=padding, incremental_state=cache)[0])
             attention.reorder_incremental_state(cache, torch.tensor([2, 0, 0]))
-        assert (outs[0] - outs[1]).abs().max() < 1e-5  # fairseq's softmax is float32 here
+        assert (outs[0] - outs[1]).abs().max() < 1e-12
     assert both[1]._get_input_buffer(caches[1])["prev_key"].shape == (3, 2, 3, 4)
 
 
@@ -224,7 +224,7 @@ def test_connectivity_and_widths_of_each_kind():
         assert cut.scaling == 4**-0.5 and cut.num_heads == 2
         cache = {}
         steps = [cut(x[i : i + 1], x[i : i + 1], None, incremental_state=cache)[0] for i in range(4)]
-        assert (torch.cat(steps) - cut(x, x, x, attn_mask=causal)[0]).abs().max() < 1e-12
+        assert (torch.cat(steps) - cut(x, x, x, attn_mask=causal)[0]).abs().max() < 1e-5  # softmax of steps in float32
 
 
 def test_selected_positions():

@@ -1,4 +1,4 @@
-"""Transformers: neurons are cut, heads masked, with connectivity all widths cut; some may change places."""
+"""Transformers: neurons, heads and dimensions are cut, with connectivity all widths; some may change places."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ from torch import nn
 
 from ..family import FAMILIES, Family
 from .costs import COSTS
-from .units import dimensions, heads, neurons
+from .units import dimensions, heads, neurons, widths
 from .values import value_dims
 
 
@@ -14,6 +14,7 @@ def _units(model: nn.Module) -> Iterator:
     yield from neurons(model)
     yield from heads(model)
     yield from dimensions(model)
+    yield from widths(model)
 
 
 def _permutable(model: nn.Module) -> Iterator:

@@ -2,7 +2,8 @@
 
 Vectors bear the names of SRP's connectivity vectors, whether or not a model has them:
 ``embedding_c`` the residual width of a side, ``*_attn_qk_c`` the query/key and ``*_attn_vo_c`` the
-value dimensions of an attention block (head-major), ``fc_c`` the neurons of a feed-forward block.
+value dimensions of an attention block (head-major), ``fc_c`` the neurons of a feed-forward block. The
+heads of an attention block have its name; of a block that was cut, ``heads`` are those that stay.
 Weights of linear layers are [out, in].
 """
 
@@ -11,18 +12,19 @@ from collections.abc import Iterable, Mapping
 from ...pruning.surgery.structure import Coupled
 from ...pruning.surgery.table import Owns, Shapes, Table, build_table, entries_of
 
-_LAYER = r"(.+\.layers\.\d+)"
+_LAYER = r"(.+layers\.\d+)"
 
 FEED_FORWARD = (
     Owns(r"\1.fc_c", _LAYER + r"\.fc1\.(weight|bias)", 0),
     Owns(r"\1.fc_c", _LAYER + r"\.fc2\.weight", 1),
     Owns(r"\1.fc_c", _LAYER + r"\.fc_c", 0),
 )
-_ATTENTION = (
-    Owns(r"\1_qk_c", _LAYER[:-1] + r"\.\w+_attn)\.[qk]_proj\.(weight|bias)", 0),
-    Owns(r"\1_vo_c", _LAYER[:-1] + r"\.\w+_attn)\.v_proj\.(weight|bias)", 0),
-    Owns(r"\1_vo_c", _LAYER[:-1] + r"\.\w+_attn)\.out_proj\.weight", 1),
-    Owns(r"\g<0>", _LAYER + r"\.\w+_attn_(qk|vo)_c", 0),
+ATTENTION = (
+    Owns(r"\1_qk_c", r"(.+_attn)\.[qk]_proj\.(weight|bias)", 0),
+    Owns(r"\1_vo_c", r"(.+_attn)\.v_proj\.(weight|bias)", 0),
+    Owns(r"\1_vo_c", r"(.+_attn)\.out_proj\.weight", 1),
+    Owns(r"\g<0>", r".+_attn_(qk|vo)_c", 0),
+    Owns(r"\1", r"(.+_attn)\.heads", 0),
 )
 _ENCODER_WIDTH = (
     Owns("encoder.embedding_c", r"encoder\.embed_tokens\.weight", 1),
@@ -37,8 +39,9 @@ _DECODER_WIDTH = (
     Owns("decoder.embedding_c", r"decoder\.layers\.\d+\.(\w+_attn\.out_proj|fc2|\w+_layer_norm)\.(weight|bias)", 0),
     Owns("decoder.embedding_c", r"decoder\.(embedding_c|pos_emb_mask)", 0),
 )
-_KINDS = {"embedding_c": "residual", "qk_c": "qk", "vo_c": "vo", "fc_c": "neuron"}  # by the ending of the name
-ENCODER_DECODER = FEED_FORWARD + _ATTENTION + _ENCODER_WIDTH + _DECODER_WIDTH
+_KINDS = {"embedding_c": "residual", "qk_c": "qk", "vo_c": "vo", "fc_c": "neuron", "_attn": "head"}  # by the ending
+BLOCKS = FEED_FORWARD + ATTENTION
+ENCODER_DECODER = BLOCKS + _ENCODER_WIDTH + _DECODER_WIDTH
 
 
 def transformer_table(names: Iterable[str], shared: bool) -> Table:
@@ -71,7 +74,17 @@ def kind_of(name: str) -> str:
     for ending, kind in _KINDS.items():
         if name.endswith(ending):
             return kind
-    raise ValueError(f"{name} is no connectivity vector; these end in {', '.join(_KINDS)}")
+    raise ValueError(f"{name} is no vector of a Transformer; these end in {', '.join(_KINDS)}")
+
+
+def block_of(vector: str) -> str:
+    """Name of the attention block whose heads or dimensions a vector is.
+
+    Example:
+        >>> block_of("decoder.layers.1.encoder_attn_vo_c"), block_of("encoder.layers.0.self_attn")
+        ('decoder.layers.1.encoder_attn', 'encoder.layers.0.self_attn')
+    """
+    return vector.removesuffix("_qk_c").removesuffix("_vo_c")
 
 
 def vectors_of(

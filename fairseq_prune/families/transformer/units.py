@@ -9,9 +9,13 @@ from ...pruning.surgery.cut import entries
 from ...pruning.surgery.structure import Coupled
 from ...pruning.surgery.table import Owner, build_table
 from ..family import Vectors
-from .table import FEED_FORWARD
+from .table import ATTENTION, FEED_FORWARD, block_of, kind_of
 
 _ATTENTION = ("q_proj", "k_proj", "v_proj", "out_proj")
+_CAN_BE_CUT = (
+    "fairseq.modules.multihead_attention.MultiheadAttention",
+    "fairseq_prune.modules.cut_attention.CutAttention",
+)
 
 
 def neurons(model: nn.Module) -> Vectors:
@@ -34,8 +38,8 @@ def neurons(model: nn.Module) -> Vectors:
         yield rows, Coupled(name, "neuron", len(names[writer]), (writer,), (reader,))
 
 
-def dimensions(model: nn.Module) -> Vectors:
-    """Residual widths and dimensions of attention, which only models with connectivity know. As :func:`neurons`."""
+def widths(model: nn.Module) -> Vectors:
+    """Residual widths and dimensions of attention of models with connectivity. As :func:`neurons`."""
     table, connectivity = (getattr(model, name, {}) for name in ("table", "connectivity"))
     for vector in getattr(model, "vectors", ()):
         if vector.kind != "neuron":
@@ -47,11 +51,11 @@ def dimensions(model: nn.Module) -> Vectors:
 def heads(model: nn.Module) -> Vectors:
     """Heads of every attention block: rows of its queries, keys and values, columns of its output.
 
-    They are masked and not cut, as fairseq's modules have one number of heads for all. As :func:`neurons`.
+    As :func:`neurons`.
     """
-    for name, block in model.named_modules():
-        if all(isinstance(getattr(block, part, None), nn.Linear) for part in _ATTENTION) and block.num_heads > 1:
-            rows = []
+    for name, block in _attentions(model):
+        if block.num_heads > 1:
+            rows = [(f"{name}.heads", Owner(0, name))]
             for part in _ATTENTION:
                 layer, axis = getattr(block, part), int(part == "out_proj")
                 of_each = torch.arange(block.num_heads).repeat_interleave(layer.weight.shape[axis] // block.num_heads)
@@ -59,4 +63,46 @@ def heads(model: nn.Module) -> Vectors:
                 if layer.bias is not None and not axis:
                     rows.append((f"{name}.{part}.bias", Owner(0, name, of_each)))
             *writers, reader = (f"{name}.{part}.weight" for part in _ATTENTION)
-            yield rows, Coupled(name, "head", block.num_heads, tuple(writers), (reader,), False)
+            yield rows, Coupled(name, "head", block.num_heads, tuple(writers), (reader,), can_be_cut(name, block))
+
+
+def dimensions(model: nn.Module) -> Vectors:
+    """Dimensions of queries and keys, and of values, of every attention block; the same number in each of its heads.
+
+    As :func:`neurons`.
+    """
+    values, blocks = entries(model), dict(_attentions(model))
+    found: dict[str, list[tuple[str, Owner]]] = {}
+    for entry, (owner,) in build_table(ATTENTION, values).items():
+        if kind_of(owner.vector) != "head" and block_of(owner.vector) in blocks:
+            found.setdefault(owner.vector, []).append((entry, owner))
+    for name, rows in found.items():
+        block = blocks[block_of(name)]
+        writers, readers = (tuple(e for e, o in rows if o.axis == a and e.endswith("weight")) for a in (0, 1))
+        length = values[rows[0][0]].shape[rows[0][1].axis]
+        cuts = can_be_cut(block_of(name), block)
+        yield rows, Coupled(name, kind_of(name), length, writers, readers, cuts, block.num_heads)
+
+
+def _attentions(model):
+    """(name, attention block) of all that multiply by plain matrices."""
+    for name, block in model.named_modules():
+        if all(isinstance(getattr(block, part, None), nn.Linear) for part in _ATTENTION):
+            yield name, block
+
+
+def can_be_cut(name: str, block: nn.Module) -> bool:
+    """True for attention whose heads and dimensions can leave its tensors; in others they are masked.
+
+    Those are the classes that compute something of their own, blocks of other names than :data:`~.table.ATTENTION`
+    knows, and blocks with quantisation noise (which counts in blocks of the whole width), with further keys and values
+    that are learnt or zero, or with xFormers.
+
+    Args:
+        name: of the block in its model.
+        block: module with projections that are ``nn.Linear``.
+    """
+    stock = f"{type(block).__module__}.{type(block).__qualname__}" in _CAN_BE_CUT and name.endswith("_attn")
+    noisy = any(getattr(block, part)._forward_pre_hooks for part in _ATTENTION)
+    more = getattr(block, "bias_k", None) is not None or getattr(block, "add_zero_attn", False)
+    return stock and not noisy and not more and not getattr(block, "use_xformers", False)

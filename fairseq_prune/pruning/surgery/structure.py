@@ -20,7 +20,7 @@ class Coupled:
     Args:
         name: of the layer that writes it first, or of the vector of their multipliers (connectivity).
         kind: ``"channel"``, ``"neuron"``, ``"head"``, ``"hidden"``; of Transformers also ``"residual"`` (width),
-            ``"qk"`` and ``"vo"`` (dimensions of queries and keys, of values).
+            ``"qk"`` and ``"vo"`` (dimensions of queries and keys, of values, in heads).
         length: units (count).
         writers: names of the weights whose slices produce the units, in the model's order.
         readers: names of the weights whose slices take them in.

@@ -45,11 +45,17 @@ def _is_alone(owner: Owner, length: int) -> bool:
 
 
 def _narrowed(structure, shape, entry, lengths):
-    """A shape less the elements of the units that vectors have lost."""
+    """A shape less the elements of the units that vectors have lost.
+
+    A vector that has an axis alone says how long that is, also where units of another own several of its units (heads).
+    """
     sizes = list(shape)
     for owner in structure.table[entry]:
         if owner.vector in lengths:
             whole = structure.vectors[owner.vector].length
+            if _is_alone(owner, whole):
+                sizes[owner.axis] = lengths[owner.vector]
+                continue
             owned = shape[owner.axis] if owner.elements is None else int((owner.elements >= 0).sum())
             sizes[owner.axis] -= owned // whole * (whole - lengths[owner.vector])
     return torch.Size(sizes)

@@ -56,6 +56,20 @@ class Head(CoupledUnits):
     kinds = ("head",)
 
 
+@UNITS.add("qk")
+class QK(CoupledUnits):
+    """A dimension of an attention block's queries and keys, one of each head."""
+
+    kinds = ("qk",)
+
+
+@UNITS.add("vo")
+class VO(CoupledUnits):
+    """A dimension of an attention block's values, one of each head."""
+
+    kinds = ("vo",)
+
+
 @UNITS.add("node")
 class Node(CoupledUnits):
     """A channel, neuron, head or hidden unit by the weights that read it: a gate on what it puts out."""
