@@ -136,10 +136,12 @@ class CoupledSelector(Selector):
 
     @property
     def sides(self) -> tuple[Selector, ...]:
-        """As :attr:`Selector.sides`: by what writes the units and by what reads them."""
+        """As :attr:`Selector.sides`: by what writes the units and by what reads them (no weight reads a query)."""
         self._settle()
-        views = tuple(copy.copy(self) for _ in AXES)
-        for view, side in zip(views, AXES, strict=True):
+        names = [v.name for members in self.groups.values() for v in members]
+        sides = [side for side in AXES if all(self._structure.slices(name, side) for name in names)]
+        views = tuple(copy.copy(self) for _ in sides)
+        for view, side in zip(views, sides, strict=True):
             view._side = side
         return views
 
@@ -205,13 +207,13 @@ def _drop_evenly(scores, heads, budget):
     """Drop so many units, the lowest of all of a vector's rankings at once: list of bool tensors, True = keep."""
     rows = [s.view(count, -1) for s, count in zip(scores, heads, strict=True)]
     lowest = torch.finfo(rows[0].dtype).min  # of what is removed, beside which the best can stand
-    worth = [row.sort(dim=1).values.clamp(min=lowest).mean(0) if len(row) > 1 else row[0] for row in rows]
+    ranked = [row.clamp(min=lowest).sort(dim=1, stable=True) for row in rows]
+    worth = [values.mean(0) for values, _ in ranked]
     sizes = torch.cat(
         [torch.full_like(worth_of, len(row), dtype=torch.long) for worth_of, row in zip(worth, rows, strict=True)]
     )
     kept = drop_lowest_within(torch.cat(worth), sizes, budget).split([len(w) for w in worth])
-    ranks = [row.argsort(dim=1, stable=True).argsort(dim=1) for row in rows]
-    return [stay[rank].flatten() for stay, rank in zip(kept, ranks, strict=True)]
+    return [stay[order.argsort(dim=1)].flatten() for stay, (_, order) in zip(kept, ranked, strict=True)]
 
 
 def _matches(vector, pattern, *sides):
