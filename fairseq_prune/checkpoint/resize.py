@@ -26,7 +26,8 @@ def follow_widths(model: nn.Module) -> None:
     """Let a stock model load weights whose coupled units were cut: neurons, heads and their dimensions, hidden units.
 
     Vectors of units become as long as those that come, but never longer than the architecture's; what does not
-    fit together is left for torch to name. Attention that was cut says so by its entry ``heads``. SRP and vision models do all this themselves and are passed over.
+    fit together is left for torch to name. Attention that was cut says so by its entry ``heads``.
+    SRP and vision models do all this themselves and are passed over.
     Call it before the masks' own load hook is registered, since masks have the cut shapes.
 
     Args:

@@ -49,13 +49,11 @@ def _narrowed(structure, shape, entry, lengths):
 
     A vector that has an axis alone says how long that is, also where units of another own several of its units (heads).
     """
-    sizes = list(shape)
-    for owner in structure.table[entry]:
-        if owner.vector in lengths:
+    sizes, owners = list(shape), [owner for owner in structure.table[entry] if owner.vector in lengths]
+    alone = {o.axis: lengths[o.vector] for o in owners if _is_alone(o, structure.vectors[o.vector].length)}
+    for owner in owners:
+        if owner.axis not in alone:
             whole = structure.vectors[owner.vector].length
-            if _is_alone(owner, whole):
-                sizes[owner.axis] = lengths[owner.vector]
-                continue
             owned = shape[owner.axis] if owner.elements is None else int((owner.elements >= 0).sum())
             sizes[owner.axis] -= owned // whole * (whole - lengths[owner.vector])
-    return torch.Size(sizes)
+    return torch.Size(alone.get(axis, size) for axis, size in enumerate(sizes))
