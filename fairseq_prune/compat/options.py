@@ -52,7 +52,7 @@ def _without_tpu(parse_args_and_arch):
         found = parse_args_and_arch(parser, input_args, *args, **kwargs)
         options = found[0] if isinstance(found, tuple) else found
         given = sys.argv if input_args is None else input_args
-        if options.bf16 and "--tpu" not in given and importlib.util.find_spec("torch_xla") is None:
+        if getattr(options, "bf16", False) and "--tpu" not in given and importlib.util.find_spec("torch_xla") is None:
             options.tpu = False
         return found
 
