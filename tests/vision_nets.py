@@ -5,8 +5,10 @@ import copy
 import torch
 from torch import nn
 
+from fairseq_prune.modules.partial_norm import look_for_absent
 from fairseq_prune.pruning.surgery.cut import cut_state, entries, replace_values
 from fairseq_prune.pruning.surgery.structure import masks_without
+from vision_bridge.models.divisible import make_divisible
 from vision_bridge.models.nets import NETS, NetSpec
 
 
@@ -36,7 +38,20 @@ def regnet():
     return RegNet(widths, num_classes=10, stem_width=8)
 
 
-SMALL = {"densenet": densenet, "resnext": resnext, "regnet": regnet}  # torchvision's, of small widths
+def convnext():
+    from torchvision.models.convnext import CNBlockConfig, ConvNeXt
+
+    return ConvNeXt([CNBlockConfig(8, 12, 2), CNBlockConfig(12, None, 1)], num_classes=10)
+
+
+def vit():
+    from torchvision.models import VisionTransformer
+
+    sizes = {"image_size": 16, "patch_size": 4, "num_layers": 2, "num_heads": 4, "hidden_dim": 16, "mlp_dim": 24}
+    return VisionTransformer(**sizes, num_classes=10)
+
+
+SMALL = {net.__name__: net for net in (densenet, resnext, regnet, convnext, vit)}  # torchvision's, of small widths
 
 
 def build(name, size=16):
@@ -49,10 +64,14 @@ def build(name, size=16):
 
         options = {"num_classes": 10, **({"init_weights": False} if name == "googlenet" else {})}
         net = SMALL[name]() if name in SMALL else models.get_model(name, **options)
+        make_divisible(net)
     return settled(net)
 
 
 def settled(net):
+    for name, value in net.named_parameters():
+        if value.dim() > 1 and not value.any() or "layer_scale" in name or "bias" in name:
+            value.data.uniform_(0.2, 0.8)
     for module in net.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
@@ -88,6 +107,7 @@ def masked(net, structure, keep, only=""):
     for name, mask in masks.items():
         if name.startswith(only):
             parameters[name].data[~mask] = 0
+    look_for_absent(net, True)
     return net
 
 

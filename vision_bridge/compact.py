@@ -26,7 +26,10 @@ def compact(checkpoint: dict[str, Any]) -> tuple[dict[str, Any], dict[str, int]]
         raise ValueError(_why_nothing(structure))
     masks = cut_state(stored_masks(state), structure.table, keep)
     cut = state_like(state, cut_state(state, structure.table, keep), masks)
-    return with_model(checkpoint, cut), {"channel": sum(int((~units).sum()) for units in keep.values())}
+    removed = dict.fromkeys((vector.kind for vector in structure.vectors.values()), 0)
+    for name, units in keep.items():
+        removed[structure.vectors[name].kind] += int((~units).sum())
+    return with_model(checkpoint, cut), removed
 
 
 def _why_nothing(structure):
@@ -39,4 +42,4 @@ def _why_nothing(structure):
     )
 
 
-COMPACTORS.add("image_classifier")(Compactor(compact, {"channel": "channels"}))
+COMPACTORS.add("image_classifier")(Compactor(compact, {"channel": "channels", "neuron": "neurons", "head": "heads"}))

@@ -93,7 +93,7 @@ def _attention(module, name, inputs):
     weights = [p for n, p in module.named_parameters() if n.endswith("weight")]
     biases = sum(p.numel() for n, p in module.named_parameters() if n.endswith("bias"))
     nonzero = sum(int(p.count_nonzero()) for p in weights)
-    pairs = 2 * queries * keys * module.embed_dim
+    pairs = 2 * queries * keys * module.out_proj.weight.shape[1]
     return LayerCost(name, "attention", sum(p.numel() for p in weights), nonzero, biases, queries, pairs)
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..checkpoint.tensors import find_ties
 from ..compat import fp32_copies
+from ..modules.partial_norm import look_for_absent
 from ..optim.masters import homes, moments_of, values_of
 from ..pruning.enforce import mask_tensor
 from ..pruning.masks import Masks, pack_mask
@@ -94,6 +95,7 @@ class MaskedModel:
         """Replace all masks (dict of parameter name -> bool), without touching weights yet."""
         self.masks = dict(masks)
         self._packed = None
+        look_for_absent(self._model, bool(masks))
 
     def packed(self) -> dict[str, dict]:
         """The masks as plain values; packed once after each change."""
@@ -133,6 +135,7 @@ class MaskedModel:
     def mask_averages(self, ema_model: nn.Module) -> None:
         """Zero what is removed in a moving average and in its fp32 copies, which go by every alias."""
         masks = self.local_masks()
+        look_for_absent(ema_model, bool(masks))
         averages = dict(ema_model.named_parameters(remove_duplicate=False))
         copies = fp32_copies(ema_model)
         names = {parameter: name for name, parameter in self.parameters.items()}

@@ -27,6 +27,8 @@ VECTORS = {  # net: size of images, vectors of channels that can leave
     "googlenet": (64, None),
     "mobilenet_v3_small": (32, None),
     "resnext": (16, 13),  # the stem, the width of each of 4 stages, and 2 inside of each of their blocks
+    "convnext": (16, 5),  # layer norms: the width of both stages, and a hidden layer in each of three blocks
+    "vit": (16, 5),  # the residual width; heads and neurons of two layers
     "regnet": (16, None),  # convolutions in groups, squeeze and excitation
 }
 

@@ -9,6 +9,7 @@ from . import (  # noqa: F401
     shufflenet,
     snipit_chains,
     snipit_resnet,
+    transformers,
     vgg,
     wide_resnet,
 )

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from fairseq_prune.errors import one_line_errors
 
+from .divisible import make_divisible
 from .nets import NETS, NetSpec
 from .torchvision_nets import build_torchvision
 from .weights import load_weights, read_weights
@@ -28,7 +29,7 @@ class ImageClassifier(BaseFairseqModel):
     """Images to logits.
 
     Args:
-        net: the module that does it.
+        net: the module that does it; its layer norms and attention become such that channels can leave.
         image_shape: ``(channels, height, width)`` of an image.
         classes: how many logits (count).
 
@@ -38,6 +39,7 @@ class ImageClassifier(BaseFairseqModel):
 
     def __init__(self, net: nn.Module, image_shape: Sequence[int], classes: int):
         super().__init__()
+        make_divisible(net)
         self.net = net
         self.image_shape = tuple(image_shape)
         self.classes = classes

@@ -13,6 +13,7 @@ def keep_living(structure: Structure, parameters: Mapping[str, Tensor]) -> dict[
 
     A channel is nothing if all that writes it is exactly zero: its filters, their biases, its norms' scales and
     shifts. Whoever reads it may lose inputs thereby, so that more channels are nothing or unread; they leave, too.
+    Only what a layer norm puts beside others counts although nobody reads it.
     (An activation that does not map 0 to 0 makes something of nothing; that is for the caller to try.)
 
     Args:
@@ -28,22 +29,23 @@ def keep_living(structure: Structure, parameters: Mapping[str, Tensor]) -> dict[
     for entry in filled:
         for owner in structure.table[entry]:
             slices[owner.vector].append((filled[entry], owner))
+    unread = {name: not vector.normalised for name, vector in structure.vectors.items()}
     keep = {name: torch.ones(vector.length, dtype=torch.bool) for name, vector in structure.vectors.items()}
-    while any([_drop(units, slices[name]) for name, units in keep.items()]):
+    while any([_drop(units, slices[name], unread[name]) for name, units in keep.items()]):
         pass
     keep = {name: ~evenly(~units, structure.vectors[name].heads, stay=1) for name, units in keep.items()}
     return {name: units for name, units in keep.items() if not units.all()}
 
 
-def _drop(keep, slices):
-    """Take the dead out of what stays of one vector, and of what is filled; True if there were any."""
-    used = {0: torch.zeros_like(keep), 1: torch.zeros_like(keep)}
+def _drop(keep, slices, unread):
+    """Take the dead, and those ``unread``, out of what stays of one vector, and of what is filled; True if any."""
+    written, read = torch.zeros_like(keep), torch.zeros_like(keep)
     for filled, owner in slices:
         along = owner.first(filled)
         along = along.reshape(len(along), -1).any(1)
         elements = torch.arange(len(along)) if owner.elements is None else owner.elements
-        used[owner.axis][elements[along & (elements >= 0)]] = True
-    living = keep & used[AXES["writers"]] & used[AXES["readers"]]
+        (read if owner.axis == AXES["readers"] else written)[elements[along & (elements >= 0)]] = True
+    living = keep & written & (read if unread else keep)
     if not living.any():
         living[keep.nonzero()[0]] = True
     if torch.equal(living, keep):

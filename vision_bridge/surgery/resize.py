@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
+from torch.nn.modules.conv import _ConvNd
 
 from fairseq_prune.engine.evaluating import evaluating
 from fairseq_prune.pruning.surgery.cut import entries, replace_values
@@ -21,9 +23,8 @@ def follow_widths(
 ) -> None:
     """Let a classifier load weights of which channels were cut.
 
-    Tensors take the shape that comes, if it is no larger than the architecture's along the first two axes and the
-    same along the others. Whether the widths fit each other is tried on an example. Weights for other images or
-    classes are a ValueError.
+    Tensors take the shape that comes, if it is no larger than the architecture's; kernels stay as large as they are.
+    Whether the widths fit each other is tried on an example. Weights for other images or classes are a ValueError.
 
     Args:
         model: :class:`~vision_bridge.models.classifier.ImageClassifier`; its parameters stay the same objects. Call it
@@ -56,21 +57,23 @@ def follow_widths(
 
 def _is_cut(shape, whole):
     pairs = list(zip(shape, whole, strict=False))
-    return len(shape) == len(whole) and all(a <= b for a, b in pairs[:2]) and all(a == b for a, b in pairs[2:])
+    return len(shape) == len(whole) and all(a <= b for a, b in pairs[:3]) and (len(shape) < 4 or shape[2:] == whole[2:])
 
 
 def _refuse_others(model, whole, state):
     """Weights that no cut makes: the first layer reads other images, the last one has other classes."""
-    names = [name for name, _ in model.named_parameters()]
-    first, last = next(name for name in names if len(whole[name]) > 1), names[-1]
+    layers = (name for name, module in model.named_modules() if isinstance(module, (_ConvNd, nn.Linear)))
+    first, last = f"{next(layers)}.weight", [name for name, _ in model.named_parameters()][-1]
     shape = "x".join(map(str, model.image_shape))
     if last in state and whole[last][0] == model.classes != len(state[last]):
         raise ValueError(f"the checkpoint has {len(state[last])} classes, DATA {model.classes}; give data of the same")
-    if first in state and state[first].shape[1:] != whole[first][1:]:
-        raise ValueError(
-            f"the checkpoint is for other images than DATA's {shape}: its {first} is {list(state[first].shape)}, not "
-            f"{list(whole[first])}; give the same kind, e.g. with --image-size"
-        )
+    axes = {name: 2 for name in whole if name.endswith("pos_embedding")} | {first: None}  # ViT's, one of each patch
+    for name in axes.keys() & state.keys():
+        if state[name].shape[1 : axes[name]] != whole[name][1 : axes[name]]:
+            raise ValueError(
+                f"the checkpoint is for other images than DATA's {shape}: its {name} is {list(state[name].shape)}, not "
+                f"{list(whole[name])}; give the same kind, e.g. with --image-size"
+            )
 
 
 @torch.no_grad()

@@ -15,8 +15,11 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
+from fairseq_prune.modules.partial_norm import PartialLayerNorm
 from fairseq_prune.pruning.surgery.structure import Coupled, Structure
 from fairseq_prune.pruning.surgery.table import Owner
+
+from . import attention
 
 _ROUNDS = 10
 _MOST_INDICES = 5_000_000  # a net's in all; DenseNet-161 needs 1.8 million
@@ -25,8 +28,9 @@ _MOST_INDICES = 5_000_000  # a net's in all; DenseNet-161 needs 1.8 million
 def trace(net: nn.Module, example: Tensor, prefix: str = "") -> Structure:
     """Find the coupled channels of a net.
 
-    Left out, so never removed: what leads to the net's outputs, what normalises over channels (layer and
-    group norm), and parameters outside of layers. Of a convolution in groups, each loses as many channels.
+    Left out, so never removed: what leads to the net's outputs, and what a group norm or a foreign layer norm
+    normalises. Of a convolution in groups, each loses as many channels. In nets with attention, what a linear layer
+    writes for another one are neurons, and whole heads are units.
 
     Args:
         net: ``nn.Module``; not modified.
@@ -42,9 +46,11 @@ def trace(net: nn.Module, example: Tensor, prefix: str = "") -> Structure:
             to where they were from over and over (windows of attention: Swin, MaxViT).
     """
     net = copy.deepcopy(net).cpu().float()
+    attention.pass_on(net)
     graph = _dependencies(net, example.cpu().float())
-    names = {module: name for name, module in net.named_modules()}
+    names = {part: name for name, part in (*net.named_modules(), *net.named_parameters())}
     owners, vectors, seen, indices = {}, {}, set(), iter(range(_MOST_INDICES))
+    attends = any(attention.blocks(net))
     for module, name in names.items():
         if _mixes(module) and module in graph.module2node and module not in seen:
             _bound(graph, indices)
@@ -52,11 +58,15 @@ def trace(net: nn.Module, example: Tensor, prefix: str = "") -> Structure:
             if found is None:
                 continue
             seen.update(member for member, role, *_ in found if role == "writes")
-            rows, coupled = _rows(found, names, prefix, name)
+            rows, coupled = _rows(found, names, prefix, name, attends)
             if coupled.readers and _in_step(rows, coupled):
                 vectors[coupled.name] = coupled
                 for entry, owner in rows:
                     owners.setdefault(entry, []).append(owner)
+    for rows, coupled in attention.heads(net, prefix):
+        vectors[coupled.name] = coupled
+        for entry, owner in rows:
+            owners.setdefault(entry, []).append(owner)
     return Structure({entry: tuple(of) for entry, of in owners.items()}, vectors)
 
 
@@ -155,19 +165,35 @@ def _group(graph, module, names, net_name):
         dep, indices = item
         target = dep.target.module
         if target not in names:
-            if isinstance(target, nn.Parameter):
-                return None
             continue
-        role = _role(graph, target, dep.handler)
-        if role is None or (role == "writes" and sorted(indices) != list(range(len(target.weight)))):
+        role = _role(graph, dep.target, dep.handler)
+        if role is None or not _is_whole(dep.target, role, indices):
             return None
         found.append((target, role, list(indices), list(item.root_idxs)))
     return found
 
 
-def _role(graph, module, handler):
-    """What a layer does with the channels; None for what cannot lose any."""
-    if isinstance(module, _BatchNorm) or (isinstance(module, nn.PReLU) and module.num_parameters > 1):
+def _is_whole(node, role, indices):
+    """Whether they are all that it writes; what it reads or follows may be of several vectors, joined."""
+    if role not in ("writes", "adds"):
+        return True
+    tensor = node.module if role == "adds" else node.module.weight
+    return sorted(indices) == list(range(tensor.shape[_axis_of(tensor) if role == "adds" else 0]))
+
+
+def _axis_of(parameter):
+    """The axis of the channels of a parameter outside of layers, by torch-pruning's rule."""
+    return max(axis for axis, length in enumerate(parameter.shape) if length > 1)
+
+
+def _role(graph, node, handler):
+    """What a layer or a parameter does with the channels; None for what cannot lose any."""
+    module = node.module
+    if isinstance(module, nn.Parameter):  # one value for each channel, or for each token and channel
+        return "adds" if module.numel() == module.shape[_axis_of(module)] or module.dim() == 3 else None
+    if isinstance(module, attention.SelfAttention):
+        return "attends"
+    if isinstance(module, (_BatchNorm, PartialLayerNorm)) or getattr(module, "num_parameters", 1) > 1:
         return "follows"
     if isinstance(module, _ConvNd) and _is_depthwise(module):
         return "follows"
@@ -178,29 +204,44 @@ def _role(graph, module, handler):
     return None if next(module.parameters(), None) is not None else "passes"
 
 
-_AXIS = {"writes": 0, "follows": 0, "reads": 1}
-
-
-def _rows(found, names, prefix, name):
+def _rows(found, names, prefix, name, beside_attention):
     """The rows of one vector for the removal table, and the vector."""
-    vector, rows, parts, heads = prefix + name, [], {"writes": [], "reads": []}, 1
+    vector, rows, heads = prefix + name, [], 1
     order = {module: place for place, module in enumerate(names)}
     length = 1 + max(max(channels) for *_, channels in found)
     for module, role, indices, channels in sorted(found, key=lambda item: order[item[0]]):
-        if role == "passes":
-            continue
-        groups = getattr(module, "groups", 1) if role in parts else 1
-        heads = math.lcm(heads, groups)
+        for part, tensor, axis, blocks in _parts(module, role):
+            elements = _elements(tensor.shape[axis] * blocks, indices, channels, length)
+            entry = ".".join(filter(None, (names[module], part)))
+            rows.append((prefix + entry, Owner(axis, vector, elements, blocks=blocks)))
+        heads = math.lcm(heads, module.groups if role in ("writes", "reads") and isinstance(module, _ConvNd) else 1)
+    writers, readers = (_weights(found, order, names, prefix, role) for role in ("writes", "reads"))
+    neurons = beside_attention and not {role for _, role, *_ in found} & {"attends", "adds"}
+    normalised = any(isinstance(module, PartialLayerNorm) for module, *_ in found)
+    kind = "neuron" if neurons else "channel"
+    return rows, Coupled(vector, kind, length, writers, readers, heads=heads, normalised=normalised)
+
+
+def _parts(module, role):
+    """What belongs to the channels: (name in the module, tensor, axis, blocks)."""
+    if role == "adds":
+        yield "", module, _axis_of(module), 1
+    elif role == "attends":
+        yield from ((part, module.get_parameter(part), axis, 1) for part, axis in attention.CHANNELS)
+    elif role == "reads":
+        yield "weight", module.weight, 1, getattr(module, "groups", 1)
+    elif role != "passes":
         for part, tensor in (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)):
-            axis = _AXIS[role]
-            if tensor.dim() > axis and (role != "reads" or part == "weight"):
-                blocks = groups if role == "reads" else 1
-                elements = _elements(tensor.shape[axis] * blocks, indices, channels, length)
-                rows.append((f"{prefix}{names[module]}.{part}", Owner(axis, vector, elements, blocks=blocks)))
-        if role in parts:
-            parts[role].append(f"{prefix}{names[module]}.weight")
-    writers, readers = (tuple(dict.fromkeys(parts[role])) for role in ("writes", "reads"))
-    return rows, Coupled(vector, "channel", length, writers, readers, heads=heads)
+            if tensor.dim():
+                yield part, tensor, 0, 1
+
+
+def _weights(found, order, names, prefix, side):
+    """Names of the weights that write or read the channels, in the net's order."""
+    members = sorted((item for item in found if item[1] in (side, "attends")), key=lambda item: order[item[0]])
+    part = {"writes": "out_proj.weight", "reads": "in_proj_weight"}[side]
+    parts = (f"{prefix}{names[m]}.{part if role == 'attends' else 'weight'}" for m, role, *_ in members)
+    return tuple(dict.fromkeys(parts))
 
 
 def _in_step(rows, vector):

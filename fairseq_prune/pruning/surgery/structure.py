@@ -29,6 +29,7 @@ class Coupled:
             ``head * (length / heads) + j``.
         alike: what vectors have in common that all have to keep the same part of their units when these are cut, as
             the layers of a module with one size for all; "" for others.
+        normalised: a layer norm puts them beside each other, so that one that nobody reads matters, too.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Coupled:
     cuts: bool = True
     heads: int = 1
     alike: str = ""
+    normalised: bool = False
 
 
 class Multipliers(Protocol):

@@ -1,0 +1,84 @@
+"""Layers of foreign nets in the place of which ours can lose channels."""
+
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fairseq_prune.modules.partial_norm import PartialLayerNorm
+
+
+class PartialLayerNorm2d(PartialLayerNorm):
+    """The same over channels that come second, as ConvNeXt's."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise the channels of x, float [batch, channels, height, width]."""
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class SelfAttention(nn.MultiheadAttention):
+    """Torch's attention of a sequence to itself; whole heads can leave it, and channels of what it reads and writes.
+
+    Torch's own as long as all are there. Keys are not masked, weights are not returned.
+    """
+
+    def forward(self, query: Tensor, key: Tensor, value: Tensor, **options: Any) -> tuple[Tensor, None]:
+        """Attend.
+
+        Args:
+            query: float [batch, tokens, channels]; key and value are the same.
+            key, value, options: as torch's.
+
+        Returns:
+            (float like ``query``, None).
+        """
+        if self.in_proj_weight.shape == (3 * self.embed_dim, self.embed_dim):
+            return super().forward(query, key, value, **options)
+        heads = F.linear(query, self.in_proj_weight, self.in_proj_bias).unflatten(-1, (3, self.num_heads, -1))
+        parts = heads.movedim(2, 0).transpose(2, 3)  # of each batch, head and token
+        mixed = F.scaled_dot_product_attention(*parts, dropout_p=self.dropout * self.training)
+        return F.linear(mixed.transpose(1, 2).flatten(2), self.out_proj.weight, self.out_proj.bias), None
+
+    def follow_shapes(self) -> None:
+        """Set what it remembers of its shapes."""
+        self.embed_dim, width = self.out_proj.weight.shape
+        self.kdim = self.vdim = self.embed_dim
+        self.num_heads = width // self.head_dim
+
+
+def make_divisible(net: nn.Module) -> None:
+    """Replace the norms and attention of a net by those that can lose channels; parameters stay the same objects.
+
+    Args:
+        net: of torchvision; ViT, whose embedding remembers its width, learns to look at its weights.
+    """
+    for parent in list(net.modules()):
+        for name, child in list(parent.named_children()):
+            if ours := _ours(child):
+                setattr(parent, name, ours)
+    if hasattr(net, "conv_proj") and hasattr(net, "hidden_dim"):
+        net.register_forward_pre_hook(_as_wide_as_its_weights)
+
+
+def _as_wide_as_its_weights(net, inputs):
+    net.hidden_dim = len(net.conv_proj.weight)
+
+
+def _ours(module):
+    """What takes the place of a module, with its parameters; None for those that stay."""
+    if isinstance(module, nn.LayerNorm) and module.weight is not None and module.bias is not None:
+        kind = PartialLayerNorm if type(module) is nn.LayerNorm else _KINDS.get(type(module).__name__)
+        if kind is None or len(module.normalized_shape) > 1:
+            return None
+        ours = kind(module.normalized_shape, module.eps, device="meta")
+    elif type(module) is nn.MultiheadAttention and module.batch_first and module.in_proj_weight is not None:
+        ours = SelfAttention(module.embed_dim, module.num_heads, module.dropout, batch_first=True, device="meta")
+        ours.out_proj = module.out_proj
+    else:
+        return None
+    for name, parameter in module.named_parameters(recurse=False):
+        setattr(ours, name, parameter)
+    return ours.train(module.training)
+
+
+_KINDS = {"LayerNorm2d": PartialLayerNorm2d}  # torchvision's, which is not imported before it is used
