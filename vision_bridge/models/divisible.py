@@ -22,21 +22,22 @@ class SelfAttention(nn.MultiheadAttention):
     Torch's own as long as all are there. Keys are not masked, weights are not returned.
     """
 
-    def forward(self, query: Tensor, key: Tensor, value: Tensor, **options: Any) -> tuple[Tensor, None]:
+    def forward(self, query: Tensor, *others: Any, **options: Any) -> tuple[Tensor, Tensor | None]:
         """Attend.
 
         Args:
-            query: float [batch, tokens, channels]; key and value are the same.
-            key, value, options: as torch's.
+            query: float [batch, tokens, channels]; so are keys and values.
+            others, options: as torch's.
 
         Returns:
-            (float like ``query``, None).
+            (float like ``query``, None or torch's weights).
         """
         if self.in_proj_weight.shape == (3 * self.embed_dim, self.embed_dim):
-            return super().forward(query, key, value, **options)
-        heads = F.linear(query, self.in_proj_weight, self.in_proj_bias).unflatten(-1, (3, self.num_heads, -1))
-        parts = heads.movedim(2, 0).transpose(2, 3)  # of each batch, head and token
-        mixed = F.scaled_dot_product_attention(*parts, dropout_p=self.dropout * self.training)
+            return super().forward(query, *others, **options)
+        parts = F.linear(query, self.in_proj_weight, self.in_proj_bias).unflatten(-1, (3, self.num_heads, -1))
+        queries, keys, values = parts.movedim(2, 0).transpose(2, 3)  # of each image, head and token
+        dropped = self.dropout if self.training else 0.0
+        mixed = F.scaled_dot_product_attention(queries, keys, values, dropout_p=dropped)
         return F.linear(mixed.transpose(1, 2).flatten(2), self.out_proj.weight, self.out_proj.bias), None
 
     def follow_shapes(self) -> None:
@@ -64,13 +65,14 @@ def _as_wide_as_its_weights(net, inputs):
     net.hidden_dim = len(net.conv_proj.weight)
 
 
-def _ours(module):
+def _ours(module: nn.Module) -> nn.Module | None:
     """What takes the place of a module, with its parameters; None for those that stay."""
+    ours: nn.Module
     if isinstance(module, nn.LayerNorm) and module.weight is not None and module.bias is not None:
         kind = PartialLayerNorm if type(module) is nn.LayerNorm else _KINDS.get(type(module).__name__)
         if kind is None or len(module.normalized_shape) > 1:
             return None
-        ours = kind(module.normalized_shape, module.eps, device="meta")
+        ours = kind(list(module.normalized_shape), module.eps, device="meta")
     elif type(module) is nn.MultiheadAttention and module.batch_first and module.in_proj_weight is not None:
         ours = SelfAttention(module.embed_dim, module.num_heads, module.dropout, batch_first=True, device="meta")
         ours.out_proj = module.out_proj
