@@ -13,7 +13,7 @@ def test_masked_channels_leave(masked, compacted):
     out, report = compacted
     before, after = load_checkpoint(masked), load_checkpoint(out)
     assert widths(before["model"]) == {1: 16, 2: 32, 3: 64} and widths(after["model"]) == WIDTHS
-    assert report["removed"] == {"channel": 12 + 16 + 20}
+    assert report["removed"] == {"channel": 12 + 16 + 20, "neuron": 0, "head": 0}
     assert report["before"]["macs"] == DENSE_MACS and report["after"]["macs"] == sum(LAYERS.values())
     channel = {1: 9 * 32, 2: 9 * (16 + 32), 3: 9 * (32 + 64)}  # weights; the norm has two more
     gone = sum(({1: 16, 2: 32, 3: 64}[i] - width) * (channel[i] + 2) for i, width in WIDTHS.items())
