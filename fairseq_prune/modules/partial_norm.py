@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..pruning.surgery.cut import SIZES
 from .layer_norm import dimension_weights, weighted_moments
 
 
@@ -37,9 +38,12 @@ class PartialLayerNorm(nn.LayerNorm):
             self.partial = bool(gone.any()) and not bool(gone.all())
         super()._load_from_state_dict(state_dict, prefix, *args)
 
-    def follow_shapes(self) -> None:
-        """Set what it remembers of its shape."""
-        self.normalized_shape = tuple(self.weight.shape)
+
+@SIZES.add("partial layer norm")
+def follow_shape(layer: nn.Module) -> None:
+    """Set what a layer norm remembers of its shape."""
+    if isinstance(layer, PartialLayerNorm):
+        layer.normalized_shape = tuple(layer.weight.shape)
 
 
 def look_for_absent(model: nn.Module, look: bool) -> None:

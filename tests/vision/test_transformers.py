@@ -13,7 +13,7 @@ from fairseq_prune.cli.main import main
 from fairseq_prune.compat import load_checkpoint
 from fairseq_prune.modules.partial_norm import PartialLayerNorm
 from vision_bridge.compact import compact
-from vision_bridge.models.divisible import SelfAttention, make_divisible
+from vision_bridge.models.divisible import SelfAttention, follow_shapes, make_divisible
 from vision_bridge.models.transformers import patch_size
 from vision_bridge.rebuild import rebuild
 
@@ -109,7 +109,7 @@ def test_cut_attention_is_attention():
     kept = torch.arange(24).view(3, 8)[:, 2:].flatten()
     ours.in_proj_weight.data, ours.in_proj_bias.data = ours.in_proj_weight[kept], ours.in_proj_bias[kept]
     ours.out_proj.weight.data = ours.out_proj.weight[:, 2:]
-    ours.follow_shapes()
+    follow_shapes(ours)
     assert ours.num_heads == 3 and torch.allclose(ours(x, x, x)[0], whole(x, x, x)[0], rtol=1e-12)
 
 

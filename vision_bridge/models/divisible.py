@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fairseq_prune.modules.partial_norm import PartialLayerNorm
+from fairseq_prune.pruning.surgery.cut import SIZES
 
 
 class PartialLayerNorm2d(PartialLayerNorm):
@@ -40,11 +41,14 @@ class SelfAttention(nn.MultiheadAttention):
         mixed = F.scaled_dot_product_attention(queries, keys, values, dropout_p=dropped)
         return F.linear(mixed.transpose(1, 2).flatten(2), self.out_proj.weight, self.out_proj.bias), None
 
-    def follow_shapes(self) -> None:
-        """Set what it remembers of its shapes."""
-        self.embed_dim, width = self.out_proj.weight.shape
-        self.kdim = self.vdim = self.embed_dim
-        self.num_heads = width // self.head_dim
+
+@SIZES.add("self-attention")
+def follow_shapes(layer: nn.Module) -> None:
+    """Set what attention remembers of its shapes."""
+    if isinstance(layer, SelfAttention):
+        layer.embed_dim, width = layer.out_proj.weight.shape
+        layer.kdim = layer.vdim = layer.embed_dim
+        layer.num_heads = width // layer.head_dim
 
 
 def make_divisible(net: nn.Module) -> None:
