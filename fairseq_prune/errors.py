@@ -17,6 +17,15 @@ def one_line_errors() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def errors_named(asked: str) -> Iterator[None]:
+    """Put what the user asked for before a ValueError's message, e.g. ``--prune-teacher a.pt``."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{asked}: {error}") from None
+
+
+@contextlib.contextmanager
 def one_line_data_errors(path: str) -> Iterator[None]:
     """The same for data that fairseq does not find.
 

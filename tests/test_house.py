@@ -16,6 +16,7 @@ FLOORS = [  # from the ground up: a room may import those of the floors below it
     {"families", "optim", "modules"},
     {"methods"},
     {"checkpoint"},
+    {"distillation"},
     {"engine"},
     {"tasks", "criterions", "models", "report"},
     {"deploy"},

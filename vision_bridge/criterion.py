@@ -2,13 +2,17 @@
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from fairseq.criterions import FairseqCriterion, register_criterion
 from fairseq.dataclass import FairseqDataclass
 from fairseq.logging import metrics
+from fairseq.models import BaseFairseqModel
 from torch import Tensor
+
+from fairseq_prune.distillation.logits import LOGITS
 
 TOP = (1, 5)
 UNITS = {"loss": math.log(2), "nll_loss": math.log(2), **{f"top{k}": 0.01 for k in TOP}}  # bits and percent
@@ -79,6 +83,13 @@ class ImageClassificationCriterion(FairseqCriterion):
     def logging_outputs_can_be_summed():
         """They can."""
         return True
+
+
+@LOGITS.add("image_classification")
+def of_images(criterion: FairseqCriterion, model: BaseFairseqModel, sample: dict, output: Any) -> tuple[Tensor, Tensor]:
+    """(B, classes), of the main classifier, for distillation."""
+    logits = output[0] if isinstance(output, tuple) else output
+    return logits, logits.new_ones(len(logits), dtype=torch.bool)
 
 
 def hits(logits: Tensor, target: Tensor) -> dict[str, Tensor]:

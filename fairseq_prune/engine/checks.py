@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..checkpoint.start import Start
+from ..distillation.options import read_distillation
 from ..methods.checks import approach_of
 from ..needs import refuse_idle_fields
 from ..pruning.importance import EVIDENCE
@@ -42,6 +43,7 @@ def check_run(cfg: PruneOptions, plan: Plan, start: Start) -> None:
     refuse_idle_fields(PruneOptions, cfg, Asked(cfg, plan))
     if cfg.prune_amp and cfg.prune_bf16:
         raise ValueError("--amp --bf16: are two ways to mix precisions; give --bf16, or --amp --prune-amp-bf16")
+    read_distillation(cfg)
     if plan.prunes or not start.resumes:  # else fairseq starts from new weights, and so does a task that prunes nothing
         start.check()
     if cfg.prune_ddp_backend == "fully_sharded":

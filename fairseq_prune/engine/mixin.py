@@ -38,6 +38,7 @@ from .checks import check_run
 from .clock import Clock, is_shown
 from .costs import costs_of
 from .executing import execute_when_loaded
+from .distilling import DistillingMixin
 from .growth_file import add_record
 from .options import PruneOptions, given_options
 from .own_options import stands_alone, whole_config
@@ -49,7 +50,7 @@ from .scoring import ScoringMixin
 from .telling import tell_pending, warn_of_unfinished
 
 
-class PruneMixin(ScoringMixin, FairseqTask):
+class PruneMixin(ScoringMixin, DistillingMixin, FairseqTask):
     """Put before a fairseq task class whose config inherits :class:`~.options.PruneOptions`."""
 
     uses_ema = True
@@ -237,10 +238,11 @@ class PruneMixin(ScoringMixin, FairseqTask):
 
     def get_checkpoint_dict(self):
         account = {"account": self.account.state()} if self.plan.prunes else {}
-        return {type(self).__name__: {**self.pruner.state(), **account}}
+        return {type(self).__name__: {**self.pruner.state(), **account, **self.teacher_state()}}
 
     def set_checkpoint_dict(self, state):
         with one_line_errors(), errors_of_a_file("checkpoint", "the state of its pruning run is damaged"):
+            self.check_teacher(state)
             self.pruner.load_state(state)
             if "account" in state:  # files of earlier versions have none
                 self.account.load_state(state["account"])

@@ -11,6 +11,7 @@ from typing import Any, List, Optional
 from fairseq.tasks import FairseqTask  # noqa: F401  (fairseq.dataclass is incomplete without it)
 from omegaconf import II
 
+from ..distillation.options import DistillationOptions
 from ..methods.options import ApproachOptions, given_approach
 from ..methods.table import names_of_methods
 from ..needs import Need
@@ -32,7 +33,7 @@ _COUNTS = Need(lambda run: run.plan.prunes and run.plan.counts, "a fraction, as 
 
 
 @dataclass
-class PruneOptions(ApproachOptions):
+class PruneOptions(DistillationOptions, ApproachOptions):
     """What every pruning task understands; None means not given."""
 
     prune_method: Optional[str] = _option(

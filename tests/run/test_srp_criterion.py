@@ -56,13 +56,13 @@ def test_off_is_stock_to_the_bit(new_run, teacher):
         assert same_tensors(stock["model"], ours["model"])
         assert same_tensors(stock["last_optimizer_state"], ours["last_optimizer_state"])
         assert stock["extra_state"]["val_loss"] == ours["extra_state"]["val_loss"]
-    on = new_run("on", task="translation").train(*SRP, "--use-kd", "--srp-teacher", teacher)
+    on = new_run("on").train(*SRP, "--use-kd", "--srp-teacher", teacher)
     assert not same_tensors(stock["model"], on["model"])
-    assert stock.keys() == on.keys() and stock["model"].keys() == on["model"].keys()  # the teacher is not saved
+    assert ours.keys() == on.keys() and stock["model"].keys() == on["model"].keys()  # the teacher is not saved
 
 
 def test_logged_while_training_only(train_logged, teacher):
-    """With no step taken, only training differs from the stock criterion, and by ``kd_loss``."""
+    """With no step taken, nothing that is logged differs from the stock criterion but ``kd_loss``."""
     still = ["--lr", "0", "--dropout", "0"]
     plain, plain_log = train_logged("stock", *STOCK, *still)
     ours, log = train_logged("kd", *SRP, *still, "--use-kd", "--srp-teacher", teacher)
@@ -70,8 +70,7 @@ def test_logged_while_training_only(train_logged, teacher):
     assert len(kd) == 3 and min(kd) > 0.1
     assert len(log("train", "train_kd_loss")) == 1 and not log("valid", "valid_kd_loss")
     assert not plain_log("train_inner", "kd_loss") and not plain_log("train", "train_kd_loss")
-    expected = [a + b for a, b in zip(plain_log("train_inner", "loss"), kd, strict=True)]
-    assert log("train_inner", "loss") == pytest.approx(expected, abs=0.002)
+    assert log("train_inner", "loss") == plain_log("train_inner", "loss")
     assert log("train_inner", "nll_loss") == plain_log("train_inner", "nll_loss")
     assert log("valid", "valid_loss") == plain_log("valid", "valid_loss")
     assert ours["extra_state"]["val_loss"] == plain["extra_state"]["val_loss"]
@@ -185,17 +184,18 @@ def write_other_weights(path):
 
 
 MISTAKES = {
-    "--use-kd": r"--use-kd: distillation needs a teacher; add e.g. --srp-teacher checkpoints/dense/checkpoint_best.pt",
+    "--use-kd": r"--use-kd: the run starts from new weights; add e.g. --finetune-from-model checkpoints/dense/.*file",
+    "--use-kd --prune-teacher TEACHER": "--use-kd: --prune-teacher .* names a teacher, too; give one of them",
     "--srp-teacher TEACHER": r"--srp-teacher .*: has no effect here; leave it out, or give e.g. --use-kd",
-    "--use-kd --srp-teacher missing.pt": r"--srp-teacher: checkpoint missing.pt: no such file; give e.g. checkpoints/",
+    "--use-kd --srp-teacher missing.pt": r"--srp-teacher missing.pt: checkpoint missing.pt: no such file; give e.g. ",
     "--prob-kd -1": r"--srp-kd-weight -1.0 .--prob-kd.: give 0 or more, e.g. 0.7",
     "--T 0": r"--srp-kd-temperature 0.0 .--T.: give a number above 0, e.g. 10",
 }
 BAD_TEACHERS = {
-    write_other_words: r"--srp-teacher .*: its encoder.embed_tokens.weight has 45 words, DATA 48; .*same dictionaries",
-    write_other_architecture: r"--srp-teacher .*: no model for this task \(its architecture is unknown",
-    write_other_weights: r"--srp-teacher .*: no model for this task \(.*fc1.weight.*\); give e.g. checkpoints",
-    write_malicious: r"--srp-teacher: checkpoint .*: not ",
+    write_other_words: r"--srp-teacher .*: .*vocabulary of the data is not the checkpoint's; .*embed_tokens",
+    write_other_architecture: "--srp-teacher .*: task PruneTranslationTask does not load it .*",
+    write_other_weights: "--srp-teacher .*: task PruneTranslationTask does not load it: .*fc1.weight",
+    write_malicious: "--srp-teacher .*: checkpoint .*: not ",
 }
 
 

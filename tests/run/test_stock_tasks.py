@@ -175,7 +175,22 @@ def torch_counts(path):
     return counter.get_total_flops() // 2
 
 
-def test_fine_tuning_a_pruned_encoder(audio, tmp_path):
+def taught(folder):
+    """Options of a student of the model in a folder, which tell at every update how far it is from it."""
+    return ["--prune-teacher", folder / "checkpoint_last.pt", "--log-interval", "1", "--max-update", "2"]
+
+
+@pytest.mark.parametrize("task", ["multilingual_translation", "sentence_prediction", "speech_to_text"])
+def test_learns_from_a_teacher(task, request, tmp_path, caplog):
+    fixture, options = RUNS[task]
+    data = request.getfixturevalue(fixture)
+    train(f"prune_{task}", data, tmp_path / "teacher", options, "--max-update", "1")
+    assert "kd_loss" not in caplog.text
+    train(f"prune_{task}", data, tmp_path / "student", options, *taught(tmp_path / "teacher"))
+    assert "kd_loss" in caplog.text
+
+
+def test_fine_tuning_a_pruned_encoder(audio, tmp_path, caplog):
     """What is removed of wav2vec 2.0 stays removed while a model that loads it is trained with CTC."""
     pretrained = train("prune_audio_pretraining", audio, tmp_path / "w2v", RUNS["audio_pretraining"][1], *PRUNED)
     options = f"""--arch wav2vec_ctc --w2v-path {tmp_path / "w2v" / "checkpoint_last.pt"} --labels ltr --criterion ctc
@@ -189,3 +204,6 @@ def test_fine_tuning_a_pruned_encoder(audio, tmp_path):
             assert torch.equal(after[inner], keep) and not tuned["model"][inner][~keep].any()
             moved += int((tuned["model"][inner] != pretrained["model"][name]).sum())
     assert moved and len(after) > 5
+    caplog.clear()
+    train("prune_audio_finetuning", audio, tmp_path / "taught", options, *taught(tmp_path / "ctc"))
+    assert "kd_loss=" in caplog.text

@@ -1,4 +1,4 @@
-"""Distillation on logits written by hand, and the criterion on a small model."""
+"""How far outputs are from a teacher's, on numbers written by hand, and what is added to the losses of criterions."""
 
 import math
 from types import SimpleNamespace
@@ -6,11 +6,17 @@ from types import SimpleNamespace
 import fairseq  # noqa: F401  (before fairseq_prune, which then registers itself)
 import pytest
 import torch
-from small_models import DECODER, ENCODER, VOCABULARY, build_model
+from fairseq.criterions import CRITERION_REGISTRY
+from fairseq.criterions.cross_entropy import CrossEntropyCriterion
+from fairseq.criterions.label_smoothed_cross_entropy import LabelSmoothedCrossEntropyCriterion
+from small_models import DECODER, ENCODER, build_model
 
-from fairseq_prune.criterions.distillation import distillation_loss
-from fairseq_prune.criterions.srp import SrpCriterion, SrpCriterionConfig, kd_weight
-from fairseq_prune.criterions.teacher import Teacher, _check_vocabulary
+from fairseq_prune.criterions.srp import SrpCriterionConfig, asked_distillation
+from fairseq_prune.distillation.distiller import Distiller, log_distilled
+from fairseq_prune.distillation.divergence import distance, divergence
+from fairseq_prune.distillation.hidden import matched, watched
+from fairseq_prune.distillation.options import SELF, Distillation, DistillationOptions, read_distillation
+from fairseq_prune.distillation.teacher import Teacher
 
 PAD = 1
 STUDENT = torch.zeros(1, 2)  # 1/2, 1/2
@@ -26,11 +32,19 @@ KEEP = torch.tensor([True])
     ],
 )
 def test_by_hand(temperature, expected):
-    loss = distillation_loss(STUDENT, TEACHER, KEEP, temperature)
-    assert loss.shape == (1,)
+    loss = divergence(STUDENT, TEACHER, KEEP, temperature)
     assert loss.item() == pytest.approx(expected, rel=1e-5)
-    backwards = distillation_loss(TEACHER, STUDENT, KEEP, temperature)  # control: KL is not symmetric
+    backwards = divergence(TEACHER, STUDENT, KEEP, temperature)  # control: KL is not symmetric
     assert backwards.item() != pytest.approx(expected, rel=1e-2)
+    two = divergence(STUDENT.expand(3, 2), TEACHER.expand(3, 2), torch.tensor([True, False, True]), temperature)
+    assert two.item() == pytest.approx(2 * expected, rel=1e-5)
+
+
+def test_distance_by_hand():
+    student, teacher = torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([[0.0, 0.0], [9.0, 9.0]])
+    assert distance(student, teacher, torch.tensor([True, False])).item() == 2.5
+    assert distance(student, teacher, torch.tensor([False, True])).item() == 30.5
+    assert distance(student.half(), teacher.half(), torch.tensor([True, True])).dtype == torch.float32
 
 
 def random_logits(*shape, seed=1):
@@ -39,39 +53,38 @@ def random_logits(*shape, seed=1):
 
 def test_zero_for_identical_and_positive_otherwise():
     logits, keep = random_logits(4, 3, 7), torch.ones(4, 3, dtype=torch.bool)
-    assert not distillation_loss(logits, logits, keep, 10.0).any()
-    assert not distillation_loss(logits.half(), logits.half(), keep, 10.0).any()
-    assert (distillation_loss(logits, logits.flip(-1), keep, 10.0) > 0).all()
+    assert not divergence(logits, logits, keep, 10.0)
+    assert not divergence(logits.half(), logits.half(), keep, 10.0)
+    assert divergence(logits, logits.flip(-1), keep, 10.0) > 0
 
 
 def test_a_constant_added_to_a_row_cancels():
     """So log-probabilities do as well as logits."""
     student, teacher, keep = random_logits(5, 7), random_logits(5, 7, seed=2), torch.ones(5, dtype=torch.bool)
-    expected = distillation_loss(student, teacher, keep, 3.0)
-    moved = distillation_loss(student.log_softmax(-1), teacher + 5, keep, 3.0)
+    expected = divergence(student, teacher, keep, 3.0)
+    moved = divergence(student.log_softmax(-1), teacher + 5, keep, 3.0)
     assert torch.allclose(moved, expected, atol=1e-12)
-    assert not torch.allclose(distillation_loss(student * 1.1, teacher, keep, 3.0), expected)
+    assert not torch.allclose(divergence(student * 1.1, teacher, keep, 3.0), expected)
 
 
 def test_a_high_temperature_compares_centred_logits():
     """T^2 KL -> half the mean squared difference of the centred logits (Hinton et al. 2015)."""
     student, teacher, keep = random_logits(5, 7), random_logits(5, 7, seed=2), torch.ones(5, dtype=torch.bool)
     difference = student - teacher
-    limit = (difference - difference.mean(-1, keepdim=True)).square().mean(-1) / 2
-    assert torch.allclose(distillation_loss(student, teacher, keep, 1e4), limit, rtol=1e-3)
-    assert not torch.allclose(distillation_loss(student, teacher, keep, 1.0), limit, rtol=1e-1)
+    limit = (difference - difference.mean(-1, keepdim=True)).square().mean(-1).sum() / 2
+    assert torch.allclose(divergence(student, teacher, keep, 1e4), limit, rtol=1e-3)
+    assert not torch.allclose(divergence(student, teacher, keep, 1.0), limit, rtol=1e-1)
 
 
 def test_positions_left_out_have_no_effect():
     student, teacher, keep = random_logits(6, 7), random_logits(6, 7, seed=2), torch.arange(6) % 3 > 0
     student.requires_grad_()
-    loss = distillation_loss(student, teacher, keep, 2.0)
-    loss.sum().backward()
-    assert not loss[~keep].any() and loss[keep].all()
+    loss = divergence(student, teacher, keep, 2.0)
+    loss.backward()
     assert not student.grad[~keep].any() and student.grad[keep].all()
     other = torch.where(keep.unsqueeze(-1), teacher, 1e4)
-    assert torch.equal(distillation_loss(student, other, keep, 2.0), loss)
-    assert not torch.equal(distillation_loss(student, -teacher, keep, 2.0), loss)
+    assert torch.equal(divergence(student, other, keep, 2.0), loss)
+    assert not torch.equal(divergence(student, -teacher, keep, 2.0), loss)
 
 
 @pytest.mark.parametrize("temperature", [1.0, 10.0])
@@ -79,8 +92,8 @@ def test_gradient(temperature):
     """By finite differences, and T (q - p) in closed form; the teacher gets none."""
     student, teacher = random_logits(3, 5).requires_grad_(), random_logits(3, 5, seed=2).requires_grad_()
     keep = torch.tensor([True, False, True])
-    assert torch.autograd.gradcheck(lambda s: distillation_loss(s, teacher, keep, temperature), student)
-    distillation_loss(student, teacher, keep, temperature).sum().backward()
+    assert torch.autograd.gradcheck(lambda s: divergence(s, teacher, keep, temperature), student)
+    divergence(student, teacher, keep, temperature).backward()
     p, q = ((logits / temperature).softmax(-1) for logits in (teacher, student))
     assert torch.allclose(student.grad, temperature * (q - p) * keep.unsqueeze(-1))
     assert teacher.grad is None
@@ -91,14 +104,15 @@ def test_half_precision_is_computed_in_fp32():
     keep = torch.ones(50, dtype=torch.bool)
     for dtype, width in ((torch.float16, torch.float32), (torch.bfloat16, torch.float32), (torch.float64,) * 2):
         low = [student.to(dtype), teacher.to(dtype)]
-        loss = distillation_loss(*low, keep, 10.0)
+        loss = divergence(*low, keep, 10.0)
         assert loss.dtype == width
-        assert torch.allclose(loss.double(), distillation_loss(*(x.double() for x in low), keep, 10.0), rtol=1e-3)
+        assert torch.allclose(loss.double(), divergence(*(x.double() for x in low), keep, 10.0), rtol=1e-3)
 
 
-def test_shapes_must_agree():
-    with pytest.raises(ValueError, match=r"--srp-teacher: .*\[1, 2\].*\[1, 3\].*e.g. checkpoints/dense"):
-        distillation_loss(torch.zeros(1, 3), TEACHER, KEEP, 1.0)
+@pytest.mark.parametrize("compare", [lambda *three: divergence(*three, 1.0), distance])
+def test_shapes_must_agree(compare):
+    with pytest.raises(ValueError, match=r"\[1, 2\].*\[1, 3\].*e.g. checkpoints/dense"):
+        compare(torch.zeros(1, 3), TEACHER, KEEP)
 
 
 def options(**given):
@@ -108,16 +122,18 @@ def options(**given):
 @pytest.mark.parametrize(
     ("given", "weight"),
     [
-        ({}, 0.0),
+        ({}, None),
         ({"use_kd": True}, 0.7),
         ({"prob_kd": 0.3}, 0.3),
         ({"use_kd": True, "prob_kd": 2}, 2),
-        ({"use_kd": True, "prob_kd": 0.0, "srp_teacher": "a.pt"}, 0.0),
-        ({"attn_kd": 1.0, "prob_kd": 0.0, "T": 10.0}, 0.0),  # the original's scripts
+        ({"use_kd": True, "prob_kd": 0.0, "srp_teacher": "a.pt"}, None),
+        ({"attn_kd": 1.0, "prob_kd": 0.0, "T": 10.0}, None),  # the original's scripts
     ],
 )
-def test_weight(given, weight):
-    assert kd_weight(options(**given)) == weight
+def test_weight_by_the_options_of_srp(given, weight):
+    asked = asked_distillation(options(**given))
+    assert (asked and asked.weight) == weight
+    assert asked is None or (asked.teacher, asked.temperature, asked.hidden) == (SELF, 10.0, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -132,14 +148,35 @@ def test_weight(given, weight):
         ({"srp_teacher": "a.pt"}, "--srp-teacher a.pt: has no effect here; .* e.g. --use-kd"),
     ],
 )
+def test_mistakes_of_srp(given, message):
+    with pytest.raises(ValueError, match=message):
+        asked_distillation(options(**given))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"prune_kd_weight": -0.1}, "--prune-kd-weight -0.1: give a number, 0 or more, e.g. 2"),
+        ({"prune_kd_weight": math.nan}, "--prune-kd-weight nan"),
+        ({"prune_kd_weight": 0.0}, "--prune-kd-weight 0: nothing of --prune-teacher a.pt is left; give e.g. "),
+        ({"prune_kd_temperature": 0.0}, "--prune-kd-temperature 0.0: give a number, above 0"),
+        ({"prune_kd_hidden": math.inf}, "--prune-kd-hidden inf: give a number, 0 or more"),
+    ],
+)
 def test_mistakes(given, message):
     with pytest.raises(ValueError, match=message):
-        kd_weight(options(**given))
+        read_distillation(DistillationOptions(prune_teacher="a.pt", **given))
 
 
-def small_model(seed, **given):
+def test_options():
+    assert read_distillation(DistillationOptions()) is None
+    asked = read_distillation(DistillationOptions(prune_teacher="a.pt", prune_kd_hidden=3.0, prune_kd_weight=0.0))
+    assert asked == Distillation("a.pt", "--prune-teacher a.pt", 0.0, Distillation.temperature, 3.0)
+
+
+def small_model(seed, arch="transformer", **given):
     torch.manual_seed(seed)
-    return build_model("transformer", **ENCODER, **DECODER, share_all_embeddings=True, **given)
+    return build_model(arch, **{**ENCODER, **DECODER, "share_all_embeddings": True} | given)
 
 
 def sentences():
@@ -151,111 +188,123 @@ def sentences():
     return {"net_input": net_input, "target": target, "ntokens": 8}
 
 
-def criterion_with(teacher=None, weight=0.7, temperature=10.0, prefix=0):
-    task = SimpleNamespace(target_dictionary=SimpleNamespace(pad=lambda: PAD))
-    criterion = SrpCriterion(task, False, 0.1, ignore_prefix_size=prefix)
-    if teacher is not None:
-        criterion.teacher, criterion.kd_weight, criterion.temperature = Teacher(teacher), weight, temperature
-    return criterion
+TASK = SimpleNamespace(target_dictionary=SimpleNamespace(pad=lambda: PAD))
 
 
-def loss_of(criterion, student, sample=None, reduce=True):
-    loss, _, log = criterion(student.train(), sample or sentences(), reduce)
+def smoothed(prefix=0):
+    return LabelSmoothedCrossEntropyCriterion(TASK, False, 0.1, ignore_prefix_size=prefix)
+
+
+def loss_of(student, teacher=None, criterion=None, sample=None, **asked):
+    """(loss, log) of a criterion beside a teacher."""
+    criterion, sample = criterion or smoothed(), sample or sentences()
+    if teacher is None:
+        loss, _, log = criterion(student.train(), sample)
+        return loss, log
+    distiller = Distiller(Distillation("a.pt", "--prune-teacher a.pt", **asked), Teacher(teacher), criterion, student)
+    with distiller.beside(criterion):
+        loss, _, log = criterion(student.train(), sample)
+    assert not (criterion._forward_hooks or criterion._forward_pre_hooks)
+    assert not any(module._forward_hooks for model in (student, teacher) for module in model.modules())
     return loss, log
 
 
-def test_adds_to_the_cross_entropy():
-    """Against the formula, written out on the two models' logits."""
+def kl_by_hand(student, teacher, temperature, keep):
+    log_q, p = (student / temperature).log_softmax(-1), (teacher / temperature).softmax(-1)
+    return temperature**2 * (p * (p.log() - log_q)).sum(-1)[keep].sum()
+
+
+def test_adds_to_the_loss():
+    """Against the formula, written out on the two models' logits; what the criterion logs stays."""
     student, teacher, sample = small_model(1), small_model(2), sentences()
-    plain, log = loss_of(criterion_with(), student)
-    assert "kd_loss" not in log
-    loss, log = loss_of(criterion_with(teacher, 0.5, 4.0), student)
-    log_q = (student(**sample["net_input"])[0] / 4).log_softmax(-1)
-    p = (teacher(**sample["net_input"])[0] / 4).softmax(-1)
-    divergence = (p * (p.log() - log_q)).sum(-1)[sample["target"] != PAD].sum()
-    assert log["kd_loss"].item() == pytest.approx(0.5 * 16 * divergence.item(), rel=1e-3)
-    assert loss.item() == pytest.approx(plain.item() + log["kd_loss"].item(), rel=1e-6)
-    assert log["kd_loss"] > 1e-3
-    assert loss.item() == log["loss"].item()
+    plain, plain_log = loss_of(student)
+    loss, log = loss_of(student, teacher, weight=0.5, temperature=4.0)
+    logits = [model(**sample["net_input"])[0] for model in (student, teacher)]
+    expected = 0.5 * kl_by_hand(*logits, 4.0, sample["target"] != PAD)
+    assert log.pop("kd_loss").item() == pytest.approx(expected.item(), rel=1e-3) and expected > 1e-3
+    assert loss.item() == pytest.approx(plain.item() + expected.item(), rel=1e-6)
+    assert log == plain_log
 
 
 def test_training_brings_the_student_closer():
     """Than the cross entropy alone does."""
     distances = []
-    for weight in (0.0, 10.0):
+    for weight in (1e-6, 10.0):
         student = small_model(1)
-        criterion = criterion_with(small_model(2), weight, 1.0)
         optimizer = torch.optim.Adam(student.parameters(), lr=0.01)
         for _ in range(15):
             optimizer.zero_grad()
-            loss_of(criterion, student)[0].backward()
+            loss_of(student, small_model(2), weight=weight, temperature=1.0)[0].backward()
             optimizer.step()
-        distances.append(loss_of(criterion_with(small_model(2), 1.0, 1.0), student)[1]["kd_loss"])
+        distances.append(loss_of(student, small_model(2), weight=1.0, temperature=1.0)[1]["kd_loss"])
     assert distances[1] < 0.5 * distances[0]
 
 
 def test_identical_teacher_adds_nothing():
-    kd_losses = [loss_of(criterion_with(small_model(seed)), small_model(1))[1]["kd_loss"] for seed in (1, 2)]
-    assert kd_losses[0] < 1e-4 < 1e-2 < kd_losses[1]
+    kd_losses = [loss_of(small_model(1), small_model(seed), hidden=1.0)[1] for seed in (1, 2)]
+    assert kd_losses[0]["kd_loss"] < 1e-4 < 1e-2 < kd_losses[1]["kd_loss"]
+    assert kd_losses[0]["kd_hidden"] < 1e-8 < 1e-2 < kd_losses[1]["kd_hidden"]
 
 
-@pytest.mark.parametrize("prefix", [0, 2])
-def test_prefix_and_rows(prefix):
-    """``--ignore-prefix-size`` leaves out the same positions; without ``reduce``, one row a position."""
-    student, criterion = small_model(1), criterion_with(small_model(2), prefix=prefix)
-    loss, log = loss_of(criterion, student)
-    rows, _ = loss_of(criterion, student, reduce=False)
-    plain, _ = loss_of(criterion_with(prefix=prefix), student, reduce=False)
-    assert rows.shape == plain.shape == (2 * (5 - prefix), 1)
-    target = sentences()["target"][:, prefix:].reshape(-1)
-    assert torch.equal((rows - plain).squeeze(-1) > 0, target != PAD)
-    assert loss.item() == pytest.approx(rows.sum().item())
-    assert (rows - plain).sum().item() == pytest.approx(log["kd_loss"].item(), rel=1e-4)
+def test_a_prefix_is_left_out():
+    student, teacher = small_model(1), small_model(2)
+    logits = [model(**sentences()["net_input"])[0][:, 2:] for model in (student, teacher)]
+    expected = kl_by_hand(*logits, 2.0, sentences()["target"][:, 2:] != PAD)
+    _, log = loss_of(student, teacher, smoothed(prefix=2))
+    assert log["kd_loss"].item() == pytest.approx(expected.item(), rel=1e-3)
+    assert loss_of(student, teacher)[1]["kd_loss"] > 1.2 * expected
+
+
+def padded(sample):
+    """The same with three more places for words on both sides."""
+    pads, net_input = torch.full((2, 3), PAD), dict(sample["net_input"])
+    net_input["src_tokens"] = torch.cat([pads, net_input["src_tokens"]], 1)
+    net_input["prev_output_tokens"] = torch.cat([net_input["prev_output_tokens"], pads], 1)
+    return {**sample, "net_input": net_input, "target": torch.cat([sample["target"], pads], 1)}
 
 
 def test_more_padding_has_no_effect():
-    def padded(sample):
-        pads = torch.full((2, 3), PAD)
-        net_input = dict(sample["net_input"])
-        net_input["prev_output_tokens"] = torch.cat([net_input["prev_output_tokens"], pads], 1)
-        return {**sample, "net_input": net_input, "target": torch.cat([sample["target"], pads], 1)}
-
-    student, criterion = small_model(1), criterion_with(small_model(2))
-    short, long = (loss_of(criterion, student, sample)[1] for sample in (sentences(), padded(sentences())))
-    assert short["kd_loss"].item() == pytest.approx(long["kd_loss"].item(), rel=1e-4)
-    unmasked = criterion_with(small_model(2))
+    student, teacher = small_model(1), small_model(2)
+    short, long = (
+        loss_of(student, teacher, sample=sample, hidden=1.0)[1] for sample in (sentences(), padded(sentences()))
+    )
+    for name in ("kd_loss", "kd_hidden"):
+        assert short[name].item() == pytest.approx(long[name].item(), rel=1e-3)
+    unmasked = smoothed()
     unmasked.padding_idx = -1  # control: the padding would count
-    assert loss_of(unmasked, student, padded(sentences()))[1]["kd_loss"] > 1.5 * short["kd_loss"]
+    assert loss_of(student, teacher, unmasked, padded(sentences()))[1]["kd_loss"] > 1.5 * short["kd_loss"]
 
 
 def test_the_teacher_stays_as_it_is():
     student, teacher = small_model(1), small_model(2, dropout=0.5)
     before = {name: value.clone() for name, value in teacher.state_dict().items()}
-    criterion = criterion_with(teacher).train()
-    loss, first = loss_of(criterion, student)
+    loss, first = loss_of(student, teacher)
     loss.backward()
     assert all(p.grad is None and not p.requires_grad for p in teacher.parameters())
     assert all(p.grad is not None for p in student.parameters())
     assert not any(module.training for module in teacher.modules())
-    _, second = loss_of(criterion, student)
+    _, second = loss_of(student, teacher)
     assert torch.equal(first["kd_loss"], second["kd_loss"])  # no dropout
     assert all(torch.equal(before[name], value) for name, value in teacher.state_dict().items())
-    teacher.train()
-    assert not torch.equal(loss_of(criterion, student)[1]["kd_loss"], first["kd_loss"])  # control: there is dropout
-
-
-def test_the_teacher_is_no_part_of_the_criterion():
-    criterion = criterion_with(small_model(2))
-    assert not list(criterion.parameters()) and not criterion.state_dict() and not list(criterion.children())
 
 
 def test_none_in_eval_mode():
-    student, sample, criterion = small_model(1), sentences(), criterion_with(small_model(2))
-    training, _ = loss_of(criterion, student)
-    loss, _, log = criterion(student.eval(), sample)
-    plain, _, plain_log = criterion_with()(student, sample)
-    assert torch.equal(loss, plain) and log.keys() == plain_log.keys()
-    assert loss < training
+    student, sample, criterion = small_model(1).eval(), sentences(), smoothed()
+    plain = criterion(student, sample)
+    distiller = Distiller(Distillation("a.pt", ""), Teacher(small_model(2)), criterion, student)
+    with distiller.beside(criterion):
+        assert criterion(student, sample) == plain
+        assert criterion(student.train(), sample)[0] > plain[0]
+
+
+def test_an_error_leaves_no_hook():
+    student, criterion = small_model(1), smoothed()
+    distiller = Distiller(Distillation("a.pt", "", hidden=1.0), Teacher(small_model(2)), criterion, student)
+    with pytest.raises(KeyError), distiller.beside(criterion):
+        criterion(student, {"net_input": sentences()["net_input"]})
+    assert not any(module._forward_hooks for module in student.modules())
+    with distiller.beside(criterion):
+        assert "kd_loss" in criterion(student, sentences())[2]
 
 
 def test_the_teacher_follows_the_students_dtype():
@@ -271,25 +320,107 @@ def test_metrics():
     """In the unit of ``loss``: bits a token; absent without distillation."""
     from fairseq.logging import metrics
 
-    logs = [{"loss": 8.0, "nll_loss": 6.0, "kd_loss": 2.0, "ntokens": 4, "sample_size": 4} for _ in range(2)]
+    logs = [{"loss": 8.0, "kd_loss": 2.0, "ntokens": 4, "sample_size": 4} for _ in range(2)]
     with metrics.aggregate(new_root=True) as values:
-        SrpCriterion.reduce_metrics(logs)
-    assert values["kd_loss"].avg == pytest.approx(0.5 / math.log(2))
-    assert values["loss"].avg == pytest.approx(2 / math.log(2))
+        log_distilled(logs)
+    assert values["kd_loss"].avg == pytest.approx(0.5 / math.log(2)) and "kd_hidden" not in values
     with metrics.aggregate(new_root=True) as values:
-        SrpCriterion.reduce_metrics([{k: v for k, v in log.items() if k != "kd_loss"} for log in logs])
-    assert "kd_loss" not in values
-    assert SrpCriterion.logging_outputs_can_be_summed()
+        log_distilled([{"loss": 8.0, "sample_size": 4}])
+    assert not values
 
 
-def test_vocabulary_is_checked_by_the_dictionaries_a_tensor_belongs_to():
-    task = SimpleNamespace(source_dictionary=range(VOCABULARY), target_dictionary=range(30))
-    encoder = {"encoder.embed_tokens.weight": torch.zeros(40, 2)}
-    decoder = {"decoder.embed_tokens.weight": torch.zeros(30, 2)}
-    output = {"decoder.output_projection.weight": torch.zeros(31, 2)}
-    _check_vocabulary(encoder | decoder, task, "")
-    _check_vocabulary({"decoder.embed_tokens.weight": torch.zeros(40, 2)}, task, "")  # a language model
-    with pytest.raises(ValueError, match="decoder.embed_tokens.weight has 30 words, DATA 40"):
-        _check_vocabulary(decoder, task, "--srp-teacher a.pt")
-    with pytest.raises(ValueError, match="--srp-teacher a.pt: its decoder.output_projection.weight has 31"):
-        _check_vocabulary(encoder | decoder | output, task, "--srp-teacher a.pt")
+def test_layers_are_matched_evenly():
+    assert [matched(n, 6) for n in (1, 2, 3, 4, 6)] == [[5], [2, 5], [1, 3, 5], [1, 2, 4, 5], [0, 1, 2, 3, 4, 5]]
+    assert matched(6, 3) == [0, 0, 1, 1, 2, 2]
+
+
+def test_hidden_states_by_hand():
+    """A student of one encoder layer and one decoder layer, a teacher of four and two."""
+    student = small_model(1, encoder_layers=1)
+    teacher = small_model(2, encoder_layers=4, decoder_layers=2)
+    loss, log = loss_of(student, teacher, weight=0.0, hidden=3.0)
+    seen = {}
+    for name, model in (("mine", student), ("theirs", teacher)):
+        with watched(model) as seen[name]:
+            model(**sentences()["net_input"])
+    mine, theirs = seen["mine"], seen["theirs"]
+    assert len(theirs) == 6 and len(mine) == 2
+    pairs = [(("encoder.layers", 0), ("encoder.layers", 3)), (("decoder.layers", 0), ("decoder.layers", 1))]
+    squares = [(mine[a].values - theirs[b].values).square().mean(-1).t() for a, b in pairs]
+    expected = 3 * (squares[0].sum() + squares[1][sentences()["target"] != PAD].sum()) / 2
+    assert log["kd_hidden"].item() == pytest.approx(expected.item(), rel=1e-5)
+    assert "kd_loss" not in log and loss.item() == pytest.approx(loss_of(student)[0].item() + expected.item(), rel=1e-5)
+    loss.backward()
+    assert student.encoder.layers[0].fc1.weight.grad.any()
+
+
+@pytest.mark.parametrize(
+    "arch, options, message",
+    [
+        ("transformer", {"encoder_embed_dim": 32, "decoder_embed_dim": 32}, "width|channels"),
+        ("lstm", {"encoder_layers": 1, "decoder_out_embed_dim": 16}, "no stacks of Transformer layers in common"),
+    ],
+)
+def test_hidden_states_that_cannot_be_compared(arch, options, message):
+    with pytest.raises(ValueError, match=f"^--prune-kd-hidden 1.0: .*({message}).*; leave it out"):
+        loss_of(small_model(1), small_model(2, arch, **options), hidden=1.0)
+
+
+def test_criterions_without_logits_are_refused():
+    class AdaptiveLoss(CRITERION_REGISTRY["adaptive_loss"]):
+        def __init__(self):
+            torch.nn.Module.__init__(self)
+
+    with pytest.raises(ValueError, match="--prune-teacher a.pt: --criterion AdaptiveLoss hands out no logits .* ctc"):
+        loss_of(small_model(1), small_model(2), AdaptiveLoss())
+    adaptive = small_model(1, "transformer_lm", adaptive_softmax_cutoff="10,20", decoder_output_dim=16)
+    with pytest.raises(ValueError, match="--prune-teacher a.pt: an adaptive softmax hands out no logits of all words"):
+        loss_of(adaptive, small_model(2), CrossEntropyCriterion(TASK, False))
+
+
+def test_masked_words():
+    """Only masked positions are computed and compared; a batch without any adds nothing."""
+    roberta = {"encoder_layers": 1, "encoder_embed_dim": 16, "encoder_ffn_embed_dim": 24, "encoder_attention_heads": 2}
+    student, teacher = (small_model(seed, "roberta_base", **roberta, max_positions=64) for seed in (1, 2))
+    criterion = CRITERION_REGISTRY["masked_lm"](SimpleNamespace(tpu=False), TASK)
+    tokens = torch.tensor([[2, 5, 6, 7, 2], [2, 8, 9, 2, PAD]])
+    target = torch.where(torch.tensor([[0, 1, 0, 1, 0], [0, 0, 1, 0, 0]], dtype=torch.bool), tokens, PAD)
+    sample = {"net_input": {"src_tokens": tokens}, "target": target, "ntokens": 9, "nsentences": 2}
+    _, log = loss_of(student, teacher, criterion, sample)
+    logits = [model.train(model is student)(tokens)[0] for model in (student, teacher)]
+    expected = kl_by_hand(*logits, 2.0, target != PAD)
+    assert log["kd_loss"].item() == pytest.approx(expected.item(), rel=1e-3)
+    _, log = loss_of(student, teacher, criterion, {**sample, "target": torch.full_like(target, PAD)})
+    assert log["kd_loss"] == 0
+
+
+class Frames(torch.nn.Module):
+    """Emits frames of 4 symbols; [T, B, 4]."""
+
+    def __init__(self, seed):
+        super().__init__()
+        generator = torch.Generator().manual_seed(seed)
+        self.frames = torch.nn.Parameter(torch.randn(5, 2, 4, generator=generator))
+
+    def forward(self, **net_input):
+        return {"encoder_out": self.frames, "padding_mask": net_input.get("padding_mask")}
+
+    def get_normalized_probs(self, output, log_probs):
+        return output["encoder_out"].log_softmax(-1)
+
+
+@pytest.mark.parametrize("told_by", ["src_lengths", "padding_mask", None])
+def test_frames(told_by):
+    """Of CTC: frames of padding do not count."""
+    student, teacher = Frames(1), Frames(2)
+    dictionary = SimpleNamespace(pad=lambda: PAD, eos=lambda: 2)
+    settings = SimpleNamespace(post_process="letter", wer_args=None, wer_kenlm_model=None, zero_infinity=False)
+    settings.sentence_avg = False
+    criterion = CRITERION_REGISTRY["ctc"](settings, SimpleNamespace(target_dictionary=dictionary))
+    lengths = {"src_lengths": torch.tensor([5, 3]), "padding_mask": torch.arange(5) >= torch.tensor([[5], [3]])}
+    sample = {"net_input": {told_by: lengths[told_by]} if told_by else {}, "target": torch.tensor([[3, 3], [3, PAD]])}
+    sample |= {"ntokens": 3, "id": torch.arange(2)}
+    keep = torch.arange(5)[:, None] < (lengths["src_lengths"] if told_by else torch.tensor([5, 5]))
+    _, log = loss_of(student, teacher, criterion, sample)
+    expected = kl_by_hand(student.frames, teacher.frames, 2.0, keep)
+    assert log["kd_loss"].item() == pytest.approx(expected.item(), rel=1e-4)

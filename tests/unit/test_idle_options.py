@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from fairseq_prune.cli.main import command_modules, main
-from fairseq_prune.criterions.srp import SrpCriterionConfig, kd_weight
+from fairseq_prune.criterions.srp import SrpCriterionConfig, asked_distillation
 from fairseq_prune.engine.checks import Asked
 from fairseq_prune.engine.options import PruneOptions, given_options
 from fairseq_prune.engine.plan import make_plan
@@ -121,7 +121,7 @@ def srp(**given):
 
 
 def criterion(**given):
-    kd_weight(config(SrpCriterionConfig, **given))
+    asked_distillation(config(SrpCriterionConfig, **given))
 
 
 def own(kind, *parents):
@@ -131,7 +131,7 @@ def own(kind, *parents):
 
 
 RULES = {  # of a function that checks options: its config, what always counts, and how each other one has no effect
-    prune: (PruneOptions, {"prune_method", "prune_recipe", "prune_pack"}, {}),
+    prune: (PruneOptions, {"prune_method", "prune_recipe", "prune_pack", "prune_teacher"}, {}),
     vision: (VisionPruningOptions, set(), {}),
     srp: (
         SrpOptions,
@@ -186,6 +186,7 @@ FITTED = {**GREG2, "reg_fit": True, "prune_end": "2000up"}
     ({"prune_method": "n:m", "prune_target": "2:4"}, "prune_lambda", 0.1),
     ({"prune_method": "srp", "prune_target": "0.5", "srp_pruning_updates": 4}, "pruning_period", 7),
     ({"prune_method": "srp_once", "prune_target": "0.5"}, "decreasing", "sg"),
+    ({"prune_teacher": "self", "prune_kd_weight": 0.0, "prune_kd_hidden": 1.0}, "prune_kd_temperature", 2.0),
 ])  # fmt: skip
 def test_an_option_that_a_method_does_not_read_is_refused(given, name, value):
     prune(**given)

@@ -1,0 +1,98 @@
+"""The frozen model that a student learns from."""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from ..checkpoint.load import load_model, load_task
+from ..compat import load_checkpoint
+from ..errors import errors_named
+from .options import EXAMPLE, SELF, Distillation
+
+if TYPE_CHECKING:
+    from fairseq.models import BaseFairseqModel
+    from fairseq.tasks import FairseqTask
+
+
+class Teacher:
+    """A frozen model in eval mode, for ever.
+
+    It is no module, so whatever holds it has no parameters of it: nothing of it is saved, trained,
+    wrapped by DDP, or switched to training mode.
+
+    Args:
+        model: the fairseq model; changed in place.
+
+    Attributes:
+        checksum: of its weights (int).
+    """
+
+    def __init__(self, model: BaseFairseqModel):
+        self.model = model.eval().requires_grad_(False)
+        self.checksum = _checksum(model)
+
+    def beside(self, student: nn.Module) -> BaseFairseqModel:
+        """The model, on the device and in the dtype of the student's weights.
+
+        With ``--fp16`` that is fp16. With ``--amp`` both are fp32 and run under the same autocast.
+        """
+        theirs, mine = (next(model.parameters()) for model in (student, self.model))
+        if (theirs.device, theirs.dtype) != (mine.device, mine.dtype):
+            self.model.to(device=theirs.device, dtype=theirs.dtype)
+        return self.model
+
+
+def _checksum(model):
+    crc = 0
+    for name, value in sorted(model.state_dict().items()):
+        values = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+        crc = zlib.crc32(values, zlib.crc32(name.encode(), crc))
+    return crc
+
+
+def load_teacher(asked: Distillation, start: str | None, task: FairseqTask) -> Teacher:
+    """Read the teacher of a run.
+
+    Args:
+        asked: names it.
+        start: path of the checkpoint that the run starts from, or started from; None: new weights.
+        task: the run's task; builds the teacher, by the architecture in its own checkpoint.
+
+    Returns:
+        A :class:`Teacher`.
+
+    Raises:
+        ValueError: none is named, the file is missing or unreadable, or it holds a model of another
+            vocabulary or of another kind of task.
+    """
+    path = start if asked.teacher == SELF else asked.teacher
+    if not path:
+        raise ValueError(
+            f"{asked.asked}: the run starts from new weights; add e.g. --finetune-from-model {EXAMPLE}, or name a file"
+        )
+    with errors_named(asked.asked):
+        load_checkpoint(path)  # what is wrong with a file is said better here than by fairseq
+        model = load_model(path, task)
+        _check_words(path, task)
+    return Teacher(model)
+
+
+def _check_words(path, task):
+    """Compare dictionaries, where the teacher's are still where it was trained: a checkpoint does not hold them."""
+    mine = _dictionaries(task)
+    try:
+        theirs = _dictionaries(load_task(path)[0]) if mine else {}
+    except (ValueError, SystemExit):
+        return
+    for name, words in mine.items():
+        if words != theirs.get(name, words):
+            raise ValueError(f"{path}: it was trained with another {name} than DATA has; give e.g. {EXAMPLE}")
+
+
+def _dictionaries(task):
+    found = {side: getattr(task, f"{side}_dictionary", None) for side in ("source", "target")}
+    return {f"{side} dictionary": words for side, words in found.items() if words is not None}

@@ -1,0 +1,68 @@
+"""How a task learns from a teacher, too."""
+
+from contextlib import nullcontext
+from typing import Any
+
+from fairseq.tasks import FairseqTask
+from torch import nn
+
+from ..distillation.distiller import Distiller, log_distilled
+from ..distillation.options import Distillation, read_distillation
+from ..distillation.teacher import load_teacher
+from ..errors import one_line_errors
+
+
+class DistillingMixin(FairseqTask):
+    """Of :class:`~.mixin.PruneMixin`, which sets what is declared here.
+
+    Attributes:
+        distiller: adds the teacher to the loss; None: there is no teacher.
+    """
+
+    options: Any = None
+    only_evaluates = False
+    distiller: Distiller | None = None
+    _model: nn.Module = None
+
+    def build_criterion(self, *given, **named):
+        """As the wrapped task's; then load the teacher, before any data is loaded."""
+        criterion = super().build_criterion(*given, **named)
+        if not self.only_evaluates:
+            with one_line_errors():
+                if asked := self._asked_distillation(criterion):
+                    o = self.options
+                    start = getattr(o, "pretrained_model", None) or o.prune_finetune_from_model
+                    self.distiller = Distiller(asked, load_teacher(asked, start, self), criterion, self._model)
+        return criterion
+
+    def _asked_distillation(self, criterion):
+        """By the options of every task, or by a criterion's own."""
+        ours: Distillation | None = read_distillation(self.options)
+        own: Distillation | None = getattr(criterion, "distillation", None)
+        if ours and own:
+            raise ValueError(f"{own.asked}: {ours.asked} names a teacher, too; give one of them")
+        return ours or own
+
+    def train_step(self, sample, model, criterion, *given, **named):
+        """As the wrapped task's, beside the teacher."""
+        with self.distiller.beside(criterion) if self.distiller else nullcontext():
+            return super().train_step(sample, model, criterion, *given, **named)
+
+    def teacher_state(self) -> dict[str, int]:
+        """What a checkpoint says of the teacher; its weights are not in it."""
+        return {"teacher": self.distiller.teacher.checksum} if self.distiller else {}
+
+    def check_teacher(self, state: dict[str, Any]) -> None:
+        """Refuse to go on with another teacher than an interrupted run had.
+
+        Raises:
+            ValueError: naming the option.
+        """
+        if not self.distiller:
+            return
+        if state.get("teacher", self.distiller.teacher.checksum) != self.distiller.teacher.checksum:
+            raise ValueError(f"{self.distiller.asked.asked}: not the weights of the teacher that this run began with")
+
+    def reduce_metrics(self, logging_outputs, criterion):
+        super().reduce_metrics(logging_outputs, criterion)
+        log_distilled(logging_outputs)
