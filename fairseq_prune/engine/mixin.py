@@ -37,8 +37,8 @@ from .autocast import InBfloat16
 from .checks import check_run
 from .clock import Clock, is_shown
 from .costs import costs_of
-from .executing import execute_when_loaded
 from .distilling import DistillingMixin
+from .executing import execute_when_loaded
 from .growth_file import add_record
 from .options import PruneOptions, given_options
 from .own_options import stands_alone, whole_config
