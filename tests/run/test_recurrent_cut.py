@@ -1,0 +1,93 @@
+"""Recurrent models lose hidden units in the run: they train on, resume, are finetuned and generate, all narrower."""
+
+import pytest
+import torch
+from conftest import USER_DIR, masks_of, run_fairseq, same_tensors
+
+GROWTH = "--update-reg-interval 1 --stabilize-reg-interval 1 --reg-granularity-prune 10 --reg-upper-limit 25".split()
+HALF = ["--prune-units", "hidden", "--prune-target", "0.5", "--save-interval-updates", "2"]
+HALF += ["--max-update", "6", "--dropout", "0"]  # which would draw other numbers for other widths
+LSTM = """--arch lstm --encoder-embed-dim 8 --encoder-hidden-size 8 --encoder-bidirectional --encoder-layers 2
+    --decoder-embed-dim 8 --decoder-hidden-size 8 --decoder-layers 2 --decoder-out-embed-dim 8"""
+STREAM = "--arch rnn_lm_tiny --tokens-per-sample 7 --batch-size 4 --max-tokens 1000"
+RUNS = {  # task, architecture, what prunes, shapes of some tensors afterwards
+    "rnn_lm": (
+        "prune_stateful_language_modeling", STREAM, ["--prune-method", "greg1", *GROWTH],
+        {"decoder.lstm.weight_hh_l1": (32, 8), "decoder.output_projection.weight": (46, 8)},
+    ),
+    "lstm": (
+        "prune_translation", LSTM, "--prune-method magnitude --prune-scope layer --prune-start 3up".split(),
+        {"encoder.lstm.weight_ih_l1_reverse": (16, 8), "decoder.encoder_cell_proj.weight": (4, 8),
+         "decoder.attention.output_proj.weight": (4, 12), "decoder.layers.0.weight_ih": (16, 12)},
+    ),
+    "rnnsearch": (
+        "prune_translation", "--arch rnnsearch_tiny", "--prune-method random --prune-scope layer --prune-start 3up".split(),
+        {"encoder.rnn.weight_hh_l1_reverse": (12, 4), "decoder.layers.1.weight_hh": (24, 8),
+         "decoder.attention.v.weight": (1, 8)},
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=RUNS)
+def case(request, module_run, monolingual):
+    task, arch, words, shapes = RUNS[request.param]
+
+    def make(name):
+        data = monolingual if "language" in task else None
+        return module_run(f"{request.param}-{name}", data=data, task=task, arch=arch)
+
+    cut = make("cut")
+    cut.train(*words, *HALF)
+    return make, cut, words, shapes
+
+
+def moments(checkpoint):
+    """Adam's mean of each parameter, in the order of the parameters."""
+    state = checkpoint["last_optimizer_state"]["state"]
+    return [state[number]["exp_avg"] for number in sorted(state)]
+
+
+def test_a_cut_run_is_a_masked_one_but_narrower(case):
+    """Weights and moments are those of a run that only masks, without what left; nothing else is masked."""
+    make, cut, words, shapes = case
+    masked, narrow = make("masked").train(*words, *HALF, "--store-ema"), cut.checkpoint()
+    assert {name: tuple(narrow["model"][name].shape) for name in shapes} == shapes
+    assert not masks_of(narrow)
+    names = [name for name in masked["model"] if name in narrow["model"]]
+    for mean, wide, small in ((False, masked["model"], narrow["model"]), (True, *map(moments_by_name, (masked, narrow)))):
+        for name in names:
+            left = wide[name][masks_of(masked)[name]] if name in masks_of(masked) else wide[name]
+            assert torch.allclose(left.flatten(), small[name].flatten(), atol=1e-5 if mean else 1e-4), name
+
+
+def moments_by_name(checkpoint):
+    return dict(zip(checkpoint["model"], moments(checkpoint), strict=True))
+
+
+@pytest.mark.parametrize("stop", [2, 4], ids=["before the cut", "after the cut"])
+def test_interrupted_is_uninterrupted(case, stop):
+    make, cut, words, _ = case
+    resumed = make(f"resumed{stop}")
+    resumed.begin_at(cut.folder / f"checkpoint_1_{stop}.pt")
+    again, whole = resumed.train(*words, *HALF), cut.checkpoint()
+    assert same_tensors(dict(again["model"]), dict(whole["model"]))
+    assert same_tensors(again["last_optimizer_state"]["state"], whole["last_optimizer_state"]["state"])
+
+
+def test_finetuned_and_pruned_again(case):
+    make, cut, words, shapes = case
+    tuned = make("tuned").train("--finetune-from-model", cut.folder / "checkpoint_last.pt", "--max-update", "2")
+    assert {name: tuple(tuned["model"][name].shape) for name in shapes} == shapes
+    again = make("again").train(*words, *HALF, "--finetune-from-model", cut.folder / "checkpoint_last.pt")
+    name = next(iter(shapes))
+    assert again["model"][name].shape[1] == shapes[name][1] // 2
+
+
+def test_evaluated(case, capsys):
+    make, cut, _, _ = case
+    words = "--user-dir", USER_DIR, "--path", cut.folder / "checkpoint_last.pt", "--cpu", "--task", cut.task
+    if "language" in cut.task:
+        run_fairseq("eval_lm", cut.data, *words, "--batch-size", "4", "--tokens-per-sample", "7")
+    else:
+        run_fairseq("generate", cut.data, *words, "--beam", "3", "--max-len-b", "8")
+        assert capsys.readouterr().out.count("\nH-") >= 7
