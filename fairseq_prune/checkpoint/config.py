@@ -52,6 +52,10 @@ class Config:
         """Attention heads of the block that a vector belongs to (count)."""
         return self.model[f"{vector.partition('.')[0]}_attention_heads"]
 
+    def keep_true(self, sizes: Mapping[str, int]) -> None:
+        """Name the sizes of a cut model, as :func:`keep_true`."""
+        self.model.update((option, size) for option, size in sizes.items() if option in self.model)
+
     def can_become_srp(self) -> bool:
         """True for stock Transformers that an SRP architecture computes as well."""
         model = self.model
@@ -77,6 +81,18 @@ class Config:
             for key in ("_name", "task"):
                 if self._task.get(key) == self.task:
                     self._task[key] = pruning
+
+
+def keep_true(model: Any, sizes: Mapping[str, int]) -> None:
+    """Have a model's config name the sizes of a cut model, where it names others.
+
+    Args:
+        model: that group of the config, with its options as attributes.
+        sizes: dict of option -> value.
+    """
+    for option, size in sizes.items():
+        if getattr(model, option, size) != size:
+            setattr(model, option, size)
 
 
 def _as_dict(group):

@@ -119,7 +119,7 @@ def remove_dead_units(
                 keep[vector] = ~leaving
                 removed[kind] += int(leaving.sum())
                 _hand_over(state, masks, dead, leaving)
-        state, masks = _cut_tied(state, table, keep), cut_state(masks, table, keep)
+        state, masks = cut_tied(state, table, keep), cut_state(masks, table, keep)
     return state_like(original, state, masks), removed
 
 
@@ -136,8 +136,8 @@ def _hand_over(state, masks, dead, leaving):
             masks[name] = masks[name] | (state[name] != 0)
 
 
-def _cut_tied(state, table, keep):
-    """As ``cut_state``; entries that are views of the same memory stay so."""
+def cut_tied(state: Mapping[str, Tensor], table: Table, keep: Mapping[str, Tensor]) -> OrderedDict[str, Tensor]:
+    """As :func:`~..pruning.surgery.cut.cut_state`; entries that are views of the same memory stay so."""
     done: dict[tuple, Tensor] = {}
     cut: OrderedDict[str, Tensor] = OrderedDict()
     for name, value in state.items():

@@ -10,6 +10,7 @@ from .. import register
 from ..checkpoint.config import Config
 from ..pruning.registry import Registry
 from .compact import compact
+from .compact_recurrent import MODELS, compact_recurrent
 
 COMPACTORS: Registry["Compactor"] = Registry("family of models")
 DEFAULT = "transformer"
@@ -32,6 +33,7 @@ class Compactor:
 COMPACTORS.add(DEFAULT)(
     Compactor(compact, {"residual": "residual width", "qk": "query/key dims", "vo": "value dims", "neuron": "neurons"})
 )
+COMPACTORS.add(*MODELS)(Compactor(compact_recurrent, {"hidden": "hidden units"}))
 
 
 def compactor_of(checkpoint: Mapping[str, Any]) -> Compactor:

@@ -13,6 +13,7 @@ from fairseq.optim import FairseqOptimizer
 from fairseq.optim.lr_scheduler import FairseqLRScheduler
 from fairseq.tasks import FairseqTask
 
+from ..checkpoint.config import keep_true
 from ..checkpoint.resize import follow_widths, load_before_wrapping
 from ..checkpoint.start import Start, find_start
 from ..compat import (
@@ -23,7 +24,7 @@ from ..compat import (
     start_averages_from_weights,
 )
 from ..errors import errors_of_a_file, one_line_data_errors, one_line_errors
-from ..families import permutable, structure_of
+from ..families import options_of, permutable, structure_of
 from ..optim.following import FollowsRemoval
 from ..pruning.budget import CostLeft
 from ..pruning.budget.cost import Costs
@@ -56,7 +57,7 @@ class PruneMixin(ScoringMixin, DistillingMixin, FairseqTask):
     uses_ema = True
     only_evaluates = cuts_on_load = _started = False
     _model: torch.nn.Module = None
-    _ema_model = _scheduler = None
+    _model_config = _ema_model = _scheduler = None
     _clock: Clock = None
     _position, start = Position(), Start()
     _file_bytes: int = None
@@ -144,7 +145,7 @@ class PruneMixin(ScoringMixin, DistillingMixin, FairseqTask):
                 load_before_wrapping(model, cfg, self.start, ranks.world_size())
             pruner = self._new_pruner(model, Plan() if from_checkpoint else self.plan)
         if self.pruner is None or not from_checkpoint:  # a teacher is built from its checkpoint meanwhile
-            self.pruner, self._model = pruner, model
+            self.pruner, self._model, self._model_config = pruner, model, cfg
             self._nodes = NodeCount(model, partial(self.find_structure, model))
             self.account = Account(lambda: self.costs(model), lambda: pruner.masks)
         return model
@@ -237,6 +238,7 @@ class PruneMixin(ScoringMixin, DistillingMixin, FairseqTask):
         self.pruner.after_step(optimizer, self._position, self._ema_model)
 
     def get_checkpoint_dict(self):
+        keep_true(self._model_config, options_of(self._model))  # of what fairseq saves next
         account = {"account": self.account.state()} if self.plan.prunes else {}
         return {type(self).__name__: {**self.pruner.state(), **account, **self.teacher_state()}}
 

@@ -19,6 +19,10 @@ def _none(model: nn.Module) -> Vectors:
     return ()
 
 
+def _no_options(model: nn.Module) -> dict[str, int]:
+    return {}
+
+
 @dataclass(frozen=True)
 class Family:
     """A family's units and costs; what it does not have is left out.
@@ -30,11 +34,14 @@ class Family:
             with them.
         permutable: the same, of units whose order does not matter: all that reads them is known.
         costs: what its architectures multiply.
+        options: function of a model -> dict of option -> value that an architecture of its widths is built with; empty
+            where no options give them.
     """
 
     units: Callable[[nn.Module], Vectors] = _none
     permutable: Callable[[nn.Module], Vectors] = _none
     costs: tuple[Cost, ...] = ()
+    options: Callable[[nn.Module], dict[str, int]] = _no_options
 
 
 def structure_of(model: nn.Module) -> Structure:
@@ -46,7 +53,7 @@ def structure_of(model: nn.Module) -> Structure:
     Returns:
         :class:`~..pruning.surgery.structure.Structure`; without vectors where the model has none of these.
     """
-    found = _structure(family.units(model) for family in FAMILIES.values())
+    found = gather(family.units(model) for family in FAMILIES.values())
     connectivity, shapes = (getattr(model, name, {}) for name in ("connectivity", "original_shapes"))
     return replace(found, connectivity=connectivity, shapes=shapes)
 
@@ -56,7 +63,12 @@ def permutable(model: nn.Module) -> Structure:
 
     Arguments and result as of :func:`structure_of`.
     """
-    return _structure(family.permutable(model) for family in FAMILIES.values())
+    return gather(family.permutable(model) for family in FAMILIES.values())
+
+
+def options_of(model: nn.Module) -> dict[str, int]:
+    """The sizes of a model by the options of its architecture, where these give its widths; they follow a cut."""
+    return {option: size for family in FAMILIES.values() for option, size in family.options(model).items()}
 
 
 def costs() -> list[Cost]:
@@ -64,7 +76,8 @@ def costs() -> list[Cost]:
     return [cost for family in FAMILIES.values() for cost in family.costs]
 
 
-def _structure(families: Iterable[Vectors]) -> Structure:
+def gather(families: Iterable[Vectors]) -> Structure:
+    """A structure of all vectors that families have found."""
     table: dict[str, list[Owner]] = {}
     vectors: dict[str, Coupled] = {}
     for rows, vector in itertools.chain.from_iterable(families):

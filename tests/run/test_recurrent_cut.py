@@ -4,6 +4,10 @@ import pytest
 import torch
 from conftest import USER_DIR, masks_of, run_fairseq, same_tensors
 
+from fairseq_prune.checkpoint.config import Config
+from fairseq_prune.compat import load_checkpoint
+from fairseq_prune.deploy.compact_checkpoint import compact_checkpoint
+
 GROWTH = "--update-reg-interval 1 --stabilize-reg-interval 1 --reg-granularity-prune 10 --reg-upper-limit 25".split()
 HALF = ["--prune-units", "hidden", "--prune-target", "0.5", "--save-interval-updates", "2"]
 HALF += ["--max-update", "6", "--dropout", "0"]  # which would draw other numbers for other widths
@@ -21,7 +25,8 @@ RUNS = {  # task, architecture, what prunes, shapes of some tensors afterwards
          "decoder.attention.output_proj.weight": (4, 12), "decoder.layers.0.weight_ih": (16, 12)},
     ),
     "rnnsearch": (
-        "prune_translation", "--arch rnnsearch_tiny", "--prune-method random --prune-scope layer --prune-start 3up".split(),
+        "prune_translation", "--arch rnnsearch_tiny",
+        "--prune-method random --prune-scope layer --prune-start 3up".split(),
         {"encoder.rnn.weight_hh_l1_reverse": (12, 4), "decoder.layers.1.weight_hh": (24, 8),
          "decoder.attention.v.weight": (1, 8)},
     ),
@@ -41,27 +46,49 @@ def case(request, module_run, monolingual):
     return make, cut, words, shapes
 
 
+@pytest.fixture(scope="module")
+def masked(case):
+    """The same run, but that averages keep its shapes as they were."""
+    make, _, words, _ = case
+    run = make("masked")
+    run.train(*words, *HALF, "--store-ema")
+    return run
+
+
 def moments(checkpoint):
-    """Adam's mean of each parameter, in the order of the parameters."""
+    """Adam's mean of each parameter, by its name."""
     state = checkpoint["last_optimizer_state"]["state"]
-    return [state[number]["exp_avg"] for number in sorted(state)]
+    return dict(zip(checkpoint["model"], (state[number]["exp_avg"] for number in sorted(state)), strict=True))
 
 
-def test_a_cut_run_is_a_masked_one_but_narrower(case):
+def test_a_cut_run_is_a_masked_one_but_narrower(case, masked):
     """Weights and moments are those of a run that only masks, without what left; nothing else is masked."""
-    make, cut, words, shapes = case
-    masked, narrow = make("masked").train(*words, *HALF, "--store-ema"), cut.checkpoint()
+    _, cut, _, shapes = case
+    wide, narrow = masked.checkpoint(), cut.checkpoint()
     assert {name: tuple(narrow["model"][name].shape) for name in shapes} == shapes
-    assert not masks_of(narrow)
-    names = [name for name in masked["model"] if name in narrow["model"]]
-    for mean, wide, small in ((False, masked["model"], narrow["model"]), (True, *map(moments_by_name, (masked, narrow)))):
-        for name in names:
-            left = wide[name][masks_of(masked)[name]] if name in masks_of(masked) else wide[name]
-            assert torch.allclose(left.flatten(), small[name].flatten(), atol=1e-5 if mean else 1e-4), name
+    assert masks_of(wide) and not masks_of(narrow)
+    for name, value in narrow["model"].items():
+        keep = masks_of(wide).get(name, torch.ones_like(wide["model"][name], dtype=torch.bool))
+        assert torch.allclose(wide["model"][name][keep], value.flatten(), atol=1e-4), name
+        assert torch.allclose(moments(wide)[name][keep], moments(narrow)[name].flatten(), atol=1e-5), name
 
 
-def moments_by_name(checkpoint):
-    return dict(zip(checkpoint["model"], moments(checkpoint), strict=True))
+def hidden_sizes(checkpoint):
+    return {option: size for option, size in Config(checkpoint).model.items() if option.endswith("hidden_size")}
+
+
+def test_compact_cuts_the_masked_one(case, masked, tmp_path):
+    """To the same widths, which the config tells, as that of the run that cut; outputs are compared on the way."""
+    _, cut, _, shapes = case
+    told = compact_checkpoint(str(masked.folder / "checkpoint_last.pt"), str(tmp_path / "compact.pt"), batches=2)
+    compact, narrow = load_checkpoint(tmp_path / "compact.pt"), cut.checkpoint()
+    assert {name: tuple(compact["model"][name].shape) for name in shapes} == shapes
+    assert not masks_of(compact) and told["removed"]["hidden"] > 8 and told["difference"] < 1e-6
+    assert told["after"]["macs"] < 0.7 * told["before"]["macs"]
+    halves = {option: size // 2 for option, size in hidden_sizes(masked.checkpoint()).items()}
+    assert hidden_sizes(compact) == hidden_sizes(narrow) == halves and halves
+    with pytest.raises(ValueError, match="nothing to cut: no hidden unit"):
+        compact_checkpoint(str(tmp_path / "compact.pt"), str(tmp_path / "again.pt"))
 
 
 @pytest.mark.parametrize("stop", [2, 4], ids=["before the cut", "after the cut"])
@@ -69,6 +96,8 @@ def test_interrupted_is_uninterrupted(case, stop):
     make, cut, words, _ = case
     resumed = make(f"resumed{stop}")
     resumed.begin_at(cut.folder / f"checkpoint_1_{stop}.pt")
+    name, shape = next(iter(case[3].items()))
+    assert (resumed.checkpoint()["model"][name].shape == shape) == (stop == 4)
     again, whole = resumed.train(*words, *HALF), cut.checkpoint()
     assert same_tensors(dict(again["model"]), dict(whole["model"]))
     assert same_tensors(again["last_optimizer_state"]["state"], whole["last_optimizer_state"]["state"])

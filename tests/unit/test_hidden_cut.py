@@ -1,5 +1,7 @@
 """Recurrent models whose hidden units are cut out compute what the masked ones do, over whole sequences."""
 
+from argparse import Namespace
+
 import pytest
 import torch
 from small_models import VOCABULARY, build_model
@@ -10,7 +12,7 @@ from torch import nn
 
 from fairseq_prune.checkpoint.resize import follow_widths
 from fairseq_prune.engine.carried import Carried
-from fairseq_prune.families import structure_of
+from fairseq_prune.families import options_of, structure_of
 from fairseq_prune.families.recurrent.units import hidden_units
 from fairseq_prune.pruning.surgery.cut import cut_state, entries, replace_values
 from fairseq_prune.pruning.surgery.structure import Coupled, can_be_cut, masks_without
@@ -134,6 +136,33 @@ def test_sizes_are_remembered(case):
     said = model(tokens, torch.tensor([5, 5]), tokens) if hasattr(model, "encoder") else model(tokens)
     said[0].sum().backward()
     assert all(p.grad is None or p.grad.shape == p.shape for p in model.parameters())
+
+
+def test_options_name_the_widths(case):
+    """Those of the uncut model are its own; a model built with those of the cut one fits as it is built."""
+    model, arch, given, structure = case
+    assert options_of(model).items() <= built_with(arch, given).items()
+    keep = some_units(structure)
+    cut(model, structure, {name: units for name, units in keep.items() if structure.vectors[name].alike})
+    sizes = options_of(model)
+    alone = [name for name in keep if not structure.vectors[name].alike]  # attention is now wider than the states
+    if alone or "adaptive_softmax_cutoff" in given or given.get("share_all_embeddings"):
+        assert not sizes
+        cut(model, structure_of(model), {name: torch.arange(16) < 8 for name in alone})
+        sizes = options_of(model)
+    if sizes:
+        build_model(arch, **given | sizes).double().load_state_dict(model.state_dict())
+    assert bool(sizes) == ("adaptive_softmax_cutoff" not in given and "share_all_embeddings" not in given)
+
+
+def built_with(arch, given):
+    """All options of an architecture."""
+    from fairseq.models import ARCH_CONFIG_REGISTRY, MODEL_DATACLASS_REGISTRY
+
+    dataclass = MODEL_DATACLASS_REGISTRY.get(arch)
+    args = Namespace(**(vars(dataclass()) if dataclass else {}) | given)
+    ARCH_CONFIG_REGISTRY[arch](args)
+    return vars(args)
 
 
 def test_embeddings_that_are_the_output_stay():

@@ -12,6 +12,7 @@ from ...pruning.surgery.cut import entries
 from ...pruning.surgery.structure import Coupled
 from ...pruning.surgery.table import Owner
 from ..family import Vectors
+from .options import options
 from .wiring import wiring
 
 _DROPOUT = {"dropout", "dropout_module", "dropout_in_module", "dropout_out_module"}
@@ -52,6 +53,11 @@ def hidden_units(model: nn.Module) -> Vectors:
 def known_units(model: nn.Module) -> Vectors:
     """Hidden units whose readers are all known, as :func:`~.wiring.wiring`."""
     return wiring(entries(model)) if _is_known(model) else ()
+
+
+def known_options(model: nn.Module) -> dict[str, int]:
+    """The sizes of a model all of whose parts are known, as :func:`~.options.options`."""
+    return options(entries(model)) if _is_known(model) else {}
 
 
 def _is_known(model):

@@ -1,0 +1,62 @@
+"""Cutting out of a checkpoint's recurrent model the hidden units that are zero at every step."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..checkpoint.config import Config
+from ..families.family import gather
+from ..families.recurrent.options import options
+from ..families.recurrent.wiring import wiring
+from ..pruning.masks import stored_masks
+from ..pruning.surgery.cut import cut_state
+from ..pruning.surgery.structure import AXES, Structure, can_be_cut
+from .compact import cut_tied, state_like, with_model
+
+MODELS = ("lstm", "lstm_lm", "rnn_lm", "rnnsearch", "luongnet")  # of which every part is known
+
+
+def compact_recurrent(checkpoint: dict[str, Any]) -> tuple[dict[str, Any], dict[str, int]]:
+    """Cut a checkpoint. As :func:`~.compact.compact`, but the same holds in training.
+
+    A unit leaves that nothing writes, its biases included: its state began at zero and stays there. What the
+    architecture's options can say of the new widths, the config says.
+
+    Raises:
+        ValueError: nothing to cut, or no config.
+    """
+    state, config = checkpoint["model"], Config(checkpoint)
+    structure = gather([wiring(state)])
+    written = {name: _written(structure, name, state) for name in structure.vectors}
+    keep = can_be_cut(structure.vectors, written)
+    removed = sum(int((~units).sum()) for units in keep.values())
+    if not removed:
+        raise ValueError(_why_nothing(structure, written))
+    masks = cut_state(stored_masks(state), structure.table, keep)
+    cut = state_like(state, cut_tied(state, structure.table, keep), masks)
+    config.keep_true(options(cut))
+    config.become_pruning()
+    return {**with_model(checkpoint, cut), **config.stored}, {"hidden": removed}
+
+
+def _written(structure: Structure, vector: str, state: Mapping[str, Tensor]) -> Tensor:
+    """Units with anything but zeros along the axes where they are written; or the first: bool [units]."""
+    length = structure.vectors[vector].length
+    written = torch.zeros(length, dtype=torch.bool)
+    for entry, owner in structure.owned(vector, AXES["writers"]):
+        written |= owner.any_of((state[entry] != 0).view(len(state[entry]), -1).any(1), length)
+    written[0] |= ~written.any()
+    return written
+
+
+def _why_nothing(structure, written):
+    if not any(vector.cuts for vector in structure.vectors.values()):
+        return "nothing to cut: hidden units are as many as the embeddings are wide, which are the output's"
+    if any(not units.all() for units in written.values()):
+        return "nothing to cut: a layer has no hidden unit without weights, and all layers are cut alike"
+    return (
+        "nothing to cut: no hidden unit is without weights that write it; prune whole units first, e.g. "
+        "--prune-units hidden --prune-scope layer (a run of one process cuts them out itself)"
+    )
