@@ -29,6 +29,7 @@ from .options import refuse_references
 from .precision import unscaled
 from .ranks import load_on_every_rank, read_on_every_rank
 from .required import require
+from .tasks import of_class
 
 __all__ = [
     "forget_best",
@@ -38,6 +39,7 @@ __all__ = [
     "install",
     "load_checkpoint",
     "load_on_every_rank",
+    "of_class",
     "read_on_every_rank",
     "refuse_references",
     "require",

@@ -1,4 +1,8 @@
-"""fairseq's tasks that have moved to dataclasses, and still ask for options by the old name."""
+"""fairseq's tasks that ask for options by an old name, or forget whose class they are asked for."""
+
+from typing import TypeVar
+
+Task = TypeVar("Task")
 
 
 def install() -> None:
@@ -9,3 +13,15 @@ def install() -> None:
     for task in (MaskedLMTask, TranslationFromPretrainedBARTTask):
         if not hasattr(task, "args"):
             task.args = property(lambda self: self.cfg)
+
+
+def of_class(task: object, kind: type[Task]) -> Task:
+    """A task of the class whose ``setup_task`` made it; that of ``sentence_ranking`` makes one of its own.
+
+    Args:
+        task: what was made; of ``kind``, or of a class that it derives from.
+        kind: of the task.
+    """
+    if not isinstance(task, kind):
+        task.__class__ = kind
+    return task  # type: ignore[return-value]  # it is now

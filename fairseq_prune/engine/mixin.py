@@ -19,6 +19,7 @@ from ..checkpoint.start import Start, find_start
 from ..compat import (
     hold_best,
     load_on_every_rank,
+    of_class,
     refuse_references,
     say_in_the_end,
     start_averages_from_weights,
@@ -84,8 +85,8 @@ class PruneMixin(ScoringMixin, DistillingMixin, FairseqTask):
             load_on_every_rank(whole_config(cfg))
             if cfg.prune_store_ema:
                 start_averages_from_weights()
-        with one_line_data_errors(cfg.data):
-            task = super().setup_task(cfg, **kwargs)
+        with one_line_data_errors(getattr(cfg, "data", None)):
+            task = of_class(super().setup_task(cfg, **kwargs), cls)
         task.plan, task.start, task.options, task.only_evaluates = plan, start, cfg, from_checkpoint
         if not from_checkpoint:
             say_in_the_end(task.tell_unfinished)
@@ -157,7 +158,7 @@ class PruneMixin(ScoringMixin, DistillingMixin, FairseqTask):
         return Pruner(model, plan, structure, targets, averaged, reordered, self.gather_evidence)
 
     def load_dataset(self, split, *args, **kwargs):
-        with one_line_data_errors(self.options.data):
+        with one_line_data_errors(getattr(self.options, "data", None)):
             super().load_dataset(split, *args, **kwargs)
 
     def get_batch_iterator(self, dataset, *args, epoch=1, update_epoch_batch_itr=False, **kwargs):

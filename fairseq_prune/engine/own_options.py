@@ -10,6 +10,7 @@ from fairseq.dataclass.configs import FairseqConfig
 from omegaconf import OmegaConf
 from omegaconf.errors import InterpolationResolutionError
 
+EVALUATION = "common_eval"  # a group that the namespace of a training is without
 GROUPS: dict[str, Any] = {field.name: field.type for field in fields(FairseqConfig)}
 
 
@@ -44,8 +45,8 @@ def _complete(args, options):
     lost = False
     for field in fields(options):
         if _is_reference(field.default):
-            name = str(field.default).strip("${}").split(".")[1]
-            lost = lost or not hasattr(args, name)
+            group, name = str(field.default).strip("${}").split(".")
+            lost = lost or not hasattr(args, name) and group != EVALUATION
             setattr(args, field.name, getattr(args, name, _default(field.default)))
         elif not hasattr(args, field.name):
             setattr(args, field.name, field.default)

@@ -5,7 +5,7 @@ from argparse import Namespace
 import pytest
 import torch
 from conftest import TINY
-from fairseq import tasks
+from fairseq import options, tasks
 from fairseq.models.transformer import TransformerModel
 from omegaconf import OmegaConf
 
@@ -47,6 +47,15 @@ def test_a_namespace_is_enough(name, request):
 def test_so_is_a_config_without_the_others(name, parallel):
     cfg = OmegaConf.structured(tasks.TASK_DATACLASS_REGISTRY[name](data=str(parallel)))
     assert tasks.setup_task(OmegaConf.merge(cfg, {"_name": name})).only_evaluates
+
+
+def test_the_namespace_of_a_training_is_not_alone():
+    """Of a task without a dataclass, which is given the options of all groups but those of evaluation."""
+    words = "nowhere --task prune_multilingual_translation --arch multilingual_transformer --max-tokens 9".split()
+    args = options.parse_args_and_arch(options.get_training_parser(), words)
+    assert not hasattr(args, "path") and not stands_alone(args, PruneOptions)
+    del args.save_dir
+    assert stands_alone(args, PruneOptions)
 
 
 def test_a_whole_config_keeps_what_it_says():
