@@ -117,8 +117,19 @@ def train(task, data, folder, options, *words):
     common = """--optimizer adam --lr 0.01 --cpu --num-workers 0 --max-update 6 --no-epoch-checkpoints
         --log-format simple --log-interval 1000 --required-batch-size-multiple 1"""
     options = words_of(options.replace("AUDIO", str(data)))
+    where = data if isinstance(data, list) else [data]
     run_fairseq(
-        "train", data, "--user-dir", USER_DIR, "--task", task, *options, *words_of(common), "--save-dir", folder, *words
+        "train",
+        *where,
+        "--user-dir",
+        USER_DIR,
+        "--task",
+        task,
+        *options,
+        *words_of(common),
+        "--save-dir",
+        folder,
+        *words,
     )
     return load_checkpoint(folder / "checkpoint_last.pt")
 
