@@ -2,13 +2,11 @@
 
 import argparse
 import copy
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from .. import register
-from ..families.transformer.unsupported import UNSUPPORTED
-
-SRP_ARCH = "srp_transformer"
 
 
 class Config:
@@ -43,33 +41,28 @@ class Config:
         """Name of the task."""
         return self._task.get("task" if self._old else "_name") or self._task.get("task")
 
-    @property
-    def shares_embeddings(self) -> bool:
-        """True if encoder and decoder have the same embeddings, so the same residual width."""
-        return bool(self.model.get("share_all_embeddings") or self.model.get("merge_src_tgt_embed"))
-
     def heads(self, vector: str) -> int:
-        """Attention heads of the block that a vector belongs to (count)."""
-        return self.model[f"{vector.partition('.')[0]}_attention_heads"]
+        """Attention heads of the block that a vector belongs to, as it was built (count).
+
+        Raises:
+            ValueError: the config does not say.
+
+        Example:
+            >>> wav2vec = {"w2v_args": {"model": {"encoder_attention_heads": 12}}}
+            >>> config = Config({"cfg": {"model": wav2vec, "task": {}}})
+            >>> config.heads("w2v_encoder.w2v_model.encoder.layers.0.self_attn_qk_c")
+            12
+        """
+        side = re.findall(r"(encoder|decoder)\.", vector)[-1:]
+        inner = _as_dict(_as_dict(self.model.get("w2v_args") or {}).get("model") or {})
+        for options in (self.model, inner):
+            if side and options.get(f"{side[0]}_attention_heads"):
+                return options[f"{side[0]}_attention_heads"]
+        raise ValueError(f"{vector}: the config does not say how many heads it has")
 
     def keep_true(self, sizes: Mapping[str, int]) -> None:
         """Name the sizes of a cut model, as :func:`keep_true`."""
         self.model.update((option, size) for option, size in sizes.items() if option in self.model)
-
-    def can_become_srp(self) -> bool:
-        """True for stock Transformers that an SRP architecture computes as well."""
-        model = self.model
-        widths = {model.get(f"decoder_{part}_dim") for part in ("embed", "input", "output")} - {None}
-        from fairseq.models import ARCH_MODEL_NAME_REGISTRY
-
-        stock = ARCH_MODEL_NAME_REGISTRY.get(self.arch) == "transformer"
-        return stock and len(widths) == 1 and not any(model.get(option) for option in UNSUPPORTED)
-
-    def become_srp(self) -> None:
-        """Name the SRP architecture instead of the stock one; all options stay."""
-        for key in ("_name", "arch"):
-            if key in self.model:
-                self.model[key] = SRP_ARCH
 
     def become_pruning(self) -> None:
         """Name the pruning version of the task, whose models follow cut widths, where there is one."""

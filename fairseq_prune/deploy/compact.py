@@ -10,14 +10,14 @@ from fairseq.utils import get_activation_fn
 from torch import Tensor
 
 from ..checkpoint.config import Config
-from ..families.transformer.table import FEED_FORWARD, kind_of, transformer_table
+from ..families.transformer.table import ATTENTION, BLOCKS, FEED_FORWARD, block_of, kind_of, transformer_table
 from ..pruning.masks import Masks, store_masks, stored_masks
 from ..pruning.surgery.cut import cut_state, cut_tensor
 from ..pruning.surgery.structure import evenly
 from ..pruning.surgery.table import Table, build_table, lengths_of
 from .dead_units import find_dead
 
-CUT_ORDER = (("residual",), ("qk", "vo", "neuron"))  # a narrower stream may leave more units dead
+CUT_ORDER = (("residual",), ("head",), ("qk", "vo", "neuron"))  # a narrower stream may leave more units dead
 _KEPT = ("train_iterator", "val_loss", "best", "metrics", "previous_training_time")  # fairseq's own extra state
 
 
@@ -26,8 +26,7 @@ def compact(checkpoint: dict[str, Any]) -> tuple[dict[str, Any], dict[str, int]]
 
     Optimizer, averages (EMA) and the pruner's state do not fit the cut model and are left out, so
     the result is to be evaluated or finetuned, not resumed. Models of SRP architectures lose units
-    of all kinds. Stock Transformers lose neurons; a post-norm encoder-decoder loses attention
-    dimensions too, whereby it becomes an SRP model.
+    of all kinds; stock Transformers neurons, heads, and dimensions of attention.
 
     Args:
         checkpoint: what a file of fairseq-train holds; not modified.
@@ -38,22 +37,49 @@ def compact(checkpoint: dict[str, Any]) -> tuple[dict[str, Any], dict[str, int]]
     Raises:
         ValueError: nothing to cut, no config, or shapes that are not of one model.
     """
-    state, config = checkpoint["model"], Config(checkpoint)
-    srp = "weighted_layer_norm" in state
-    shared = "decoder.embedding_c" not in state if srp else config.shares_embeddings
-    with_attention = srp or config.can_become_srp()
-    table = transformer_table(state, shared) if with_attention else build_table(FEED_FORWARD, state)
+    original, config = checkpoint["model"], Config(checkpoint)
+    state, table = _state_and_table(original, config)
     activation = get_activation_fn(config.model.get("activation_fn") or "relu")
-    state, removed = remove_dead_units(state, table, config.heads, activation)
+    cut, removed = remove_dead_units(state, table, config.heads, activation)
     if not removed:
         raise ValueError(_why_nothing(table, config.arch))
-    if not srp and (removed["qk"] or removed["vo"]):
-        _connect(state, transformer_table(state, shared))
-        config.become_srp()
-        srp = True
-    if not srp:
+    if not _is_srp(original):
+        _leave_whole_attention(cut, original)
         config.become_pruning()
-    return {**with_model(checkpoint, state), **config.stored}, dict(removed)
+    return {**with_model(checkpoint, cut), **config.stored}, dict(removed)
+
+
+def _is_srp(state):
+    return "weighted_layer_norm" in state
+
+
+def _state_and_table(state, config):
+    """The state dict with all that can lose something, and its removal table."""
+    if _is_srp(state):
+        return state, transformer_table(state, "decoder.embedding_c" not in state)
+    if config.model.get("quant_noise_pq"):  # which counts in blocks of the whole attention
+        return state, build_table(FEED_FORWARD, state)
+    state = _with_heads(state, config)
+    return state, build_table(BLOCKS, state)
+
+
+def _with_heads(state, config):
+    """With an entry ``heads`` for every attention block, as blocks have that were cut."""
+    blocks = {block_of(owner.vector) for (owner,) in build_table(ATTENTION, state).values()}
+    counts = {f"{block}.heads": config.heads(block) for block in blocks if f"{block}.q_proj.weight" in state}
+    found = OrderedDict(state)
+    vars(found)["_metadata"] = getattr(state, "_metadata", OrderedDict())
+    for name, count in counts.items():
+        found.setdefault(name, torch.arange(count, dtype=torch.float32))
+    return found
+
+
+def _leave_whole_attention(cut, original):
+    """Drop what :func:`_with_heads` added for blocks that have lost nothing."""
+    for name in [name for name in cut if name.endswith(".heads") and name not in original]:
+        block = name.removesuffix(".heads")
+        if all(cut[e].shape == original[e].shape for e in original if e.startswith(f"{block}.")):
+            del cut[name]
 
 
 def with_model(checkpoint: Mapping[str, Any], state: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -83,8 +109,8 @@ def _why_nothing(table, arch):
     if not table:
         return f"nothing to cut: architecture {arch} has no Transformer layers, and no others can be cut"
     return (
-        "nothing to cut: no connectivity is 0, no neuron is without input or reader, nor is, in every head, an "
-        "attention dimension; prune whole units first, e.g. --prune-units row --prune-scope layer"
+        "nothing to cut: no connectivity is 0, no neuron and no head is without input or reader, nor is, in every "
+        "head, an attention dimension; prune whole units first, e.g. --prune-units row --prune-scope layer"
     )
 
 
@@ -114,19 +140,39 @@ def remove_dead_units(
             dead = find_dead(state, vector, activation) if kind in kinds and length else None
             if dead is None:
                 continue
-            leaving = evenly(dead.units, heads(vector) if kind in ("qk", "vo") else 1, stay=1)
+            leaving = evenly(dead.units, _heads(state, vector, heads) if kind in ("qk", "vo") else 1, stay=1)
             if leaving.any():
-                keep[vector] = ~leaving
+                keep |= {name: ~units for name, units in _along(state, vector, leaving).items()}
                 removed[kind] += int(leaving.sum())
                 _hand_over(state, masks, dead, leaving)
         state, masks = cut_tied(state, table, keep), cut_state(masks, table, keep)
     return state_like(original, state, masks), removed
 
 
+def _heads(state, vector, heads):
+    """Heads that are left of the block whose dimensions a vector is (count)."""
+    stored = state.get(f"{block_of(vector)}.heads")
+    return heads(vector) if stored is None else len(stored)
+
+
+def _along(state, vector, leaving):
+    """What leaves with units, dict of vector name -> bool; heads take all their dimensions along."""
+    if kind_of(vector) != "head":
+        return {vector: leaving}
+    widths = {
+        f"{vector}_qk_c": len(state[f"{vector}.q_proj.weight"]),
+        f"{vector}_vo_c": len(state[f"{vector}.v_proj.weight"]),
+    }
+    return {vector: leaving} | {
+        name: leaving.repeat_interleave(width // len(leaving)) for name, width in widths.items()
+    }
+
+
 def _hand_over(state, masks, dead, leaving):
     """Add what the leaving units hand on to the bias of the layer that reads them."""
     if dead.reader is None:
         return
+    leaving = leaving.repeat_interleave(len(dead.constant) // len(leaving))  # heads, by their dimensions
     weight, name = state[f"{dead.reader}.weight"], f"{dead.reader}.bias"
     change = weight[:, leaving].double() @ dead.constant[leaving]
     if change.any():
@@ -145,12 +191,3 @@ def cut_tied(state: Mapping[str, Tensor], table: Table, keep: Mapping[str, Tenso
         place = (value.data_ptr(), value.dtype, value.shape, value.stride(), owners)
         cut[name] = done.setdefault(place, cut_tensor(value, owners, keep)) if value.numel() else value
     return cut
-
-
-def _connect(state, table):
-    """Add what the state of an SRP model has beside a stock one's."""
-    for name, length in lengths_of(table, {name: value.shape for name, value in state.items()}).items():
-        state[name] = torch.ones(length)
-    for side in ("encoder", "decoder"):
-        state[f"{side}.pos_emb_mask"] = torch.arange(state[f"{side}.embed_tokens.weight"].shape[1]).float()
-    state["weighted_layer_norm"] = torch.tensor(1.0)

@@ -30,9 +30,14 @@ class Compactor:
     kinds: dict[str, str]
 
 
-COMPACTORS.add(DEFAULT)(
-    Compactor(compact, {"residual": "residual width", "qk": "query/key dims", "vo": "value dims", "neuron": "neurons"})
-)
+_KINDS = {
+    "residual": "residual width",
+    "head": "heads",
+    "qk": "query/key dims",
+    "vo": "value dims",
+    "neuron": "neurons",
+}
+COMPACTORS.add(DEFAULT)(Compactor(compact, _KINDS))
 COMPACTORS.add(*MODELS)(Compactor(compact_recurrent, {"hidden": "hidden units"}))
 
 

@@ -71,6 +71,16 @@ def dead_values(state: State, vector: str, activation: Activation) -> Dead | Non
     return _between(state, vector, f"{block}.v_proj", f"{block}.out_proj", lambda bias: bias)
 
 
+@FINDERS.add("head")
+def dead_heads(state: State, vector: str, activation: Activation) -> Dead | None:
+    """Heads of which no value dimension is left. As :func:`find_dead`; ``constant`` is that of their dimensions."""
+    values = dead_values(state, f"{vector}_vo_c", activation)
+    if values is None:
+        return None
+    units = values.units.view(len(state[f"{vector}.heads"]), -1).all(1)
+    return Dead(units, values.constant, values.reader)
+
+
 @FINDERS.add("qk")
 def dead_queries(state: State, vector: str, activation: Activation) -> Dead | None:
     """Query/key dimensions that add nothing to the scores, or the same for every key. As :func:`find_dead`.

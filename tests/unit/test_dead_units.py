@@ -7,11 +7,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from fairseq_prune.checkpoint.config import Config
 from fairseq_prune.deploy.compact import compact, remove_dead_units
 from fairseq_prune.deploy.dead_units import find_dead
 from fairseq_prune.families.transformer.table import transformer_table
-from fairseq_prune.families.transformer.unsupported import UNSUPPORTED
 from fairseq_prune.pruning.masks import METADATA_KEY, pack_mask, stored_masks
 from fairseq_prune.pruning.surgery.structure import evenly
 
@@ -237,10 +235,3 @@ def test_other_architectures_have_nothing_to_cut():
         compact({"model": state, "cfg": config})
     with pytest.raises(ValueError, match="no config"):
         compact({"model": state})
-
-
-@pytest.mark.parametrize("option", UNSUPPORTED)
-def test_models_that_srp_refuses_stay_stock(option):
-    model = {"arch": "transformer", "decoder_embed_dim": 16}
-    assert Config({"cfg": {"model": model, "task": {}}}).can_become_srp()
-    assert not Config({"cfg": {"model": model | {option: True}, "task": {}}}).can_become_srp()
