@@ -2,6 +2,7 @@
 
 import contextlib
 import pickle
+import zipfile
 from typing import Any
 
 import torch
@@ -23,12 +24,13 @@ def install() -> None:
     patch_once(checkpoint_utils, "load_model_ensemble_and_task", _with_missing_files_named)
 
 
-def load_checkpoint(path: StrPath, unpack: bool = True) -> dict[str, Any]:
+def load_checkpoint(path: StrPath, unpack: bool = True, mapped: bool = False) -> dict[str, Any]:
     """Read a checkpoint without running any code it may hold.
 
     Args:
         path: a fairseq checkpoint, packed or not.
         unpack: False leaves a packed one as it is stored.
+        mapped: tensors are read when they are looked at, where the file's format allows it; it must stay as it is.
 
     Returns:
         Its dict, tensors on the CPU.
@@ -38,7 +40,8 @@ def load_checkpoint(path: StrPath, unpack: bool = True) -> dict[str, Any]:
     """
     safe_globals.install()
     with _explained(path):
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        mapped = mapped and zipfile.is_zipfile(path)
+        state = torch.load(str(path), map_location="cpu", weights_only=True, mmap=mapped)
         check_contents(state)
         return unpack_checkpoint(state) if unpack else state
 

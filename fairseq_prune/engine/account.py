@@ -14,12 +14,6 @@ from ..pruning.surgery.structure import Structure
 from ..pruning.units.coupled import Node
 
 TRAINING = 3  # multiply-accumulates of a training pass, in forward passes: a backward pass multiplies twice as often
-SCORING = {
-    "inputs": 1,
-    "input_products": 1,
-    "hessian_gradient": 12,
-}  # the same of scoring a sample, where that is not a training pass: GraSP's two
-# passes forward and back are 6, and going back through both halves of the second is another 6
 KINDS = ("macs", "nonzero_macs")
 ACCURACIES = ("top1", "accuracy")  # metrics in %
 
@@ -68,9 +62,9 @@ class Account:
         self._spend(self._at_update, TRAINING * samples)
         self.dense += self.start.get("macs", 0) * TRAINING * samples
 
-    def spend_scoring(self, kind: str, samples: int) -> None:
-        """Add the scoring of so many samples of all ranks by a kind of :mod:`~.evidence`; dense runs have none."""
-        self._spend(self.now(), SCORING.get(kind, TRAINING) * samples)
+    def spend_scoring(self, passes: int, samples: int) -> None:
+        """Add the scoring of so many samples of all ranks, at so many forward passes each; dense runs have none."""
+        self._spend(self.now(), passes * samples)
 
     def _spend(self, costs, passes):
         for kind in KINDS:
@@ -142,7 +136,7 @@ class NodeCount:
 
 
 def _of_nodes(structure):
-    """Without the dimensions of heads, which count as heads."""
+    """Without whole layers, and without the dimensions of heads, which count as heads."""
     vectors = {name: v for name, v in structure.vectors.items() if structure.connectivity or v.kind in Node.kinds}
     return replace(structure, vectors=vectors)
 

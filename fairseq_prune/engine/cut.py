@@ -1,4 +1,4 @@
-"""Cutting a model while it trains."""
+"""Cutting a model while it trains: units out of its tensors, or whole layers."""
 
 from __future__ import annotations
 
@@ -51,3 +51,23 @@ def cut_in_run(
     replace_values(model, cut_state(entries(model), table, keep))
     masks = cut_state(masked.local_masks(), table, keep)
     masked.hold({name: mask for name, mask in masks.items() if not mask.all()})
+
+
+def cut_layers_in_run(
+    model: nn.Module, keep: Mapping[str, Tensor], optimizer: FairseqOptimizer, masked: MaskedModel
+) -> None:
+    """Take layers out of a model, their parameters and moments out of its optimizer.
+
+    Args:
+        model: ``nn.Module``.
+        keep: dict of stack name -> bool [layers], True = keep.
+        optimizer: fairseq optimizer that steps the model's own parameters.
+        masked: the run's :class:`~.masked_model.MaskedModel`.
+    """
+    before = set(model.parameters())
+    masked.cut_layers(keep)
+    gone = before - set(model.parameters())
+    for group in optimizer.optimizer.param_groups:
+        group["params"] = [parameter for parameter in group["params"] if parameter not in gone]
+    for parameter in gone:
+        optimizer.optimizer.state.pop(parameter, None)

@@ -15,8 +15,10 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from . import ranks
+from .account import TRAINING
 from .calibrate import input_products, inputs
 from .evaluating import batch_statistics, evaluating
+from .layer_evidence import hidden_change, layer_count, loss_growth
 
 if TYPE_CHECKING:
     from fairseq.criterions import FairseqCriterion
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 
 TEMPERATURE = 200.0  # of GraSP's logits
+_GRASP = 12  # forward passes: its two passes forward and back are 6, going back through both halves of the second 6
 
 
 Parameters = Mapping[str, nn.Parameter]  # by name
@@ -40,8 +43,9 @@ def gather(kind: str, model: BaseFairseqModel, criterion: FairseqCriterion, batc
         batches: iterable of collated samples; this rank's share.
 
     Returns:
-        dict of parameter name -> float32 tensor of its shape; or, of derivatives by connectivity, of vector name ->
-        float32 tensor [units]; or, layer by layer, pairs as of :class:`~..pruning.calibration.lockstep.Walk`.
+        dict of parameter name -> float32 tensor of its shape; or, of derivatives by connectivity and of layers, of
+        vector name -> float32 tensor [units]; or, layer by layer, pairs as of
+        :class:`~..pruning.calibration.lockstep.Walk`.
 
     Raises:
         ValueError: no rank has a batch.
@@ -145,21 +149,30 @@ class Kind:
         fine: too fine for fp16.
         redrawn: over other batches at every event; False: over the same.
         in_order: handed out layer by layer, each as it is once those before it are pruned.
+        passes: function of the model -> what scoring a sample costs, in forward passes (count).
     """
 
     gather: Callable[..., Any]
     fine: bool = True
     redrawn: bool = True
     in_order: bool = False
+    passes: Callable[[nn.Module], int] = lambda model: TRAINING
+
+
+def _one(model):
+    """What a pass forward costs."""
+    return 1
 
 
 KINDS = {
     "sensitivity": Kind(sensitivity),
-    "hessian_gradient": Kind(hessian_gradient),
+    "hessian_gradient": Kind(hessian_gradient, passes=lambda model: _GRASP),
     "connectivity_gradient": Kind(connectivity_gradient, fine=False, redrawn=False),
-    "inputs": Kind(inputs, fine=False, redrawn=False, in_order=True),
-    "input_products": Kind(input_products, fine=False, redrawn=False, in_order=True),
+    "inputs": Kind(inputs, fine=False, redrawn=False, in_order=True, passes=_one),
+    "input_products": Kind(input_products, fine=False, redrawn=False, in_order=True, passes=_one),
     "connectivity_gradient_squared": Kind(connectivity_gradient_squared, fine=False, redrawn=False),
+    "hidden_change": Kind(hidden_change, fine=False, passes=_one),
+    "loss_growth": Kind(loss_growth, fine=False, passes=lambda model: 1 + layer_count(model)),
 }
 
 

@@ -1,4 +1,7 @@
-"""A model with masks: they come with its weights, go with its weights, and are enforced here."""
+"""A model with masks: they come with its weights, go with its weights, and are enforced here.
+
+A layer that is masked whole is bypassed: with zeros in its norms it would compute something else than nothing.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,17 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from ..checkpoint.tensors import find_ties
 from ..compat import fp32_copies
+from ..families import stacks_of
 from ..modules.partial_norm import look_for_absent
 from ..optim.masters import homes, moments_of, values_of
+from ..pruning.depth import DEPTH_KEY, Depth, after_cut
 from ..pruning.enforce import mask_tensor
-from ..pruning.masks import Masks, pack_mask
+from ..pruning.masks import METADATA_KEY, Masks, pack_mask
+from ..pruning.surgery.depth import Keep, bypass, cut_layers, cut_names, layers_of, masked_layers
 from .travel import let_masks_travel, masks_of_parts
 
 if TYPE_CHECKING:
@@ -31,23 +38,31 @@ class MaskedModel:
 
     Attributes:
         masks: dict of parameter name -> bool; True = keep. Tensors that are whole have none.
+        parameters: of the model, dict of name -> parameter; always the same dict.
+        depth: the layers that were cut out of the model, now or before, :data:`~fairseq_prune.pruning.depth.Depth`.
     """
 
     def __init__(self, model: nn.Module):
         self.masks: Masks = {}
+        self.depth: Depth = {}
+        self._bypasses: list[RemovableHandle] = []
         self._packed: dict[str, dict] | None = None
         self.parameters = dict(model.named_parameters())
         self._model = model
         if inherited := masks_of_parts(model):
             self.adopt(inherited)
-        let_masks_travel(model, self.packed, self.adopt)
+        let_masks_travel(model, self._metadata, self.adopt)
 
-    def adopt(self, masks: Masks, values: Mapping[str, Tensor] | None = None) -> None:
+    def _metadata(self):
+        return {METADATA_KEY: self.packed(), DEPTH_KEY: self.depth}
+
+    def adopt(self, masks: Masks, values: Mapping[str, Tensor] | None = None, depth: Depth | None = None) -> None:
         """Take over the masks of weights that were just loaded, whatever of them is shared there and here.
 
         Args:
             masks: dict of parameter name -> bool.
             values: the state dict that they came with, of all names; None if they are this model's own.
+            depth: of the weights; None: none of their layers was cut out.
 
         Raises:
             ValueError: a mask fits no parameter.
@@ -64,6 +79,7 @@ class MaskedModel:
         for name, keep in lost.values():
             if not _is_given_up(self._model, name):
                 raise ValueError(f"the checkpoint masks {name} {list(keep.shape)}, which the model does not have")
+        self.depth = depth or {}
         self.hold({name: keep for name, keep in mine.items() if keep is not None})
 
     @property
@@ -96,6 +112,21 @@ class MaskedModel:
         self.masks = dict(masks)
         self._packed = None
         look_for_absent(self._model, bool(masks))
+        while self._bypasses:
+            self._bypasses.pop().remove()
+        self._bypasses = bypass_masked(self._model, self.masks) if self.masks else []
+
+    def cut_layers(self, keep: Keep) -> None:
+        """Take layers out of the model; those that stay, and their masks, are numbered anew.
+
+        Args:
+            keep: dict of stack name -> bool [layers], True = keep.
+        """
+        cut_layers(self._model, keep)
+        self.parameters.clear()
+        self.parameters.update(self._model.named_parameters())
+        self.depth = after_cut(self.depth, keep)
+        self.hold(cut_names(self.masks, keep))
 
     def packed(self) -> dict[str, dict]:
         """The masks as plain values; packed once after each change."""
@@ -145,6 +176,25 @@ class MaskedModel:
                 mask_tensor(averages[alias].data, keep)
                 if alias in copies:
                     mask_tensor(copies[alias], keep)
+        bypass_masked(ema_model, masks)
+
+
+def bypass_masked(model: nn.Module, masks: Masks) -> list[RemovableHandle]:
+    """Let a model do without the layers that are masked whole.
+
+    Args:
+        model: ``nn.Module``.
+        masks: dict of parameter name -> bool.
+
+    Returns:
+        list of handles, whose ``remove()`` undoes it.
+    """
+    return [
+        layer.register_forward_hook(bypass)
+        for stack in stacks_of(model)
+        for layer, gone in zip(layers_of(model, stack), masked_layers(model, stack, masks), strict=True)
+        if gone
+    ]
 
 
 def _is_given_up(model, name):

@@ -14,6 +14,7 @@ from fairseq.optim.lr_scheduler import FairseqLRScheduler
 from fairseq.tasks import FairseqTask
 
 from ..checkpoint.config import keep_true
+from ..checkpoint.depth import Arriving, arriving_layers
 from ..checkpoint.resize import follow_widths, load_before_wrapping
 from ..checkpoint.start import Start, find_start
 from ..compat import (
@@ -32,6 +33,7 @@ from ..pruning.budget.cost import Costs
 from ..pruning.budget.given import Target
 from ..pruning.schedule import Position
 from ..pruning.selecting import Selector
+from ..pruning.surgery.depth import cut_layers
 from ..pruning.surgery.structure import Structure
 from . import ranks
 from .account import Account, NodeCount, log_harmonic_mean
@@ -142,9 +144,14 @@ class PruneMixin(ScoringMixin, DistillingMixin, FairseqTask):
         if from_checkpoint:
             execute_when_loaded(model, getattr(self.options, "prune_execute", None))
         with one_line_errors():
+            arriving = Arriving({}) if from_checkpoint else arriving_layers(self.start, type(self).__name__)
+            if not arriving.by_this_run:
+                cut_layers(model, arriving.keep(model))
             if not from_checkpoint:
                 load_before_wrapping(model, cfg, self.start, ranks.world_size())
             pruner = self._new_pruner(model, Plan() if from_checkpoint else self.plan)
+            if arriving.by_this_run:  # the plan is of the model as it was in the beginning
+                pruner.masked.cut_layers(arriving.keep(model))
         if self.pruner is None or not from_checkpoint:  # a teacher is built from its checkpoint meanwhile
             self.pruner, self._model, self._model_config = pruner, model, cfg
             self._nodes = NodeCount(model, partial(self.find_structure, model))

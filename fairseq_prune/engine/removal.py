@@ -13,7 +13,7 @@ from ..pruning.prunable import Prunable
 from ..pruning.selecting import Selection
 from ..pruning.selecting.widths import WidthSelector
 from ..pruning.surgery.structure import Structure, can_be_cut
-from .cut import cut_in_run, may_cut
+from .cut import cut_in_run, cut_layers_in_run, may_cut
 from .masked_model import MaskedModel
 from .weight_norms import rescale_norms
 
@@ -91,7 +91,10 @@ class Removal:
         if not keep or not may_cut(optimizer, self._averaged):
             return False
         asked, keep = keep, can_be_cut(structure.vectors, keep)
-        cut_in_run(self._model, structure.table, keep, optimizer, self._masked)
+        if any(structure.vectors[vector].kind == "layer" for vector in keep):
+            cut_layers_in_run(self._model, keep, optimizer, self._masked)
+        else:
+            cut_in_run(self._model, structure.table, keep, optimizer, self._masked)
         for connectivity in structure.connectivity.values():
             connectivity.refresh()
         self.kept = {vector: pack_mask(units) for vector, units in keep.items()}

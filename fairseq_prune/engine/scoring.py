@@ -88,5 +88,6 @@ class ScoringMixin(FairseqTask):
             found = gather(kind, model, self.scoring_criterion, samples)
         mine = torch.tensor(float(sum(sample.get("nsentences", 0) for sample in samples)))
         device = next(model.parameters()).device
-        self.account.spend_scoring(kind, round(ranks.world_size() * float(ranks.average(mine.to(device)))))
+        sentences = round(ranks.world_size() * float(ranks.average(mine.to(device))))
+        self.account.spend_scoring(KINDS[kind].passes(model), sentences)
         return found

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from ..pruning.budget.cost import Costs
 from ..pruning.budget.given import Target
 from ..pruning.importance import EVIDENCE
 from ..pruning.masks import Masks, intersect
-from ..pruning.prunable import find_prunables
+from ..pruning.prunable import Prunable, find_prunables
 from ..pruning.selecting import count_removed, coupled_selector_of, overlap, selector_of
 from ..pruning.selecting.selection import Selection
 from ..pruning.selecting.selector import Selector, Values
@@ -44,7 +44,6 @@ class Targets:
         find_targets: function of a selector -> dict of group name -> fraction; None: those of the plan.
 
     Attributes:
-        prunables: tensors of which fractions are told, list of :class:`~fairseq_prune.pruning.prunable.Prunable`.
         selector: :mod:`~fairseq_prune.pruning.selecting`; None if the plan removes nothing.
         structure: of coupled units; None for others.
         initial: dict of group name -> fraction that was removed before the first event.
@@ -65,7 +64,6 @@ class Targets:
         self.initial: dict[str, float] = {}
         self._model, self._find_structure = model, find_structure
         self._find_targets = find_targets or (lambda selector: selector.targets(plan.target))
-        self.prunables = find_prunables(model, *self._patterns())
         self.selector: Any = None  # a Selector; those of tensors can more
         self.structure: Structure | None = None
         self._goals: Target = None
@@ -79,6 +77,12 @@ class Targets:
         coupled = plan.prunes and is_coupled(parse_units(plan.units))
         return ((), (), ()) if coupled else (plan.include, plan.skip, plan.only)
 
+    @property
+    def prunables(self) -> Sequence[Prunable]:
+        """Tensors of which fractions are told; where units are coupled, all that the model has by now."""
+        chosen = getattr(self.selector, "prunables", None)
+        return find_prunables(self._model, *self._patterns()) if chosen is None else chosen
+
     def look(self) -> None:
         """Find what there is to choose from, in the shapes that the model has now."""
         units: Any = parse_units(self.plan.units)
@@ -88,7 +92,6 @@ class Targets:
             self.selector = coupled_selector_of(units)(self.plan, self.structure, units, ranks.average, parameters)
         else:
             self.selector = selector_of(units, self.plan.scope)(self.plan, self.prunables, units, ranks.average)
-            self.prunables = self.selector.prunables
             for name, reason in self.selector.left_out.items():
                 logger.info(f"--prune-units {self.plan.units}: {name} stays whole: {reason}")
             self._refuse_weight_norms()

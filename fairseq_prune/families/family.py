@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from torch import nn
 
 from ..pruning.registry import Registry
+from ..pruning.surgery.depth import layer_units
 from ..pruning.surgery.structure import Coupled, Structure
 from ..pruning.surgery.table import Owner
 from .cost import Cost
@@ -15,7 +16,10 @@ FAMILIES: Registry["Family"] = Registry("family of models")
 Vectors = Iterable[tuple[list[tuple[str, Owner]], Coupled]]  # a vector of units, with all that it owns
 
 
-def _none(model: nn.Module) -> Vectors:
+Stacks = Iterable[tuple[str, bool]]  # name of a stack of layers, whether they can be cut out
+
+
+def _none(model: nn.Module) -> Iterable:
     return ()
 
 
@@ -36,16 +40,19 @@ class Family:
         costs: what its architectures multiply.
         options: function of a model -> dict of option -> value that an architecture of its widths is built with; empty
             where no options give them.
+        stacks: function of a model -> its stacks of layers, each of which takes and returns one hidden state, so that
+            it can be left out: name of the ``nn.ModuleList``, and whether a config says how many layers it has.
     """
 
     units: Callable[[nn.Module], Vectors] = _none
     permutable: Callable[[nn.Module], Vectors] = _none
     costs: tuple[Cost, ...] = ()
     options: Callable[[nn.Module], dict[str, int]] = _no_options
+    stacks: Callable[[nn.Module], Stacks] = _none
 
 
 def structure_of(model: nn.Module) -> Structure:
-    """The coupled units of a model: feed-forward neurons, attention heads, hidden units, widths with connectivity.
+    """The coupled units of a model: neurons, attention heads, hidden units, widths with connectivity, layers.
 
     Args:
         model: ``nn.Module``.
@@ -53,7 +60,8 @@ def structure_of(model: nn.Module) -> Structure:
     Returns:
         :class:`~..pruning.surgery.structure.Structure`; without vectors where the model has none of these.
     """
-    found = gather(family.units(model) for family in FAMILIES.values())
+    layers = (layer_units(model, name, cuts) for name, cuts in stacks_of(model).items())
+    found = gather([*(family.units(model) for family in FAMILIES.values()), layers])
     connectivity, shapes = (getattr(model, name, {}) for name in ("connectivity", "original_shapes"))
     return replace(found, connectivity=connectivity, shapes=shapes)
 
@@ -69,6 +77,11 @@ def permutable(model: nn.Module) -> Structure:
 def options_of(model: nn.Module) -> dict[str, int]:
     """The sizes of a model by the options of its architecture, where these give its widths; they follow a cut."""
     return {option: size for family in FAMILIES.values() for option, size in family.options(model).items()}
+
+
+def stacks_of(model: nn.Module) -> dict[str, bool]:
+    """The stacks of layers that can be left out, dict of name -> whether they can be cut out."""
+    return dict(itertools.chain.from_iterable(family.stacks(model) for family in FAMILIES.values()))
 
 
 def costs() -> list[Cost]:

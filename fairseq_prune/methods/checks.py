@@ -5,10 +5,15 @@ from typing import Any
 from ..pruning.budget import Deviation, Threshold
 from ..pruning.calibration.worth import WORTHS
 from ..pruning.importance import EVIDENCE
-from ..pruning.units import NM, Pattern, Support, Weight, WeightAndNode, Width, is_coupled, parse_units
+from ..pruning.units import NM, Layer, Pattern, Support, Weight, WeightAndNode, Width, is_coupled, parse_units
 from .approach import APPROACHES, Approach
 
-CONNECTED = ("connectivity", "connectivity_squared")  # importances of units with connectivity
+OF_UNITS = {  # importances of one kind of units: (their class, what to say of them)
+    "connectivity": (Width, "units with connectivity, e.g. width"),
+    "connectivity_squared": (Width, "units with connectivity, e.g. width"),
+    "cosine": (Layer, "whole layers, e.g. --prune-units layer"),
+    "loss": (Layer, "whole layers, e.g. --prune-units layer"),
+}
 
 
 def check_approach(plan: Any) -> None:
@@ -25,8 +30,9 @@ def check_approach(plan: Any) -> None:
     if kind:
         _check_units(plan, kind, units)
         kind.check(plan.approach, units, plan.schedule)
-    if plan.importance in CONNECTED and not isinstance(units, Width):
-        raise ValueError(f"--prune-importance {plan.importance}: is for units with connectivity, e.g. width")
+    needed, told = OF_UNITS.get(plan.importance, (object, ""))
+    if not isinstance(units, needed):
+        raise ValueError(f"--prune-importance {plan.importance}: is for {told}")
     derived = kind and plan.importance in EVIDENCE and not kind.takes_evidence
     if derived or kind and kind.gated and plan.importance != "score":
         raise ValueError(f"--prune-importance {plan.importance}: is not for --prune-method {plan.method}; leave it out")
@@ -94,7 +100,7 @@ def _fits(kind, units):
     """True if an approach can have units."""
     if isinstance(units, Width) or kind.connected:
         return isinstance(units, Width) and kind.connected
-    if isinstance(units, WeightAndNode):
+    if isinstance(units, WeightAndNode | Layer):
         return False
     if isinstance(units, Support):
         return kind.any_support

@@ -5,6 +5,7 @@ import torch
 from fairseq.logging import metrics
 
 from fairseq_prune.engine.account import Account, log_harmonic_mean
+from fairseq_prune.engine.evidence import KINDS
 from fairseq_prune.pruning.measures import harmonic_mean, living_units
 from fairseq_prune.pruning.surgery.structure import Coupled, Structure
 from fairseq_prune.pruning.surgery.table import Owner
@@ -56,8 +57,8 @@ class TestAccount:
             account.open()
             account.begin_update()
             account.spend_update(10)
-        account.spend_scoring("sensitivity", 4)
-        account.spend_scoring("hessian_gradient", 4)
+        account.spend_scoring(KINDS["sensitivity"].passes(None), 4)
+        account.spend_scoring(KINDS["hessian_gradient"].passes(None), 4)
         account.open()
         model.set(macs=40, nonzero_macs=10, nodes=2)
         account.begin_update()

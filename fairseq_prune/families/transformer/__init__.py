@@ -6,6 +6,7 @@ from torch import nn
 
 from ..family import FAMILIES, Family
 from .costs import COSTS
+from .stacks import options, stacks
 from .units import dimensions, heads, neurons, widths
 from .values import value_dims
 
@@ -22,4 +23,4 @@ def _permutable(model: nn.Module) -> Iterator:
     yield from value_dims(model)
 
 
-FAMILIES.add("transformer")(Family(_units, _permutable, COSTS))
+FAMILIES.add("transformer")(Family(_units, _permutable, COSTS, options, stacks))

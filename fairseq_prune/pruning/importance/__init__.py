@@ -4,7 +4,7 @@ An importance is a function ``(weight, units, generator) -> float32 scores [unit
 a module here with the function, registered in :data:`IMPORTANCES`, and an import below.
 """
 
-from . import connectivity, inputs, magnitude, random, sensitivity  # noqa: F401  (they register)
+from . import connectivity, inputs, layer, magnitude, random, sensitivity  # noqa: F401  (they register)
 from .base import EVIDENCE, IMPORTANCES
 
 __all__ = ["EVIDENCE", "IMPORTANCES"]

@@ -25,6 +25,16 @@ def sensitivity(evidence: Tensor, units: Units, generator: torch.Generator | Non
     return _sums(evidence, units).abs()
 
 
+@IMPORTANCES.add("absolute_sensitivity")
+def absolute_sensitivity(evidence: Tensor, units: Units, generator: torch.Generator | None = None) -> Tensor:
+    """The sum of what the loss would change by each weight alone, so that large units' weights cancel nothing.
+
+    Source: Kim et al. 2024 (arXiv:2402.02834), Shortened LLaMA, its Taylor score of a layer. Arguments as
+    :func:`sensitivity`.
+    """
+    return _sums(evidence.abs(), units)
+
+
 @IMPORTANCES.add("gradient_flow")
 def gradient_flow(evidence: Tensor, units: Units, generator: torch.Generator | None = None) -> Tensor:
     """How much of the gradient's norm leaves with a unit: Wang et al., ICLR 2020 (arXiv:2002.07376), GraSP, eq. 8.
@@ -40,4 +50,4 @@ def _sums(evidence, units):
     return means * (sizes.to(means) if torch.is_tensor(sizes) else sizes)
 
 
-EVIDENCE.update(sensitivity="sensitivity", gradient_flow="hessian_gradient")
+EVIDENCE.update(sensitivity="sensitivity", absolute_sensitivity="sensitivity", gradient_flow="hessian_gradient")

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 
-from ..units import NM, Pattern, WeightAndNode, Width
+from ..units import NM, Layer, Pattern, WeightAndNode, Width
 from ..units.base import Units
 from ..units.coupled import CoupledUnits
 from ..units.support import Support
 from .coupled import CoupledSelector
 from .joint import JointSelector
+from .layers import LayerSelector
 from .outputs import OutputSelector
 from .selection import Inherited, Selection, count_removed
 from .selector import SelectionPlan, Selector, overlap
@@ -17,7 +18,11 @@ from .widths import WidthSelector
 
 _WITHIN = {"output": OutputSelector}
 _OWN: dict[type, Callable[..., TensorSelector]] = {NM: NMSelector, Pattern: PatternSelector}
-_COUPLED: dict[type, Callable[..., CoupledSelector]] = {WeightAndNode: JointSelector, Width: WidthSelector}
+_COUPLED: dict[type, Callable[..., CoupledSelector]] = {
+    WeightAndNode: JointSelector,
+    Width: WidthSelector,
+    Layer: LayerSelector,
+}
 
 
 def coupled_selector_of(units: CoupledUnits) -> Callable[..., CoupledSelector]:

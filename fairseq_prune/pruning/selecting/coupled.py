@@ -124,10 +124,14 @@ class CoupledSelector(Selector):
 
     def _guarded(self, vector, masks, generator, evidence):
         """Scores that rank removed units below everything, and the best unit above everything."""
-        scores = self._average(self._importance(self._rows(vector.name, evidence), Row(), generator))
+        scores = self._worth(vector.name, generator, evidence)
         scores = scores.masked_fill(~self._alive(vector, masks), -torch.inf)
         scores[scores.argmax()] = torch.inf
         return scores
+
+    def _worth(self, layer: str, generator: torch.Generator, evidence: Values | None) -> Tensor:
+        """Of the units of a vector, float [units]."""
+        return self._average(self._importance(self._rows(layer, evidence), Row(), generator))
 
     def _rows(self, layer, evidence=None):
         self._settle()

@@ -130,12 +130,12 @@ class WidthSelector(CoupledSelector):
         """As :meth:`~.selector.Selector.select`; what leaves gets no masks, but multipliers of 0."""
         alive = {name: c.vector != 0 for name, c in self._structure.connectivity.items()}
         widths = self._widths(fractions["all"], self._others())
-        scores = {v.name: self._scores(v.name, generator, evidence) for v in self._members}
+        scores = {v.name: self._worth(v.name, generator, evidence) for v in self._members}
         sizes = {v.name: unit_norms(self._structure.table, self._parameters, v.name) for v in self._members}
         leaving = select(scores, widths, self._members, alive, sizes)
         return Selection({}, {name: ~units for name, units in leaving.items() if units.any()})
 
-    def _scores(self, layer: str, generator: torch.Generator, evidence: Values | None) -> Tensor:
+    def _worth(self, layer: str, generator: torch.Generator, evidence: Values | None) -> Tensor:
         """Float [units]: of what was gathered of the multipliers, or else of the weights that write the units."""
         gathered = (evidence or {}).get(layer)
         values = self._rows(layer, evidence) if gathered is None else gathered[:, None]

@@ -9,7 +9,7 @@ To add a partition: a module here with a class that has the four methods of
 
 from .base import UNITS, UnitKind, Units, parse_units
 from .block import Block
-from .coupled import CoupledUnits, WeightAndNode, Width, is_coupled
+from .coupled import CoupledUnits, Layer, WeightAndNode, Width, is_coupled
 from .pattern import Pattern
 from .slice import Column, Row
 from .support import NM, NofM, Support
@@ -23,6 +23,7 @@ __all__ = [
     "Column",
     "CoupledUnits",
     "Kernel",
+    "Layer",
     "NofM",
     "Pattern",
     "Row",

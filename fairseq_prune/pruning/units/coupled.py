@@ -118,6 +118,13 @@ class Hidden(CoupledUnits):
     kinds = ("hidden",)
 
 
+@UNITS.add("layer")
+class Layer(CoupledUnits):
+    """A whole layer of an encoder or decoder, with all that it owns."""
+
+    kinds = ("layer",)
+
+
 def is_coupled(units: UnitKind) -> bool:
     """True for units that are not a partition of each tensor by itself."""
     return isinstance(units, CoupledUnits)

@@ -1,0 +1,138 @@
+"""What a model does with and without each of its layers: evidence of the worth of whole layers."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..families import stacks_of
+from ..pruning.surgery.depth import bypass, layers_of
+
+if TYPE_CHECKING:
+    from fairseq.criterions import FairseqCriterion
+    from fairseq.models import BaseFairseqModel
+
+PADDING = (
+    "self_attn_padding_mask",
+    "encoder_padding_mask",
+)  # of a layer's own tokens, if it has no argument of the first
+
+
+def layer_count(model: nn.Module) -> int:
+    """Layers of all stacks (count)."""
+    return sum(len(layers_of(model, stack)) for stack in stacks_of(model))
+
+
+@torch.no_grad()
+def hidden_change(
+    parameters: Mapping[str, nn.Parameter],
+    model: BaseFairseqModel,
+    criterion: FairseqCriterion,
+    batches: Iterable[dict[str, Any]],
+) -> dict[str, Tensor]:
+    """1 - cosine between the hidden state before and after each layer, mean over tokens, summed over batches.
+
+    Source: Men et al. 2024 (arXiv:2403.03853), eq. 2. Padding is left out.
+
+    Args:
+        parameters: not used.
+        model: fairseq model in eval mode.
+        criterion: that runs it.
+        batches: collated samples.
+
+    Returns:
+        dict of stack name -> tensor [layers].
+    """
+    totals = {stack: [torch.zeros(())] * len(layers_of(model, stack)) for stack in stacks_of(model)}
+
+    def note(stack, number):
+        def hook(layer, args, kwargs, output):
+            after = output[0] if isinstance(output, tuple) else output
+            change = mean_change(args[0], after, _padding(layer, args, kwargs))
+            totals[stack][number] = totals[stack][number].to(change) + change
+
+        return hook
+
+    with contextlib.ExitStack() as hooks:
+        for stack in totals:
+            for number, layer in enumerate(layers_of(model, stack)):
+                handle = layer.register_forward_hook(note(stack, number), with_kwargs=True)
+                hooks.callback(handle.remove)
+        for sample in batches:
+            criterion(model, sample)
+    return {stack: torch.stack(changes) for stack, changes in totals.items()}
+
+
+def mean_change(before: Tensor, after: Tensor, padding: Tensor | None = None) -> Tensor:
+    """Mean over tokens of 1 - cosine.
+
+    Args:
+        before: hidden state [tokens, sentences, channels].
+        after: the same.
+        padding: bool [sentences, tokens], True = no token; None: there is none.
+
+    Returns:
+        Tensor [] in float32, or wider.
+    """
+    dtype = torch.promote_types(before.dtype, torch.float32)
+    change = 1 - F.cosine_similarity(before.to(dtype), after.to(dtype), dim=-1)
+    real = torch.ones_like(change) if padding is None else (~padding).t().to(change)
+    return (change * real).sum() / real.sum()
+
+
+def _padding(layer, args, kwargs):
+    """What a layer is told of its own tokens' padding; None where it is told nothing."""
+    try:
+        given = inspect.signature(layer.forward).bind(*args, **kwargs).arguments
+    except TypeError:  # of a wrapped forward
+        given = kwargs
+    name = PADDING[0] if PADDING[0] in inspect.signature(type(layer).forward).parameters else PADDING[1]
+    padding = given.get(name)
+    return padding if padding is not None and padding.t().shape == args[0].shape[:2] else None
+
+
+@torch.no_grad()
+def loss_growth(
+    parameters: Mapping[str, nn.Parameter],
+    model: BaseFairseqModel,
+    criterion: FairseqCriterion,
+    batches: Iterable[dict[str, Any]],
+) -> dict[str, Tensor]:
+    """How much the mean loss grows when each layer alone is skipped, summed over batches.
+
+    Arguments and result as of :func:`hidden_change`.
+    """
+    batches = list(batches)
+    whole = _loss(model, criterion, batches)
+    return {
+        stack: torch.stack(
+            [_loss_without(layer, model, criterion, batches) - whole for layer in layers_of(model, stack)]
+        )
+        for stack in stacks_of(model)
+    }
+
+
+def _loss_without(layer, model, criterion, batches):
+    with skipped(layer):
+        return _loss(model, criterion, batches)
+
+
+def _loss(model, criterion, batches):
+    losses = [loss / size for loss, size, _ in (criterion(model, sample) for sample in batches)]
+    return torch.stack([loss.float() for loss in losses]).sum()
+
+
+@contextlib.contextmanager
+def skipped(layer: nn.Module) -> Iterator[None]:
+    """Context in which a model does without a layer."""
+    handle = layer.register_forward_hook(bypass)
+    try:
+        yield
+    finally:
+        handle.remove()

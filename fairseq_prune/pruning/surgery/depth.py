@@ -1,0 +1,103 @@
+"""Whole layers of a stack, each of which takes and returns one hidden state: bypassed, and cut out.
+
+The layers of a stack are numbered in the names of all they own, as ``decoder.layers.3.fc1.weight``; those
+that stay are numbered anew.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from ..masks import Masks
+from .structure import Coupled
+from .table import Owner
+
+Value = TypeVar("Value")
+Keep = Mapping[str, Tensor]  # name of a stack -> bool [layers], True = keep
+
+
+def layers_of(model: nn.Module, stack: str) -> list[nn.Module]:
+    """The layers of a stack, all of them: iterating over one that has LayerDrop draws lots."""
+    return [layer for _, layer in model.get_submodule(stack).named_children()]
+
+
+def layer_units(model: nn.Module, stack: str, cuts: bool) -> tuple[list[tuple[str, Owner]], Coupled]:
+    """The layers of a stack as units that own all of their parameters.
+
+    Args:
+        model: ``nn.Module``.
+        stack: name of the ``nn.ModuleList``.
+        cuts: False if its layers can only be masked.
+
+    Returns:
+        (list of (parameter name, :class:`~.table.Owner`), :class:`~.structure.Coupled`).
+    """
+    layers, rows, matrices = layers_of(model, stack), [], []
+    for number, layer in enumerate(layers):
+        for name, parameter in layer.named_parameters(prefix=f"{stack}.{number}"):
+            rows.append((name, Owner(0, stack, torch.full((len(parameter),), number))))
+            matrices += [name] if parameter.dim() > 1 else []
+    return rows, Coupled(stack, "layer", len(layers), tuple(matrices), cuts=cuts)
+
+
+def masked_layers(model: nn.Module, stack: str, masks: Masks) -> Tensor:
+    """Which layers of a stack have lost all of their parameters, bool [layers]; masks as of the whole model."""
+    return torch.tensor(
+        [
+            all(
+                name in masks and not masks[name].any()
+                for name, _ in layer.named_parameters(prefix=f"{stack}.{number}")
+            )
+            for number, layer in enumerate(layers_of(model, stack))
+        ]
+    )
+
+
+def bypass(layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
+    """Forward hook: hand on the hidden state that came in, as if the layer were not there.
+
+    What else a layer returns (attention weights) stays. The output counts nothing, but takes part in the graph:
+    DDP wants a gradient of every parameter.
+    """
+    state, made = inputs[0], output[0] if isinstance(output, tuple) else output
+    if made.requires_grad:
+        state = state + 0 * made
+    return (state, *output[1:]) if isinstance(output, tuple) else state
+
+
+def cut_layers(model: nn.Module, keep: Keep) -> None:
+    """Take layers out of a model; what stays is numbered anew.
+
+    Args:
+        model: ``nn.Module``, changed in place.
+        keep: dict of stack name -> bool [layers], True = keep.
+    """
+    for stack, kept in keep.items():
+        layers: Any = model.get_submodule(stack)
+        owner: Any = model.get_submodule(stack.rpartition(".")[0])
+        for number in (~kept).nonzero().flatten().flip(0).tolist():
+            del layers[number]
+        if hasattr(owner, "num_layers"):  # fairseq's Transformers count them once
+            owner.num_layers = len(layers)
+
+
+def cut_names(entries: Mapping[str, Value], keep: Keep) -> dict[str, Value]:
+    """What stays of anything by parameter name, under the names that :func:`cut_layers` gives.
+
+    Example:
+        >>> cut_names({"a.0.w": 1, "a.1.w": 2, "a.2.w": 3, "b": 4}, {"a": torch.tensor([True, False, True])})
+        {'a.0.w': 1, 'a.1.w': 3, 'b': 4}
+    """
+    return {new: entries[name] for name, new in _new_names(entries, keep)}
+
+
+def _new_names(names: Mapping[str, Any], keep: Keep) -> Iterator[tuple[str, str]]:
+    for name in names:
+        stack = next((stack for stack in keep if name.startswith(f"{stack}.")), None)
+        number, _, rest = name[len(stack) + 1 :].partition(".") if stack else ("", "", "")
+        if stack is None or not number.isdecimal():
+            yield name, name
+        elif keep[stack][int(number)]:
+            yield name, f"{stack}.{int(keep[stack][: int(number)].sum())}.{rest}"
