@@ -79,5 +79,5 @@ def test_hidden_units_are_masked_whole(new_run, monolingual):
 
 
 def test_units_that_a_model_does_not_have(new_run):
-    with pytest.raises(SystemExit, match="no such coupled units; it has head, neuron, qk, vo"):
+    with pytest.raises(SystemExit, match="no such coupled units; it has head, layer, neuron, qk, vo"):
         new_run().train("--prune-method", "l1", "--prune-target", "0.5")
