@@ -66,22 +66,39 @@ class CsrLinear:
 
 
 class _Gates:
-    """One layer of an LSTM: input and state beside each other, so that a step is one product."""
+    """One layer of an LSTM: input and state beside each other, so that a step is one product.
 
-    def __init__(self, into, recurrent, biases):
-        self.weight = to_csr(torch.cat([into, recurrent], 1))
-        self.bias = sum(biases, into.new_zeros(len(into))).detach()[:, None]
+    The rows of the three gates with a sigmoid come first, then those of the new values.
+    """
 
-    def step(self, x, hidden, cell):
-        """(hidden, cell) after x, each [width, batch]."""
-        gates = torch.addmm(self.bias.expand(-1, x.size(1)), self.weight, torch.cat([x, hidden]))
-        width = len(hidden)
-        gates[: 2 * width].sigmoid_()
-        gates[2 * width : 3 * width].tanh_()
-        gates[3 * width :].sigmoid_()
-        taken, kept, new, shown = gates.chunk(4)
-        cell = (kept * cell).addcmul_(taken, new)
-        return cell.tanh().mul_(shown), cell
+    def __init__(self, into: Tensor, recurrent: Tensor, biases: Sequence[Tensor]):
+        bias = sum(biases, into.new_zeros(len(into))).detach()
+        taken, kept, new, shown = torch.arange(len(into), device=into.device).chunk(4)
+        order = torch.cat([taken, kept, shown, new])
+        self.weight = to_csr(torch.cat([into, recurrent], 1)[order])
+        self.bias, self.inputs = bias[order, None], into.size(1)
+
+    def walk(self, steps: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+        """Go through steps [steps, in, batch] from a hidden state and a cell [width, batch].
+
+        Returns:
+            (hidden states after each step [steps, width, batch], the last cell).
+        """
+        count, _, batch = steps.shape
+        joined = steps.new_empty(count + 1, self.weight.size(1), batch)
+        joined[:-1, : self.inputs] = steps
+        states = joined[:, self.inputs :]
+        states[0] = hidden
+        cell, shown_cell = cell.clone(memory_format=torch.contiguous_format), torch.empty_like(hidden)
+        gates, bias = steps.new_empty(len(self.bias), batch), self.bias.expand(-1, batch)
+        opening, (taken, kept, shown, new) = gates[: 3 * len(hidden)], gates.chunk(4)
+        for step, state in zip(joined[:-1].unbind(0), states[1:].unbind(0), strict=True):
+            torch.addmm(bias, self.weight, step, out=gates)
+            opening.sigmoid_()
+            new.tanh_()
+            cell.mul_(kept).addcmul_(taken, new)
+            torch.mul(torch.tanh(cell, out=shown_cell), shown, out=state)
+        return states[1:], cell
 
 
 def _left(weights: Sequence[Tensor]) -> float:
@@ -118,16 +135,12 @@ class CsrLstm:
         if state is None:
             zeros = x.new_zeros(len(self._layers), x.size(1), self._width)
             state = zeros, zeros
-        steps, ends = list(x.transpose(1, 2)), []
+        steps, ends = x.transpose(1, 2), []
         for layer, hidden, cell in zip(self._layers, *state, strict=True):
-            hidden, cell, outputs = hidden.t(), cell.t(), []
-            for step in steps:
-                hidden, cell = layer.step(step, hidden, cell)
-                outputs.append(hidden)
-            steps = outputs
-            ends.append((hidden, cell))
-        hiddens, cells = (torch.stack(parts).transpose(1, 2) for parts in zip(*ends, strict=True))
-        return torch.stack(steps).transpose(1, 2), (hiddens.contiguous(), cells.contiguous())
+            steps, cell = layer.walk(steps, hidden.t(), cell.t())
+            ends.append((steps[-1], cell))
+        hiddens, cells = (torch.stack(parts).transpose(1, 2).contiguous() for parts in zip(*ends, strict=True))
+        return steps.transpose(1, 2), (hiddens, cells)
 
 
 class CsrLstmCell:
@@ -154,12 +167,13 @@ class CsrLstmCell:
         """All of it."""
         return x
 
-    def __call__(self, x: Tensor, state: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, ...]:
+    def __call__(self, x: Tensor, state: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
         """As the module's: x [batch, in]; state each [batch, width]."""
         if state is None:
             zeros = x.new_zeros(len(x), self._gates.weight.size(0) // 4)
             state = zeros, zeros
-        return tuple(part.t() for part in self._gates.step(x.t(), state[0].t(), state[1].t()))
+        states, cell = self._gates.walk(x.t()[None], state[0].t(), state[1].t())
+        return states[0].t(), cell.t()
 
 
 def form_of(module: nn.Module) -> Callable[[], Form] | None:
