@@ -66,7 +66,7 @@ def matrix_shapes(model_state: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
 
 
 def count_macs(
-    model_state: Mapping[str, Any], source_tokens: int, target_tokens: int
+    model_state: Mapping[str, Any], source_tokens: int, target_tokens: int, sizes: Mapping[str, int] | None = None
 ) -> tuple[str, int] | tuple[None, None]:
     """Count the multiply-accumulates of one sentence (or sentence pair).
 
@@ -76,6 +76,7 @@ def count_macs(
         model_state: mapping of names to tensors, as in ``checkpoint["model"]``.
         source_tokens: length of the source (count).
         target_tokens: length of the target (count).
+        sizes: elements that are multiplied (counts), of tensors some of whose are not; None: all.
 
     Returns:
         ``(family name, MACs)``, or ``(None, None)`` for a model of no known family.
@@ -84,7 +85,8 @@ def count_macs(
     cost = find_cost(shapes)
     if cost is None:
         return None, None
+    left = sizes or {}
     terms = terms_of(cost, shapes, source_tokens, target_tokens)
     return cost.name, int(
-        sum(n * (prod(shapes[name]) if axis is None else shapes[name][axis]) for name, n, axis in terms)
+        sum(n * (left.get(name, prod(shapes[name])) if axis is None else shapes[name][axis]) for name, n, axis in terms)
     )

@@ -1,0 +1,1 @@
+"""What can run a checkpoint, each behind one protocol, for ``fairseq-prune bench``."""

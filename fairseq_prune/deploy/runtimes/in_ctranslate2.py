@@ -1,0 +1,85 @@
+"""CTranslate2, in float32 and in int8."""
+
+import os
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from fairseq.tasks import FairseqTask
+
+from ..export.exporters import Job, export
+from ..export.vocabulary import words_of
+from .runtime import RUNTIMES, Run, Subject
+from .work import LONGEST, row_scores
+
+
+class CTranslate2:
+    """What ``fairseq-prune export --to ctranslate2`` makes of the checkpoint.
+
+    Args:
+        quantization: None: float32.
+    """
+
+    def __init__(self, quantization: str | None = None):
+        self.quantization = quantization
+
+    def can(self, subject: Subject) -> str | None:
+        """Transformers; of what kind they are is found out when they are exported."""
+        return None if subject.kind in _LOADERS else "CTranslate2 runs no image classifiers"
+
+    def prepare(self, subject: Subject, folder: str) -> str:
+        """The exported folder."""
+        out = os.path.join(folder, "ctranslate2")
+        export("ctranslate2", Job(subject.path, out, subject.data, 4, quantization=self.quantization))
+        return out
+
+    def load(self, path: str, subject: Subject, task: FairseqTask) -> Run:
+        """On the device, with torch's number of threads."""
+        return _LOADERS[subject.kind](path, subject, task)
+
+    def leaves_out(self) -> bool:
+        """It has no sparse kernels."""
+        return False
+
+
+def _rows(sample, dictionary):
+    """Words of the rows of a batch, without padding and end."""
+    words, silent = words_of(dictionary), (dictionary.pad(), dictionary.eos())
+    return [[words[i] for i in row.tolist() if i not in silent] for row in sample["net_input"]["src_tokens"]]
+
+
+def _translator(path, subject, task) -> Run:
+    import ctranslate2
+
+    runtime = ctranslate2.Translator(path, device=subject.device, intra_threads=torch.get_num_threads())
+
+    def run(sample):
+        found = runtime.translate_batch(
+            _rows(sample, task.source_dictionary), beam_size=subject.beam, max_decoding_length=LONGEST
+        )
+        return [(" ".join(result.hypotheses[0]) + " ").replace("@@ ", "").strip() for result in found]
+
+    return run
+
+
+def _generator(path, subject, task) -> Run:
+    import ctranslate2
+
+    runtime = ctranslate2.Generator(path, device=subject.device, intra_threads=torch.get_num_threads())
+    pad = task.source_dictionary.pad()
+
+    def run(sample):
+        tokens = sample["net_input"]["src_tokens"]
+        scores = runtime.forward_batch([row[row != pad].tolist() for row in tokens], return_log_probs=True)
+        found = torch.from_numpy(np.array(scores.to_device(ctranslate2.Device.cpu)))
+        return row_scores(found, sample["target"][:, : found.shape[1]], pad)
+
+    return run
+
+
+_LOADERS: dict[str, Callable[[str, Subject, FairseqTask], Run]] = {
+    "translation": _translator,
+    "language model": _generator,
+}
+RUNTIMES.add("ctranslate2")(CTranslate2())
+RUNTIMES.add("ctranslate2-int8")(CTranslate2("int8"))

@@ -1,0 +1,89 @@
+"""onnxruntime."""
+
+import os
+from collections.abc import Callable
+
+import torch
+from fairseq.tasks import FairseqTask
+
+from ..export.exporters import Job, export
+from ..export.onnx_steps import Steps
+from .runtime import RUNTIMES, Run, Subject
+from .work import BPE, LONGEST, row_scores
+
+
+class Onnx:
+    """What ``fairseq-prune export --to onnx`` makes of the checkpoint."""
+
+    def can(self, subject: Subject) -> str | None:
+        """CPUs; translations by the best word of each step."""
+        if subject.device != "cpu":
+            return "onnxruntime is run on CPUs here"
+        if subject.kind == "translation" and subject.beam != 1:
+            return "around its steps there is only a greedy search here; compare with --beam 1"
+        return None
+
+    def prepare(self, subject: Subject, folder: str) -> str:
+        """The exported file or folder."""
+        out = os.path.join(folder, "exported.onnx")
+        export("onnx", Job(subject.path, out, subject.data, 4))
+        return out
+
+    def load(self, path: str, subject: Subject, task: FairseqTask) -> Run:
+        """With torch's number of threads."""
+        return _LOADERS[subject.kind](path, task)
+
+    def leaves_out(self) -> bool:
+        """Zeros are multiplied."""
+        return False
+
+
+def _greedy(path, task) -> Run:
+    steps, target = Steps(path, torch.get_num_threads()), task.target_dictionary
+
+    def run(sample):
+        sources = sample["net_input"]["src_tokens"]
+        feed, new = steps.begin(sources, len(sources)), torch.full((len(sources), 1), target.eos())
+        found: list[torch.Tensor] = []
+        ended = torch.zeros(len(sources), dtype=torch.bool)
+        while len(found) < LONGEST and not ended.all():
+            scores = steps.step(new, feed)[:, -1]
+            scores[:, target.pad()] = -torch.inf
+            new = scores.argmax(1, keepdim=True).masked_fill(ended[:, None], target.eos())
+            ended |= new[:, 0] == target.eos()
+            found.append(new)
+        return [target.string(row[row != target.eos()], BPE) for row in torch.cat(found, 1)]
+
+    return run
+
+
+def _scores(path, task) -> Run:
+    steps, pad = Steps(path, torch.get_num_threads()), task.source_dictionary.pad()
+
+    def run(sample):
+        tokens = sample["net_input"]["src_tokens"]
+        return row_scores(steps.step(tokens, steps.begin(None, len(tokens))), sample["target"], pad)
+
+    return run
+
+
+def _classes(path, task) -> Run:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+    def run(sample):
+        (images,) = sample["net_input"].values()
+        return session.run(None, {"images": images.float().numpy()})[0].argmax(1).tolist()
+
+    return run
+
+
+_LOADERS: dict[str, Callable[[str, FairseqTask], Run]] = {
+    "translation": _greedy,
+    "language model": _scores,
+    "image classifier": _classes,
+}
+RUNTIMES.add("onnx")(Onnx())

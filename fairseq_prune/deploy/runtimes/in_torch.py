@@ -1,0 +1,106 @@
+"""Runtimes of torch: fairseq as it is, cut, without removed weights, and compiled for images."""
+
+import os
+
+import torch
+from fairseq import utils
+from fairseq.models import BaseFairseqModel
+from fairseq.tasks import FairseqTask
+
+from ...checkpoint.load import load_model
+from ...modules.csr.choice import MOST_LEFT
+from ...modules.csr.execute import Execution
+from ..compact_checkpoint import compact_checkpoint
+from .runtime import RUNTIMES, Run, Subject
+from .work import WORKS
+
+
+class Fairseq:
+    """The checkpoint in fairseq, on dense kernels."""
+
+    def can(self, subject: Subject) -> str | None:
+        """Always."""
+        return None
+
+    def prepare(self, subject: Subject, folder: str) -> str:
+        """Nothing."""
+        return subject.path
+
+    def load(self, path: str, subject: Subject, task: FairseqTask) -> Run:
+        """Model and batches on the device."""
+        model = load_model(path, task).to(subject.device).eval()
+        return self.running(model, subject, task)
+
+    def running(self, model: BaseFairseqModel, subject: Subject, task: FairseqTask) -> Run:
+        """What runs the model that was loaded."""
+        run = WORKS[subject.kind].by_fairseq(model, task, subject.beam)
+        return lambda sample: run(utils.apply_to_sample(lambda tensor: tensor.to(subject.device), sample))
+
+    def leaves_out(self) -> bool:
+        """Zeros are multiplied."""
+        return False
+
+
+class Compact(Fairseq):
+    """What ``fairseq-prune compact`` makes of the checkpoint, in fairseq."""
+
+    def can(self, subject: Subject) -> str | None:
+        """Where something is zero."""
+        return None if subject.removed else "nothing is removed, so nothing can be cut"
+
+    def prepare(self, subject: Subject, folder: str) -> str:
+        """The cut checkpoint."""
+        out = os.path.join(folder, "compact.pt")
+        compact_checkpoint(subject.path, out, subject.data)
+        return out
+
+
+class Csr(Fairseq):
+    """fairseq with ``--prune-execute auto``."""
+
+    def can(self, subject: Subject) -> str | None:
+        """CPUs, and layers that have lost most."""
+        if subject.device != "cpu":
+            return "CSR products are for CPUs"
+        if subject.kind == "image classifier":
+            return "convolutions have no CSR form"
+        if subject.removed < 1 - MOST_LEFT:
+            return f"{subject.removed:.0%} of the weights are removed; below {1 - MOST_LEFT:.0%} CSR is never faster"
+        return None
+
+    def running(self, model: BaseFairseqModel, subject: Subject, task: FairseqTask) -> Run:
+        """Each layer as it is faster."""
+        Execution(model, "auto")
+        return super().running(model, subject, task)
+
+    def leaves_out(self) -> bool:
+        """That is what it does."""
+        return True
+
+
+class Compiled(Fairseq):
+    """TorchScript, frozen: batch norms folded into convolutions, channels last."""
+
+    def can(self, subject: Subject) -> str | None:
+        """Images."""
+        return None if subject.kind == "image classifier" else "for image classifiers: others have no batch norms"
+
+    def running(self, model: BaseFairseqModel, subject: Subject, task: FairseqTask) -> Run:
+        """Traced on the first batch."""
+        nets: list[torch.nn.Module] = []
+
+        def run(sample):
+            (images,) = sample["net_input"].values()
+            images = images.to(subject.device).contiguous(memory_format=torch.channels_last)
+            if not nets:
+                traced = torch.jit.trace(model.to(memory_format=torch.channels_last), images, check_trace=False)
+                nets.append(torch.jit.freeze(traced.eval()))
+            return nets[0](images).argmax(1).tolist()
+
+        return run
+
+
+RUNTIMES.add("fairseq")(Fairseq())
+RUNTIMES.add("compact")(Compact())
+RUNTIMES.add("csr")(Csr())
+RUNTIMES.add("torchscript")(Compiled())

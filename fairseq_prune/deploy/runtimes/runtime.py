@@ -1,0 +1,72 @@
+"""The table of runtimes, and what each has to offer."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from fairseq.tasks import FairseqTask
+
+from ...pruning.registry import Registry
+
+Sample = dict[str, Any]  # a batch of a fairseq dataset
+Run = Callable[[Sample], list[Any]]  # batch -> what a Work reads, one entry a sentence, row or image
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is to be run.
+
+    Args:
+        path: of the checkpoint.
+        kind: of its model, a name in :data:`~.work.WORKS`.
+        removed: fraction of its weights that are zero.
+        data: the DATA argument; None: that of the checkpoint.
+        device: "cpu" or "cuda".
+        beam: of translations (count).
+    """
+
+    path: str
+    kind: str
+    removed: float = 0.0
+    data: str | None = None
+    device: str = "cpu"
+    beam: int = 5
+
+
+class Runtime(Protocol):
+    """A way to run checkpoints."""
+
+    def can(self, subject: Subject) -> str | None:
+        """Why it cannot run it, as far as is known without trying; None: it may."""
+
+    def prepare(self, subject: Subject, folder: str) -> str:
+        """Write what it loads into a folder.
+
+        Returns:
+            path of the file or folder; the checkpoint's own where nothing has to be written.
+
+        Raises:
+            ValueError: it cannot run the checkpoint.
+        """
+
+    def load(self, path: str, subject: Subject, task: FairseqTask) -> Run:
+        """What runs batches; called in a process of its own.
+
+        Args:
+            path: what :meth:`prepare` returned.
+            subject: :class:`Subject`.
+            task: fairseq's, of the checkpoint.
+        """
+
+    def leaves_out(self) -> bool:
+        """True if removed weights are not multiplied."""
+
+
+RUNTIMES: Registry[Runtime] = Registry("value of --runtimes")
+
+
+def load_runtimes() -> Registry[Runtime]:
+    """The table, filled."""
+    from . import in_ctranslate2, in_onnx, in_torch  # noqa: F401  (they register)
+
+    return RUNTIMES

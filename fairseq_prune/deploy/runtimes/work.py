@@ -1,0 +1,156 @@
+"""What models are run on, what they say, and what that is worth: sentences, rows of text, images."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import torch
+from fairseq import utils
+from fairseq.dataclass.configs import GenerationConfig
+from fairseq.models import BaseFairseqModel
+from fairseq.tasks import FairseqTask
+
+from .runtime import Run, Sample
+
+LONGEST = 200  # tokens of a translation
+BPE = "subword_nmt"
+
+
+class Work(Protocol):
+    """One kind of work."""
+
+    unit: str
+
+    def units(self, sample: Sample) -> int:
+        """Of a batch (count)."""
+
+    def by_fairseq(self, model: BaseFairseqModel, task: FairseqTask, beam: int) -> Run:
+        """What runs a batch in torch."""
+
+    def quality(self, task: FairseqTask, samples: Sequence[Sample], outputs: Sequence[list[Any]]) -> dict[str, float]:
+        """What outputs of batches are worth, dict of one measure; {} where the data do not say."""
+
+
+class Translating:
+    """Outputs are translations, str without BPE."""
+
+    unit = "sentences"
+
+    def units(self, sample: Sample) -> int:
+        """Sentences."""
+        return len(sample["net_input"]["src_tokens"])
+
+    def by_fairseq(self, model: BaseFairseqModel, task: FairseqTask, beam: int) -> Run:
+        """As fairseq-generate."""
+        generator = task.build_generator([model], GenerationConfig(beam=beam, max_len_b=LONGEST))
+
+        def run(sample):
+            found = task.inference_step(generator, [model], sample)
+            return [task.target_dictionary.string(best[0]["tokens"], BPE) for best in found]
+
+        return run
+
+    def quality(self, task: FairseqTask, samples: Sequence[Sample], outputs: Sequence[list[Any]]) -> dict[str, float]:
+        """BLEU over whitespace tokens."""
+        import sacrebleu
+
+        if any(sample.get("target") is None for sample in samples):
+            return {}
+        rows = [row for sample in samples for row in sample["target"]]
+        references = [
+            task.target_dictionary.string(utils.strip_pad(row, task.target_dictionary.pad()), BPE, escape_unk=True)
+            for row in rows
+        ]
+        hypotheses = [text for output in outputs for text in output]
+        return {"bleu": sacrebleu.corpus_bleu(hypotheses, [references], tokenize="none", force=True).score}
+
+
+class Reading:
+    """Outputs are the log-probabilities (nats) of rows, one number a row."""
+
+    unit = "tokens"
+
+    def units(self, sample: Sample) -> int:
+        """Tokens that are predicted."""
+        return int(sample["ntokens"])
+
+    def by_fairseq(self, model: BaseFairseqModel, task: FairseqTask, beam: int) -> Run:
+        """Each row from a start of its own."""
+        pad = task.target_dictionary.pad()
+
+        def run(sample):
+            scores = model.get_normalized_probs(model(**sample["net_input"]), log_probs=True)
+            return row_scores(scores, sample["target"], pad)
+
+        return run
+
+    def quality(self, task: FairseqTask, samples: Sequence[Sample], outputs: Sequence[list[Any]]) -> dict[str, float]:
+        """Perplexity of these rows."""
+        total = sum(score for output in outputs for score in output)
+        return {"perplexity": math.exp(min(-total / sum(map(self.units, samples)), 100))}
+
+
+class Seeing:
+    """Outputs are classes, int."""
+
+    unit = "images"
+
+    def units(self, sample: Sample) -> int:
+        """Images."""
+        return len(sample["target"])
+
+    def by_fairseq(self, model: BaseFairseqModel, task: FairseqTask, beam: int) -> Run:
+        """The class with the highest score."""
+        return lambda sample: model(**sample["net_input"]).argmax(1).tolist()
+
+    def quality(self, task: FairseqTask, samples: Sequence[Sample], outputs: Sequence[list[Any]]) -> dict[str, float]:
+        """Accuracy in %."""
+        found = torch.tensor([label for output in outputs for label in output])
+        true = torch.cat([sample["target"] for sample in samples]).cpu()
+        return {"accuracy": 100 * float((found == true).float().mean())}
+
+
+WORKS: dict[str, Work] = {"translation": Translating(), "language model": Reading(), "image classifier": Seeing()}
+
+
+def row_scores(log_probs: torch.Tensor, targets: torch.Tensor, pad: int) -> list[float]:
+    """Sums of targets' log-probabilities.
+
+    Args:
+        log_probs: float [rows, length, vocabulary].
+        targets: int64 [rows, length].
+        pad: target that does not count.
+    """
+    own = log_probs.float().gather(2, targets.unsqueeze(2))[:, :, 0].masked_fill(targets == pad, 0.0)
+    return own.double().sum(1).tolist()
+
+
+def kind_of(model: BaseFairseqModel, sample: Sample) -> str:
+    """Name of a model's work in :data:`WORKS`.
+
+    Raises:
+        ValueError: it has none.
+    """
+    if hasattr(model, "decoder"):
+        return "translation" if hasattr(model, "encoder") else "language model"
+    if all(torch.is_tensor(value) and value.is_floating_point() for value in sample["net_input"].values()):
+        return "image classifier"
+    raise ValueError(f"{type(model).__name__}: bench runs translation, language models and image classifiers")
+
+
+def batches_of(task: FairseqTask, split: str, count: int, size: int) -> list[Sample]:
+    """Batches of sentences, rows or images drawn from a split, the same ones whatever the size, sorted by length.
+
+    Args:
+        task: with the split loaded.
+        split: name.
+        count: of them, at most.
+        size: of a batch (count).
+    """
+    dataset = task.dataset(split)
+    if hasattr(dataset, "in_columns"):  # a stream: its rows side by side are its columns
+        columns = dataset.in_columns(size, task.args.tokens_per_sample, task.dictionary.pad(), False)
+        return [columns[index] for index in range(min(len(columns), -(-count // size)))]
+    order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(1))[:count].tolist()
+    order = sorted(order, key=lambda index: (dataset.num_tokens(index), index))
+    return [dataset.collater([dataset[index] for index in order[at : at + size]]) for at in range(0, len(order), size)]
