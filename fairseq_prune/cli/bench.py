@@ -30,7 +30,7 @@ def add_arguments(parser: OptionParser) -> None:
     parser.add_argument(
         "--sentences", type=int, default=128, metavar="N", help="sentences, rows of text or images (default: 128)"
     )
-    parser.add_argument("--beam", type=int, default=5, metavar="N", help="of translations (default: %(default)s)")
+    parser.add_argument("--beam", type=int, metavar="N", help="of translations (default: 5)")
     parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
     parser.add_argument("--png", metavar="FILE", help="draw speed against quality")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")

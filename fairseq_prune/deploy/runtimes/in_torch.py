@@ -44,10 +44,6 @@ class Fairseq:
 class Compact(Fairseq):
     """What ``fairseq-prune compact`` makes of the checkpoint, in fairseq."""
 
-    def can(self, subject: Subject) -> str | None:
-        """Where something is zero."""
-        return None if subject.removed else "nothing is removed, so nothing can be cut"
-
     def prepare(self, subject: Subject, folder: str) -> str:
         """The cut checkpoint."""
         out = os.path.join(folder, "compact.pt")

@@ -19,7 +19,7 @@ class Subject:
     Args:
         path: of the checkpoint.
         kind: of its model, a name in :data:`~.work.WORKS`.
-        removed: fraction of its weights that are zero.
+        removed: fraction of its matrices that is zero, embeddings aside: their row of padding is zero in dense models.
         data: the DATA argument; None: that of the checkpoint.
         device: "cpu" or "cuda".
         beam: of translations (count).

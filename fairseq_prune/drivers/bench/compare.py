@@ -23,6 +23,7 @@ from ..child import ends_with
 from .patterns import patterns_in
 
 LENGTHS = 25, 25  # source and target tokens of the sentence whose MACs are counted, as in inspect
+BEAM = 5
 Say = Callable[[str], None]
 
 
@@ -38,7 +39,7 @@ class Asked:
         data: the DATA argument; None: that of the first checkpoint's training.
         split: of the data; None: test, or valid where there is none.
         device: "cpu" or "cuda".
-        beam: of translations (count).
+        beam: of translations (count); None: :data:`BEAM`.
     """
 
     checkpoints: Sequence[str]
@@ -48,10 +49,14 @@ class Asked:
     data: str | None = None
     split: str | None = None
     device: str = "cpu"
-    beam: int = 5
+    beam: int | None = None
 
     def __post_init__(self):
-        for option, values in (("batch-sizes", self.sizes), ("sentences", [self.count]), ("beam", [self.beam])):
+        for option, values in (
+            ("batch-sizes", self.sizes),
+            ("sentences", [self.count]),
+            ("beam", [BEAM if self.beam is None else self.beam]),
+        ):
             if not values or min(values) < 1:
                 raise ValueError(f"--{option} {','.join(map(str, values))}: give 1 or more, e.g. --{option} 5")
         if self.device not in ("cpu", "cuda"):
@@ -81,6 +86,8 @@ def bench(asked: Asked, say: Say) -> dict[str, Any]:
     subjects = [_subject(path, asked) for path in asked.checkpoints]
     if len(kinds := sorted({subject.kind for subject, _ in subjects})) > 1:
         raise ValueError(f"CHECKPOINT {' '.join(asked.checkpoints)}: models of several kinds: {', '.join(kinds)}")
+    if asked.beam is not None and kinds != ["translation"]:
+        raise ValueError(f"--beam {asked.beam}: has no effect here; leave it out, or give a model that translates")
     rows: list[dict[str, Any]] = []
     notes = []
     jobs = [(subject, split, name) for subject, split in subjects for name in names]
@@ -89,7 +96,8 @@ def bench(asked: Asked, say: Say) -> dict[str, Any]:
         try:
             rows += _measure(subject, split, name, asked)
         except ValueError as error:
-            notes.append({"checkpoint": subject.path, "runtime": name, "reason": str(error)})
+            reason = str(error).removeprefix(f"{subject.path}: ")
+            notes.append({"checkpoint": subject.path, "runtime": name, "reason": reason})
     notes += [
         note for subject, _ in subjects for note in patterns_in(subject.path, load_checkpoint(subject.path)["model"])
     ]
@@ -102,11 +110,10 @@ def _subject(path, asked):
     task, config = load_task(path, asked.data)
     split = _split(task, config, asked)
     model = load_model(path, task).eval()
-    rows = tensor_rows(state["model"])
-    removed = 1 - sum(row.nonzero for row in rows) / sum(row.params for row in rows)
-    removed = removed if removed > 0.001 else 0.0  # rows of padding are zero in dense models
+    rows = [row for row in tensor_rows(state["model"]) if row.prunable and "embed" not in row.name]
+    removed = 1 - sum(row.nonzero for row in rows) / max(1, sum(row.params for row in rows))
     kind = kind_of(model, batches_of(task, split, 1, 1)[0])
-    return Subject(path, kind, removed, asked.data, asked.device, asked.beam), split
+    return Subject(path, kind, removed, asked.data, asked.device, asked.beam or BEAM), split
 
 
 def _split(task, config, asked):

@@ -1,0 +1,180 @@
+"""`fairseq-prune bench`: what it counts and measures, and what it says it cannot."""
+
+import itertools
+import json
+import subprocess
+import sys
+from collections import OrderedDict
+
+import pytest
+import torch
+from commands import refused
+from conftest import Run, words_of
+
+from checkpoints import edited
+from fairseq_prune.cli.main import main
+from fairseq_prune.compat import load_checkpoint
+from fairseq_prune.drivers.bench import compare
+from fairseq_prune.drivers.bench.child import measure, percentile, time_batches
+from fairseq_prune.drivers.bench.patterns import patterns_in
+from fairseq_prune.pruning.masks import store_masks
+from fairseq_prune.report.bench import render_bench
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """Runtimes run in this process."""
+    monkeypatch.setattr(compare, "_in_a_child", lambda request, out: measure(json.loads(json.dumps(request))))
+
+
+def bench(capsys, *words):
+    capsys.readouterr()
+    main(["bench", *map(str, words), "--json"])
+    said = capsys.readouterr()
+    return json.loads(said.out), said.err
+
+
+def test_translation(exportable, here, capsys):
+    """Rows by checkpoint, runtime and size, in this order; the same translations by both searches."""
+    paths = exportable("post-norm"), exportable("masked")
+    report, progress = bench(
+        capsys, *paths, "--batch-sizes", "1,4", "--sentences", "8", "--beam", "1", "--runtimes",
+        "fairseq,ctranslate2,onnx,torchscript",
+    )  # fmt: skip
+    rows = report["rows"]
+    runtimes = [name for name in ("fairseq", "ctranslate2", "onnx") for _ in range(2)]
+    assert [row["runtime"] for row in rows] == 2 * runtimes and report["unit"] == "sentences"
+    assert [row["checkpoint"] for row in rows] == [str(path) for path in paths for _ in range(6)]
+    assert [row["batch_size"] for row in rows] == 6 * [1, 4]
+    for path, mine in zip(paths, (rows[:6], rows[6:]), strict=True):
+        assert {row["bytes"] for row in mine[:2]} == {path.stat().st_size} and len({row["bytes"] for row in mine}) == 3
+        capsys.readouterr()
+        main(["inspect", str(path), "--json"])
+        assert {row["macs"] for row in mine} == {json.loads(capsys.readouterr().out)["total"]["macs"]}
+        assert len({row["bleu"] for row in mine}) == 1 and mine[0]["bleu"] > 3
+    assert all(row["per_second"] > 0 and 0 < row["p50_ms"] <= row["p95_ms"] for row in rows)
+    assert rows[0]["measured"] == rows[1]["measured"] == rows[0]["expected"] == 1.0
+    assert rows[3]["measured"] == rows[3]["per_second"] / rows[1]["per_second"]
+    said = {(note["checkpoint"], note["runtime"]): note["reason"] for note in report["notes"]}
+    assert "for image classifiers" in said[str(paths[0]), "torchscript"]
+    assert "masks: dense kernels multiply zeros" in said[str(paths[1]), ""] and (str(paths[0]), "") not in said
+    assert progress.splitlines()[0] == f"1 of 8: {paths[0]}, fairseq" and len(progress.splitlines()) == 8
+
+
+def test_language_models(monolingual, here, capsys, tmp_path):
+    """One perplexity by all, and csr's MACs without the zeros."""
+    run = Run(tmp_path / "run", monolingual, "prune_stateful_language_modeling", "--arch rnn_lm_tiny")
+    run.train(*words_of(
+        "--batch-size 4 --tokens-per-sample 11 --max-update 4 --prune-method magnitude --prune-target 0.9 "
+        "--disable-validation"
+    ))  # fmt: skip
+    path = run.folder / "checkpoint_last.pt"
+    report, _ = bench(
+        capsys, path, "--batch-sizes", "2", "--sentences", "6", "--split", "valid", "--runtimes", "fairseq,csr,onnx"
+    )
+    rows = {row["runtime"]: row for row in report["rows"]}
+    assert list(rows) == ["fairseq", "csr", "onnx"] and report["unit"] == "tokens"
+    state = load_checkpoint(path)["model"]
+    products = [value for name, value in state.items() if value.dim() == 2 and "embed" not in name]
+    assert rows["csr"]["macs"] == 25 * sum(int(value.count_nonzero()) for value in products)
+    assert rows["fairseq"]["macs"] == 25 * sum(value.numel() for value in products)
+    assert rows["csr"]["expected"] == rows["fairseq"]["macs"] / rows["csr"]["macs"] > 3
+    for row in rows.values():
+        assert row["perplexity"] == pytest.approx(rows["fairseq"]["perplexity"], rel=1e-5)
+    assert rows["fairseq"]["perplexity"] < 60
+
+
+def test_a_fresh_process_and_a_picture(exportable, tmp_path):
+    words = [
+        sys.executable,
+        "-c",
+        "from fairseq_prune.cli.main import main; main()",
+        "bench",
+        str(exportable("lm")),
+        "--runtimes",
+        "fairseq",
+    ]
+    words += ["--sentences", "4", "--batch-sizes", "2", "--png", str(tmp_path / "b.png")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    header, row = done.stdout.splitlines()[:2]
+    assert header.split()[:4] == ["checkpoint", "runtime", "batch", "tokens/s"] and row.split()[1:3] == ["fairseq", "2"]
+    assert float(row.split()[6]) > 0  # what the model adds to the memory of its process
+    assert (tmp_path / "b.png").read_bytes()[:4] == b"\x89PNG"
+    assert [path.name for path in tmp_path.iterdir()] == ["b.png"]
+
+
+def test_times_by_a_clock():
+    """Two batches to warm up, then seconds of 1, 2, 3 and 4: 12 units in 10 seconds."""
+    ticks, seen = iter([0, 1, 1, 3, 3, 6, 6, 10]), []
+    samples = [{"number": number} for number in range(4)]
+    times, outputs = time_batches(lambda s: seen.append(s["number"]) or [s["number"]], samples, 12, ticks.__next__)
+    assert seen == [0, 1, 0, 1, 2, 3] and outputs == [[0], [1], [2], [3]]
+    assert times == {"per_second": 1.2, "p50_ms": 2500, "p95_ms": 4000}
+
+
+@pytest.mark.parametrize("count, fraction, expected", [(20, 0.95, 19), (21, 0.95, 20), (1, 0.95, 1), (4, 0.5, 2)])
+def test_percentiles(count, fraction, expected):
+    assert percentile(list(range(count, 0, -1)), fraction) == expected
+
+
+def test_two_of_four_is_said():
+    weight = torch.tensor([[1.0, 0, 2, 0, 0, 3, 0, 4]])
+    states = {}
+    for name, mask in (("2:4", weight != 0), ("other", torch.arange(8)[None] > 3)):
+        states[name] = OrderedDict(w=weight)
+        states[name]._metadata = {}
+        store_masks(states[name]._metadata, {"w": mask})
+    notes = {name: [note["reason"][:5] for note in patterns_in("a.pt", state)] for name, state in states.items()}
+    assert notes == {"2:4": ["masks", "2:4: "], "other": ["masks"]}
+
+
+def test_a_runtime_that_fails_is_a_note(exportable, capsys, monkeypatch):
+    numbers = itertools.count()
+
+    def child(request, out):
+        if not next(numbers):
+            raise ValueError("stopped with status -9: no message")
+        return measure(request)
+
+    monkeypatch.setattr(compare, "_in_a_child", child)
+    report, _ = bench(
+        capsys, exportable("lm"), "--runtimes", "fairseq,onnx,compact", "--sentences", "2", "--batch-sizes", "1"
+    )
+    assert [row["runtime"] for row in report["rows"]] == ["onnx"]
+    assert [note["reason"].split(":")[0] for note in report["notes"]] == [
+        "stopped with status -9", "nothing to cut",
+    ]  # fmt: skip
+    assert "onnx" in render_bench(report) and "stopped with status -9" in render_bench(report)
+
+
+def test_mistakes_end_in_one_line(exportable, tmp_path, monkeypatch):
+    path = exportable("lm")
+
+    def line(*words):
+        return refused("bench", path, *words)
+
+    assert "unknown value of --runtimes 'tensorrt'" in line("--runtimes", "tensorrt")
+    assert line("--batch-sizes", "0").startswith("--batch-sizes 0: give 1 or more")
+    assert line("--batch-sizes", "a").startswith("--batch-sizes a: give whole numbers")
+    assert line("--sentences", "0").startswith("--sentences 0:") and line("--beam", "0").startswith("--beam 0:")
+    assert line("--beam", "2").startswith("--beam 2: has no effect here")
+    assert line("--device", "tpu").startswith("--device tpu: give cpu or cuda")
+    assert line("--split", "dev").startswith("--split dev: the data have none such")
+    assert "--png a.pdf: a PNG is written" in line("--png", "a.pdf")
+    assert "models of several kinds: language model, translation" in line(exportable("masked"))
+    (tmp_path / "foreign.pt").write_bytes(b"no checkpoint")
+    assert line(tmp_path / "foreign.pt").startswith(f"checkpoint {tmp_path}/foreign.pt: not loaded")
+
+
+def test_compact_is_what_is_left(exportable, here, capsys, tmp_path):
+    """Fewer MACs and bytes, and as good."""
+    cut = edited(
+        exportable("masked"), tmp_path / "zeros.pt", lambda s: s["encoder.layers.0.fc2.weight"][:, 20:].zero_()
+    )
+    report, _ = bench(
+        capsys, cut, "--runtimes", "fairseq,compact", "--sentences", "6", "--batch-sizes", "3", "--beam", "2"
+    )
+    whole, small = report["rows"]
+    assert small["macs"] < whole["macs"] and small["bytes"] < whole["bytes"] and small["bleu"] == whole["bleu"]
+    assert small["expected"] == whole["macs"] / small["macs"]
