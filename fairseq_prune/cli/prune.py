@@ -1,6 +1,7 @@
 """Prune a checkpoint at once, without training.
 
-For methods that look at the weights alone: magnitude, random, irregular, filter, stripe, patdnn, n:m, l1, given. Whole
+For methods that look at the weights alone: magnitude, random, irregular, filter, stripe, patdnn, n:m, l1, given; and
+for those that go by what the layers are given, over a few batches of the training set: wanda, ria, sparsegpt. Whole
 units that can be cut (neurons of Transformers, channels of image classifiers) are cut out, all else is masked.
 
 OUT holds no optimizer state: evaluate it with --user-dir and its pruning task, e.g. --task prune_translation, or
@@ -16,15 +17,16 @@ from ._quiet import quietly
 from ._types import seed
 
 OPTIONS = {  # of the plan, as --prune-* of fairseq-train; what each is like
-    "method": "magnitude (default), random, irregular, filter, stripe, patdnn, n:m, l1, given",
+    "method": "magnitude (default), random, irregular, filter, stripe, patdnn, n:m, l1, given; wanda, ria, sparsegpt",
     "target": "fraction to remove, in [0, 1), or 2:4; by group: 'ih=0.9,hh=0.5'",
     "units": "what leaves together, e.g. row, block:4x4, neuron, head, 2:4",
     "importance": "what is kept: magnitude, magnitude_l2, random",
-    "scope": "compared with whom: global, layer, stage",
+    "scope": "compared with whom: global, layer, output, stage",
     "stages": "groups of --scope stage: 'embed=*embed*;ffn=*fc1*,*fc2*'",
     "include": "comma-separated name patterns to prune as well, e.g. '*.bias'",
     "skip": "comma-separated name patterns left dense, e.g. '*embed*'",
     "only": "comma-separated name patterns to prune and nothing else, e.g. '*conv*'",
+    "batches": "batches of the training set that show the layers' inputs (5); for wanda, ria, sparsegpt",
     "rounding": "from a fraction to a count: nearest, up, reference",
 }
 

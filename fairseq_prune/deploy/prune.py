@@ -13,12 +13,15 @@ from ..checkpoint.write import write_checked
 from ..compat import load_checkpoint
 from ..engine.plan import Plan, make_plan
 from ..engine.pruner import Pruner
+from ..engine.scoring import ScoringMixin
 from ..families import structure_of
 from ..methods.method import Method
 from ..methods.table import METHODS
+from ..pruning.calibration.worth import WORTHS
 from ..pruning.importance import EVIDENCE
 from ..pruning.schedule import Position
 from ..pruning.surgery.structure import Structure
+from .calibration import Gather, evidence_of
 from .compact import with_model
 
 
@@ -27,6 +30,7 @@ def prune_model(
     options: dict[str, Any],
     seed: int = 1,
     find_structure: Callable[[nn.Module], Structure] = structure_of,
+    gather: Gather | None = None,
 ) -> float:
     """Remove weights or whole units of a model at once, in place.
 
@@ -38,6 +42,7 @@ def prune_model(
         options: as ``--prune-*`` on the command line, without the prefix: ``{"method": "magnitude", "target": 0.8}``.
         seed: of random choices.
         find_structure: function of the model -> its coupled units.
+        gather: function of (model, kind, batches, seed) -> evidence; for methods that go by a layer's inputs.
 
     Returns:
         Fraction of the prunable set that is removed, in [0, 1).
@@ -51,7 +56,12 @@ def prune_model(
     _check_needs_no_training(method, plan)
     if plan.rewind or plan.schedule.end or plan.schedule.start.count:
         raise ValueError(f"--prune-schedule {plan.schedule}: without training all is removed at once; leave times out")
-    pruner = Pruner(model, plan, lambda: find_structure(model))
+    _check_data(plan, options, gather)
+
+    def evidence(model, kind, event):
+        return gather(model, kind, plan.batches, seed)
+
+    pruner = Pruner(model, plan, lambda: find_structure(model), gather=evidence)
     pruner.check_start()
     pruner.before_update(_idle_optimizer(model), Position(epochs=0, updates=0, ends_epoch=False))
     return pruner.fraction_removed
@@ -67,12 +77,24 @@ def _idle_optimizer(model: nn.Module) -> SimpleNamespace:
     return SimpleNamespace(optimizer=torch.optim.SGD(model.parameters(), lr=0.0))
 
 
+def _device():
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def _check_needs_no_training(name: str, answers: Method | Plan) -> None:
     """Refuse what only training can do, of a method's row or of a plan."""
     if not answers.prunes:
         raise ValueError(f"--prune-method {name}: removes nothing; give e.g. magnitude")
-    if answers.importance in EVIDENCE or answers.approach:
+    if answers.importance in EVIDENCE and answers.importance not in WORTHS or answers.approach:
         raise ValueError(f"--prune-method {name}: needs training; use it with fairseq-train, or give e.g. magnitude")
+
+
+def _check_data(plan, options, gather):
+    """Refuse what goes by batches where there are none, and batches where nothing goes by them."""
+    if plan.needs_data and gather is None:
+        raise ValueError(f"--prune-method {plan.method}: needs batches of data; use fairseq-prune prune, or magnitude")
+    if "batches" in options and not plan.needs_data:
+        raise ValueError(f"--prune-batches {plan.batches}: has no effect here; leave it out, or give e.g. wanda")
 
 
 def prune_checkpoint(path: str, out: str, options: dict[str, Any], data: str | None = None, seed: int = 1) -> float:
@@ -95,11 +117,12 @@ def prune_checkpoint(path: str, out: str, options: dict[str, Any], data: str | N
         ValueError: as :func:`prune_model`; or the checkpoint cannot be read or its data are not there.
     """
     checkpoint = load_checkpoint(path)
-    task, _ = load_task(path, data, pruning=True)
+    task, config = load_task(path, data, pruning=True)
     model = load_model(path, task).float()
     find_structure = getattr(task, "find_structure", structure_of)
-    removed = prune_model(model, options, seed, find_structure)
-    save_like(checkpoint, model, out)
+    gather = evidence_of(task, config) if isinstance(task, ScoringMixin) else None
+    removed = prune_model(model.to(_device()), options, seed, find_structure, gather)
+    save_like(checkpoint, model.cpu(), out)
     return removed
 
 

@@ -15,7 +15,6 @@ from ..distillation.options import DistillationOptions
 from ..methods.options import ApproachOptions, given_approach
 from ..methods.table import names_of_methods
 from ..needs import Need
-from ..pruning.importance import EVIDENCE
 from .recipe import read_recipe
 
 _WHEN = "'4ep' after 4 epochs, '500up' after 500 updates"
@@ -25,7 +24,7 @@ def _option(text, default=None, needs=None):
     return field(default=default, metadata={"help": text} | ({"needs": needs} if needs else {}))
 
 
-_SCORES = Need(lambda run: run.plan.importance in EVIDENCE, "--prune-method snip")
+_SCORES = Need(lambda run: run.plan.needs_data, "--prune-method snip")
 _NM = Need(lambda run: run.plan.units == "n:m", "--prune-units 2:4")
 _AMP = Need(lambda run: run.options.prune_amp, "--amp --prune-amp-bf16")
 _EVALUATES = Need(lambda run: run.options.prune_evaluated, "fairseq-eval-lm instead of fairseq-train")

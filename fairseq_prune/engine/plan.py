@@ -12,7 +12,7 @@ from ..needs import spelt
 from ..pruning.budget import Threshold
 from ..pruning.budget.counting import ROUNDINGS
 from ..pruning.calibration.worth import WORTHS
-from ..pruning.importance import IMPORTANCES
+from ..pruning.importance import EVIDENCE, IMPORTANCES
 from ..pruning.schedule import SHAPES, Schedule, When
 from ..pruning.scope import SCOPES
 from ..pruning.units import Support, parse_units
@@ -74,6 +74,11 @@ class Plan:
     def in_order(self) -> bool:
         """True if layers are pruned one after the other, by what those before have become."""
         return self.importance in WORTHS
+
+    @property
+    def needs_data(self) -> bool:
+        """True if selections go by batches of the training set."""
+        return self.importance in EVIDENCE
 
     @property
     def counts(self) -> bool:

@@ -51,7 +51,8 @@ EFFECTIVE = {  # options that always have an effect, or are only refused with wh
     "inspect": "data original json",
     "compact": "data batches overwrite json",
     "export": "to data batches overwrite json",
-    "prune": "method target units importance scope stages include skip only rounding seed data quality overwrite json",
+    "prune": "method target units importance scope stages include skip only batches rounding seed data quality "
+    "overwrite json",
     "pack": "half overwrite json",
     "unpack": "overwrite json",
     "average": "overwrite json",

@@ -1,0 +1,102 @@
+"""Pruning by the inputs of layers, in training and without: the same masks, on one rank and on two."""
+
+import pytest
+import torch
+from conftest import TINY, masks_of, same_tensors, words_of
+from test_methods_on_ranks import ends
+
+from fairseq_prune.cli.main import main
+from fairseq_prune.compat import load_checkpoint
+from fairseq_prune.deploy.prune import prune_model
+
+METHODS = ["wanda", "ria", "sparsegpt"]
+
+
+@pytest.fixture(scope="module")
+def dense(module_run):
+    run = module_run("dense")
+    run.train("--max-update", "40", "--disable-validation")
+    return run.folder / "checkpoint_last.pt"
+
+
+def pruned(dense, folder, *words):
+    main(["prune", str(dense), str(folder / "out.pt"), *words, "--overwrite"])
+    return load_checkpoint(folder / "out.pt")
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("how", ["--target 0.5", "--units 2:4"])
+def test_the_command_removes_what_training_would(dense, new_run, tmp_path, method, how):
+    """From the same weights, by the same batches; training then changes what is left."""
+    file = pruned(dense, tmp_path, "--method", method, *words_of(how))
+    words = ["--prune-method", method, *words_of(how.replace("--", "--prune-"))]
+    trained = new_run().train("--finetune-from-model", dense, *words, "--max-update", "1", "--disable-validation")
+    assert same_tensors(masks_of(file), masks_of(trained))
+    before, masks = load_checkpoint(dense)["model"], masks_of(file)
+    changed = [n for n, keep in masks.items() if not torch.equal(file["model"][n], before[n] * keep)]
+    assert bool(changed) == (method == "sparsegpt")
+    assert all(not file["model"][name][~keep].any() for name, keep in masks.items())
+
+
+def test_of_every_output_of_wanda_the_same_part_leaves(dense, tmp_path):
+    masks = masks_of(pruned(dense, tmp_path, "--method", "wanda", "--target", "0.3"))
+    for keep in masks.values():
+        gone = (~keep).sum(1)
+        assert gone.max() - gone.min() <= 1 and int(gone.sum()) == round(0.3 * keep.numel())
+    of_layers = masks_of(pruned(dense, tmp_path, "--method", "ria", "--target", "0.3")).values()
+    assert any((~keep).sum(1).max() - (~keep).sum(1).min() > 1 for keep in of_layers)  # control
+
+
+def test_other_batches_remove_others(dense, tmp_path):
+    """The seed draws the batches, and their number counts."""
+    one, again, other, fewer = (
+        masks_of(pruned(dense, tmp_path, "--method", "wanda", "--target", "0.5", *words_of(words)))
+        for words in ("", "", "--seed 2", "--batches 1")
+    )
+    assert same_tensors(one, again) and not same_tensors(one, other) and not same_tensors(one, fewer)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_two_ranks_add_up_their_inputs(dense, parallel, tmp_path, method):
+    """Three batches on one and two on the other remove what the five do."""
+    text = f"""--task prune_translation --arch transformer --share-all-embeddings {TINY} --criterion cross_entropy
+        --optimizer adam --lr 0.01 --max-tokens 100 --max-update 1 --prune-method {method} --prune-target 0.5
+        --finetune-from-model {dense}"""
+    first, second = ends(2, parallel, words_of(text), tmp_path)
+    alone = masks_of(pruned(dense, tmp_path, "--method", method, "--target", "0.5"))
+    assert same_tensors(first["masks"], second["masks"])
+    same = [float((first["masks"][name] == keep).float().mean()) for name, keep in alone.items()]
+    assert min(same) > 0.99  # sums in another order may turn a tie
+
+
+BAD = {
+    "--method wanda --target 0.5 --data nowhere": "--data nowhere: no such folder",
+    "--method magnitude --target 0.5 --batches 3": "--batches 3: has no effect here; .* e.g. wanda",
+    "--method wanda --target 0.5 --scope global": "--scope global: --method wanda prunes layer after layer; give",
+    "--method sparsegpt --target 0.5 --units row": "--units row: are not for --method sparsegpt; give e.g. ",
+    "--method wanda --target 0.5 --units neuron": "--units neuron: several layers own them",
+    "--method wanda --target 0.01abs": "--target 0.01abs: is not for --method wanda; give e.g. ",
+    "--method wanda --target 0.5 --scope output --units row": "--scope output: is for single weights",
+}
+
+
+@pytest.mark.parametrize("words", BAD)
+def test_bad_input(dense, tmp_path, words):
+    with pytest.raises(SystemExit, match=BAD[words]) as stop:
+        pruned(dense, tmp_path, *words_of(words))
+    assert "\n" not in str(stop.value) and not (tmp_path / "out.pt").exists()
+
+
+def test_data_without_a_training_set(dense, parallel, tmp_path):
+    (tmp_path / "data").mkdir()
+    for file in parallel.iterdir():
+        if not file.name.startswith("train"):
+            (tmp_path / "data" / file.name).symlink_to(file)
+    with pytest.raises(SystemExit, match="train") as stop:
+        pruned(dense, tmp_path, "--method", "wanda", "--target", "0.5", "--data", str(tmp_path / "data"))
+    assert "\n" not in str(stop.value)
+
+
+def test_a_model_in_memory_has_no_data():
+    with pytest.raises(ValueError, match="--prune-method wanda: needs batches of data"):
+        prune_model(torch.nn.Linear(4, 4), {"method": "wanda", "target": 0.5})
