@@ -77,7 +77,7 @@ BAD = {
     "--method none": "removes nothing",
     "": "needs --target",
     "--target 1.5": "1.5",
-    "--target 0.5 --units channel": "no such coupled units; it has head, neuron",
+    "--target 0.5 --units channel": "no such coupled units; it has head",
     "--target 0.5 --skip *fc9*": "fc9",
     "--target 0.5 --data nowhere": "no such folder",
 }
