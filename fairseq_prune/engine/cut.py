@@ -47,7 +47,7 @@ def cut_in_run(
         state = optimizer.optimizer.state.get(parameter)
         if state and name in table:
             cut_statistics(state, parameter.shape, table[name], keep)
-    let_attention_shrink(model, map(block_of, keep))
+    let_attention_shrink(model, [block_of(vector) for vector, units in keep.items() if not units.all()])
     replace_values(model, cut_state(entries(model), table, keep))
     masks = cut_state(masked.local_masks(), table, keep)
     masked.hold({name: mask for name, mask in masks.items() if not mask.all()})

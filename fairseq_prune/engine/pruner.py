@@ -282,19 +282,18 @@ class Pruner:
         targets, decided = self._targets, checksum({**selection.masks, **selection.keep})
         ranks.require_equal(decided, "pruning masks", next(iter(self.masked.parameters.values())).device)
         closes = targets.selector.multiplies and selection.keep
-        if not closes and checksum(selection.masks) == checksum(self.masks):
-            return
-        if (shared := targets.overlap(selection)) is not None:
-            logger.info(f"{shared:.4f} of what leaves had left the model that says how many leave")
-        if self._rewind:
-            self._rewind.restore(optimizer)
-        if closes:
-            self.removal.close(selection.keep, targets.selector, targets.structure, optimizer)
-        else:
-            self.removal.mask(selection, targets.prunables, optimizer, ema_model)
-            if self.plan.schedule.is_last(self.events_done):
-                self.removal.cut(selection.keep, targets.structure, optimizer)
-        forget_best()
+        if closes or checksum(selection.masks) != checksum(self.masks):
+            if (shared := targets.overlap(selection)) is not None:
+                logger.info(f"{shared:.4f} of what leaves had left the model that says how many leave")
+            if self._rewind:
+                self._rewind.restore(optimizer)
+            if closes:
+                self.removal.close(selection.keep, targets.selector, targets.structure, optimizer)
+            else:
+                self.removal.mask(selection, targets.prunables, optimizer, ema_model)
+            forget_best()
+        if not closes and self.plan.schedule.is_last(self.events_done):  # few units may all have left before
+            self.removal.cut(selection.keep, targets.structure, optimizer)
 
     def _told(self):
         return tell_removed(self._targets.prunables, self.masks, self.fraction_removed, self._whole)

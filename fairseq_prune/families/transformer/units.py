@@ -54,7 +54,7 @@ def heads(model: nn.Module) -> Vectors:
     As :func:`neurons`.
     """
     for name, block in _attentions(model):
-        if block.num_heads > 1:
+        if block.num_heads > 1 or hasattr(block, "heads"):  # the last one of a block that was cut
             rows = [(f"{name}.heads", Owner(0, name))]
             for part in _ATTENTION:
                 layer, axis = getattr(block, part), int(part == "out_proj")
