@@ -15,6 +15,7 @@ from ..pruning.masks import Masks, store_masks, stored_masks
 from ..pruning.surgery.cut import cut_state, cut_tensor
 from ..pruning.surgery.structure import evenly
 from ..pruning.surgery.table import Table, build_table, lengths_of
+from .compact_layers import cut_masked_layers
 from .dead_units import find_dead
 
 CUT_ORDER = (("residual",), ("head",), ("qk", "vo", "neuron"))  # a narrower stream may leave more units dead
@@ -26,7 +27,7 @@ def compact(checkpoint: dict[str, Any]) -> tuple[dict[str, Any], dict[str, int]]
 
     Optimizer, averages (EMA) and the pruner's state do not fit the cut model and are left out, so
     the result is to be evaluated or finetuned, not resumed. Models of SRP architectures lose units
-    of all kinds; stock Transformers neurons, heads, and dimensions of attention.
+    of all kinds; stock Transformers neurons, heads, dimensions of attention, and layers that are masked whole.
 
     Args:
         checkpoint: what a file of fairseq-train holds; not modified.
@@ -37,12 +38,14 @@ def compact(checkpoint: dict[str, Any]) -> tuple[dict[str, Any], dict[str, int]]
     Raises:
         ValueError: nothing to cut, no config, or shapes that are not of one model.
     """
-    original, config = checkpoint["model"], Config(checkpoint)
+    config = Config(checkpoint)
+    original, layers = cut_masked_layers(checkpoint["model"], config)
     state, table = _state_and_table(original, config)
     activation = get_activation_fn(config.model.get("activation_fn") or "relu")
     cut, removed = remove_dead_units(state, table, config.heads, activation)
-    if not removed:
+    if not removed and not layers:
         raise ValueError(_why_nothing(table, config.arch))
+    removed["layer"] = layers
     if not _is_srp(original):
         _leave_whole_attention(cut, original)
         config.become_pruning()

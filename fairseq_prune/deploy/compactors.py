@@ -36,6 +36,7 @@ _KINDS = {
     "qk": "query/key dims",
     "vo": "value dims",
     "neuron": "neurons",
+    "layer": "layers",
 }
 COMPACTORS.add(DEFAULT)(Compactor(compact, _KINDS))
 COMPACTORS.add(*MODELS)(Compactor(compact_recurrent, {"hidden": "hidden units"}))

@@ -14,7 +14,7 @@ from ..compat import load_checkpoint
 from ..engine.plan import Plan, make_plan
 from ..engine.pruner import Pruner
 from ..engine.scoring import ScoringMixin
-from ..families import structure_of
+from ..families import options_of, structure_of
 from ..methods.method import Method
 from ..methods.table import METHODS
 from ..pruning.calibration.worth import WORTHS
@@ -136,4 +136,5 @@ def save_like(checkpoint: dict[str, Any], model: nn.Module, out: str) -> None:
     """
     config = Config(checkpoint)
     config.become_pruning()
+    config.keep_true(options_of(model))
     write_checked({**with_model(checkpoint, model.state_dict()), **config.stored}, out, load_checkpoint)

@@ -17,10 +17,10 @@ from ..compat import fp32_copies
 from ..families import stacks_of
 from ..modules.partial_norm import look_for_absent
 from ..optim.masters import homes, moments_of, values_of
-from ..pruning.depth import DEPTH_KEY, Depth, after_cut
+from ..pruning.depth import DEPTH_KEY, Depth, after_cut, stored_depth
 from ..pruning.enforce import mask_tensor
 from ..pruning.masks import METADATA_KEY, Masks, pack_mask
-from ..pruning.surgery.depth import Keep, bypass, cut_layers, cut_names, layers_of, masked_layers
+from ..pruning.surgery.depth import Keep, bypass, cut_layers, cut_names, layers_of, without_anything
 from .travel import let_masks_travel, masks_of_parts
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class MaskedModel:
         self._model = model
         if inherited := masks_of_parts(model):
             self.adopt(inherited)
+        self.depth = stored_depth(model.state_dict())
         let_masks_travel(model, self._metadata, self.adopt)
 
     def _metadata(self):
@@ -189,12 +190,12 @@ def bypass_masked(model: nn.Module, masks: Masks) -> list[RemovableHandle]:
     Returns:
         list of handles, whose ``remove()`` undoes it.
     """
-    return [
-        layer.register_forward_hook(bypass)
-        for stack in stacks_of(model)
-        for layer, gone in zip(layers_of(model, stack), masked_layers(model, stack, masks), strict=True)
-        if gone
-    ]
+    handles, names = [], [name for name, _ in model.named_parameters()]
+    for stack in stacks_of(model):
+        layers = layers_of(model, stack)
+        gone = without_anything(names, stack, len(layers), masks)
+        handles += [layers[number].register_forward_hook(bypass) for number in gone.nonzero().flatten().tolist()]
+    return handles
 
 
 def _is_given_up(model, name):

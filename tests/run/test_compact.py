@@ -84,7 +84,7 @@ def shapes(checkpoint):
 def test_neurons_leave_a_stock_transformer(rows, capsys, tmp_path):
     before, out = rows.folder / "checkpoint_last.pt", tmp_path / "new" / "compact.pt"
     report = compact(capsys, before, out)
-    assert report["removed"] == {"residual": 0, "head": 0, "qk": 0, "vo": 0, "neuron": 18}
+    assert report["removed"] == {"residual": 0, "head": 0, "qk": 0, "vo": 0, "neuron": 18, "layer": 0}
     assert report["before"]["params"] - report["after"]["params"] == 18 * (16 + 1 + 16)
     assert report["before"]["macs"] - report["after"]["macs"] == 18 * 25 * 32
     assert report["after"]["bytes"] == out.stat().st_size
@@ -188,7 +188,8 @@ def test_attention_of_a_stock_model(stock, rows, share, capsys, tmp_path, new_ru
     before, out = edited(run, tmp_path / "dead.pt", kill), tmp_path / "compact.pt"
     report = compact(capsys, before, out)
     neurons = 31 + 9 if share == SHARED else 31
-    assert report["removed"] == {"residual": 0, "head": 1, "qk": 4 + 4 + 7, "vo": 2 + 2 + 7, "neuron": neurons}
+    units = {"residual": 0, "head": 1, "qk": 4 + 4 + 7, "vo": 2 + 2 + 7, "neuron": neurons, "layer": 0}
+    assert report["removed"] == units
     assert report["task"] == "prune_translation"
     cut = load_checkpoint(out)
     assert shapes(cut)["decoder.layers.0.self_attn.q_proj.weight"] == (1, 16)  # of a single head
@@ -243,7 +244,7 @@ def test_masked_heads_leave(trained, capsys, tmp_path, case):
 
     before, out = edited(run, tmp_path / "dead.pt", kill), tmp_path / "compact.pt"
     report = compact(capsys, before, out)
-    assert report["removed"] == {"residual": 0, "head": 1, "qk": 0, "vo": 0, "neuron": 0}
+    assert report["removed"] == {"residual": 0, "head": 1, "qk": 0, "vo": 0, "neuron": 0, "layer": 0}
     assert report["before"]["params"] - report["after"]["params"] == 4 * 8 * 16 + 3 * 8
     assert report["before"]["macs"] - report["after"]["macs"] > 4 * 8 * 16 * 25  # projections, scores and contexts
     cut = load_checkpoint(out)["model"]
@@ -267,7 +268,7 @@ def test_connectivity(trained, capsys, tmp_path, new_run, share):
     before, out = edited(run, tmp_path / "dead.pt", kill), tmp_path / "compact.pt"
     report = compact(capsys, before, out)
     width = 3 if share == SHARED else 5
-    assert report["removed"] == {"residual": width, "head": 0, "qk": 2, "vo": 4, "neuron": 1}
+    assert report["removed"] == {"residual": width, "head": 0, "qk": 2, "vo": 4, "neuron": 1, "layer": 0}
     assert hypotheses(capsys, run.data, out) == hypotheses(capsys, run.data, before)
     cut = load_checkpoint(out)
     assert shapes(cut)["encoder.pos_emb_mask"] == (13,)
@@ -332,5 +333,5 @@ def test_the_table(rows, capsys, tmp_path):
     main(["compact", str(rows.folder / "checkpoint_last.pt"), str(out), "--batches", "1", "--overwrite"])
     text = capsys.readouterr().out
     assert re.search(r"parameters +\d,\d{3} +\d,\d{3} +0\.\d{3}\n", text)
-    assert "0 residual width, 0 heads, 0 query/key dims, 0 value dims, 18 neurons" in text
+    assert "0 residual width, 0 heads, 0 query/key dims, 0 value dims, 18 neurons, 0 layers" in text
     assert load_checkpoint(out)["model"]

@@ -1,10 +1,13 @@
 """Whole layers of encoders and decoders: bypassed while they are masked, cut out in the run, the config says so."""
 
+import json
 import re
 
 import pytest
 from conftest import TINY, USER_DIR, masks_of, run_fairseq, same_tensors
 
+from fairseq_prune.cli.main import main
+from fairseq_prune.compat import load_checkpoint
 from fairseq_prune.pruning.depth import stored_depth
 
 DEEP = TINY.replace("--encoder-layers 1 --decoder-layers 1", "--encoder-layers 2 --decoder-layers 4")
@@ -147,3 +150,36 @@ def test_mistakes_end_in_one_line(new_run, words):
     with pytest.raises(SystemExit, match=REFUSED[words]) as refusal:
         new_run(arch=ARCH).train("--prune-method", "shortgpt", *HALF, *words.split())
     assert "\n" not in str(refusal.value)
+
+
+def test_what_is_masked_is_cut_by_compact_and_left_out_by_export(new_run, capsys, tmp_path):
+    """A post-norm layer of zeros is not nothing: all have to skip it."""
+    run = new_run(arch=ARCH)
+    masked = run.train("--prune-method", "shortgpt", *HALF, "--store-ema", "--ema-decay", "0.9")
+    path, ours = run.folder / "checkpoint_last.pt", ("--user-dir", USER_DIR, "--task", "prune_translation")
+    found = hypotheses(capsys, run.data, path, *ours)
+    main(["compact", str(path), str(tmp_path / "compact.pt"), "--json"])
+    assert json.loads(capsys.readouterr().out)["removed"]["layer"] == 2
+    cut = load_checkpoint(tmp_path / "compact.pt")
+    assert depth_of(cut) == config_of(cut)["decoder_layers"] == 2 and not masks_of(cut)
+    gone = {int(name.split(".")[2]) for name in masks_of(masked)}
+    assert stored_depth(cut["model"]) == {"decoder.layers": {"of": 4, "kept": sorted({0, 1, 2, 3} - gone)}}
+    assert hypotheses(capsys, run.data, tmp_path / "compact.pt", *ours) == found
+    main(["export", str(path), str(tmp_path / "plain.pt"), "--to", "fairseq"])
+    assert hypotheses(capsys, run.data, tmp_path / "plain.pt", "--task", "translation") == found
+    main(["export", str(path), str(tmp_path / "ct2"), "--to", "ctranslate2", "--batches", "1"])
+    assert (tmp_path / "ct2" / "model.bin").exists()
+
+
+@pytest.mark.parametrize("method", ["magnitude", "random"])
+def test_prune_without_training(new_run, capsys, tmp_path, method):
+    """Twice: what is known of the layers is of the first model."""
+    run = new_run(arch=ARCH)
+    run.train("--max-update", "2")
+    options = ["--method", method, "--units", "layer", "--only", "decoder.layers.*", "--target"]
+    main(["prune", str(run.folder / "checkpoint_last.pt"), str(tmp_path / "a.pt"), *options, "0.5"])
+    main(["prune", str(tmp_path / "a.pt"), str(tmp_path / "b.pt"), *options, "0.5"])
+    cut = load_checkpoint(tmp_path / "b.pt")
+    assert depth_of(cut) == config_of(cut)["decoder_layers"] == 1
+    assert stored_depth(cut["model"])["decoder.layers"]["of"] == 4
+    assert hypotheses(capsys, run.data, tmp_path / "b.pt", "--task", "translation")

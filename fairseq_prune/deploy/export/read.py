@@ -13,6 +13,9 @@ from fairseq.tasks import FairseqTask
 from torch import nn
 
 from ...checkpoint.load import load_model
+from ...families import stacks_of
+from ...pruning.masks import stored_masks
+from ...pruning.surgery.depth import cut_layers, layers_of, without_anything
 from .layers import Attention, FeedForward, Layer, Linear, Norm, Side, Transformer
 
 BLOCKS = (TransformerEncoderLayerBase, TransformerDecoderLayerBase)
@@ -20,11 +23,14 @@ READABLE = (TransformerEncoderBase, TransformerEncoder, TransformerDecoderBase, 
 
 
 def load_cut(path: str, task: FairseqTask) -> BaseFairseqModel:
-    """The model of a checkpoint as its task builds it, SRP's without the units of connectivity 0."""
+    """The model of a checkpoint as its task builds it, without masked layers, SRP's without units of connectivity 0."""
     model = load_model(path, task)
     if hasattr(model, "cuts_on_load"):
         model.cuts_on_load = True
         model.load_state_dict(model.state_dict())
+    masks, names = stored_masks(model.state_dict()), [name for name, _ in model.named_parameters()]
+    lengths = {stack: len(layers_of(model, stack)) for stack in stacks_of(model)}
+    cut_layers(model, {stack: ~without_anything(names, stack, count, masks) for stack, count in lengths.items()})
     return model
 
 

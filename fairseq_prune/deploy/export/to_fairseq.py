@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from ...checkpoint.load import load_task
 from ...checkpoint.write import write_checked
 from ...compat import load_checkpoint
+from ...families import options_of
 from ..verify import require_same
 from .exporters import EXPORTERS, Job
 from .read import load_cut
@@ -80,6 +81,8 @@ def _stock_state(model, groups):
             raise ValueError(f"{side}.layers.*.fc1.weight: {several} neurons; {arch} has one number for all layers")
         if widths:
             groups["model"][f"{side}_ffn_embed_dim"] = widths[0]
+    layers = {option: count for option, count in options_of(model).items() if option in groups["model"]}
+    groups["model"].update(layers)
     stock = _build(groups).state_dict()
     _require_fit(stock, state, {name for name, _ in model.named_parameters()}, arch)
     return OrderedDict((name, state[name]) for name in stock)

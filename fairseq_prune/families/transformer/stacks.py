@@ -1,7 +1,7 @@
 """The stacks of Transformer layers, each of which adds to one hidden state and can be left out."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from torch import nn
 
@@ -29,7 +29,26 @@ def stacks(model: nn.Module) -> Iterator[tuple[str, bool]]:
 def options(model: nn.Module) -> dict[str, int]:
     """How many layers the config of a model has to name, dict of option -> count."""
     cut = [name for name, in_config in stacks(model) if in_config]
-    return {f"{name.partition('.')[0]}_layers": len(list(model.get_submodule(name).children())) for name in cut}
+    return {option_of(name): len(list(model.get_submodule(name).children())) for name in cut}
+
+
+def option_of(stack: str) -> str:
+    """The option that says how many layers a stack has.
+
+    Example:
+        >>> option_of("encoder.sentence_encoder.layers")
+        'encoder_layers'
+    """
+    return f"{stack.partition('.')[0]}_layers"
+
+
+def stacks_in(names: Iterable[str]) -> dict[str, int]:
+    """The stacks whose layers can be cut out, by entry names of a state dict: dict of name -> layers (count)."""
+    found: dict[str, int] = {}
+    for name in names:
+        if match := re.match(rf"({_IN_CONFIG.pattern})\.(\d+)\.", name):
+            found[match[1]] = max(found.get(match[1], 0), int(match[match.lastindex or 0]) + 1)
+    return found
 
 
 def _is_layer(module):

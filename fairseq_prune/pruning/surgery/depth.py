@@ -4,7 +4,7 @@ The layers of a stack are numbered in the names of all they own, as ``decoder.la
 that stay are numbered anew.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import torch
@@ -42,17 +42,22 @@ def layer_units(model: nn.Module, stack: str, cuts: bool) -> tuple[list[tuple[st
     return rows, Coupled(stack, "layer", len(layers), tuple(matrices), cuts=cuts)
 
 
-def masked_layers(model: nn.Module, stack: str, masks: Masks) -> Tensor:
-    """Which layers of a stack have lost all of their parameters, bool [layers]; masks as of the whole model."""
-    return torch.tensor(
-        [
-            all(
-                name in masks and not masks[name].any()
-                for name, _ in layer.named_parameters(prefix=f"{stack}.{number}")
-            )
-            for number, layer in enumerate(layers_of(model, stack))
-        ]
-    )
+def without_anything(names: Iterable[str], stack: str, layers: int, masks: Masks) -> Tensor:
+    """Which layers of a stack have lost all of their parameters.
+
+    Args:
+        names: of all parameters, but for further names of one that is shared.
+        stack: its name.
+        layers: that it has (count).
+        masks: dict of parameter name -> bool; True = keep.
+
+    Returns:
+        bool [layers].
+    """
+    mine = [name for name in names if name.startswith(f"{stack}.")]
+    gone = {name for name in mine if name in masks and not masks[name].any()}
+    owned = ([name for name in mine if name.startswith(f"{stack}.{number}.")] for number in range(layers))
+    return torch.tensor([gone.issuperset(of_one) for of_one in owned])
 
 
 def bypass(layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
