@@ -125,7 +125,10 @@ IMAGE_METHODS = {
     "group_hoyer_square": "--prune-lambda 30 --prune-end 14up",
     "l0": "--prune-lambda 500 --prune-gate-lr 0.2 --prune-end 14up",
     "gate_decorators": "--prune-target 0.5 --prune-every 2up --prune-ticks 2 --prune-tocks 1 --prune-end 14up",
+    "group_lasso": "--prune-lambda 0.1 --prune-end 14up",
     "snap": "--prune-target 0.8",
+    "taylor": "--prune-target 0.5 --prune-schedule linear --prune-end 14up",
+    "fisher": "--prune-target 0.5 --prune-schedule linear --prune-end 14up",
     "snap_it": "--prune-target 0.8 --prune-end 14up --prune-every 5up",
     "cnip_it": "--prune-target 0.8",
 }

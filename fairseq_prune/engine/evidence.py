@@ -33,7 +33,13 @@ Parameters = Mapping[str, nn.Parameter]  # by name
 Sample = dict[str, Any]  # a batch of fairseq's
 
 
-def gather(kind: str, model: BaseFairseqModel, criterion: FairseqCriterion, batches: Iterable[Sample]) -> Any:
+def gather(
+    kind: str,
+    model: BaseFairseqModel,
+    criterion: FairseqCriterion,
+    batches: Iterable[Sample],
+    sums: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] | None = None,
+) -> Any:
     """Gather evidence in eval mode, added up over batches and ranks.
 
     Args:
@@ -41,6 +47,8 @@ def gather(kind: str, model: BaseFairseqModel, criterion: FairseqCriterion, batc
         model: fairseq model.
         criterion: the run's, which sums the loss over tokens or images.
         batches: iterable of collated samples; this rank's share.
+        sums: function of values by parameter name -> their sums over the units of every layer, [units]; of kinds of
+            units.
 
     Returns:
         dict of parameter name -> float32 tensor of its shape; or, of derivatives by connectivity and of layers, of
@@ -58,8 +66,9 @@ def gather(kind: str, model: BaseFairseqModel, criterion: FairseqCriterion, batc
         raise ValueError(f"{option}: the training set has no batch to score with; see --max-tokens, --batch-size")
     if KINDS[kind].in_order:
         return KINDS[kind].gather(parameters, model, criterion, batches)
+    given = (sums,) if KINDS[kind].of_units else ()
     with evaluating(model, criterion), torch.enable_grad():
-        found = KINDS[kind].gather(parameters, model, criterion, batches)
+        found = KINDS[kind].gather(parameters, model, criterion, batches, *given)
     return {name: ranks.average(value) for name, value in found.items()}
 
 
@@ -69,6 +78,29 @@ def sensitivity(
     """Weights times the gradient of the loss: Lee et al., ICLR 2019 (arXiv:1810.02340), eq. 5 before the absolute."""
     gradients = _gradients(parameters, model, criterion, batches)
     return {name: parameters[name].detach().float() * gradient for name, gradient in gradients.items()}
+
+
+def squares(
+    parameters: Parameters, model: BaseFairseqModel, criterion: FairseqCriterion, batches: Iterable[Sample]
+) -> dict[str, Tensor]:
+    """Squares of weights times the gradient of a batch's mean loss, summed over batches."""
+    return squares_of_units(parameters, model, criterion, batches, lambda products: {})
+
+
+def squares_of_units(
+    parameters: Parameters,
+    model: BaseFairseqModel,
+    criterion: FairseqCriterion,
+    batches: Iterable[Sample],
+    sums: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]],
+) -> dict[str, Tensor]:
+    """The same, and squares of what ``sums`` makes of each batch's products: of every layer one number a unit."""
+    totals: dict[str, Tensor] = {}
+    for sample in batches:
+        products = sensitivity(parameters, model, criterion, [sample])
+        for name, value in {**products, **sums(products)}.items():
+            totals[name] = totals[name].add_(value.square()) if name in totals else value.square()
+    return totals or dict(sums({name: torch.zeros_like(p, dtype=torch.float32) for name, p in parameters.items()}))
 
 
 def hessian_gradient(
@@ -148,6 +180,7 @@ class Kind:
         gather: function of (parameters, model, criterion, batches).
         fine: too fine for fp16.
         redrawn: over other batches at every event; False: over the same.
+        of_units: it is of units, and takes what sums weights up to them.
         in_order: handed out layer by layer, each as it is once those before it are pruned.
         passes: function of the model -> what scoring a sample costs, in forward passes (count).
     """
@@ -155,6 +188,7 @@ class Kind:
     gather: Callable[..., Any]
     fine: bool = True
     redrawn: bool = True
+    of_units: bool = False
     in_order: bool = False
     passes: Callable[[nn.Module], int] = lambda model: TRAINING
 
@@ -166,6 +200,8 @@ def _one(model):
 
 KINDS = {
     "sensitivity": Kind(sensitivity),
+    "squares": Kind(squares),
+    "squares_of_units": Kind(squares_of_units, of_units=True),
     "hessian_gradient": Kind(hessian_gradient, passes=lambda model: _GRASP),
     "connectivity_gradient": Kind(connectivity_gradient, fine=False, redrawn=False),
     "inputs": Kind(inputs, fine=False, redrawn=False, in_order=True, passes=_one),

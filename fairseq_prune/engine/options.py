@@ -53,7 +53,7 @@ class PruneOptions(DistillationOptions, ApproachOptions):
         "what leaves together: weight (default), row, column, block:4x4, stripe, kernel, pattern, 2:4, n:m; "
         "filter, channel, neuron, head, hidden, node, weight+node; with connectivity width, width:residual"
     )
-    prune_importance: Optional[str] = _option("what is kept: magnitude (L1), magnitude_l2, random")
+    prune_importance: Optional[str] = _option("what is kept: magnitude (L1), magnitude_l2, random, taylor, fisher")
     prune_scope: Optional[str] = _option("compared with whom: global (default), layer, output, stage")
     prune_stages: Optional[str] = _option("groups of --prune-scope stage: 'embed=*embed*;ffn=*fc1*,*fc2*'")
     prune_schedule: Optional[str] = _option(

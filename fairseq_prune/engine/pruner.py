@@ -43,7 +43,7 @@ class Pruner:
 
     Attributes:
         events_done: events of the schedule that have happened (count).
-        masked, removal: the model's masks; what carries out a removal, and knows what the last cut kept.
+        masked, removal, targets: the masks; what carries out a removal, and knows what a cut kept; the units.
         removed_in_epoch: number of the epoch in which the last removal fell; None before.
 
     Raises:
@@ -68,18 +68,18 @@ class Pruner:
         self.removal = Removal(model, self.masked, averaged)
         self._counted: Masks = None
         self._fraction: float = None
-        self._targets = Targets(model, self.plan, find_structure, find_targets)
-        self._whole = self._targets.total
+        self.targets = Targets(model, self.plan, find_structure, find_targets)
+        self._whole = self.targets.total
         self._approach, self._validated = self._new_approach(), {}
         self._rewind = Rewind(self.masked.parameters) if self.plan.rewind else None
 
     def _new_approach(self):
-        return approach_for(self.plan.approach, self._targets.selector, self._model, self.plan.seed)
+        return approach_for(self.plan.approach, self.targets.selector, self._model, self.plan.seed)
 
     @property
     def seed(self) -> int:
         """Of random choices: that of the first run, where this one resumes it with another."""
-        return self._targets.seed
+        return self.targets.seed
 
     @property
     def masks(self) -> Masks:
@@ -110,7 +110,7 @@ class Pruner:
     def fraction_removed(self) -> float:
         """Fraction of the prunable set that masks and cuts have removed (float in [0, 1))."""
         if self._counted is not self.masks:  # asked for at every update, counted after every change
-            removed, total = count_removed(self._targets.prunables, self.masks)
+            removed, total = count_removed(self.targets.prunables, self.masks)
             self._counted, self._fraction = self.masks, 1 - (total - removed) / self._whole
         return self._fraction
 
@@ -128,11 +128,11 @@ class Pruner:
         if not self.plan.prunes:
             self.masked.warn_of_lost_masks()
         elif not self.events_done:
-            whole, self._whole = self._whole, self._targets.total
+            whole, self._whole = self._whole, self.targets.total
             if whole != self._whole:  # weights of a cut model came in
-                self._targets.look()
+                self.targets.look()
                 self._approach = self._new_approach()
-            self._targets.check(self.masked.local_masks())
+            self.targets.check(self.masked.local_masks())
 
     def before_update(
         self, optimizer: FairseqOptimizer, position: Position, ema_model: nn.Module | None = None
@@ -179,7 +179,7 @@ class Pruner:
         if not self._approach:
             self._remove(self._select(), optimizer, ema_model)
         elif not self._approach.active:
-            self._approach.begin(position, self._targets.layers, self._select, optimizer)
+            self._approach.begin(position, self.targets.layers, self._select, optimizer)
             logger.info(f"selected after {position.updates} updates, {self.plan.schedule}; nothing is removed yet")
         elif not self.plan.schedule.is_last(self.events_done):
             self._approach.reselect(self._select, optimizer)
@@ -241,7 +241,7 @@ class Pruner:
             "kept": self.removal.kept,
             "approach": self._approach and self._approach.state(),
             "rewind": self._rewind and self._rewind.state(),
-            **self._targets.state(),
+            **self.targets.state(),
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -258,28 +258,28 @@ class Pruner:
             self._rewind.load_state(state["rewind"])
         if self.plan.prunes and state["events_done"]:
             self.events_done = state["events_done"]
-            self._targets.load_state(state)
+            self.targets.load_state(state)
             self._whole = state.get("whole", self._whole)  # files of earlier versions have no cuts
             if state.get("approach") is not None:
                 self._approach.load_state(state["approach"])
 
     def _begin(self, event, position, optimizer):
         check_begun_in_time(self.plan.schedule, event, position)
-        self._targets.begin(self.masked.local_masks())
+        self.targets.begin(self.masked.local_masks())
         if self.plan.permute:
-            goals = self._targets.selector.targets(self.plan.target)
-            arguments = self._model, self._find_permutable(), goals, optimizer, self._targets.seed
+            goals = self.targets.selector.targets(self.plan.target)
+            arguments = self._model, self._find_permutable(), goals, optimizer, self.targets.seed
             self.masked.hold(permute_in_run(*arguments, self.masked.local_masks()))
 
     def _select(self, evidence=None):
         kind = EVIDENCE.get(self.plan.importance)
         if evidence is None and kind:
             evidence = self._gather(self._model, kind, self.events_done)
-        return self._targets.select(self.events_done, self.masked.local_masks(), evidence)
+        return self.targets.select(self.events_done, self.masked.local_masks(), evidence)
 
     def _remove(self, selection, optimizer, ema_model):
         selection = selection.examined()
-        targets, decided = self._targets, checksum({**selection.masks, **selection.keep})
+        targets, decided = self.targets, checksum({**selection.masks, **selection.keep})
         ranks.require_equal(decided, "pruning masks", next(iter(self.masked.parameters.values())).device)
         closes = targets.selector.multiplies and selection.keep
         if closes or checksum(selection.masks) != checksum(self.masks):
@@ -296,4 +296,4 @@ class Pruner:
             self.removal.cut(selection.keep, targets.structure, optimizer)
 
     def _told(self):
-        return tell_removed(self._targets.prunables, self.masks, self.fraction_removed, self._whole)
+        return tell_removed(self.targets.prunables, self.masks, self.fraction_removed, self._whole)

@@ -85,7 +85,7 @@ class ScoringMixin(FairseqTask):
         seed = self.pruner.seed + (event if KINDS[kind].redrawn else 0)
         with self.scoring_batches(model, self.plan.batches, seed) as batches:
             samples = list(batches)
-            found = gather(kind, model, self.scoring_criterion, samples)
+            found = gather(kind, model, self.scoring_criterion, samples, self.pruner.targets.unit_sums)
         mine = torch.tensor(float(sum(sample.get("nsentences", 0) for sample in samples)))
         device = next(model.parameters()).device
         sentences = round(ranks.world_size() * float(ranks.average(mine.to(device))))

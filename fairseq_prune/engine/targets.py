@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..methods.checks import approach_of
 from ..pruning.budget import CostLeft, Deviation, Threshold
@@ -18,7 +18,7 @@ from ..pruning.masks import Masks, intersect
 from ..pruning.prunable import Prunable, find_prunables
 from ..pruning.selecting import count_removed, coupled_selector_of, overlap, selector_of
 from ..pruning.selecting.selection import Selection
-from ..pruning.selecting.selector import Selector, Values
+from ..pruning.selecting.selector import Selector, Values, units_of
 from ..pruning.surgery.structure import Structure
 from ..pruning.units import Weight, is_coupled, parse_units
 from . import ranks
@@ -137,6 +137,11 @@ class Targets:
                     f"--prune-method {self.plan.method}: {p.name} is weight-normalised, which only masks by magnitude "
                     f"can take; leave it out, e.g. --prune-skip '{p.name}'"
                 )
+
+    def unit_sums(self, values: Values) -> dict[str, Tensor]:
+        """Sums over the units of every layer, [units], of a dict of parameter name -> tensor, as evidence."""
+        layers = (layer for members in self.selector.layers.values() for layer in members)
+        return {units_of(layer): self.selector.sum_over(layer, values) for layer in layers}
 
     @property
     def total(self) -> int:

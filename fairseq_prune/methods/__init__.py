@@ -10,6 +10,7 @@ from torch import nn
 from ..pruning.selecting.selector import Selector
 from . import (  # noqa: F401  (each registers what it has)
     gated,
+    group_lasso,
     growing,
     hard_concrete,
     lagrangian,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from ..optim.masters import homes, multiply_values, values_of
 from ..pruning.devices import on_host
 from ..pruning.hoyer import hoyer_square, hoyer_step
 from ..pruning.schedule import Position
+from ..pruning.selecting.selector import Selector, Values
 from .approach import APPROACHES, Approach, Select, Timed
 from .option import REGULARISER
 
@@ -35,9 +36,8 @@ class Hoyer(Timed):
     weight: float = 1e-3
 
 
-@APPROACHES.add(Hoyer)
 class Regularised(Approach):
-    """Follows the Hoyer-square regulariser's gradient behind every step, by its weight times lr / (1 - momentum).
+    """Shrinks units behind every step, by a regulariser's weight times lr / (1 - momentum).
 
     In the gradient of the loss it would have the same strength, but let units jump around zero instead of stopping.
     """
@@ -62,25 +62,15 @@ class Regularised(Approach):
         step = self.settings.weight * optimizer.get_lr()
         step /= 1 - optimizer.optimizer.param_groups[0].get("momentum", 0.0)
         changes = []  # in order, as those of several layers may meet in one parameter
-        for selector in self.selector.sides:
-            for layer, change in self._changes(selector, squares, step).items():
+        for selector, of_layers in self._changes(squares, step):
+            for layer, change in of_layers.items():
                 changes += selector.spread(layer, change).items()
         factors = torch._foreach_add([change for _, change in changes], 1)
         multiply_values([self.parameters[name] for name, _ in changes], factors, masters)
 
-    def _changes(self, selector, squares, step):
-        """What units are multiplied by, less 1, dict of layer -> float [units].
-
-        Layers of one size are one batch, but on a host, whose cache holds one layer rather than all.
-        """
-        sums, alike, changes = {layer: selector.sum_over(layer, squares) for layer in self._layers}, {}, {}
-        for layer, total in sums.items():
-            alike.setdefault(layer if on_host(total) else len(total), []).append(layer)
-        for layers in alike.values():
-            norms = torch.stack([sums[layer] for layer in layers]).sqrt()
-            self._sum = self._sum + hoyer_square(norms).sum()
-            changes.update(zip(layers, hoyer_step(norms, step) - 1, strict=True))
-        return {layer: changes[layer] for layer in self._layers}
+    def _changes(self, squares: Values, step: float) -> Iterator[tuple[Selector, dict[str, Tensor]]]:
+        """What units are multiplied by, less 1: for each side of the selector a dict of layer -> float [units]."""
+        raise NotImplementedError
 
     def validated_values(self, select: Select) -> dict[str, Tensor]:
         return self.masked(select(None).masks)
@@ -96,3 +86,23 @@ class Regularised(Approach):
     def load_state(self, state: dict[str, Any]) -> None:
         super().load_state(state)
         self._layers = state["layers"]
+
+
+@APPROACHES.add(Hoyer)
+class HoyerRegularised(Regularised):
+    """Follows the Hoyer-square regulariser's gradient, of each side of coupled units by itself."""
+
+    def _changes(self, squares: Values, step: float) -> Iterator[tuple[Selector, dict[str, Tensor]]]:
+        for selector in self.selector.sides:
+            yield selector, self._of_side(selector, squares, step)
+
+    def _of_side(self, selector, squares, step):
+        """Layers of one size are one batch, but on a host, whose cache holds one layer rather than all."""
+        sums, alike, changes = {layer: selector.sum_over(layer, squares) for layer in self._layers}, {}, {}
+        for layer, total in sums.items():
+            alike.setdefault(layer if on_host(total) else len(total), []).append(layer)
+        for layers in alike.values():
+            norms = torch.stack([sums[layer] for layer in layers]).sqrt()
+            self._sum = self._sum + hoyer_square(norms).sum()
+            changes.update(zip(layers, hoyer_step(norms, step) - 1, strict=True))
+        return {layer: changes[layer] for layer in self._layers}

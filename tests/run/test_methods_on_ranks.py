@@ -21,7 +21,7 @@ ON_IMAGES = {
     **{name: ["--prune-method", name, "--stage-pr", RATIOS, *words] for name, words in OPTIONS.items()},
     **{name: CONVOLUTIONAL[name].split() for name in ("filter", "stripe", "patdnn")},
     **{name: f"--prune-method {name} {words} --prune-end 6up".split() for name, words in GATED.items()},
-    **{name: f"--prune-method {name} {NODES}".split() for name in ("snap", "snap_it", "cnip_it")},
+    **{name: f"--prune-method {name} {NODES}".split() for name in ("snap", "snap_it", "cnip_it", "taylor", "fisher")},
 }
 WIDTHS = {
     "srp": "--prune-target 0.5 --srp-pruning-updates 3 --prune-steps 2",

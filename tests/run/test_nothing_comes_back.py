@@ -85,7 +85,9 @@ def start(family, plan):
     model = copy.deepcopy(model)
     generator = torch.Generator().manual_seed(3)
     noise = lambda p: torch.randn(p.shape, generator=generator)  # noqa: E731
-    pruner = Pruner(model, plan, lambda: structure, averaged=True, gather=lambda *asked: evidence(*asked, noise))
+    pruner = Pruner(
+        model, plan, lambda: structure, averaged=True, gather=lambda *asked: evidence(pruner, *asked, noise)
+    )
     pruner.masked.adopt(masks)
     optimizer = Optimizer(torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9))
     pruner.masked.mask_values(optimizer)
@@ -93,11 +95,13 @@ def start(family, plan):
     return model, pruner, optimizer, noise
 
 
-def evidence(model, kind, event, noise):
+def evidence(pruner, model, kind, event, noise):
     """Noise of the shape that a kind of evidence has."""
     if not KINDS[kind].in_order:
         of_layers = {stack: noise(torch.empty(len(layers_of(model, stack)))) for stack in stacks_of(model)}
-        return {n: p.detach() * noise(p) for n, p in model.named_parameters()} | of_layers
+        products = {n: p.detach() * noise(p) for n, p in model.named_parameters()}
+        of_units = pruner.targets.unit_sums(products) if KINDS[kind].of_units else {}
+        return products | {name: value.square() for name, value in of_units.items()} | of_layers
     rows = {n: noise(p).flatten(1).unsqueeze(0) for n, p in model.named_parameters() if p.dim() > 1}
     return ((n, Inputs(r.mT @ r, r.square().sum(1), r.shape[1])) for n, r in rows.items())
 

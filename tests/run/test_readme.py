@@ -135,9 +135,12 @@ def test_vision_commands(tmp_path, monkeypatch, capsys):
     assert shown.split() == block("Vision: filters removed for good", "text").splitlines()[0].split()
 
 
+AFTER = "teacher kd_weight kd_temperature kd_hidden amp_bf16 execute".split()
+
+
 def test_option_table_is_complete():
     rows = [name.replace("-", "_") for name in re.findall(r"^\| `--prune-([\w-]+)` \|", README, re.MULTILINE)]
-    assert rows == [*NAMES, "permute", "recipe", "pack", "teacher"]
+    assert rows == [*NAMES, "permute", "recipe", "pack", *AFTER]
 
 
 def test_recipe(tmp_path):

@@ -24,6 +24,7 @@ METHODS = {
     "sr_ste": {"method": "sr_ste", "target": "2:4", "freeze": "6up"},
     "skeleton": {"method": "skeleton", "units": "row", "end": "6up"},
     "hoyer": {"method": "hoyer_square", "end": "6up"},
+    "group lasso": {"method": "group_lasso", "units": "row", "end": "6up"},
     "l0": {"method": "l0", "units": "row", "end": "6up"},
     "tick-tock": {
         "method": "gate_decorators", "units": "row", "end": "6up", "every": "1up",
@@ -157,6 +158,26 @@ def test_hoyer_by_hand():
     training.pruner.before_update(training.optimizer, Position(0, 6))
     assert torch.equal(training.pruner.masks["weight"], before.abs() > 0.1)
     assert not training.pruner.pending and 0 < int((training.weight == 0).sum()) < 48
+
+
+def test_group_lasso_by_hand():
+    """Behind every step the root mean square of each row loses lr times the weight, down to exactly 0."""
+    training = Training(target="0abs", approach={"prune_lambda": 0.3}, momentum=0.5, **METHODS["group lasso"])
+    velocity = torch.zeros(6, 8)
+    for _ in range(6):
+        before = training.weight
+        seen, gradient = training.step()
+        assert torch.equal(seen, before)
+        velocity = 0.5 * velocity + gradient
+        moved = before - 0.1 * velocity
+        rms = moved.square().mean(1, keepdim=True).sqrt()
+        expected = moved * (1 - 0.3 * 0.1 / 0.5 / rms).clamp(min=0)
+        assert torch.allclose(training.weight, expected, atol=1e-6)
+        assert training.pruner.metrics["regulariser"] == pytest.approx(float(8 * rms.sum()), rel=1e-5)
+    zero = (training.weight == 0).all(1)
+    assert 0 < int(zero.sum()) < 6 and torch.equal(zero, (training.weight == 0).any(1))
+    training.pruner.before_update(training.optimizer, Position(0, 6))
+    assert torch.equal(~training.pruner.masks["weight"], zero[:, None].expand(6, 8))
 
 
 def test_hoyer_makes_sparse():

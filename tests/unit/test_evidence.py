@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from one_layer import Optimizer
 from torch import nn
 from torch.nn import functional as F
 
@@ -76,6 +77,50 @@ def test_sensitivity_of_nodes_is_the_derivative_by_gates_on_what_they_put_out():
     assert torch.allclose(by_readers.double(), by_gates.abs(), atol=1e-6)
     magnitudes = found["last.weight"].T.abs().sum(1)
     assert not torch.allclose(by_readers, magnitudes, atol=1e-3)  # control: signs count
+
+
+def test_fisher_is_half_the_squares_of_every_batch():
+    net = Net()
+    found = gather("squares", net, Criterion(), BATCHES)
+    net.eval()
+    weight = net.first.weight
+    by_batch = [torch.autograd.grad(F.cross_entropy(net(b["x"]), b["y"]), weight)[0] for b in BATCHES]
+    squares = sum((weight.detach() * gradient).square() for gradient in by_batch)
+    assert torch.allclose(found["first.weight"].double(), squares, atol=1e-8)
+    assert torch.allclose(IMPORTANCES["fisher"](found["first.weight"], Row()).double(), squares.sum(1) / 2, atol=1e-8)
+    cancelled = (weight.detach() * sum(by_batch)).square().sum(1) / 2
+    assert not torch.allclose(squares.sum(1) / 2, cancelled, rtol=0.1)  # control: batches would cancel
+
+
+def test_taylor_is_the_square_of_a_gates_derivative_in_every_batch():
+    net = Net()
+
+    def by_readers(products):
+        return {"units of hidden": products["last.weight"].sum(0)}
+
+    found = gather("squares_of_units", net, Criterion(), BATCHES, by_readers)
+    net.eval()
+    net.gates = torch.ones(8, dtype=torch.float64, requires_grad=True)
+    by_batch = [torch.autograd.grad(F.cross_entropy(net(b["x"]), b["y"]), net.gates)[0] for b in BATCHES]
+    squares = sum(gradient.square() for gradient in by_batch)
+    assert torch.allclose(found["units of hidden"].double(), squares, atol=1e-8)
+    assert not torch.allclose(squares, sum(by_batch).square(), rtol=0.1)  # control: batches would cancel
+
+
+@pytest.mark.parametrize("units, worth", [("row", lambda p: p.sum(1)), ("weight", lambda p: p.flatten())])
+def test_taylor_chooses_the_units_of_tensors(units, worth):
+    """Those whose weights times gradients sum to least; here that is known, and squares of weights say otherwise."""
+    net = Linear().float()
+    net.weight.data = torch.tensor([[3.0, -3.0], [1.0, 1.0], [2.0, -1.9], [0.5, 0.6]])
+    products = net.weight.detach()
+    evidence = {"weight": torch.rand(4, 2)}  # what single weights are worth is not asked
+    pruner = Pruner(net, make_plan({"method": "taylor", "units": units, "target": 0.5}), gather=lambda *_: evidence)
+    evidence |= {name: value.square() for name, value in pruner.targets.unit_sums({"weight": products}).items()}
+    pruner.before_update(Optimizer(torch.optim.SGD(net.parameters(), lr=0.1)), Position(0, 0))
+    leaves = ~pruner.masks["weight"]
+    expected = torch.zeros(len(worth(products)), dtype=torch.bool)
+    expected[worth(products).square().argsort(stable=True)[: len(expected) // 2]] = True
+    assert torch.equal(leaves.all(1) if units == "row" else leaves.flatten(), expected)
 
 
 def test_the_hessian_times_the_gradient_by_finite_differences():

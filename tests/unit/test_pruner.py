@@ -40,7 +40,7 @@ def removed_at(pruner, updates):
     counts = []
     for update in updates:
         pruner.before_update(optimizer(), Position(0, update))
-        counts.append(sum(int((p.parameter == 0).sum()) for p in pruner._targets.prunables))
+        counts.append(sum(int((p.parameter == 0).sum()) for p in pruner.targets.prunables))
         assert counts[-1] == round(pruner.fraction_removed * 1000)
     return counts
 

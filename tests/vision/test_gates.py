@@ -8,6 +8,7 @@ NODES = {1: 16, 2: 32, 3: 64}  # inside the blocks of resnet8, by stage
 TURNS = "--prune-every 1up --prune-ticks 2 --prune-tocks 1"
 RUNS = {
     "group_hoyer_square": "--prune-lambda 30",
+    "group_lasso": "--prune-lambda 0.15",
     "l0": "--prune-lambda 500 --prune-gate-lr 0.2",
     "gate_decorators": f"--prune-target 0.5 {TURNS}",
 }
@@ -65,13 +66,16 @@ def test_on_a_transformer(new_run, method, words):
     ("l0", ["--prune-lambda", "100", "--prune-gate-lr", "1"]),
     ("gate_decorators", ["--prune-target", "0.5", *TURNS.split()]),
     ("group_hoyer_square", ["--prune-target", "0.5"]),
+    ("group_lasso", ["--prune-target", "0.5"]),
+    ("taylor", ["--prune-target", "0.5", "--prune-schedule", "linear"]),
+    ("fisher", ["--prune-target", "0.5", "--prune-schedule", "linear"]),
 ])  # fmt: skip
 def test_on_an_lstm(new_run, method, words):
     arch = """--arch lstm --encoder-embed-dim 8 --encoder-hidden-size 8 --decoder-embed-dim 8 --decoder-hidden-size 8
         --decoder-out-embed-dim 8 --encoder-layers 1 --decoder-layers 1"""
-    masks = masks_of(new_run(arch=arch).train("--prune-method", method, "--prune-end", "6up", *words))
-    gates = masks["encoder.lstm.weight_hh_l0"].view(4, 8, 8).any(2)
-    assert (gates == gates[0]).all() and 0 < int(gates[0].sum()) < 8
+    model = new_run(arch=arch).train("--prune-method", method, "--prune-end", "6up", *words)["model"]
+    rows, left = model["encoder.lstm.weight_hh_l0"].shape
+    assert rows == 4 * left and 0 < left < 8
 
 
 @pytest.mark.parametrize("words, message", [

@@ -60,3 +60,21 @@ METHODS.add("grasp")(
         importance="gradient_flow",
     )
 )
+
+METHODS.add("taylor")(
+    Method(
+        "remove the nodes whose removal moves the loss of a batch least, to first order",
+        source="Molchanov et al., CVPR 2019 (arXiv:1906.10771); Theis et al. 2018 (arXiv:1801.05787)",
+        units="node",
+        importance="taylor",
+    )
+)
+
+METHODS.add("fisher")(
+    Method(
+        "remove the nodes whose removal makes the loss grow least, to second order, by the Fisher information",
+        source="Theis et al. 2018 (arXiv:1801.05787); Liu et al., ICML 2021 (arXiv:2108.00708)",
+        units="node",
+        importance="fisher",
+    )
+)

@@ -1,6 +1,7 @@
 """Methods that draw weights to zero before they leave."""
 
 from ...pruning.growing import Growth
+from ..group_lasso import GroupLasso
 from ..lagrangian import Lagrangian
 from ..method import METHODS, Method
 from ..regularised import Hoyer
@@ -78,5 +79,17 @@ METHODS.add("group_hoyer_square", "group-hoyer-square")(
         schedule="growing",
         target="0.001abs",
         approach=Hoyer(weight=0.1),
+    )
+)
+
+METHODS.add("group_lasso", "group-lasso")(
+    Method(
+        "draw whole nodes to exactly zero by the group lasso, remove those that are there, or the smallest",
+        source="Yuan & Lin 2006; Wen et al., NeurIPS 2016 (arXiv:1608.03665); Behnke & Heafield, WMT 2021",
+        units="node",
+        importance="magnitude",
+        schedule="growing",
+        target="0abs",
+        approach=GroupLasso(),
     )
 )

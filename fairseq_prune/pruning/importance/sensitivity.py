@@ -44,10 +44,38 @@ def gradient_flow(evidence: Tensor, units: Units, generator: torch.Generator | N
     return _sums(evidence, units)
 
 
+@IMPORTANCES.add("taylor")
+def taylor(evidence: Tensor, units: Units, generator: torch.Generator | None = None) -> Tensor:
+    """How far the loss of a batch is moved, to first order, if a unit leaves: squared, so that batches do not cancel.
+
+    The squared derivative by a gate on the unit: Molchanov et al., CVPR 2019 (arXiv:1906.10771), eq. 8 with gates, and
+    Theis et al. 2018 (arXiv:1801.05787), eq. 8.
+    Arguments as :func:`sensitivity`; the evidence is that square, of each unit, at each of its weights.
+    """
+    return units.pool(evidence.float())
+
+
+@IMPORTANCES.add("fisher")
+def fisher(evidence: Tensor, units: Units, generator: torch.Generator | None = None) -> Tensor:
+    """How much the loss grows, to second order, if a unit leaves: half the sum of w^2 times the Fisher information.
+
+    The information is the empirical one of batches, and its diagonal: Theis et al. 2018 (arXiv:1801.05787), eq. 7; as
+    Liu et al., ICML 2021 (arXiv:2108.00708), without what couples weights.
+    Arguments as :func:`sensitivity`; the evidence is the square of weights times gradients, summed over batches.
+    """
+    return _sums(evidence, units) / 2
+
+
 def _sums(evidence, units):
     sizes = units.sizes(evidence.shape)
     means = units.pool(evidence.float())
     return means * (sizes.to(means) if torch.is_tensor(sizes) else sizes)
 
 
-EVIDENCE.update(sensitivity="sensitivity", absolute_sensitivity="sensitivity", gradient_flow="hessian_gradient")
+EVIDENCE.update(
+    sensitivity="sensitivity",
+    absolute_sensitivity="sensitivity",
+    taylor="squares_of_units",
+    fisher="squares",
+    gradient_flow="hessian_gradient",
+)

@@ -20,7 +20,7 @@ from ..units import Row
 from ..units.coupled import CoupledUnits
 from .ranking import drop_lowest_within
 from .selection import Inherited, Selection
-from .selector import Average, SelectionPlan, Selector, Values
+from .selector import Average, SelectionPlan, Selector, Values, units_of
 
 
 class CoupledSelector(Selector):
@@ -135,6 +135,8 @@ class CoupledSelector(Selector):
 
     def _rows(self, layer, evidence=None):
         self._settle()
+        if evidence and (units := evidence.get(units_of(layer))) is not None:
+            return units.unsqueeze(1)
         values = evidence or {name: parameter.detach() for name, parameter in self._parameters.items()}
         return unit_rows(self._structure, layer, self._side, values.__getitem__)
 

@@ -15,7 +15,7 @@ from ..units import Row
 from ..units.coupled import CoupledUnits
 from .coupled import CoupledSelector
 from .selection import Selection
-from .selector import Average, SelectionPlan, Values
+from .selector import Average, SelectionPlan, Values, units_of
 
 
 class LayerSelector(CoupledSelector):
@@ -52,14 +52,21 @@ class LayerSelector(CoupledSelector):
 
     def _worth(self, layer: str, generator: torch.Generator, evidence: Values | None) -> Tensor:
         """Of what was gathered of the layers, or else of all their matrices together, whatever their widths."""
-        gathered = (evidence or {}).get(layer)
-        if gathered is not None:
+        gathered, summed = ((evidence or {}).get(key) for key in (layer, units_of(layer)))
+        if summed is not None:
+            rows = list(summed[:, None, None])
+        elif gathered is not None:
             rows = list(gathered[self._numbers[layer]][:, None, None])
         else:
             values = evidence or {name: parameter.detach() for name, parameter in self._parameters.items()}
             mine = [[values[name].flatten() for name in owned] for owned in self._matrices(layer)]
             rows = [torch.cat(parts)[None] for parts in mine]
         return self._average(torch.cat([self._importance(row, Row(), generator) for row in rows]))
+
+    def sum_over(self, layer: str, values: Values) -> Tensor:
+        """As :meth:`Selector.sum_over`, over the matrices of each layer that may leave."""
+        mine = [[values[name].float().sum() for name in owned] for owned in self._matrices(layer)]
+        return torch.stack([torch.stack(parts).sum() for parts in mine])
 
     def _matrices(self, stack):
         """Names of the matrices of each layer that may leave, list of lists."""

@@ -20,6 +20,11 @@ Average = Callable[[Tensor], Tensor]  # of scores, over ranks
 Values = Mapping[str, Tensor]  # parameter name -> tensor of its shape
 
 
+def units_of(layer: str) -> str:
+    """Where evidence has one number for each unit of a layer; what it has of a parameter stands at its name."""
+    return f"units of {layer}"
+
+
 class SelectionPlan(Protocol):
     """What a selector reads of a plan."""
 

@@ -20,7 +20,7 @@ from .by_columns import ByColumns, Share
 from .fitting import fitting
 from .groups import decide
 from .selection import Inherited, Selection, count_removed
-from .selector import Average, SelectionPlan, Selector, Values
+from .selector import Average, SelectionPlan, Selector, Values, units_of
 
 
 class TensorSelector(Selector):
@@ -137,7 +137,11 @@ class TensorSelector(Selector):
         return self._average(self._importance(self._evidence(prunable, evidence), self._units, generator))
 
     def _evidence(self, prunable, evidence):
-        return prunable.arrange(evidence[prunable.name]) if evidence else prunable.weight()
+        if not evidence:
+            return prunable.weight()
+        if (units := evidence.get(units_of(prunable.name))) is not None:
+            return self._units.spread(units, prunable.shape)
+        return prunable.arrange(evidence[prunable.name])
 
     @property
     def layers(self) -> dict[str, list[str]]:
