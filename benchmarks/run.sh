@@ -25,6 +25,7 @@ vision_step.py
 masks.py
 launches.py
 permutation.py
+vision_reach.py
 before_training.py
 start_up.py
 END

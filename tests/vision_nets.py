@@ -54,7 +54,7 @@ def vit():
 SMALL = {net.__name__: net for net in (densenet, resnext, regnet, convnext, vit)}  # torchvision's, of small widths
 
 
-def build(name, size=16):
+def build(name, size=16, made=True):
     """A net without randomness in its forward pass, in float64, whose norms move all channels off zero."""
     torch.manual_seed(1)
     if name in NETS:
@@ -64,7 +64,8 @@ def build(name, size=16):
 
         options = {"num_classes": 10, **({"init_weights": False} if name == "googlenet" else {})}
         net = SMALL[name]() if name in SMALL else models.get_model(name, **options)
-        make_divisible(net)
+        if made:  # so that its norms and attention can lose channels
+            make_divisible(net)
     return settled(net)
 
 

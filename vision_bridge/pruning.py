@@ -6,6 +6,7 @@ from fairseq.optim import FairseqOptimizer
 
 from fairseq_prune.engine.costs import measured_costs, parameter_costs
 from fairseq_prune.engine.mixin import PruneMixin
+from fairseq_prune.engine.plan import Plan
 from fairseq_prune.pruning.budget.cost import Costs
 from fairseq_prune.pruning.budget.given import Target
 from fairseq_prune.pruning.selecting.selector import Selector
@@ -20,7 +21,7 @@ from .ratios.layers import PREFIX, find_layers
 from .ratios.stage_pr import layer_ratios
 from .ratios.targets import targets_of_vectors, targets_of_weights
 from .reinit import reinitialise
-from .surgery.trace import trace
+from .surgery.trace import refuse_untraceable, trace
 
 
 class VisionPruning(PruneMixin):
@@ -31,6 +32,12 @@ class VisionPruning(PruneMixin):
     @classmethod
     def pruning_options(cls, cfg: VisionPruningOptions) -> dict[str, Any]:
         return add_vision_options(cfg, super().pruning_options(cfg))
+
+    @classmethod
+    def check_model(cls, plan: Plan, config: Any) -> None:
+        """As the mixin's: refuse channels of nets of which it is known that they cannot be traced."""
+        if plan.prunes and is_coupled(parse_units(plan.units)):
+            refuse_untraceable(getattr(config, "model", None), plan.asked("units"))
 
     def find_structure(self, model: ImageClassifier) -> Structure:
         """The channels that depend on each other."""

@@ -35,11 +35,12 @@ class ImageClassificationTask(FairseqTask):
         classes: count.
         mean, std: of the normalisation, for pixels in [0, 1].
         knows_data_by_name: DATA need not be a folder.
+        cuts_on_load: what is loaded begins a training, and is not gone on with.
     """
 
     knows_data_by_name = True
     source_dictionary = target_dictionary = None
-    only_evaluates = False
+    only_evaluates = cuts_on_load = False
 
     def __init__(self, cfg, source):
         super().__init__(cfg)
@@ -66,7 +67,7 @@ class ImageClassificationTask(FairseqTask):
     def build_model(self, cfg, from_checkpoint=False):
         """A classifier that takes over the widths of weights that were cut."""
         model = super().build_model(cfg, from_checkpoint)
-        follow_widths(model, one_line_errors)
+        follow_widths(model, one_line_errors, of_other_classes=self.cuts_on_load)
         return model
 
     def has_sharded_data(self, split):

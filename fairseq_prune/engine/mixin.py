@@ -84,6 +84,7 @@ class PruneMixin(ScoringMixin, DistillingMixin, FairseqTask):
                 plan = make_plan(cls.pruning_options(cfg), cfg.prune_seed)
                 start = cls.find_start(cfg)
                 check_run(cfg, plan, start)
+                cls.check_model(plan, whole_config(cfg))
             load_on_every_rank(whole_config(cfg))
             if cfg.prune_store_ema:
                 start_averages_from_weights()
@@ -112,6 +113,10 @@ class PruneMixin(ScoringMixin, DistillingMixin, FairseqTask):
     def pruning_options(cls, cfg: PruneOptions) -> dict[str, Any]:
         """What :func:`~.plan.make_plan` reads; tasks with options of their own add to it."""
         return given_options(cfg)
+
+    @classmethod
+    def check_model(cls, plan: Plan, config: Any) -> None:
+        """Refuse a plan that the model of a whole config cannot follow, before there are data. Raises ValueError."""
 
     @classmethod
     def find_start(cls, cfg: PruneOptions) -> Start:

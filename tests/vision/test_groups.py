@@ -1,6 +1,8 @@
 """Convolutions in groups lose as many channels in each, which each chooses by itself."""
 
 import copy
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,6 +31,16 @@ def noise(tmp_path_factory):
     pixels = {f"x_{split}": rng.integers(0, 255, (16, 32, 32, 3), dtype=np.uint8) for split in ("train", "test")}
     np.savez(path, **pixels, y_train=np.arange(16) % 10, y_test=np.arange(16) % 10)
     return path
+
+
+@pytest.fixture(scope="module")
+def benchmark():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
+        import vision_reach
+
+        yield vision_reach
+        del sys.modules["vision_reach"]
 
 
 def selector(net, structure, **plan):
@@ -86,6 +98,18 @@ def test_dead_channels_leave_evenly():
     replace_values(small, cut_state(entries(net), structure.table, {"layer1.0.conv2": keep}))
     with torch.no_grad():
         assert torch.allclose(small(images(16)), net(images(16)), rtol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["resnext", "regnet", "convnext"])
+def test_as_far_as_torch_pruning(name, benchmark):
+    """As many parameters left at half of all channels, as the benchmark counts them."""
+    example = torch.zeros(2, 3, 16, 16)
+    ours, theirs = (
+        sum(p.numel() for p in cut(build(name, made=False).float(), example).parameters())
+        for cut in (benchmark.cut_by_ours, benchmark.cut_by_theirs)
+    )
+    whole = sum(p.numel() for p in build(name).parameters())
+    assert ours == theirs < 0.35 * whole
 
 
 def shapes(state):

@@ -99,10 +99,22 @@ def test_a_checkpoint_needs_no_file_of_weights(tmp_path, saved):
         classifier(tmp_path / "gone.pt")
 
 
-def test_weights_for_other_classes(saved):
-    weights = saved(build(classes=1000).state_dict())
-    with pytest.raises(ValueError, match="net.pt: is for 1000 classes, the images have 10; give e.g."):
-        build(weights=weights)
+@pytest.mark.parametrize("name, heads", [(SMALL, 2), ("googlenet", 6)])
+def test_weights_for_other_classes(name, heads, saved, caplog):
+    """Everything but the classifiers, auxiliary ones too, which begin as those of a net without weights."""
+    torch.manual_seed(1)
+    theirs = build(name, classes=1000, size=64).state_dict()
+    weights = saved(theirs)
+    torch.manual_seed(2)
+    new = build(name, size=64).state_dict()
+    torch.manual_seed(2)
+    with caplog.at_level("INFO"):
+        ours = build(name, weights, size=64).state_dict()
+    fresh = {entry for entry in ours if ours[entry].shape != theirs[entry].shape}
+    assert len(fresh) == heads and all(torch.equal(ours[entry], new[entry]) for entry in fresh)
+    assert all(torch.equal(ours[entry], theirs[entry]) for entry in ours.keys() - fresh)
+    (said,) = [record.message for record in caplog.records if "new weights" in record.message]
+    assert "net.pt has 1000 classes, the images have 10: new weights for " in said
 
 
 def test_weights_of_another_model(saved):

@@ -30,8 +30,21 @@ def test_what_cannot_be_traced_loses_weights(tmp_path):
     assert 0.49 < removed < 0.51
 
 
-@pytest.mark.parametrize("name", ["swin_t", "shufflenet_v2_x0_5"])
-def test_but_no_channels(tmp_path, name):
-    with pytest.raises(SystemExit, match="cannot be traced: ") as refused:
-        train(tmp_path, name, "--prune-method l1 --prune-target 0.5 --prune-units channel")
+@pytest.mark.parametrize(
+    "name, why", [("swin_t", "shifts windows"), ("maxvit_t", "grids"), ("shufflenet_v2_x0_5", "shuf")]
+)
+@pytest.mark.parametrize("words", ["l1 --prune-units channel", "snap_it"])
+def test_but_no_channels(tmp_path, name, why, words):
+    """Refused by its name before any data are looked for: these do not exist."""
+    options = [
+        *words_of(SHORT),
+        "--torchvision-model",
+        name,
+        "--prune-target",
+        "0.5",
+        "--prune-method",
+        *words_of(words),
+    ]
+    with pytest.raises(SystemExit, match=rf"--prune-units .*--torchvision-model {name} .*{why}") as refused:
+        train_images(tmp_path, tmp_path / "nowhere", *options)
     assert "\n" not in str(refused.value) and not list(tmp_path.glob("*.pt"))

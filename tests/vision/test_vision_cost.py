@@ -6,6 +6,10 @@ from functools import cache
 import pytest
 import torch
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+from vision_nets import build, select
+from vision_nets import cut as cut_net
 
 from fairseq_prune.pruning.budget.counting import ROUNDINGS
 from fairseq_prune.pruning.surgery.cut import cut_state, entries, replace_values
@@ -164,3 +168,18 @@ def test_layers_that_are_easily_miscounted():
     attention = 4 * 25 * 36 + 2 * 36 * 36 * 5
     assert [cost.macs for cost in costs] == [6 * 2 * 9 * 9, 6 * 5 * 4 * 9, 25 * 36, 25 * 36, attention]
     assert count_without_norms(net) == count_parameters(net)
+
+
+@pytest.mark.parametrize("name", ["resnext", "regnet", "convnext", "vit", "densenet"])
+@pytest.mark.parametrize("half", [False, True], ids=["whole", "cut"])
+def test_as_torch_counts(name, half):
+    """Convolutions in groups, layers of tokens, products of attention: half of torch's floating-point operations."""
+    size = 32 if name == "densenet" else 16
+    net = build(name, size).float().eval()
+    if half:
+        structure = trace(net, torch.zeros(2, 3, size, size))
+        net = cut_net(net, structure, select(structure))
+    image = torch.zeros(1, 3, size, size)
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:  # it passes fused kernels over
+        net(image)
+    assert 2 * sum(cost.macs for cost in layer_costs(net, image)) == counter.get_total_flops() > 0

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from fairseq_prune.files.alone import StrPath
 
+from .heads import begin_heads_anew, foreign_heads
+
 WRAPPERS = re.compile(r"^(module\.|_orig_mod\.)+")  # of DistributedDataParallel and torch.compile
 HEADS = re.compile(r"^last_linear\.")  # what some call the head of torchvision's nets
 
@@ -44,7 +46,7 @@ def _is_state_dict(state):
 def load_weights(
     net: nn.Module, state: Mapping[str, Tensor], option: str, path: StrPath, name: str, classes: int, example: str
 ) -> None:
-    """Load a state dict strictly.
+    """Load a state dict strictly; but where it is for other classes, the classifier keeps its new weights.
 
     Args:
         net: ``nn.Module``.
@@ -56,17 +58,12 @@ def load_weights(
         example: of a valid file.
 
     Raises:
-        ValueError: it is for another number of classes, or another net.
+        ValueError: it is for another net.
     """
     if not any(entry.startswith("last_linear.") for entry in net.state_dict()):
         state = {HEADS.sub("fc.", entry): tensor for entry, tensor in state.items()}
-    shapes = {entry: (state[entry].shape, tensor.shape) for entry, tensor in net.state_dict().items() if entry in state}
-    rows = {(there[:1], here[:1]) for there, here in shapes.values() if there != here}
-    if len(rows) == 1:
-        there, here = rows.pop()
-        if here == (classes,) != there:  # nothing but the classifier differs
-            theirs = "x".join(map(str, there))
-            raise ValueError(f"{option} {path}: is for {theirs} classes, the images have {classes}; {example}")
+    if heads := foreign_heads(net, state, classes):
+        state = begin_heads_anew(net, state, heads, classes, f"{option} {path}")
     try:
         net.load_state_dict(state)
     except RuntimeError:

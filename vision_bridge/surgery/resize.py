@@ -14,12 +14,16 @@ from torch.nn.modules.conv import _ConvNd
 from fairseq_prune.engine.evaluating import evaluating
 from fairseq_prune.pruning.surgery.cut import entries, replace_values
 
+from ..models.heads import begin_heads_anew, drop_masks, foreign_heads
+
 if TYPE_CHECKING:
     from ..models.classifier import ImageClassifier
 
 
 def follow_widths(
-    model: ImageClassifier, errors: Callable[[], AbstractContextManager] = contextlib.nullcontext
+    model: ImageClassifier,
+    errors: Callable[[], AbstractContextManager] = contextlib.nullcontext,
+    of_other_classes: bool = False,
 ) -> None:
     """Let a classifier load weights of which channels were cut.
 
@@ -30,13 +34,18 @@ def follow_widths(
         model: :class:`~vision_bridge.models.classifier.ImageClassifier`; its parameters stay the same objects. Call it
             before masks get their load hook.
         errors: makes a context for the check; fairseq hides the message of all but a SystemExit.
+        of_other_classes: weights may be for others: then the classifier keeps its own, and loses its masks.
     """
     whole = {name: value.shape for name, value in entries(model).items()}
 
-    def take_over(module, state, prefix, *_):
+    def take_over(module, state, prefix, metadata, *_):
         if prefix:
             return
         with errors():
+            heads = foreign_heads(module, state, module.classes) if of_other_classes else []
+            if heads:
+                state.update(begin_heads_anew(module, state, heads, module.classes, "the checkpoint"))
+                drop_masks(metadata, heads)
             _refuse_others(module, whole, state)
             adopt(module, state)
 
@@ -66,7 +75,10 @@ def _refuse_others(model, whole, state):
     first, last = f"{next(layers)}.weight", [name for name, _ in model.named_parameters()][-1]
     shape = "x".join(map(str, model.image_shape))
     if last in state and whole[last][0] == model.classes != len(state[last]):
-        raise ValueError(f"the checkpoint has {len(state[last])} classes, DATA {model.classes}; give data of the same")
+        raise ValueError(
+            f"the checkpoint has {len(state[last])} classes, DATA {model.classes}; give data of the same, or train on, "
+            "with a new classifier, by --finetune-from-model"
+        )
     axes = {name: 2 for name in whole if name.endswith("pos_embedding")} | {first: None}  # ViT's, one of each patch
     for name in axes.keys() & state.keys():
         if state[name].shape[1 : axes[name]] != whole[name][1 : axes[name]]:

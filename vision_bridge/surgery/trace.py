@@ -70,6 +70,33 @@ def trace(net: nn.Module, example: Tensor, prefix: str = "") -> Structure:
     return Structure({entry: tuple(of) for entry, of in owners.items()}, vectors)
 
 
+UNTRACEABLE = {  # beginnings of names, and why
+    "swin": "its attention shifts windows",
+    "maxvit": "its attention cuts images into windows and grids",
+    "shufflenet": "it shuffles channels",
+}
+
+
+def refuse_untraceable(model: object, asked: str) -> None:
+    """Refuse nets whose channels torch-pruning is known to lose.
+
+    Args:
+        model: options of the net, with ``arch`` and ``torchvision_model``; what else there is, passes.
+        asked: the units that were asked for, as the user did.
+
+    Raises:
+        ValueError: naming the net, and units that it can lose.
+    """
+    names = {option: getattr(model, option, None) or "" for option in ("torchvision_model", "arch")}
+    for option, name in names.items():
+        why = next((why for beginning, why in UNTRACEABLE.items() if name.startswith(beginning)), None)
+        if why:
+            raise ValueError(
+                f"{asked}: nothing of --{option.replace('_', '-')} {name} can be cut out, for {why}, and tracing loses "
+                "its channels; give units of one tensor, e.g. --prune-units weight, row or column"
+            )
+
+
 def _mixes(module):
     """True for layers that make new channels; a depthwise convolution has those of the layer that it reads."""
     return isinstance(module, nn.Linear) or (isinstance(module, _ConvNd) and not _is_depthwise(module))
