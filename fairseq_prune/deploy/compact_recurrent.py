@@ -1,5 +1,6 @@
-"""Cutting out of a checkpoint's recurrent model the hidden units that are zero at every step."""
+"""Cutting out of a checkpoint's recurrent model the hidden units and embeddings' dimensions that are always zero."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,10 +10,10 @@ from torch import Tensor
 from ..checkpoint.config import Config
 from ..families.family import gather
 from ..families.recurrent.options import options
-from ..families.recurrent.wiring import wiring
+from ..families.recurrent.wiring import embeddings, wiring
 from ..pruning.masks import stored_masks
 from ..pruning.surgery.cut import cut_state
-from ..pruning.surgery.structure import AXES, Structure, can_be_cut
+from ..pruning.surgery.structure import Structure, can_be_cut
 from .compact import cut_tied, state_like, with_model
 
 MODELS = ("lstm", "lstm_lm", "rnn_lm", "rnnsearch", "luongnet")  # of which every part is known
@@ -28,25 +29,28 @@ def compact_recurrent(checkpoint: dict[str, Any]) -> tuple[dict[str, Any], dict[
         ValueError: nothing to cut, or no config.
     """
     state, config = checkpoint["model"], Config(checkpoint)
-    structure = gather([wiring(state)])
+    structure = gather([wiring(state), embeddings(state)])
     written = {name: _written(structure, name, state) for name in structure.vectors}
     keep = can_be_cut(structure.vectors, written)
-    removed = sum(int((~units).sum()) for units in keep.values())
-    if not removed:
+    removed: Counter[str] = Counter()
+    for name, units in keep.items():
+        removed[structure.vectors[name].kind] += int((~units).sum())
+    if not removed.total():
         raise ValueError(_why_nothing(structure, written))
     masks = cut_state(stored_masks(state), structure.table, keep)
     cut = state_like(state, cut_tied(state, structure.table, keep), masks)
     config.keep_true(options(cut))
     config.become_pruning()
-    return {**with_model(checkpoint, cut), **config.stored}, {"hidden": removed}
+    return {**with_model(checkpoint, cut), **config.stored}, dict(removed)
 
 
 def _written(structure: Structure, vector: str, state: Mapping[str, Tensor]) -> Tensor:
     """Units with anything but zeros along the axes where they are written; or the first: bool [units]."""
     length = structure.vectors[vector].length
     written = torch.zeros(length, dtype=torch.bool)
-    for entry, owner in structure.owned(vector, AXES["writers"]):
-        written |= owner.any_of((state[entry] != 0).view(len(state[entry]), -1).any(1), length)
+    for entry, owner in structure.producing(vector):
+        values = state[entry].movedim(owner.axis, 0)
+        written |= owner.any_of((values != 0).flatten(1).any(1) if values.dim() > 1 else values != 0, length)
     written[0] |= ~written.any()
     return written
 

@@ -39,7 +39,7 @@ _KINDS = {
     "layer": "layers",
 }
 COMPACTORS.add(DEFAULT)(Compactor(compact, _KINDS))
-COMPACTORS.add(*MODELS)(Compactor(compact_recurrent, {"hidden": "hidden units"}))
+COMPACTORS.add(*MODELS)(Compactor(compact_recurrent, {"hidden": "hidden units", "embedding": "embedding dims"}))
 
 
 def compactor_of(checkpoint: Mapping[str, Any]) -> Compactor:

@@ -120,3 +120,19 @@ def test_evaluated(case, capsys):
     else:
         run_fairseq("generate", cut.data, *words, "--beam", "3", "--max-len-b", "8")
         assert capsys.readouterr().out.count("\nH-") >= 7
+
+
+def test_embeddings_are_cut(module_run, tmp_path):
+    """By their columns; what reads them follows, and so do the options of the architecture."""
+    words = "--prune-method magnitude --prune-units embedding --prune-scope layer --prune-target".split()
+    data = {"task": "prune_translation", "arch": LSTM}
+    cut = module_run("embedding", **data).train(*words, "encoder*=0.5,decoder*=0.25", "--dropout", "0")
+    wide = module_run("wide", **data)
+    wide.train(*words, "encoder*=0.5,decoder*=0.25", "--dropout", "0", "--store-ema")
+    told = compact_checkpoint(str(wide.folder / "checkpoint_last.pt"), str(tmp_path / "out.pt"), batches=2)
+    assert told["removed"] == {"hidden": 0, "embedding": 6}
+    for checkpoint in (cut, load_checkpoint(tmp_path / "out.pt")):
+        model, options = checkpoint["model"], Config(checkpoint).model
+        assert (options["encoder_embed_dim"], options["decoder_embed_dim"], options["decoder_hidden_size"]) == (4, 6, 8)
+        assert model["encoder.embed_tokens.weight"].shape[1] == model["encoder.lstm.weight_ih_l0_reverse"].shape[1] == 4
+        assert model["decoder.layers.0.weight_ih"].shape == (32, 6 + 8)

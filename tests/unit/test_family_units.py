@@ -76,7 +76,7 @@ def test_scores_see_all_readers():
     """SNAP on a recurrent model: the columns of the layer above, of attention and of the output count."""
     model = build_model("rnn_lm", **LM)
     structure, values = structure_of(model), dict(model.named_parameters())
-    first, last = structure.vectors
+    first, last, _ = structure.vectors
     assert unit_rows(structure, first, "readers", values.get).shape == (16, 4 * 16 + 4 * 16)  # itself, the layer above
     assert unit_rows(structure, last, "readers", values.get).shape == (16, 4 * 16 + len(values[OUTPUT]))
 

@@ -17,6 +17,7 @@ from fairseq_prune.families.recurrent.units import hidden_units
 from fairseq_prune.pruning.surgery.cut import cut_state, entries, replace_values
 from fairseq_prune.pruning.surgery.structure import Coupled, can_be_cut, masks_without
 
+SHARED = {"share_all_embeddings": True, "encoder_embed_dim": 8, "decoder_embed_dim": 8, "decoder_out_embed_dim": 8}
 MODELS = {  # architecture, options
     "rnn_lm": ("rnn_lm", LM),
     "lstm_lm": ("lstm_lm", LM | {"decoder_out_embed_dim": 12}),
@@ -24,6 +25,7 @@ MODELS = {  # architecture, options
     "lstm_lm, adaptive": ("lstm_lm", LM | ADAPTIVE),
     "lstm": ("lstm", SEQ2SEQ),
     "lstm, tied": ("lstm", SEQ2SEQ | {"share_all_embeddings": True, "decoder_out_embed_dim": 16}),
+    "lstm, shared embeddings": ("lstm", SEQ2SEQ | SHARED),
     "lstm, no attention": ("lstm", SEQ2SEQ | {"decoder_attention": "0"}),
     "lstm, both ways": ("lstm", SEQ2SEQ | BOTH_WAYS),
     "lstm, bridged": ("lstm", BRIDGED),
@@ -34,7 +36,7 @@ MODELS = {  # architecture, options
 
 
 def some_units(structure, seed=1):
-    """A choice of units to keep: half of every layer, other parts of attention."""
+    """A choice of units to keep: half of every layer, three quarters of attention and embeddings."""
     generator = torch.Generator().manual_seed(seed)
     keep = {}
     for name, vector in structure.vectors.items():
@@ -98,7 +100,7 @@ def test_masked_equals_cut(case):
     cut(model, structure, keep)
     assert all(units.all() or structure.vectors[name].cuts for name, units in keep.items())
     for name, units in keep.items():
-        assert model.get_parameter(name).shape[1 if structure.vectors[name].alike else 0] == int(units.sum())
+        assert model.get_parameter(name).shape[int("attention" not in name)] == int(units.sum())
     for narrow in (model, reloaded(model, arch, options)):
         said_of_cut, found_of_cut = sentences(narrow, adaptive)
         assert (said_of_cut - said).abs().max() < 1e-10
@@ -143,16 +145,17 @@ def test_options_name_the_widths(case):
     model, arch, given, structure = case
     assert options_of(model).items() <= built_with(arch, given).items()
     keep = some_units(structure)
-    cut(model, structure, {name: units for name, units in keep.items() if structure.vectors[name].alike})
+    alone = [name for name in keep if "attention" in name]  # which is now wider than the states
+    cut(model, structure, {name: units for name, units in keep.items() if name not in alone})
     sizes = options_of(model)
-    alone = [name for name in keep if not structure.vectors[name].alike]  # attention is now wider than the states
-    if alone or "adaptive_softmax_cutoff" in given or given.get("share_all_embeddings"):
+    named = "adaptive_softmax_cutoff" not in given and any("embed" in name for name in keep)
+    if alone or not named:
         assert not sizes
         cut(model, structure_of(model), {name: torch.arange(16) < 8 for name in alone})
         sizes = options_of(model)
     if sizes:
         build_model(arch, **given | sizes).double().load_state_dict(model.state_dict())
-    assert bool(sizes) == ("adaptive_softmax_cutoff" not in given and "share_all_embeddings" not in given)
+    assert bool(sizes) == named
 
 
 def built_with(arch, given):
@@ -169,7 +172,9 @@ def test_embeddings_that_are_the_output_stay():
     """Then the last layer's width is the embedding's, and with it every layer's: masked only."""
     tied = {"decoder_embed_dim": 16, "decoder_out_embed_dim": 16, "share_decoder_input_output_embed": True}
     structure = structure_of(build_model("lstm_lm", **LM | tied))
-    assert len(structure.vectors) == 2 and not any(vector.cuts for vector in structure.vectors.values())
+    assert {vector.kind for vector in structure.vectors.values()} == {"hidden"} and not any(
+        vector.cuts for vector in structure.vectors.values()
+    )
     assert can_be_cut(structure.vectors, some_units(structure)) == {}
 
 
@@ -185,9 +190,10 @@ def test_a_state_is_carried_over_a_cut():
         said = model(tokens[:, 6:], carried=carried)[0]
         carried.state = start
         cut(model, structure, keep)
-        carried.follow_cut(list(keep.values()))
+        layers = [units for name, units in keep.items() if ".lstm." in name]
+        carried.follow_cut(layers)
         assert carried.state[0].shape == (2, 2, 8)
-        carried.follow_cut(list(keep.values()))  # once
+        carried.follow_cut(layers)  # once
         assert (model(tokens[:, 6:], carried=carried)[0] - said).abs().max() < 1e-10
         assert (model(tokens[:, 6:])[0] - said).abs().max() > 1e-3  # control: the state matters
 

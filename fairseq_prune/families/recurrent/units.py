@@ -13,7 +13,7 @@ from ...pruning.surgery.structure import Coupled
 from ...pruning.surgery.table import Owner
 from ..family import Vectors
 from .options import options
-from .wiring import wiring
+from .wiring import embeddings, wiring
 
 _DROPOUT = {"dropout", "dropout_module", "dropout_in_module", "dropout_out_module"}
 _BRIDGE = {"encoder_hidden_proj", "encoder_cell_proj"}
@@ -53,6 +53,11 @@ def hidden_units(model: nn.Module) -> Vectors:
 def known_units(model: nn.Module) -> Vectors:
     """Hidden units whose readers are all known, as :func:`~.wiring.wiring`."""
     return wiring(entries(model)) if _is_known(model) else ()
+
+
+def embedding_units(model: nn.Module) -> Vectors:
+    """Dimensions of embeddings whose readers are all known, as :func:`~.wiring.embeddings`."""
+    return embeddings(entries(model)) if _is_known(model) and any(known_units(model)) else ()
 
 
 def known_options(model: nn.Module) -> dict[str, int]:

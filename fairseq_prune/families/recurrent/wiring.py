@@ -19,6 +19,7 @@ _WEIGHTS, _BIASES = ("weight_ih", "weight_hh"), ("bias_ih", "bias_hh")
 _CELL = r"{}\.(?:(?:rnn|lstm)\.weight_hh_l(\d+)(?:_reverse)?|layers\.(\d+)\.weight_hh)"
 _BRIDGE = tuple(f"decoder.encoder_{part}_proj.{kind}" for part in ("hidden", "cell") for kind in ("weight", "bias"))
 _ADAPTIVE = r"decoder\.adaptive_softmax\.(head|tail\.\d+\.0)\.weight"
+_READ_OUT = ("decoder.fc_out.", "decoder.output_projection.", "decoder.adaptive_softmax.")
 _ATTENTION = "decoder.attention."
 _SCORING = {  # parts of an attention -> what its source meets, along which axis; what its query goes through
     ("input_proj", "output_proj"): (("input_proj", 0), "input_proj"),
@@ -116,6 +117,29 @@ def _attentional(sides, values):
         yield units.vector()
 
 
+def embeddings(values: Mapping[str, Tensor]) -> Vectors:
+    """Dimensions of embeddings: columns, and what the first layers read of them; as :func:`wiring`.
+
+    One matrix is one vector, whoever shares it. Where it is also the output's, that reads another layer's rows; the
+    dimensions that are hidden units as well are left out.
+    """
+    sides = {side: layers for side in ("encoder", "decoder") if (layers := _layers(values, side))}
+    names = {side: f"{side}.embed_tokens.weight" for side in sides}
+    for side, name in names.items():
+        sharing = [other for other in sides if values[names[other]].data_ptr() == values[name].data_ptr()]
+        puts_out = "decoder" in sharing and not any(name.startswith(_READ_OUT) for name in values)
+        if sharing[0] != side or (puts_out and "decoder.additional_fc.weight" not in values):
+            continue
+        units = Units(values, name, 1)
+        width = values[name].shape[1]
+        for other in sharing:
+            first = [Slot(cell.format("weight_ih"), 1, 0, width) for cell in sides[other][0]]
+            units.add([Slot(names[other], 1), *first])
+        if puts_out:
+            units.add(Slot(f"decoder.additional_fc.{part}", 0) for part in ("weight", "bias"))
+        yield units.embedding()
+
+
 class Units:
     """The units of one vector, gathered.
 
@@ -155,6 +179,11 @@ class Units:
         sides = ([e for e, o in self._rows if o.axis == axis and self._values[e].dim() > 1] for axis in (0, 1))
         writers, readers = (tuple(dict.fromkeys(side)) for side in sides)
         return self._rows, Coupled(self._name, "hidden", self._length, writers, readers, cuts, alike=alike)
+
+    def embedding(self) -> tuple[list[tuple[str, Owner]], Coupled]:
+        """As :meth:`vector`, of the dimensions of an embedding: columns of a matrix write them."""
+        readers = tuple(dict.fromkeys(entry for entry, owner in self._rows if owner.axis and "embed" not in entry))
+        return self._rows, Coupled(self._name, "embedding", self._length, (self._name,), readers, written=1)
 
 
 def _readers(sides, side, layer, values):

@@ -194,10 +194,11 @@ class CoupledSelector(Selector):
         """Units of which anything is left, but for what reads them: bool [units]."""
         device = self._parameters[vector.writers[0]].device
         alive = torch.zeros(vector.length, dtype=torch.bool, device=device)
-        for entry, owner in self._structure.owned(vector.name, AXES["writers"]):
+        for entry, owner in self._structure.producing(vector.name):
             if entry in self._parameters:
                 keep = masks.get(entry)
-                left = torch.ones(len(self._parameters[entry])) if keep is None else keep.reshape(len(keep), -1).any(1)
+                size = self._parameters[entry].shape[owner.axis]
+                left = torch.ones(size) if keep is None else keep.movedim(owner.axis, 0).reshape(size, -1).any(1)
                 alive |= owner.any_of(left.to(alive), vector.length)
         return alive
 

@@ -40,6 +40,7 @@ class Coupled:
     cuts: bool = True
     heads: int = 1
     alike: str = ""
+    written: int = 0
     normalised: bool = False
 
 
@@ -89,8 +90,15 @@ class Structure:
         Returns:
             list of (weight name, :class:`~.table.Owner`).
         """
-        found = ((entry, owner) for entry in getattr(self.vectors[vector], side) for owner in self.table[entry])
-        return [(entry, owner) for entry, owner in found if owner.vector == vector and owner.axis == AXES[side]]
+        units = self.vectors[vector]
+        axis = units.written if side == "writers" else AXES[side]
+        found = ((entry, owner) for entry in getattr(units, side) for owner in self.table[entry])
+        return [(entry, owner) for entry, owner in found if owner.vector == vector and owner.axis == axis]
+
+    def producing(self, vector: str) -> list[tuple[str, Owner]]:
+        """All without which units are zero, biases too: list of (entry name, :class:`~.table.Owner`)."""
+        rows = AXES["writers"]
+        return self.slices(vector, "writers") if self.vectors[vector].written != rows else self.owned(vector, rows)
 
     def owned(self, vector: str, axis: int) -> list[tuple[str, Owner]]:
         """All that units of a vector own along an axis: list of (entry name, :class:`~.table.Owner`)."""

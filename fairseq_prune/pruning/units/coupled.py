@@ -125,6 +125,13 @@ class Layer(CoupledUnits):
     kinds = ("layer",)
 
 
+@UNITS.add("embedding")
+class Embedding(CoupledUnits):
+    """A dimension of a recurrent model's embeddings, by its column of the matrix."""
+
+    kinds = ("embedding",)
+
+
 def is_coupled(units: UnitKind) -> bool:
     """True for units that are not a partition of each tensor by itself."""
     return isinstance(units, CoupledUnits)
