@@ -108,11 +108,8 @@ def test_parsing():
     supports = {name for name in UNITS if isinstance(parse_units(name), Support)}
     assert set(UNITS) - coupled - supports == {"weight", "row", "column", "block", "stripe", "kernel"}
     assert supports == {"pattern", "n:m"}
-    assert coupled == {"filter", "channel", "neuron", "head", "qk", "vo", "hidden", "embedding"} | {
-        "node",
-        "weight+node",
-        "width",
-    }
+    cut = {"filter", "channel", "neuron", "head", "qk", "vo", "hidden", "embedding", "layer"}
+    assert coupled == cut | {"node", "weight+node", "width"}
     assert {name: type(parse_units(name)) for name in ("weight", "row", "column")} == {
         "weight": Weight, "row": Row, "column": Column,
     }  # fmt: skip
