@@ -66,9 +66,10 @@ def exportable(counting_pairs, counting, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def exportable_cut(exportable, tmp_path_factory):
-    """The masked model without the neurons of the rows that are gone, different numbers in its layers."""
+    """The masked model without the neurons of the rows that are gone, different numbers in its layers, and a head."""
     before, out = load_checkpoint(exportable("masked")), tmp_path_factory.mktemp("cut")
     before["model"]["encoder.layers.0.fc2.weight"][:, 20:] = 0
+    before["model"]["encoder.layers.0.self_attn.out_proj.weight"][:, :8] = 0
     torch.save(before, out / "zeros.pt")
     main(["compact", str(out / "zeros.pt"), str(out / "compact.pt"), "--batches", "1"])
     return out / "compact.pt"

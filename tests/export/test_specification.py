@@ -4,12 +4,17 @@ import ctranslate2
 import fairseq  # noqa: F401  (before fairseq_prune, which then registers itself)
 import pytest
 import torch
+from cut_units import select, zero
+from one_layer import Optimizer
 from small_models import DECODER, ENCODER, build_model
 from srp_models import STAGES, WORDS, build, busy, cut_copy, select_units, srp, stock, switch_off
 
 from fairseq_prune.deploy.export.read import read_transformer
 from fairseq_prune.deploy.export.specification import specification
 from fairseq_prune.deploy.export.vocabulary import words_of
+from fairseq_prune.engine.cut import cut_in_run
+from fairseq_prune.engine.masked_model import MaskedModel
+from fairseq_prune.families import structure_of
 
 PRE_NORM = {"encoder_normalize_before": True, "decoder_normalize_before": True}
 OPTIONS = {
@@ -78,16 +83,17 @@ def test_connectivity_is_folded(tmp_path):
     assert max(whole, largest_difference(model, tmp_path)) < 2e-5
 
 
-def test_layers_of_fewer_heads(tmp_path):
-    """One layer of the decoder keeps two of four heads: those that are gone are zeros."""
-    model, cut = busy(stock()), busy(stock())
-    block = cut.decoder.layers[1].self_attn
-    for part in (block.q_proj, block.k_proj, block.v_proj):
-        part.weight, part.bias = (torch.nn.Parameter(t[:8].clone()) for t in (part.weight, part.bias))
-    block.out_proj.weight, block.num_heads = torch.nn.Parameter(block.out_proj.weight[:, :8].clone()), 2
-    assert largest_difference(model, tmp_path, cut) > 0.01
-    model.decoder.layers[1].self_attn.out_proj.weight.data[:, 8:] = 0
-    assert largest_difference(model, tmp_path, cut) < 2e-5
+@pytest.mark.parametrize("kinds", [("head",), ("qk", "vo"), ("head", "qk", "vo")], ids="+".join)
+@pytest.mark.parametrize("options", [{}, PRE_NORM], ids=["post-norm", "pre-norm"])
+def test_cut_attention(kinds, options, tmp_path):
+    """Another number of heads in each block, of fewer dimensions: zeros fill what CTranslate2 wants to be equal."""
+    masked, cut = busy(stock(**options)), busy(stock(**options))
+    structure, optimizer = structure_of(cut), Optimizer(torch.optim.SGD(cut.parameters(), lr=0.1))
+    keep = select(structure, kinds)
+    cut_in_run(cut, structure.table, keep, optimizer, MaskedModel(cut))
+    assert largest_difference(masked, tmp_path, cut) > 0.01
+    zero(masked, structure, keep)
+    assert largest_difference(masked, tmp_path, cut) < 2e-5
 
 
 @pytest.mark.parametrize(

@@ -196,6 +196,7 @@ def test_attention_of_a_stock_model(stock, rows, share, capsys, tmp_path, new_ru
     heads = {name: len(value) for name, value in cut["model"].items() if name.endswith(".heads")}
     assert heads == {f"{name}_attn.heads": count for name, count in HEADS.items()}
     assert hypotheses(capsys, run.data, out) == hypotheses(capsys, run.data, before)
+    assert hypotheses(capsys, run.data, f"{before}:{out}") == hypotheses(capsys, run.data, before)  # an ensemble
     arch = "transformer" if share == SHARED else "transformer_iwslt_de_en"
     tuned = new_run("after", arch=f"--arch {arch} {share} {TINY}").train(
         "--finetune-from-model", out, "--max-update", "2"

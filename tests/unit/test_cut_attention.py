@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from cut_units import select, zero
 from one_layer import Optimizer
 from small_models import build_model
 from srp_models import SIZES, batch
@@ -13,27 +14,8 @@ from fairseq_prune.engine.masked_model import MaskedModel
 from fairseq_prune.families import structure_of
 from fairseq_prune.modules.cut_attention import CutAttention, let_attention_shrink
 from fairseq_prune.pruning.surgery.cut import cut_tensor
-from fairseq_prune.pruning.surgery.structure import masks_without
 
 KINDS = {"head": ("head",), "qk": ("qk",), "vo": ("vo",), "all": ("head", "qk", "vo", "neuron")}
-
-
-def select(structure, kinds, seed=1):
-    """Units to keep: another number of each vector, the same number of each head."""
-    generator, keep = torch.Generator().manual_seed(seed), {}
-    for i, vector in enumerate(v for v in structure.vectors.values() if v.kind in kinds):
-        each = vector.length // vector.heads
-        ranks = torch.rand(vector.heads, each, generator=generator).argsort(1)
-        keep[vector.name] = (ranks >= 1 + i % (each - 1)).view(-1)
-    return keep
-
-
-def masked(model, structure, keep):
-    masks = masks_without(structure, {name: p.shape for name, p in model.named_parameters()}, keep)
-    with torch.no_grad():
-        for name, mask in masks.items():
-            model.get_parameter(name).mul_(mask)
-    return masks
 
 
 def cut_by_run(family, kinds):
@@ -41,7 +23,7 @@ def cut_by_run(family, kinds):
     model, cut = build(family), build(family)
     structure = structure_of(model)
     keep = select(structure, KINDS[kinds])
-    masks = [masked(m, structure, keep) for m in (model, cut)][1]
+    masks = [zero(m, structure, keep) for m in (model, cut)][1]
     optimizer = Optimizer(torch.optim.Adam(cut.parameters(), lr=0.0))
     output(family, cut).square().sum().backward()
     optimizer.optimizer.step()
