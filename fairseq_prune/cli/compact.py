@@ -20,6 +20,7 @@ from ..files.json_file import to_json
 from ..needs import OptionParser
 from ._out import add_out, require_new
 from ._quiet import quietly
+from ._user_dir import add_user_dir
 
 
 def add_arguments(parser: OptionParser) -> None:
@@ -34,6 +35,7 @@ def add_arguments(parser: OptionParser) -> None:
         metavar="N",
         help="batches of 4 sentences or images to compare (default: %(default)s)",
     )
+    add_user_dir(parser)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -19,6 +19,7 @@ import argparse
 from ..files.json_file import to_json
 from ..needs import Need, OptionParser
 from ._quiet import quietly
+from ._user_dir import add_user_dir
 
 CTRANSLATE2 = Need(lambda args: args.to == "ctranslate2", "--to ctranslate2")
 
@@ -44,6 +45,7 @@ def add_arguments(parser: OptionParser) -> None:
     )
     parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+    add_user_dir(parser)
 
 
 def run(args: argparse.Namespace) -> None:

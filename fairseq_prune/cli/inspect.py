@@ -26,6 +26,7 @@ import argparse
 from ..files.json_file import to_json
 from ..needs import Need, OptionParser
 from ._quiet import quietly
+from ._user_dir import add_user_dir
 
 _DATA = Need(lambda args: args.data, "--data data-bin/ptb")
 _COUNTED = Need(lambda args: not args.data, "no --data, which evaluates instead")
@@ -53,6 +54,7 @@ def add_arguments(parser: OptionParser) -> None:
         "--reference", action="store_true", needs=_DATA, help="with --data: normalise as SiPO's original did"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+    add_user_dir(parser)
 
 
 def run(args: argparse.Namespace) -> None:

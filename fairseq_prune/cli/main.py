@@ -16,6 +16,7 @@ from .. import cli
 from ..files.messages import one_line, say_which
 from ..needs import OptionParser
 from ..pruning.registry import closest
+from ._user_dir import take_in
 
 
 def command_modules() -> dict[str, str]:
@@ -66,6 +67,7 @@ def _parse(argv):
 
     def run():
         options.refuse_idle(args)
+        take_in(args)
         module.run(args)
 
     return run, {name: getattr(args, dest, None) for name, dest in names.items()}

@@ -9,12 +9,14 @@ import argparse
 from ..files.json_file import to_json
 from ..needs import OptionParser
 from ._quiet import quietly
+from ._user_dir import add_user_dir
 
 
 def add_arguments(parser: OptionParser) -> None:
     """Add the options of ``fairseq-prune methods``."""
     parser.add_argument("name", metavar="NAME", nargs="?", help="tell of this method, e.g. greg1")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+    add_user_dir(parser)
 
 
 def run(args: argparse.Namespace) -> None:

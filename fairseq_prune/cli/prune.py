@@ -15,10 +15,13 @@ from ..needs import OptionParser
 from ._out import add_out, require_new
 from ._quiet import quietly
 from ._types import seed
+from ._user_dir import add_user_dir
 
 OPTIONS = {  # of the plan, as --prune-* of fairseq-train; what each is like
     "method": "magnitude (default), random, irregular, filter, stripe, patdnn, n:m, l1, given; wanda, ria, sparsegpt",
     "target": "fraction to remove, in [0, 1), or 2:4; by group: 'ih=0.9,hh=0.5'",
+    "params-left": "instead of a fraction: part of the parameters that may be left, in (0, 1)",
+    "macs-left": "the same of multiply-accumulates",
     "units": "what leaves together, e.g. row, block:4x4, neuron, head, 2:4",
     "importance": "what is kept: magnitude, magnitude_l2, random",
     "scope": "compared with whom: global, layer, output, stage",
@@ -40,6 +43,7 @@ def add_arguments(parser: OptionParser) -> None:
     parser.add_argument("--seed", type=seed, default=1, help="of random choices (default: %(default)s)")
     parser.add_argument("--data", metavar="DATA", help="its data; default: the training's")
     parser.add_argument("--quality", action="store_true", help="measure both models on the data")
+    add_user_dir(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -51,7 +55,8 @@ def run(args: argparse.Namespace) -> None:
     require_new(args, "checkpoint", "checkpoints/pruned.pt")
     from ..deploy.prune import prune_checkpoint
 
-    options = {name: value for name in OPTIONS if (value := getattr(args, name)) is not None}
+    names = [name.replace("-", "_") for name in OPTIONS]
+    options = {name: value for name in names if (value := getattr(args, name)) is not None}
     options.setdefault("method", "magnitude")
     with quietly():
         try:

@@ -1,6 +1,7 @@
 """Pruning at once, without training: a model in memory, or a checkpoint."""
 
 from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,12 +12,14 @@ from ..checkpoint.config import Config
 from ..checkpoint.load import load_model, load_task
 from ..checkpoint.write import write_checked
 from ..compat import load_checkpoint
+from ..engine.costs import costs_of, counted_by
 from ..engine.plan import Plan, make_plan
 from ..engine.pruner import Pruner
 from ..engine.scoring import ScoringMixin
 from ..families import options_of, structure_of
 from ..methods.method import Method
 from ..methods.table import METHODS
+from ..pruning.budget.cost import Costs
 from ..pruning.calibration.worth import WORTHS
 from ..pruning.importance import EVIDENCE
 from ..pruning.schedule import Position
@@ -31,6 +34,7 @@ def prune_model(
     seed: int = 1,
     find_structure: Callable[[nn.Module], Structure] = structure_of,
     gather: Gather | None = None,
+    find_costs: Callable[[Any, str], Costs | None] = costs_of,
 ) -> float:
     """Remove weights or whole units of a model at once, in place.
 
@@ -43,6 +47,7 @@ def prune_model(
         seed: of random choices.
         find_structure: function of the model -> its coupled units.
         gather: function of (model, kind, batches, seed) -> evidence; for methods that go by a layer's inputs.
+        find_costs: function of the model and ``"params"`` or ``"macs"`` -> what it costs.
 
     Returns:
         Fraction of the prunable set that is removed, in [0, 1).
@@ -61,7 +66,10 @@ def prune_model(
     def evidence(model, kind, event):
         return gather(model, kind, plan.batches, seed)
 
-    pruner = Pruner(model, plan, lambda: find_structure(model), gather=evidence)
+    def targets(selector):
+        return counted_by(selector.targets(plan.target), partial(find_costs, model))
+
+    pruner = Pruner(model, plan, lambda: find_structure(model), targets, gather=evidence)
     pruner.check_start()
     pruner.before_update(_idle_optimizer(model), Position(epochs=0, updates=0, ends_epoch=False))
     return pruner.fraction_removed
@@ -119,9 +127,9 @@ def prune_checkpoint(path: str, out: str, options: dict[str, Any], data: str | N
     checkpoint = load_checkpoint(path)
     task, config = load_task(path, data, pruning=True)
     model = load_model(path, task).float()
-    find_structure = getattr(task, "find_structure", structure_of)
+    find_structure, find_costs = getattr(task, "find_structure", structure_of), getattr(task, "find_costs", costs_of)
     gather = evidence_of(task, config) if isinstance(task, ScoringMixin) else None
-    removed = prune_model(model.to(_device()), options, seed, find_structure, gather)
+    removed = prune_model(model.to(_device()), options, seed, find_structure, gather, find_costs)
     save_like(checkpoint, model.cpu(), out)
     return removed
 

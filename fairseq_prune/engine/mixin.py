@@ -2,7 +2,6 @@
 
 import inspect
 import os
-from dataclasses import replace
 from functools import partial
 from typing import Any, Self
 
@@ -28,7 +27,6 @@ from ..compat import (
 from ..errors import errors_of_a_file, one_line_data_errors, one_line_errors
 from ..families import options_of, permutable, structure_of
 from ..optim.following import FollowsRemoval
-from ..pruning.budget import CostLeft
 from ..pruning.budget.cost import Costs
 from ..pruning.budget.given import Target
 from ..pruning.schedule import Position
@@ -40,7 +38,7 @@ from .account import Account, NodeCount, log_harmonic_mean
 from .autocast import InBfloat16
 from .checks import check_run
 from .clock import Clock, is_shown
-from .costs import costs_of
+from .costs import costs_of, counted_by
 from .distilling import DistillingMixin
 from .executing import execute_when_loaded
 from .growth_file import add_record
@@ -134,7 +132,7 @@ class PruneMixin(ScoringMixin, DistillingMixin, FairseqTask):
     def find_targets(self, selector: Selector, model: BaseFairseqModel) -> Target:
         """Fractions to remove, dict of a selector's group -> fraction."""
         targets, find_costs = selector.targets(self.plan.target), partial(self.find_costs, model)
-        return {g: replace(t, find_costs=find_costs) if isinstance(t, CostLeft) else t for g, t in targets.items()}
+        return counted_by(targets, find_costs)
 
     def find_costs(self, model: BaseFairseqModel, of: str) -> Costs | None:
         """What a model costs; None as long as that takes data that are not loaded."""

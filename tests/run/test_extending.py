@@ -9,6 +9,7 @@ import pytest
 import torch
 from conftest import USER_DIR, masks_of, run_fairseq, same_tensors, words_of
 
+from fairseq_prune.cli.main import main
 from fairseq_prune.compat import load_checkpoint
 from fairseq_prune.families import FAMILIES
 from fairseq_prune.methods import APPROACHES, METHODS
@@ -112,6 +113,28 @@ def test_the_approach_resumes(runs):
     _, resumed = runs("resumed", resumed="whole")
     assert same_tensors(whole["model"], resumed["model"])
     assert same_tensors(masks_of(whole), masks_of(resumed))
+
+
+def test_commands_take_the_folder(runs, dense, tmp_path, capsys):
+    """What it registers is there for them: its method is told of, its family counted, its importance prunes."""
+    runs("checkpoint", "")
+    folder = Path(sys.modules["my_pruning"].__file__).parent
+    (checkpoint,) = folder.parent.glob("checkpoint/checkpoint_last.pt")
+    for command in (["methods", "mine"], ["inspect", str(checkpoint)]):
+        main([*command, "--user-dir", str(folder)])
+    printed = capsys.readouterr().out
+    assert "let what is like all the others fade" in printed and "my_lm" in printed
+    how = f"--importance unusual --scope layer --target 0.4 --user-dir {folder}"
+    main(["prune", str(checkpoint), str(tmp_path / "out.pt"), *words_of(how)])
+    for name, keep in masks_of(load_checkpoint(tmp_path / "out.pt")).items():
+        distance = (dense[name] - dense[name].mean()).abs()
+        assert distance[~keep].max() <= distance[keep].min()
+    with pytest.raises(SystemExit, match="^--user-dir nowhere: no such folder"):
+        main(["methods", "--user-dir", "nowhere"])
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken/__init__.py").write_text("import no_such_package")
+    with pytest.raises(SystemExit, match="broken.* it cannot be imported .*no_such_package"):
+        main(["methods", "--user-dir", str(tmp_path / "broken")])
 
 
 def test_a_taken_name_is_refused():

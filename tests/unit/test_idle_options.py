@@ -48,11 +48,11 @@ EFFECTIVE = {  # options that always have an effect, or are only refused with wh
     "sipo": "checkpoint save-dir group search max-drop max-ppl-increase accuracy rounds reference seed "
     "tensorboard-logdir prune-execute",
     "imp": "save-dir target fraction rewind checkpoint scope include skip only train",
-    "inspect": "data original json",
-    "compact": "data batches overwrite json",
-    "export": "to data batches overwrite json",
-    "prune": "method target units importance scope stages include skip only batches rounding seed data quality "
-    "overwrite json",
+    "inspect": "data original json user-dir",
+    "compact": "data batches overwrite json user-dir",
+    "export": "to data batches overwrite json user-dir",
+    "prune": "method target params-left macs-left units importance scope stages include skip only batches rounding seed "
+    "data quality overwrite json user-dir",
     "pack": "half overwrite json",
     "unpack": "overwrite json",
     "average": "overwrite json",
@@ -60,7 +60,7 @@ EFFECTIVE = {  # options that always have an effect, or are only refused with wh
     "attack": "data attacks eps steps batches batch-size split seed cpu json plot",
     "plot-growth": "",
     "bench": "data split runtimes batch-sizes sentences beam device png json",
-    "methods": "json",
+    "methods": "json user-dir",
 }
 
 

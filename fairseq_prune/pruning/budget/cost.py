@@ -70,7 +70,7 @@ class CostLeft:
 
     of: str
     left: float
-    find_costs: Callable[[str], Costs] | None = field(default=None, compare=False, repr=False)
+    find_costs: Callable[[str], Costs | None] | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if not 0 < self.left < 1:

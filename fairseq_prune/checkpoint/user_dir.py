@@ -1,0 +1,25 @@
+"""A user's own folder, for commands that are no training."""
+
+import os
+from argparse import Namespace
+
+from fairseq import utils
+
+from .. import register
+from ..errors import errors_of_a_file
+
+
+def import_user_dir(path: str) -> None:
+    """Import a folder as fairseq's ``--user-dir``: what it registers is there afterwards.
+
+    Args:
+        path: of the folder.
+
+    Raises:
+        ValueError: there is none, or it cannot be imported.
+    """
+    if not os.path.isdir(path):
+        raise ValueError(f"--user-dir {path}: no such folder; give that of the training, e.g. my_pruning")
+    register()
+    with errors_of_a_file(f"--user-dir {path}", "it cannot be imported"):
+        utils.import_user_module(Namespace(user_dir=path))
