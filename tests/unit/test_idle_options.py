@@ -51,8 +51,8 @@ EFFECTIVE = {  # options that always have an effect, or are only refused with wh
     "inspect": "data original json user-dir",
     "compact": "data batches overwrite json user-dir",
     "export": "to data batches overwrite json user-dir",
-    "prune": "method target params-left macs-left units importance scope stages include skip only batches rounding seed "
-    "data quality overwrite json user-dir",
+    "prune": "method target params-left macs-left units importance scope stages include skip only batches rounding "
+    "seed data quality overwrite json user-dir",
     "pack": "half overwrite json",
     "unpack": "overwrite json",
     "average": "overwrite json",
