@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+from dataclasses import replace
 
 import pytest
 import torch
@@ -79,21 +80,42 @@ def test_what_cannot_be_met_names_what_can():
         prune_model(copy.deepcopy(dense), how | {"macs_left": least - 2e-4})
 
 
+DEEP = ENCODER | DECODER | {"encoder_layers": 4, "decoder_layers": 4}
+UNITS = [("transformer", DEEP, units) for units in ("head", "qk", "vo", "layer", "node")] + [("lstm_lm", RNN, "hidden")]
+
+
 @pytest.mark.parametrize("of", ["params", "macs"])
-def test_hidden_units_and_heads(of):
-    """Counted as if they were cut: by the tables of their owners, not by shapes."""
-    for arch, options, units in (("lstm_lm", RNN, "hidden"), ("transformer_lm", DECODER, "head")):
-        model = build_model(arch, **options)
-        costs, structure = costs_of(model, of), structure_of(model)
-        vectors = [v for v in structure.vectors.values() if v.kind == units]
-        half = {v.name: torch.arange(v.length) < v.length // 2 for v in vectors}
-        whole, left = costs.after(structure, {}), costs.after(structure, half)
-        if units == "head":  # 4 matrices, biases of three; scores and context
-            width, pairs = 16, LENGTH * (LENGTH + 1) // 2
-            gone = 4 * width * width // 2 + 3 * width // 2
-            gone = gone if of == "params" else LENGTH * 4 * width * width // 2 + 2 * pairs * width // 2
-            assert whole - left == gone
-        assert 0 < left < whole
+@pytest.mark.parametrize("arch, options, units", UNITS, ids=[units for *_, units in UNITS])
+def test_other_units(arch, options, units, of):
+    """As they are cut: layers whole, hidden units of all layers alike."""
+    model = build_model(arch, **options)
+    whole = cost(model, of)
+    prune_model(model, {"method": "magnitude", "units": units, f"{of}_left": 0.85})
+    assert 0.75 < cost(model, of) / whole <= 0.85
+
+
+def test_units_that_are_only_masked_meet_no_budget():
+    model = build_model("transformer_lm", **DECODER)
+    structure = structure_of(model)
+    vectors = {name: replace(vector, cuts=False) for name, vector in structure.vectors.items()}
+    plan = make_plan({"method": "magnitude", "units": "neuron", "params_left": 0.9})
+    with pytest.raises(
+        ValueError, match="^--prune-params-left 0.9: neuron units of this model are masked, not cut; .*0.5"
+    ):
+        Targets(model, plan, lambda: replace(structure, vectors=vectors))
+
+
+def test_half_of_the_heads():
+    """By hand: four matrices, biases of three; scores and context of half the width."""
+    model = build_model("transformer_lm", **DECODER)
+    structure, width, pairs = structure_of(model), 16, LENGTH * (LENGTH + 1) // 2
+    half = {v.name: torch.arange(v.length) < v.length // 2 for v in structure.vectors.values() if v.kind == "head"}
+    for of, gone in (
+        ("params", 4 * width * width // 2 + 3 * width // 2),
+        ("macs", LENGTH * 4 * width * width // 2 + 2 * pairs * width // 2),
+    ):
+        costs = costs_of(model, of)
+        assert costs.after(structure, {}) - costs.after(structure, half) == gone
 
 
 REFUSED = [

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..surgery.cut import shape_left
-from ..surgery.structure import Coupled, Structure
+from ..surgery.structure import Coupled, Structure, can_be_cut
 
 STEPS = 30  # of bisection: two fractions that choose differently are further apart
 
@@ -43,13 +43,13 @@ class Costs:
     shapes: Mapping[str, Sequence[int]]
 
     def after(self, structure: Structure, keep: Mapping[str, Tensor]) -> float:
-        """The cost once units have been cut out.
+        """The cost once units have been cut out, as far as shapes can lose them.
 
         Args:
             structure: the model's coupled units, :class:`~..surgery.structure.Structure`.
             keep: dict of vector name -> bool [length], True = stays; other vectors stay whole.
         """
-        cost = self.rest
+        cost, keep = self.rest, can_be_cut(structure.vectors, keep)
         shapes: dict[str, list[int]] = {}
         for name, times, axis in self.terms:
             if name not in shapes:
@@ -97,6 +97,11 @@ class CostLeft:
         """
         one = {v.name: torch.arange(v.length) % (v.length // v.heads) == 0 for v in vectors}
         least = costs.after(structure, one) / costs.after(structure, {})
+        if least == 1:
+            kinds = ", ".join(sorted({v.kind for v in vectors}))
+            raise ValueError(
+                f"{self.option}: {kinds} units of this model are masked, not cut; give e.g. --prune-target 0.5"
+            )
         if least > self.left:
             more = round(least + 0.5e-4, 4)
             raise ValueError(
