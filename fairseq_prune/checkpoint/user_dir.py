@@ -3,8 +3,6 @@
 import os
 from argparse import Namespace
 
-from fairseq import utils
-
 from .. import register
 from ..errors import errors_of_a_file
 
@@ -20,6 +18,8 @@ def import_user_dir(path: str) -> None:
     """
     if not os.path.isdir(path):
         raise ValueError(f"--user-dir {path}: no such folder; give that of the training, e.g. my_pruning")
+    from fairseq import utils
+
     register()
     with errors_of_a_file(f"--user-dir {path}", "it cannot be imported"):
         utils.import_user_module(Namespace(user_dir=path))

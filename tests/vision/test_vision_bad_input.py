@@ -52,7 +52,11 @@ def test_the_same_data_are_none_of_these(tmp_path, trained):
     "arch, words, message",
     [
         ("lenet5", "", "--arch lenet5: images of 8 x 8 px are too small; give e.g. --image-size 32"),
-        ("shufflenetv2", "--prune-method l1 --prune-target 0.5 --image-size 16", "nothing of --arch shufflenetv2 can be cut out, for it shuffles channels"),
+        (
+            "shufflenetv2",
+            "--prune-method l1 --prune-target 0.5 --image-size 16",
+            "nothing of --arch shufflenetv2 can be cut out, for it shuffles channels",
+        ),
         ("resnet8", "--prune-method l1 --stage-pr [0.5,0,0,0,0]", "conv1 cannot lose filters; give it 0 instead of"),
         ("resnet8", "--prune-method l1 --stage-pr [0,0,0,0,0.5]", "fc cannot lose filters; give it 0 instead of"),
     ],
