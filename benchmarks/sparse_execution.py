@@ -2,7 +2,8 @@
 
 A language model of SiPO's size (rnn_lm, 4.65 M parameters, 10,000 words), its weights removed at random, unless a
 trained one is given, whose smallest weights are removed. tokens/s are those of fairseq-eval-lm's own loop; a
-candidate of SiPO is one evaluation of hits on the validation split.
+candidate of SiPO is one evaluation of hits on the validation split. Seconds are those of the processor, all threads
+together, so that other work on the machine counts little.
 """
 
 import argparse
@@ -56,12 +57,12 @@ def batches(tokens, columns):
 
 
 def least_seconds(function, rounds):
-    """Seconds of the fastest of some calls, and what the last returned."""
+    """Seconds of the processor in the fastest of some calls, and what the last returned."""
     best = float("inf")
     for _ in range(rounds):
-        start = time.perf_counter()
+        start = time.process_time()
         result = function()
-        best = min(best, time.perf_counter() - start)
+        best = min(best, time.process_time() - start)
     return best, result
 
 
