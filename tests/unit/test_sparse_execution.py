@@ -119,6 +119,24 @@ def test_what_is_hardly_pruned_is_dense_without_a_trial():
     assert clock.calls == ["dense"]
 
 
+@torch.no_grad()
+def test_only_what_is_between_the_fractions_is_timed_again():
+    """After 10 % left were won and 30 % lost, 5 % and 40 % need no clock, and 20 % do."""
+    layer = nn.Linear(24, 100)
+    clock, x = Clock(layer, 2.0, 1.0), inputs(5, 24)
+
+    def calls(left, csr):
+        layer.weight.fill_(1.0).view(-1)[int(left * layer.weight.numel()) :] = 0
+        clock.costs["csr"], clock.calls = csr, []
+        clock.faster.refresh()
+        clock.faster(x)
+        return clock.calls
+
+    assert len(calls(0.1, 1.0)) > 2 and len(calls(0.3, 3.0)) > 2
+    assert calls(0.05, 9.0) == ["csr"] and calls(0.4, 0.1) == ["dense"]
+    assert len(calls(0.2, 1.0)) > 2 and calls(0.15, 9.0) == ["csr"]
+
+
 def test_training_and_other_types_are_dense():
     clock = Clock(torn(nn.Linear(24, 100)), 2.0, 1.0)
     clock.faster(inputs(5, 24))

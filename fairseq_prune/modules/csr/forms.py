@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -39,13 +40,16 @@ class CsrLinear:
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None):
-        self._weight = to_csr(weight)
+        self._whole, self.left = weight.detach(), _left([weight])
         self._bias = weight.new_zeros(len(weight), 1) if bias is None else bias.detach()[:, None]
-        self.left = self._weight.values().numel() / max(weight.numel(), 1)
+
+    @cached_property
+    def _weight(self):
+        return to_csr(self._whole)
 
     def takes(self, x: Tensor) -> bool:
         """Of the width."""
-        return x.size(-1) == self._weight.size(1) and x.numel() > 0
+        return x.size(-1) == self._whole.size(1) and x.numel() > 0
 
     def rows(self, x: Tensor) -> int:
         """All but the last axis."""
@@ -102,7 +106,7 @@ class _Gates:
 
 
 def _left(weights: Sequence[Tensor]) -> float:
-    return sum(int(w.count_nonzero()) for w in weights) / sum(w.numel() for w in weights)
+    return sum(int(w.count_nonzero()) for w in weights) / max(1, sum(w.numel() for w in weights))
 
 
 class CsrLstm:
@@ -113,10 +117,13 @@ class CsrLstm:
     """
 
     def __init__(self, lstm: nn.LSTM):
-        weights = lstm.all_weights
-        self._layers = [_Gates(w[0], w[1], w[2:]) for w in weights]
+        self._whole = lstm.all_weights
         self._width, self._inputs = lstm.hidden_size, lstm.input_size
-        self.left = _left([part for w in weights for part in w[:2]])
+        self.left = _left([part for w in self._whole for part in w[:2]])
+
+    @cached_property
+    def _layers(self):
+        return [_Gates(w[0], w[1], w[2:]) for w in self._whole]
 
     def takes(self, x: Tensor) -> bool:
         """A batch."""
@@ -151,9 +158,13 @@ class CsrLstmCell:
     """
 
     def __init__(self, cell: nn.LSTMCell):
+        self._cell, self._inputs, self.left = cell, cell.input_size, _left([cell.weight_ih, cell.weight_hh])
+
+    @cached_property
+    def _gates(self):
+        cell = self._cell
         biases = [bias for bias in (cell.bias_ih, cell.bias_hh) if bias is not None]
-        self._gates = _Gates(cell.weight_ih, cell.weight_hh, biases)
-        self._inputs, self.left = cell.input_size, _left([cell.weight_ih, cell.weight_hh])
+        return _Gates(cell.weight_ih, cell.weight_hh, biases)
 
     def takes(self, x: Tensor) -> bool:
         """A batch."""
@@ -170,7 +181,7 @@ class CsrLstmCell:
     def __call__(self, x: Tensor, state: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
         """As the module's: x [batch, in]; state each [batch, width]."""
         if state is None:
-            zeros = x.new_zeros(len(x), self._gates.weight.size(0) // 4)
+            zeros = x.new_zeros(len(x), self._cell.hidden_size)
             state = zeros, zeros
         states, cell = self._gates.walk(x.t()[None], state[0].t(), state[1].t())
         return states[0].t(), cell.t()
