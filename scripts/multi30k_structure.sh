@@ -5,8 +5,10 @@
 #
 # TEXT holds train/valid/test2016.{de,en}. A RUN is UNITS-METHOD-TARGET-SEED, e.g. head-magnitude-0.5-1: UNITS of
 # --prune-units, METHOD gradient (magnitude of weight times gradient, seen anew at every step) or one of --prune-method.
-# Without any, all of them run. All start from the dense model of scripts/multi30k.sh, lose units during 252 updates, are
-# cut and train for 252 more, as there. Training is skipped once its result stands; then all are evaluated anew, one
+# Layers leave the decoder of a deeper model, of six layers on both sides, that is trained first: layer-shortgpt-0.34-1
+# (by the hidden state), layer-layer_loss-0.34-1, layer-layer_gradient-0.34-1; 0.34 of six are two. All others start from
+# the dense model of scripts/multi30k.sh. Units leave during 252 updates, are cut, and the rest trains for 252 more, as
+# there. Without a RUN, all of them run. Training is skipped once its result stands; then all are evaluated anew, one
 # after the other, so that their speeds can be compared.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -19,6 +21,8 @@ for units in head neuron; do
     for seed in 1 2 3; do all="$all $units-gradient-0.5-$seed $units-random-0.5-$seed"; done
     all="$all $units-magnitude-0.5-1"
 done
+for seed in 1 2 3; do all="$all layer-shortgpt-0.34-$seed layer-random-0.34-$seed"; done
+all="$all layer-layer_loss-0.34-1 layer-layer_gradient-0.34-1 layer-magnitude-0.34-1"
 data=data-bin/multi30k
 dense=checkpoints/multi30k/dense/checkpoint_best.pt
 runs=checkpoints/multi30k-structure
@@ -26,19 +30,35 @@ device=$(device)
 
 [ -e $dense ] || scripts/multi30k.sh "$text" dense
 
-options="--user-dir fairseq_prune --arch transformer --share-all-embeddings --dropout 0.2
-    --encoder-layers 4 --encoder-embed-dim 128 --encoder-ffn-embed-dim 256 --encoder-attention-heads 4
-    --decoder-layers 4 --decoder-embed-dim 128 --decoder-ffn-embed-dim 256 --decoder-attention-heads 4
-    --max-tokens 2048 --num-workers 0 --log-interval 50 --lr 1e-3 --warmup-updates 100 $device"
+shape="--user-dir fairseq_prune --arch transformer --share-all-embeddings --dropout 0.2
+    --encoder-embed-dim 128 --encoder-ffn-embed-dim 256 --encoder-attention-heads 4
+    --decoder-embed-dim 128 --decoder-ffn-embed-dim 256 --decoder-attention-heads 4
+    --max-tokens 2048 --num-workers 0 --log-interval 50 $device"
+options="$shape --lr 1e-3 --warmup-updates 100"
+deep=checkpoints/multi30k/dense-6/checkpoint_best.pt
+
+train_deep() {
+    [ -e checkpoints/multi30k/dense-6/done ] && return
+    fairseq-train $data $shape --encoder-layers 6 --decoder-layers 6 --seed 1 --save-dir checkpoints/multi30k/dense-6 \
+        --criterion label_smoothed_cross_entropy --label-smoothing 0.1 --optimizer adam --adam-betas '(0.9,0.98)' \
+        --clip-norm 1.0 --lr 3e-3 --lr-scheduler inverse_sqrt --warmup-updates 600 --max-epoch 15 \
+        --no-epoch-checkpoints --log-format simple
+    touch checkpoints/multi30k/dense-6/done
+}
 
 rows="dense=$runs/dense.test.log:$dense"
+case "${*:-$all}" in *layer-*) train_deep && rows="$rows dense-6=${deep%.pt}.test.log:$deep" ;; esac
 for run in ${*:-$all}; do
     IFS=- read -r units method target seed <<<"$run"
+    start=$dense more="--encoder-layers 4 --decoder-layers 4"
     case $method in
     gradient) method="magnitude --prune-importance sensitivity" ;;
     esac
+    case $units in
+    layer) start=$deep more="--encoder-layers 6 --decoder-layers 6 --prune-only decoder.layers.*" ;;
+    esac
     if [ ! -e "$runs/$run/done" ]; then
-        scripts/prune.sh $data $dense "$runs/$run" "$target" 504 $options --seed "$seed" \
+        scripts/prune.sh $data $start "$runs/$run" "$target" 504 $options $more --seed "$seed" \
             --prune-units "$units" --prune-method $method
         touch "$runs/$run/done"
     fi

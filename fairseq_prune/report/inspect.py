@@ -17,6 +17,7 @@ from ..checkpoint.tensors import TensorEntry, direction_name, fraction, scale_na
 from ..pruning.masks import stored_masks
 from .cost import count_macs
 from .legacy_flops import legacy_flops
+from .structure import describe_structure
 
 Report = dict[str, Any]  # of plain values: "total", and "tensors" or "layers"
 
@@ -99,8 +100,9 @@ def inspect_checkpoint(state: Mapping[str, Any], path: str, lengths: tuple[int, 
         legacy: True adds ``legacy_flops`` to the totals, at the source length.
 
     Returns:
-        ``{"total": {...}, "tensors": [{"name", "shape", "params", "nonzero", "fraction_removed"}]}``,
-        plain values only. ``macs`` and ``family`` are None where the architecture is not known.
+        ``{"total": {...}, "tensors": [{"name", "shape", "params", "nonzero", "fraction_removed"}]}``, and
+        ``"structure"`` as of :func:`~.structure.describe_structure`; plain values only. ``macs`` and ``family`` are
+        None where the architecture is not known.
 
     Raises:
         ValueError: no model in the checkpoint, masks that do not fit, or ``legacy`` for a model that
@@ -125,7 +127,8 @@ def inspect_checkpoint(state: Mapping[str, Any], path: str, lengths: tuple[int, 
     }
     if legacy:
         total["legacy_flops"] = legacy_flops(model, settings.get("encoder_attention_heads"), lengths[0])
-    return {"total": total, "tensors": [_describe(row) for row in rows]}
+    structure = describe_structure(model, settings)
+    return {"total": total, "tensors": [_describe(row) for row in rows], "structure": structure}
 
 
 def _describe(row):

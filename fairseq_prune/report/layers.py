@@ -43,7 +43,8 @@ def render_layers(report: Report) -> str:
     removed = 1 - sums["nonzero"] / sums["params"] if sums["params"] else 0.0
     everything = {**sums, "macs": total["macs"], "nonzero_macs": total["nonzero_macs"], "fraction_removed": removed}
     lines += ["", _cells({"name": "all layers", "shape": (), **everything})]
-    return "\n".join((*align(lines), "", *_summary(total), "", FOOTER))
+    filters = [row for row in report["structure"] if row["units"] == "filters"]
+    return "\n".join((*align(lines), "", *_summary(total, filters), "", FOOTER))
 
 
 def _cells(layer):
@@ -52,13 +53,15 @@ def _cells(layer):
     return (shorten(layer["name"]), "x".join(map(str, layer["shape"])), *counts)
 
 
-def _summary(total):
+def _summary(total, filters):
     """Yield lines of what is not a sum over layers."""
     without = f"{total['params_without_norms']:,} without norms"
     yield f"parameters          {total['params']:,}  ({without}; {total['nonzero']:,} non-zero)"
     kinds = {"": "of all parameters", "overall_": "overall", "conv_": "of convolutions alone"}
     removed = ", ".join(f"{total[f'{kind}fraction_removed']:.4f} {label}" for kind, label in kinds.items())
     yield f"removed             {removed}; by masks {total['masked']:,}"
+    now, alive = (sum(row[key] for row in filters) for key in ("now", "alive"))
+    yield f"filters             {now:,}, of which {alive:,} have weights"
     if "nodes" in total:
         yield f"nodes               {total['nodes']:,}, and {total['dead_nodes']:,} that nothing writes or nobody reads"
     yield from render_training(total)

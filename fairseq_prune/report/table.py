@@ -7,6 +7,8 @@ from .training import render_training
 
 NAME_WIDTH = 60
 HEADER = ("name", "shape", "parameters", "non-zero", "removed")
+STRUCTURE = ("part", "units", "before", "now", "alive")
+ALIVE = "before: any cut, as far as the file says it. alive: with weights that write the unit and weights that read it."
 FOOTER = """\
 removed: fraction of the elements that are exactly zero. "all parameters" is over everything stored, "prunable
 set" over the tensors marked * (two or more axes; of weight-normalised pairs the direction). Tied tensors are
@@ -61,6 +63,17 @@ def _summary(total):
     yield f"file                {total['bytes']:,} bytes  (architecture {total['arch'] or '-'})"
 
 
+def _structure(rows):
+    """Lines of the units of every part; none for a model of which no parts are known."""
+    if not rows:
+        return []
+    lines: list[Line] = [STRUCTURE]
+    for row in rows:
+        counts = ("-" if row[key] is None else f"{row[key]:,}" for key in STRUCTURE[2:])
+        lines.append((shorten(row["name"]), row["units"], *counts))
+    return ["", *align(lines), ALIVE, ""]
+
+
 def render(report: Report) -> str:
     """Lay out a report for a terminal.
 
@@ -77,4 +90,4 @@ def render(report: Report) -> str:
         lines.append(_cells(row, mark="*" if row["name"] in prunable else " "))
         lines.extend(f"  = {alias}" for alias in total["tied"].get(row["name"], ()))
     lines += ["", _cells(total, "prunable set", "prunable_"), _cells(total, "all parameters")]
-    return "\n".join((*align(lines), *_summary(total), "", FOOTER))
+    return "\n".join((*align(lines), *_structure(report["structure"]), *_summary(total), "", FOOTER))
