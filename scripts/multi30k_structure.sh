@@ -28,6 +28,7 @@ dense=checkpoints/multi30k/dense/checkpoint_best.pt
 runs=checkpoints/multi30k-structure
 device=$(device)
 
+mkdir -p $runs
 [ -e $dense ] || scripts/multi30k.sh "$text" dense
 
 shape="--user-dir fairseq_prune --arch transformer --share-all-embeddings --dropout 0.2
