@@ -72,6 +72,15 @@ def test_transformer(parallel, tmp_path, count, method):
     assert agree(first, *others)
 
 
+def test_with_a_teacher(new_run, parallel, tmp_path):
+    """It acts on every rank's share of the batches, inside of DDP's wrapper; ranks agree, and it made a difference."""
+    new_run("teacher").train("--max-update", "2", "--disable-validation")
+    words = [*TEXT.split(), *options_of("magnitude")]
+    asked = ["--prune-teacher", str(tmp_path / "teacher" / "checkpoint_last.pt"), "--prune-kd-hidden", "1"]
+    alone, taught = (ends(2, parallel, [*words, *more], tmp_path / str(len(more))) for more in ([], asked))
+    assert agree(*alone) and agree(*taught) and not agree(alone[0], taught[0])
+
+
 @pytest.mark.parametrize("method", WIDTHS)
 def test_widths(parallel, tmp_path, method):
     """Ranks do not cut: connectivity ends at 0."""
