@@ -77,7 +77,11 @@ def test_with_a_teacher(new_run, parallel, tmp_path):
     new_run("teacher").train("--max-update", "2", "--disable-validation")
     words = [*TEXT.split(), *options_of("magnitude")]
     asked = ["--prune-teacher", str(tmp_path / "teacher" / "checkpoint_last.pt"), "--prune-kd-hidden", "1"]
-    alone, taught = (ends(2, parallel, [*words, *more], tmp_path / str(len(more))) for more in ([], asked))
+    found = {}
+    for name, more in {"alone": [], "taught": asked}.items():
+        (tmp_path / name).mkdir()
+        found[name] = ends(2, parallel, [*words, *more], tmp_path / name)
+    alone, taught = found.values()
     assert agree(*alone) and agree(*taught) and not agree(alone[0], taught[0])
 
 
