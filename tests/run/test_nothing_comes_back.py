@@ -231,8 +231,9 @@ def alive(structure, vector, left):
     units = torch.zeros(vector.length, dtype=torch.bool)
     for name, owners in structure.table.items():
         for owner in owners:
-            if (owner.vector, owner.axis) == (vector.name, 0) and name in left:
-                rows = left[name].reshape(len(left[name]), -1).any(1)
+            reads = vector.written and name not in vector.writers  # columns write an embedding's dimensions
+            if (owner.vector, owner.axis) == (vector.name, vector.written) and name in left and not reads:
+                rows = left[name].movedim(owner.axis, 0).flatten(1).any(1) if left[name].dim() > 1 else left[name]
                 of = torch.arange(len(rows)) if owner.elements is None else owner.elements
                 units[of[rows & (of >= 0)]] = True
     return units
