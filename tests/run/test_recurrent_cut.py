@@ -136,3 +136,17 @@ def test_embeddings_are_cut(module_run, tmp_path):
         assert (options["encoder_embed_dim"], options["decoder_embed_dim"], options["decoder_hidden_size"]) == (4, 6, 8)
         assert model["encoder.embed_tokens.weight"].shape[1] == model["encoder.lstm.weight_ih_l0_reverse"].shape[1] == 4
         assert model["decoder.layers.0.weight_ih"].shape == (32, 6 + 8)
+
+
+@pytest.mark.parametrize("method", ["magnitude", "snap", "group_lasso"])
+def test_layers_that_lose_unlike_numbers(module_run, monolingual, method):
+    """One ranking of all layers: as many of each are cut, the rest of what left stays masked; half is gone in all."""
+    run = module_run(method, data=monolingual, task="prune_stateful_language_modeling", arch=STREAM)
+    end = ["--prune-end", "4up"] if method == "group_lasso" else []
+    words = "--prune-units hidden --prune-scope global --prune-target 0.5".split()
+    checkpoint = run.train("--prune-method", method, *words, *end)
+    recurrent = [f"decoder.lstm.weight_hh_l{layer}" for layer in (0, 1)]
+    one, other = (checkpoint["model"][name].shape[1] for name in recurrent)
+    masks = masks_of(checkpoint)
+    left = [masks[name].any(0) if name in masks else torch.ones(one) for name in recurrent]
+    assert one == other < 16 and sum(int(units.sum()) for units in left) == 16
