@@ -94,6 +94,8 @@ TEXT_METHODS = {  # those that Transformers and recurrent models know, with what
     "movement": "--prune-target 0.6 --prune-end 14up",
     "soft_movement": "--prune-target 0.6 --prune-end 14up",
     "sr_ste": "--prune-target 1:4 --prune-freeze 14up",
+    "set": "--prune-target 0.6 --prune-freeze 14up --prune-every 5up",
+    "rigl": "--prune-target 0.6 --prune-freeze 14up --prune-every 5up",
     "skeleton": "--prune-target 0.6 --prune-units row --prune-scope layer --prune-end 14up",
     "hoyer_square": "--prune-target 0.6 --prune-end 14up",
     "snip": "--prune-target 0.6",

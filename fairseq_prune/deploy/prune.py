@@ -99,9 +99,9 @@ def _check_needs_no_training(name: str, answers: Method | Plan) -> None:
 
 def _check_data(plan, options, gather):
     """Refuse what goes by batches where there are none, and batches where nothing goes by them."""
-    if plan.needs_data and gather is None:
+    if plan.evidence and gather is None:
         raise ValueError(f"--prune-method {plan.method}: needs batches of data; use fairseq-prune prune, or magnitude")
-    if "batches" in options and not plan.needs_data:
+    if "batches" in options and not plan.evidence:
         raise ValueError(f"--prune-batches {plan.batches}: has no effect here; leave it out, or give e.g. wanda")
 
 

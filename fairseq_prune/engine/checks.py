@@ -7,7 +7,6 @@ from ..checkpoint.start import Start
 from ..distillation.options import read_distillation
 from ..methods.checks import approach_of
 from ..needs import refuse_idle_fields
-from ..pruning.importance import EVIDENCE
 from .evidence import KINDS
 from .executing import check_execute
 from .options import PruneOptions
@@ -49,7 +48,7 @@ def check_run(cfg: PruneOptions, plan: Plan, start: Start) -> None:
     if cfg.prune_ddp_backend == "fully_sharded":
         raise ValueError("--ddp-backend fully_sharded: parameters are split over ranks; use e.g. legacy_ddp")
     coarse = next((name for name in ("fp16", "bf16") if getattr(cfg, f"prune_{name}")), None)
-    if plan.importance in EVIDENCE and KINDS[EVIDENCE[plan.importance]].fine and coarse:
+    if coarse and any(KINDS[kind].fine for kind in plan.evidence):
         raise ValueError(f"--{coarse}: too coarse for the derivatives of --prune-method {plan.method}; use --amp")
     if plan.permute and cfg.prune_store_ema:
         raise ValueError("--store-ema: averages cannot be reordered; leave out --prune-permute")

@@ -80,6 +80,13 @@ def sensitivity(
     return {name: parameters[name].detach().float() * gradient for name, gradient in gradients.items()}
 
 
+def gradient(
+    parameters: Parameters, model: BaseFairseqModel, criterion: FairseqCriterion, batches: Iterable[Sample]
+) -> dict[str, Tensor]:
+    """The gradient of the loss, by what is removed as well."""
+    return _gradients(parameters, model, criterion, batches)
+
+
 def squares(
     parameters: Parameters, model: BaseFairseqModel, criterion: FairseqCriterion, batches: Iterable[Sample]
 ) -> dict[str, Tensor]:
@@ -199,6 +206,7 @@ def _one(model):
 
 
 KINDS = {
+    "gradient": Kind(gradient, fine=False),
     "sensitivity": Kind(sensitivity),
     "squares": Kind(squares),
     "squares_of_units": Kind(squares_of_units, of_units=True),

@@ -24,7 +24,7 @@ def _option(text, default=None, needs=None):
     return field(default=default, metadata={"help": text} | ({"needs": needs} if needs else {}))
 
 
-_SCORES = Need(lambda run: run.plan.needs_data, "--prune-method snip")
+_SCORES = Need(lambda run: run.plan.evidence, "--prune-method snip")
 _NM = Need(lambda run: run.plan.units == "n:m", "--prune-units 2:4")
 _AMP = Need(lambda run: run.options.prune_amp, "--amp --prune-amp-bf16")
 _EVALUATES = Need(lambda run: run.options.prune_evaluated, "fairseq-eval-lm instead of fairseq-train")
@@ -55,6 +55,7 @@ class PruneOptions(DistillationOptions, ApproachOptions):
     )
     prune_importance: Optional[str] = _option("what is kept: magnitude (L1), magnitude_l2, random, taylor, fisher")
     prune_scope: Optional[str] = _option("compared with whom: global (default), layer, output, stage")
+    prune_ratios: Optional[str] = _option("how one fraction becomes those of layers: uniform (default), erdos_renyi")
     prune_stages: Optional[str] = _option("groups of --prune-scope stage: 'embed=*embed*;ffn=*fc1*,*fc2*'")
     prune_schedule: Optional[str] = _option(
         "once (default, at --prune-start), or linear, cubic, exponential or halving from --prune-start to --prune-end; "
@@ -106,8 +107,8 @@ class PruneOptions(DistillationOptions, ApproachOptions):
     prune_ddp_backend: str = II("distributed_training.ddp_backend")
 
 
-NAMES = """method target params_left macs_left units importance scope stages schedule start end every freeze steps
-    rewind include skip only rounding batches""".split()
+NAMES = """method target params_left macs_left units importance scope ratios stages schedule start end every freeze
+    steps rewind include skip only rounding batches""".split()
 
 
 def given_options(cfg: PruneOptions) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """The pruner: one model's plan and its position in the schedule."""
 
 import logging
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -11,7 +10,6 @@ from torch import Tensor, nn
 from ..compat import forget_best
 from ..methods import approach_for
 from ..optim.masters import overflowed
-from ..pruning.importance import EVIDENCE
 from ..pruning.masks import Masks, checksum
 from ..pruning.schedule import Position
 from ..pruning.selecting import count_removed
@@ -23,6 +21,7 @@ from .reachable import check_begun_in_time
 from .removal import Removal
 from .rewind import Rewind
 from .same_plan import check_same_plan
+from .selecting import Gather, Selecting
 from .stand_in import stand_in
 from .targets import FindStructure, FindTargets, Targets
 from .telling import tell_removed, warn_of_half_shrunk
@@ -39,7 +38,7 @@ class Pruner:
         find_structure, find_targets: as :class:`~.targets.Targets`.
         averaged: the run keeps moving averages (--store-ema), whose shapes cannot follow a cut.
         find_permutable: function -> Structure of what may be reordered; only called for that.
-        gather: function of (model, kind, event) -> evidence (:mod:`~.evidence`); for importances that need it.
+        gather: as :class:`~.selecting.Selecting`.
 
     Attributes:
         events_done: events of the schedule that have happened (count).
@@ -58,11 +57,11 @@ class Pruner:
         find_targets: FindTargets | None = None,
         averaged: bool = False,
         find_permutable: FindStructure | None = None,
-        gather: Callable[[nn.Module, str, int], dict[str, Tensor]] | None = None,
+        gather: Gather | None = None,
     ):
         self.plan, self.events_done = plan or Plan(), 0
         self.removed_in_epoch: int | None = None
-        self._model, self._find_permutable, self._gather = model, find_permutable, gather
+        self._model, self._find_permutable = model, find_permutable
         self._started = self._acts = False
         self.masked = MaskedModel(model)
         self.removal = Removal(model, self.masked, averaged)
@@ -70,6 +69,7 @@ class Pruner:
         self._fraction: float = None
         self.targets = Targets(model, self.plan, find_structure, find_targets)
         self._whole = self.targets.total
+        self._select = Selecting(model, self.masked, self.targets, gather, lambda: self.events_done)
         self._approach, self._validated = self._new_approach(), {}
         self._rewind = Rewind(self.masked.parameters) if self.plan.rewind else None
 
@@ -176,13 +176,17 @@ class Pruner:
             self._rewind.forget()
 
     def _prune(self, optimizer, ema_model, position):
+        removed = None
         if not self._approach:
-            self._remove(self._select(), optimizer, ema_model)
+            removed = self._select()
         elif not self._approach.active:
-            self._approach.begin(position, self.targets.layers, self._select, optimizer)
-            logger.info(f"selected after {position.updates} updates, {self.plan.schedule}; nothing is removed yet")
+            removed = self._approach.begin(position, self.targets.layers, self._select, optimizer)
+            yet = "" if removed else "; nothing is removed yet"
+            logger.info(f"selected after {position.updates} updates, {self.plan.schedule}{yet}")
         elif not self.plan.schedule.is_last(self.events_done):
-            self._approach.reselect(self._select, optimizer)
+            removed = self._approach.reselect(self._select, optimizer)
+        if removed:
+            self._remove(removed, optimizer, ema_model)
 
     def _end_approach(self, optimizer, ema_model=None):
         selection = self._approach.last_selection(self._select)
@@ -270,12 +274,6 @@ class Pruner:
             goals = self.targets.selector.targets(self.plan.target)
             arguments = self._model, self._find_permutable(), goals, optimizer, self.targets.seed
             self.masked.hold(permute_in_run(*arguments, self.masked.local_masks()))
-
-    def _select(self, evidence=None):
-        kind = EVIDENCE.get(self.plan.importance)
-        if evidence is None and kind:
-            evidence = self._gather(self._model, kind, self.events_done)
-        return self.targets.select(self.events_done, self.masked.local_masks(), evidence)
 
     def _remove(self, selection, optimizer, ema_model):
         selection = selection.examined()

@@ -13,6 +13,7 @@ from ..methods.checks import approach_of
 from ..pruning.budget import CostLeft, Deviation, Threshold
 from ..pruning.budget.cost import Costs
 from ..pruning.budget.given import Target
+from ..pruning.budget.ratios import RATIOS
 from ..pruning.importance import EVIDENCE
 from ..pruning.masks import Masks, intersect
 from ..pruning.prunable import Prunable, find_prunables
@@ -96,6 +97,8 @@ class Targets:
                 logger.info(f"--prune-units {self.plan.units}: {name} stays whole: {reason}")
             self._refuse_weight_norms()
         self._goals = self._find_targets(self.selector)
+        if self.plan.ratios != "uniform":
+            self._goals = self._of_layers(next(iter(self._goals.values())))
         self._look_at_costs()
         self._refuse_unreachable()
         for target in self._goals.values():
@@ -112,6 +115,10 @@ class Targets:
     def _find_costs(self) -> Costs | None:
         left = self._cost_left
         return left.find_costs(left.of) if left.find_costs else costs_of(self._model, left.of)
+
+    def _of_layers(self, fraction):
+        shapes = {group: torch.Size(p.shape) for group, (p,) in self.selector.groups.items()}
+        return RATIOS[self.plan.ratios](shapes, fraction)
 
     def _refuse_unreachable(self):
         """Targets that would leave a layer without units."""

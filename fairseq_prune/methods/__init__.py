@@ -9,6 +9,7 @@ from torch import nn
 
 from ..pruning.selecting.selector import Selector
 from . import (  # noqa: F401  (each registers what it has)
+    drop_and_grow,
     gated,
     group_lasso,
     growing,

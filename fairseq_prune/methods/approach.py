@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import Tensor, nn
 
@@ -23,6 +23,7 @@ class Timed:
     """When the units leave, as :class:`~fairseq_prune.pruning.growing.Growth` says it, too: of an approach's data.
 
     Attributes:
+        evidence: kind of the derivatives that it asks for at events, beside what the importance does; None: of none.
         updates_needed: from an event to the removal at most, where the schedule names no end (count).
         epochs_needed: the same, of those whose time is counted in epochs.
         shorter: what to give for less of it.
@@ -31,6 +32,10 @@ class Timed:
     @property
     def updates_needed(self) -> int:
         return 0
+
+    @property
+    def evidence(self) -> str | None:
+        return None
 
     @property
     def epochs_needed(self) -> int:
@@ -42,7 +47,20 @@ class Timed:
 
 
 ApproachSettings = Timed | Growth
-Select = Callable[[Values | None], Selection]  # by what is scored instead of the parameters
+
+
+class Select(Protocol):
+    """Selects at the event that a run has come to."""
+
+    def __call__(self, evidence: Values | None) -> Selection:
+        """By the weights and the target as they are now.
+
+        Args:
+            evidence: what is scored instead of the parameters, dict of parameter name -> tensor; None: they are.
+        """
+
+    def gather(self, kind: str) -> Values:
+        """Derivatives of the loss, dict of parameter name -> float32 tensor (:mod:`~fairseq_prune.engine.evidence`)."""
 
 
 APPROACHES: Registry[type[Approach]] = Registry("approach")  # by the class of its data
@@ -71,6 +89,7 @@ class Approach:
         connected: it is for units with connectivity, and for no others.
         any_support: units may also share a set of places to choose from, as n:m and patterns do.
         takes_evidence: selections may go by derivatives of the loss.
+        regrows: what is removed may come back elsewhere, as much of every tensor.
         weight_normed: it may act on a stored direction instead of a weight-normalised weight.
         record: what a file is told of the units at this update, plain values; None: nothing.
     """
@@ -78,7 +97,7 @@ class Approach:
     record: dict[str, Any] | None = None
     also_when_skipped = False
     options: tuple[Option, ...] = ()
-    until_the_end = in_rounds = masking = gated = melted = connected = takes_evidence = weight_normed = False
+    until_the_end = in_rounds = masking = gated = melted = connected = takes_evidence = weight_normed = regrows = False
     needs_end = any_support = True
 
     @classmethod
@@ -106,21 +125,25 @@ class Approach:
         self.parameters = dict(model.named_parameters())
         self.active = False
 
-    def begin(self, position: Position, layers: Sequence[str], select: Select, optimizer: FairseqOptimizer) -> None:
+    def begin(
+        self, position: Position, layers: Sequence[str], select: Select, optimizer: FairseqOptimizer
+    ) -> Selection | None:
         """Start, at the first event.
 
         Args:
             position: :class:`~fairseq_prune.pruning.schedule.Position` of the update that comes.
             layers: names of those that lose units.
-            select: function of evidence (dict of parameter name -> tensor to score instead of it, or None) ->
-                :class:`~fairseq_prune.pruning.selecting.Selection`, by the weights and the target as they are now.
+            select: :class:`Select`.
             optimizer: the fairseq optimizer.
+
+        Returns:
+            What is removed from now on, with all masks that are then in force; None: nothing more than before.
         """
         self.active = True
-        self.reselect(select, optimizer)
+        return self.reselect(select, optimizer)
 
-    def reselect(self, select: Select, optimizer: FairseqOptimizer) -> None:
-        """Act on a new selection, at every event but the last; arguments as :meth:`begin`."""
+    def reselect(self, select: Select, optimizer: FairseqOptimizer) -> Selection | None:
+        """Act on a new selection, at every event but the last; as :meth:`begin`."""
 
     def last_selection(self, select: Select) -> Selection:
         """What leaves in the end."""

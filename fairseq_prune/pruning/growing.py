@@ -49,7 +49,7 @@ class Growth:
     blocks_loss: bool = False
     norms: bool = False
 
-    epochs_needed = 0
+    epochs_needed, evidence = 0, None
     shorter = "--reg-fit with --prune-end"
 
     @property

@@ -56,7 +56,9 @@ def _row(name, method):
 def _plan(name, method):
     target = parse_target(method.target or 0.5)  # any fraction stands for what the user has to say, any event for all
     schedule = Schedule("once", When.parse("0up")) if method.prunes else None
-    return Plan(name, method.units, method.importance, method.scope, target, None, schedule, approach=method.approach)
+    return Plan(
+        name, method.units, method.importance, method.scope, target=target, schedule=schedule, approach=method.approach
+    )
 
 
 def _works(option, asked):

@@ -19,6 +19,8 @@ GRADUAL = "--prune-target 0.6 --prune-schedule cubic --prune-end 6up --prune-eve
 OWN = {
     "n:m": "--prune-target 1:4 --prune-schedule linear --prune-end 6up --prune-every 2up",
     "admm": "--prune-target 0.6 --prune-freeze 6up --prune-every 2up",
+    "set": "--prune-target 0.6 --prune-freeze 6up --prune-every 2up",
+    "rigl": "--prune-target 0.6 --prune-freeze 6up --prune-every 2up",
     "movement": "--prune-target 0.6 --prune-end 6up",
     "soft_movement": "--prune-target 0.6 --prune-end 6up",
     "sr_ste": "--prune-target 1:4 --prune-freeze 6up",
@@ -57,7 +59,8 @@ def removed_and_shapes(checkpoint):
 def test_exact_count_and_zero_under_the_mask(new_run, method):
     checkpoint = new_run().train(*options_of(method))
     removed, shapes = removed_and_shapes(checkpoint)
-    if METHODS[method].scope == "global" and method != "skeleton":
+    together = METHODS[method].scope == "global" or METHODS[method].ratios != "uniform"
+    if together and method != "skeleton":
         shapes = [torch.Size([sum(shape.numel() for shape in shapes)])]
     assert removed == sum(count(method, shape) for shape in shapes)
     for name, keep in masks_of(checkpoint).items():

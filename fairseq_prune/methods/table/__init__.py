@@ -1,7 +1,16 @@
 """The table of methods: rows by kind, one file each. A new method is a row in one of them."""
 
 from ..method import METHODS
-from . import before_training, depth, learnt, magnitudes, one_shot, penalties, srp  # noqa: F401  (each adds its rows)
+from . import (  # noqa: F401  (each adds its rows)
+    before_training,
+    depth,
+    learnt,
+    magnitudes,
+    one_shot,
+    penalties,
+    sparse_training,
+    srp,
+)
 
 __all__ = ["METHODS", "names_of_methods"]
 

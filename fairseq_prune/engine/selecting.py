@@ -1,0 +1,41 @@
+"""Selections of a run: by its model's weights, or by derivatives of its loss, at the event that it has come to."""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from ..pruning.importance import EVIDENCE
+from ..pruning.selecting import Selection
+from ..pruning.selecting.selector import Values
+from .masked_model import MaskedModel
+from .targets import Targets
+
+Gather = Callable[[nn.Module, str, int], dict[str, Tensor]]
+
+
+class Selecting:
+    """Selects for a pruner, :class:`~fairseq_prune.methods.approach.Select`.
+
+    Args:
+        model: ``nn.Module``.
+        masked: its :class:`~.masked_model.MaskedModel`.
+        targets: its :class:`~.targets.Targets`.
+        gather: function of (model, kind, event) -> evidence (:mod:`~.evidence`); None where nothing needs it.
+        event: function -> number of the event.
+    """
+
+    def __init__(
+        self, model: nn.Module, masked: MaskedModel, targets: Targets, gather: Gather | None, event: Callable[[], int]
+    ):
+        self._model, self._masked, self._targets, self._gather, self._event = model, masked, targets, gather, event
+
+    def __call__(self, evidence: Values | None = None) -> Selection:
+        """As :meth:`~fairseq_prune.methods.approach.Select.__call__`."""
+        kind = EVIDENCE.get(self._targets.plan.importance)
+        if evidence is None and kind:
+            evidence = self.gather(kind)
+        return self._targets.select(self._event(), self._masked.local_masks(), evidence)
+
+    def gather(self, kind: str) -> Values:
+        """As :meth:`~fairseq_prune.methods.approach.Select.gather`."""
+        return self._gather(self._model, kind, self._event())

@@ -1,0 +1,49 @@
+"""Moving sparsity: the weakest weights are dropped, and as many of the missing ones grow."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from .selecting.ranking import drop_lowest
+
+
+def cosine(share: float, progress: float) -> float:
+    """A share that falls to 0 along a cosine: Dettmers & Zettlemoyer 2019 (arXiv:1907.04840), RigL's eq. 1.
+
+    Args:
+        share: at the start, in [0, 1].
+        progress: part of the way, in [0, 1].
+    """
+    return share / 2 * (1 + math.cos(math.pi * progress))
+
+
+def drop_and_grow(weight: Tensor, keep: Tensor, share: float, worth: Tensor) -> Tensor:
+    """Another mask of as many weights.
+
+    Of those that are kept the smallest are dropped; then as many grow of all that are missing, among them those that
+    were just dropped: where they are worth most, the same stay.
+
+    Args:
+        weight: any shape and float dtype.
+        keep: bool, of its shape; True = keep.
+        share: of the kept weights to drop (rounded down), in [0, 1].
+        worth: of its shape, what a missing weight is worth, higher = grow.
+
+    Returns:
+        bool of its shape, with as many True as ``keep`` has.
+
+    Raises:
+        ValueError: a weight or what it is worth is NaN.
+
+    Example:
+        >>> keep = torch.tensor([True, True, True, False, False])
+        >>> drop_and_grow(torch.tensor([3.0, 1.0, 2.0, 0.0, 0.0]), keep, 0.4, torch.tensor([0.0, 0.1, 0.2, 0.3, 0.4]))
+        tensor([ True, False,  True, False,  True])
+    """
+    missing = keep.numel() - int(keep.count_nonzero())
+    moved = min(int(share * (keep.numel() - missing)), missing)
+    if not moved:
+        return keep
+    held = drop_lowest(weight.abs().float().masked_fill(~keep, -1.0).flatten(), missing + moved)
+    return drop_lowest(worth.float().flatten().masked_fill(held, torch.inf), missing).view_as(keep)
