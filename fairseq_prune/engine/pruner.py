@@ -290,8 +290,9 @@ class Pruner:
             else:
                 self.removal.mask(selection, targets.prunables, optimizer, ema_model)
             forget_best()
-        if not closes and self.plan.schedule.is_last(self.events_done):  # few units may all have left before
-            self.removal.cut(selection.keep, targets.structure, optimizer)
+        now = targets.cuts_on_the_way or self.plan.schedule.is_last(self.events_done)
+        if not closes and now:  # few units may all have left before
+            targets.look_again(self.removal.cut(selection.keep, targets.structure, optimizer))
 
     def _told(self):
         return tell_removed(self.targets.prunables, self.masks, self.fraction_removed, self._whole)

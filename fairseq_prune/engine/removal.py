@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from ..pruning.masks import pack_mask
+from ..pruning.masks import pack_mask, unpack_mask
 from ..pruning.prunable import Prunable
 from ..pruning.selecting import Selection
 from ..pruning.selecting.widths import WidthSelector
@@ -33,7 +33,7 @@ class Removal:
         averaged: the run keeps moving averages (--store-ema), whose shapes cannot follow a cut.
 
     Attributes:
-        kept: what was kept of coupled units at the last cut, packed: dict of vector name -> plain values.
+        kept: what was kept of coupled units in all cuts, packed: dict of vector name -> plain values.
     """
 
     def __init__(self, model: nn.Module, masked: MaskedModel, averaged: bool):
@@ -97,8 +97,15 @@ class Removal:
             cut_in_run(self._model, structure.table, keep, optimizer, self._masked)
         for connectivity in structure.connectivity.values():
             connectivity.refresh()
-        self.kept = {vector: pack_mask(units) for vector, units in keep.items()}
+        self.kept |= {vector: pack_mask(self._of_the_whole(vector, units)) for vector, units in keep.items()}
         for vector, units in keep.items():
             if stay := int(units.sum() - asked[vector].sum()):
                 logger.info(f"{vector}: {stay} more units leave masked: all layers of its module are cut alike")
         return bool(keep)
+
+    def _of_the_whole(self, vector, units):
+        """What is kept of the units that a vector had before the first cut."""
+        if vector not in self.kept:
+            return units
+        before = unpack_mask(self.kept[vector])
+        return before.masked_scatter(before, units.cpu())

@@ -84,13 +84,30 @@ class Targets:
         chosen = getattr(self.selector, "prunables", None)
         return find_prunables(self._model, *self._patterns()) if chosen is None else chosen
 
+    def _look_at_coupled(self, units):
+        self.structure = self._find_structure()
+        parameters = dict(self._model.named_parameters())
+        self.selector = coupled_selector_of(units)(self.plan, self.structure, units, ranks.average, parameters)
+
+    @property
+    def cuts_on_the_way(self) -> bool:
+        """Whole units that leave before the last event are cut out at once, as far as shapes can change."""
+        plan, plain = self.plan, all(isinstance(goal, float) for goal in self._goals.values())
+        at_once = plan.approach is None and plan.rewind is None and plan.rounding == "nearest"
+        return plain and at_once and getattr(self.selector, "cuts_on_the_way", False)
+
+    def look_again(self, cut: bool) -> None:
+        """Find what is left to choose from, if some was cut out on the way; targets stay fractions of the whole."""
+        if cut and self.cuts_on_the_way:
+            before = self.selector
+            self._look_at_coupled(parse_units(self.plan.units))
+            self.selector.look_again(before)
+
     def look(self) -> None:
         """Find what there is to choose from, in the shapes that the model has now."""
         units: Any = parse_units(self.plan.units)
         if is_coupled(units):
-            self.structure = self._find_structure()
-            parameters = dict(self._model.named_parameters())
-            self.selector = coupled_selector_of(units)(self.plan, self.structure, units, ranks.average, parameters)
+            self._look_at_coupled(units)
         else:
             self.selector = selector_of(units, self.plan.scope)(self.plan, self.prunables, units, ranks.average)
             for name, reason in self.selector.left_out.items():
@@ -264,4 +281,6 @@ class Targets:
     def load_state(self, state: dict[str, Any]) -> None:
         """Take up the position of an interrupted run."""
         self.initial, self.seed = state["initial"], state["seed"]
+        if any(state.get("gone", {}).values()):
+            self._look_at_coupled(parse_units(self.plan.units))
         self.selector.load_state(state)

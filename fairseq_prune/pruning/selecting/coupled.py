@@ -32,11 +32,16 @@ class CoupledSelector(Selector):
         structure: :class:`~.surgery.structure.Structure`.
         parameters: dict of name -> parameter.
 
+    Attributes:
+        gone: dict of group name -> what was cut out at earlier events, in what its budget counts.
+        cuts_on_the_way: what leaves before the last event may be cut out at once.
+
     Raises:
         ValueError: there are no such units, or a pattern matches none.
     """
 
     inherited = Inherited()
+    cuts_on_the_way = True
 
     def __init__(
         self,
@@ -69,6 +74,8 @@ class CoupledSelector(Selector):
         self.groups: dict[str, list[Coupled]] = (
             {"all": members} if plan.scope == "global" else {v.name: [v] for v in members}
         )
+        self.gone: dict[str, int] = {}
+        self._here = {group: sum(v.length for v in vectors) for group, vectors in self.groups.items()}
         self._device: torch.device | None = None
 
     def _settle(self) -> None:
@@ -78,9 +85,12 @@ class CoupledSelector(Selector):
             self._device, self._structure = device, self._structure.on(device)
 
     def count(self, group: str, masks: Masks) -> tuple[int, int]:
-        """(removed, total) of a group (counts of units)."""
-        members = self.groups[group]
-        return sum(int((~self._alive(v, masks)).sum()) for v in members), sum(v.length for v in members)
+        """(removed, total) of a group (counts of units); what was cut out on the way counts as removed."""
+        masked = sum(int((~self._alive(v, masks)).sum()) for v in self.groups[group])
+        return masked + self.gone.get(group, 0), self._total(group)
+
+    def _total(self, group):
+        return self._here[group] + self.gone.get(group, 0)
 
     def targets(self, target: Target) -> Target:
         """As :meth:`Selector.targets`; a vector also goes by the names of the tensors on its side."""
@@ -90,12 +100,11 @@ class CoupledSelector(Selector):
     def budget(self, group: str, fraction: float) -> int:
         """What a fraction of a group comes to (count of units)."""
         together = math.gcd(*(v.heads for v in self.groups[group]))
-        return together * self._rounding(fraction, sum(v.length for v in self.groups[group]) // together)
+        return together * self._rounding(fraction, self._total(group) // together)
 
     def highest(self, group: str, fraction: float) -> float | None:
         """As :meth:`Selector.highest`; one unit of every vector stays, or of each of its rankings."""
-        members = self.groups[group]
-        return highest(fraction, sum(v.length for v in members), sum(v.heads for v in members))
+        return highest(fraction, self._total(group), sum(v.heads for v in self.groups[group]))
 
     def share_within(
         self,
@@ -107,7 +116,7 @@ class CoupledSelector(Selector):
     ) -> float:
         """As :meth:`Selector.share_within`, of units; the best of every vector stays."""
         scores = torch.cat([self._guarded(v, masks, generator, evidence) for v in self.groups[group]])
-        return int((scores <= threshold.limit).sum()) / len(scores)
+        return (int((scores <= threshold.limit).sum()) + self.gone.get(group, 0)) / self._total(group)
 
     def select(
         self, fractions: Mapping[str, float], masks: Masks, generator: torch.Generator, evidence: Values | None = None
@@ -116,7 +125,8 @@ class CoupledSelector(Selector):
         keep: dict[str, Tensor] = {}
         for group, members in self.groups.items():
             scores = [self._guarded(v, masks, generator, evidence) for v in members]
-            budget = min(self.budget(group, fractions[group]), sum(v.length - v.heads for v in members))
+            budget = self.budget(group, fractions[group]) - self.gone.get(group, 0)
+            budget = min(budget, sum(v.length - v.heads for v in members))
             kept = _drop_evenly(scores, [v.heads for v in members], budget)
             keep.update(zip((v.name for v in members), kept, strict=True))
         shapes = {name: p.shape for name, p in self._parameters.items()}
@@ -151,11 +161,16 @@ class CoupledSelector(Selector):
             view._side = side
         return views
 
+    def look_again(self, before: "CoupledSelector") -> None:
+        """Count what has been cut out since another selector looked at the same model."""
+        self.gone = {group: before._total(group) - here for group, here in self._here.items()}
+
     def state(self) -> dict:
-        return {}
+        return {"gone": dict(self.gone)}
 
     def load_state(self, state: dict) -> None:
         """As :meth:`Selector.load_state`."""
+        self.gone = dict(state.get("gone", {}))  # files of earlier versions cut at the end only
 
     @property
     def layers(self) -> dict[str, list[str]]:

@@ -46,11 +46,12 @@ class JointSelector(CoupledSelector):
             name: p for name, p in self._parameters.items()
             if p.dim() > 1 and not _any(name, plan.skip) and (not plan.only or _any(name, plan.only))
         }  # fmt: skip
+        self._here = dict.fromkeys(self.groups, sum(p.numel() for p in self._weights.values()))
 
     def count(self, group: str, masks: Masks) -> tuple[int, int]:
         """(removed, total) of all weights (counts)."""
         removed = sum(int((~masks[name]).sum()) for name in self._weights if name in masks)
-        return removed, sum(p.numel() for p in self._weights.values())
+        return removed + self.gone.get(group, 0), self._total(group)
 
     def budget(self, group: str, fraction: float) -> int:
         """What a fraction comes to (count of weights)."""
@@ -65,7 +66,8 @@ class JointSelector(CoupledSelector):
     ) -> Selection:
         """As :meth:`Selector.select`: exactly so many weights, one node of every vector stays."""
         ((group, vectors),) = self.groups.items()
-        budget, lengths = self.budget(group, fractions[group]), [v.length for v in vectors]
+        budget = self.budget(group, fractions[group]) - self.gone.get(group, 0)
+        lengths = [v.length for v in vectors]
         nodes = torch.cat([self._guarded(v, masks, generator, evidence) for v in vectors])
         order = nodes.argsort(stable=True)[: len(nodes) - len(vectors)]
         weights = self._scores(masks, generator, evidence)

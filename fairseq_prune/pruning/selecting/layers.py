@@ -35,6 +35,7 @@ class LayerSelector(CoupledSelector):
         average: Average,
         parameters: Mapping[str, nn.Parameter],
     ):
+        self.cuts_on_the_way = False  # layers keep their numbers until the end
         self._whole = structure.vectors
         matched, self._numbers = _matched(plan, structure, units.kinds)
         without_patterns: Any = plan

@@ -55,7 +55,7 @@ class WidthSelector(CoupledSelector):
         ValueError: the model has no connectivity, it cannot become that small, or patterns are given.
     """
 
-    multiplies = True
+    multiplies, cuts_on_the_way = True, False
 
     def __init__(
         self,
