@@ -126,7 +126,11 @@ def test_every_general_option_is_in_the_table_and_every_other_in_a_page():
 @pytest.mark.parametrize("data", APPROACHES, ids=lambda data: data.__name__)
 def test_every_setting_has_an_option_and_every_option_a_setting_and_a_method(data):
     options = APPROACHES[data].options
-    assert {option.field for option in options} - {None} == {field.name for field in fields(data)} - {"picks", "grow", "events"}
+    assert {option.field for option in options} - {None} == {field.name for field in fields(data)} - {
+        "picks",
+        "grow",
+        "events",
+    }
     assert all(option in options_of(METHODS[option.example].approach) for option in options)
 
 
