@@ -17,7 +17,7 @@ from ..pruning.importance import EVIDENCE, IMPORTANCES
 from ..pruning.schedule import SHAPES, Schedule, When
 from ..pruning.scope import SCOPES
 from ..pruning.units import Support, is_coupled, parse_units
-from .how_much import check_target, is_n_of_m, named, read_target, saying_how_much
+from .how_much import by_outliers, check_target, is_n_of_m, named, read_target, saying_how_much
 from .recipe import read_patterns, read_stages
 
 
@@ -79,6 +79,11 @@ class Plan:
         return self.importance in WORTHS
 
     @property
+    def by_outliers(self) -> bool:
+        """True if the layers' outliers say how much of each leaves."""
+        return by_outliers(self.target or {})
+
+    @property
     def counts(self) -> bool:
         """True if a fraction becomes a count of units somewhere."""
         return self.units != "n:m" and not all(isinstance(target, Threshold) for target in self.target.values())
@@ -86,7 +91,8 @@ class Plan:
     @property
     def evidence(self) -> tuple[str, ...]:
         """Kinds of what its events gather over batches of the training set (:mod:`~.evidence`)."""
-        kinds = EVIDENCE.get(self.importance), self.approach and self.approach.evidence
+        shared_out = "inputs" if self.by_outliers else None
+        kinds = EVIDENCE.get(self.importance), self.approach and self.approach.evidence, shared_out
         return tuple(kind for kind in kinds if kind)
 
     @property
@@ -166,13 +172,16 @@ def make_plan(options: Mapping[str, Any], seed: int = 1) -> Plan:
         answers = replace(answers, schedule="reselect")
     schedule, units = _schedule(answers, options), _units(answers.units)
     needed = named("units", parse_units, units).scope
+    target = read_target(name, answers, options)
     plan = Plan(
         method=name,
         units=units,
         importance=answers.importance,
-        scope=options.get("scope", needed or ("layer" if "ratios" in options else method.scope_of(units))),
+        scope=options.get(
+            "scope", needed or ("layer" if "ratios" in options else method.scope_of(units, by_outliers(target)))
+        ),
         ratios=options.get("ratios", method.ratios),
-        target=read_target(name, answers, options),
+        target=target,
         stages=read_stages(options.get("stages", {})),
         schedule=schedule,
         include=read_patterns(options.get("include", ())),

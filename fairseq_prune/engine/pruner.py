@@ -269,7 +269,7 @@ class Pruner:
 
     def _begin(self, event, position, optimizer):
         check_begun_in_time(self.plan.schedule, event, position)
-        self.targets.begin(self.masked.local_masks())
+        self.targets.begin(self.masked.local_masks(), self._select.gather)
         if self.plan.permute:
             goals = self.targets.selector.targets(self.plan.target)
             arguments = self._model, self._find_permutable(), goals, optimizer, self.targets.seed

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from ..methods.checks import approach_of
-from ..pruning.budget import CostLeft, Deviation, Threshold
+from ..pruning.budget import CostLeft, Deviation, Outliers, Threshold
 from ..pruning.budget.cost import Costs
 from ..pruning.budget.given import Target
+from ..pruning.budget.outliers import SPREAD
 from ..pruning.budget.ratios import RATIOS
 from ..pruning.importance import EVIDENCE
 from ..pruning.masks import Masks, intersect
@@ -25,6 +26,7 @@ from ..pruning.units import Weight, is_coupled, parse_units
 from . import ranks
 from .costs import costs_of
 from .in_order import select_in_order
+from .outliers import shares_by_outliers
 from .plan import Plan
 
 logger = logging.getLogger(__name__)
@@ -63,6 +65,7 @@ class Targets:
     ):
         self.plan, self.seed = plan, plan.seed
         self.initial: dict[str, float] = {}
+        self._shares: dict[str, float] = {}  # by outliers, once they have been looked at
         self._model, self._find_structure = model, find_structure
         self._find_targets = find_targets or (lambda selector: selector.targets(plan.target))
         self.selector: Any = None  # a Selector; those of tensors can more
@@ -139,7 +142,9 @@ class Targets:
 
     def _refuse_unreachable(self):
         """Targets that would leave a layer without units."""
-        fractions = {g: t for g, t in self._goals.items() if not isinstance(t, (Threshold, Deviation, CostLeft))}
+        fractions = {
+            g: t for g, t in self._goals.items() if not isinstance(t, (Threshold, Deviation, Outliers, CostLeft))
+        }
         highest = {group: self.selector.highest(group, fraction) for group, fraction in fractions.items()}
         highest = {group: fraction for group, fraction in highest.items() if fraction is not None}
         if highest:
@@ -172,8 +177,19 @@ class Targets:
         """Weights of all prunable tensors as they are (count)."""
         return count_removed(self.prunables, {})[1]
 
-    def begin(self, masks: Masks) -> None:
-        """Before the first event: the way to the target starts from what is removed by then."""
+    def begin(self, masks: Masks, gather: Callable[[str], Any] | None = None) -> None:
+        """Before the first event: the way to the target starts from what is removed by then.
+
+        Args:
+            masks: in force.
+            gather: function of a kind of evidence -> evidence; called where outliers say how much leaves.
+
+        Raises:
+            ValueError: more than that is removed already.
+        """
+        if by_outliers := {g: goal for g, goal in self._goals.items() if isinstance(goal, Outliers)}:
+            self._shares = shares_by_outliers(self.selector.prunables, by_outliers, gather("inputs"))
+            self.check(masks)
         for group in self.selector.groups:
             removed, total = self.selector.count(group, masks)
             self.initial[group] = removed / total
@@ -252,6 +268,8 @@ class Targets:
 
     def _fraction(self, group, masks, evidence=None):
         target = self._goals[group]
+        if isinstance(target, Outliers):  # before they are looked at, as much as may be
+            return self._shares.get(group, min(target.fraction + SPREAD, 0.999))
         if isinstance(target, Threshold):
             return self.selector.share_within(group, target, masks, self._generator(), evidence)
         return self.selector.share_below(group, target, masks) if isinstance(target, Deviation) else target
@@ -276,11 +294,17 @@ class Targets:
 
     def state(self) -> dict[str, Any]:
         """Plain values."""
-        return {"initial": dict(self.initial), "seed": self.seed, **(self.selector.state() if self.selector else {})}
+        return {
+            "initial": dict(self.initial),
+            "shares": dict(self._shares),
+            "seed": self.seed,
+            **(self.selector.state() if self.selector else {}),
+        }
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take up the position of an interrupted run."""
         self.initial, self.seed = state["initial"], state["seed"]
         if any(state.get("gone", {}).values()):
             self._look_at_coupled(parse_units(self.plan.units))
+        self._shares = state.get("shares", {})  # files of earlier versions have none
         self.selector.load_state(state)

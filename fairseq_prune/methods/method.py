@@ -42,9 +42,18 @@ class Method:
     every: int | None = None
     steps: int | None = None
 
-    def scope_of(self, units: str) -> str:
-        """Where the user does not say: only single weights are compared within an output."""
-        return "layer" if self.scope == "output" and units != "weight" else self.scope
+    def scope_of(self, units: str, by_layer: bool) -> str:
+        """Where the user does not say.
+
+        Args:
+            units: only single weights are compared within an output.
+            by_layer: layers have fractions of their own.
+        """
+        return (
+            "layer"
+            if self.scope == "output" and units != "weight" or by_layer and self.scope == "global"
+            else (self.scope)
+        )
 
     @property
     def prunes(self) -> bool:

@@ -100,3 +100,29 @@ def test_data_without_a_training_set(dense, parallel, tmp_path):
 def test_a_model_in_memory_has_no_data():
     with pytest.raises(ValueError, match="--prune-method wanda: needs batches of data"):
         prune_model(torch.nn.Linear(4, 4), {"method": "wanda", "target": 0.5})
+
+
+@pytest.mark.parametrize("method", ["magnitude", "wanda", "sparsegpt"])
+def test_outliers_share_out_the_target(dense, new_run, tmp_path, method):
+    """Exactly that much in total, layers unequally; and in training the same."""
+    file = pruned(dense, tmp_path, "--method", method, "--target", "0.5owl")
+    masks, plain = masks_of(file), masks_of(pruned(dense, tmp_path, "--method", method, "--target", "0.5"))
+    total = sum(keep.numel() for keep in plain.values())
+    assert sum(int((~keep).sum()) for keep in masks.values()) == round(0.5 * total)
+    parts = [float((~keep).float().mean()) for keep in masks.values()]
+    assert max(parts) - min(parts) > 0.05 and max(parts) <= 0.7
+    words = ["--prune-method", method, "--prune-target", "0.5owl", "--max-update", "1", "--disable-validation"]
+    trained = new_run().train("--finetune-from-model", dense, *words)
+    assert same_tensors(masks, masks_of(trained))
+
+
+def test_outliers_are_looked_at_once(new_run):
+    """Before the first event; a run that is resumed between two events shares out as it did."""
+    run = new_run("whole")
+    words = words_of("--prune-method magnitude --prune-target 0.6owl --prune-schedule cubic --prune-end 6up")
+    words += words_of("--prune-every 2up --disable-validation")
+    whole = run.train(*words, "--save-interval-updates", "1")
+    resumed = new_run("stopped")
+    resumed.begin_at(run.folder / "checkpoint_1_3.pt")
+    after = resumed.train(*words)
+    assert same_tensors(whole["model"], after["model"]) and same_tensors(masks_of(whole), masks_of(after))

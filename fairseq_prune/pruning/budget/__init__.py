@@ -3,6 +3,7 @@
 from .cost import CostLeft
 from .deviation import Deviation
 from .given import parse_target, targets_for
+from .outliers import Outliers
 from .threshold import Threshold
 
-__all__ = ["CostLeft", "Deviation", "Threshold", "parse_target", "targets_for"]
+__all__ = ["CostLeft", "Deviation", "Outliers", "Threshold", "parse_target", "targets_for"]

@@ -7,9 +7,12 @@ from ..registry import closest
 from ..units.support import NofM
 from .cost import CostLeft
 from .deviation import Deviation
+from .outliers import Outliers
 from .threshold import Threshold
 
-Target = Mapping[str, float | Deviation | Threshold | CostLeft]  # group, or pattern -> fraction, or how to find it
+Target = Mapping[
+    str, float | Deviation | Threshold | Outliers | CostLeft
+]  # group, or pattern -> fraction, or how to find it
 
 
 def parse_target(given: float | str | Mapping[str, float | str]) -> Target:
@@ -17,7 +20,7 @@ def parse_target(given: float | str | Mapping[str, float | str]) -> Target:
 
     Args:
         given: ``0.8``, ``"0.8"``, ``"ih=0.9,hh=0.5"``, or a dict of pattern -> fraction; instead of a fraction
-            ``2:4``, ``m4n2``, ``0.7std`` or ``0.001abs``.
+            ``2:4``, ``m4n2``, ``0.7std``, ``0.7owl`` or ``0.001abs``.
 
     Returns:
         dict of group pattern -> fraction removed, in [0, 1), or :class:`~..units.NofM`,
@@ -66,7 +69,7 @@ def targets_for(groups: Collection[str] | Mapping[str, Iterable[str]], target: T
 
 
 def _fraction(value):
-    for signs, kind in (((":", "m"), NofM), (("abs",), Threshold), (("s",), Deviation)):
+    for signs, kind in (((":", "m"), NofM), (("owl",), Outliers), (("abs",), Threshold), (("s",), Deviation)):
         if any(sign in str(value) for sign in signs):
             try:
                 return kind.parse(value)
