@@ -27,6 +27,7 @@ launches.py
 permutation.py
 vision_reach.py
 before_training.py
+one_shot.py
 start_up.py
 END
 } >$page.tmp

@@ -8,6 +8,7 @@ from test_methods_on_ranks import ends
 from fairseq_prune.cli.main import main
 from fairseq_prune.compat import load_checkpoint
 from fairseq_prune.deploy.prune import prune_model
+from fairseq_prune.engine.evidence import gather
 
 METHODS = ["wanda", "ria", "sparsegpt"]
 
@@ -126,3 +127,32 @@ def test_outliers_are_looked_at_once(new_run):
     resumed.begin_at(run.folder / "checkpoint_1_3.pt")
     after = resumed.train(*words)
     assert same_tensors(whole["model"], after["model"]) and same_tensors(masks_of(whole), masks_of(after))
+
+
+class Mean(torch.nn.Module):
+    """A criterion of a net of images or vectors."""
+
+    def forward(self, model, sample):
+        return model(sample["x"]).mean(), 1, {}
+
+
+def test_the_second_layer_goes_by_what_the_pruned_first_one_gives_it():
+    """Wanda by hand on two layers; by what the dense one gave, other weights would leave."""
+    torch.manual_seed(1)
+    net = torch.nn.Sequential(torch.nn.Linear(10, 12, bias=False), torch.nn.Linear(12, 6, bias=False))
+    first, second = (layer.weight.detach().clone() for layer in net)
+    x = torch.randn(50, 10) * torch.arange(1, 11)
+    prune_model(
+        net,
+        {"method": "wanda", "target": 0.5},
+        gather=lambda model, kind, *_: gather(kind, model, Mean(), [{"x": x[:20]}, {"x": x[20:]}]),
+    )
+
+    def by_hand(weight, inputs):
+        scores = weight.abs() * inputs.norm(dim=0)
+        return weight * (scores.argsort(1).argsort(1) >= weight.shape[1] // 2)
+
+    pruned_first = by_hand(first, x)
+    assert torch.equal(net[0].weight, pruned_first)
+    assert torch.equal(net[1].weight, by_hand(second, x @ pruned_first.T))
+    assert not torch.equal(net[1].weight, by_hand(second, x @ first.T))  # control

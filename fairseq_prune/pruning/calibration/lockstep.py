@@ -157,7 +157,7 @@ class Walk:
                 return
             waiting = [one for one in passes if one.at and one.at.name == name]
             yield name, self._inputs(name, [one.at for one in waiting])
-            for one in waiting:
+            for one in waiting if self._left else ():  # what comes behind the last is not needed
                 one.advance()
 
     def _inputs(self, name, products):
