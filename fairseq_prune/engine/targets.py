@@ -9,13 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..methods.checks import approach_of
 from ..pruning.budget import CostLeft, Deviation, Outliers, Threshold
 from ..pruning.budget.cost import Costs
 from ..pruning.budget.given import Target
 from ..pruning.budget.outliers import SPREAD
 from ..pruning.budget.ratios import RATIOS
-from ..pruning.importance import EVIDENCE
 from ..pruning.masks import Masks, intersect
 from ..pruning.prunable import Prunable, find_prunables
 from ..pruning.selecting import count_removed, coupled_selector_of, overlap, selector_of
@@ -28,6 +26,7 @@ from .costs import costs_of
 from .in_order import select_in_order
 from .outliers import shares_by_outliers
 from .plan import Plan
+from .weight_norms import refuse_weight_norms
 
 logger = logging.getLogger(__name__)
 
@@ -115,7 +114,7 @@ class Targets:
             self.selector = selector_of(units, self.plan.scope)(self.plan, self.prunables, units, ranks.average)
             for name, reason in self.selector.left_out.items():
                 logger.info(f"--prune-units {self.plan.units}: {name} stays whole: {reason}")
-            self._refuse_weight_norms()
+            refuse_weight_norms(self.plan, self.prunables)
         self._goals = self._find_targets(self.selector)
         if self.plan.ratios != "uniform":
             self._goals = self._of_layers(next(iter(self._goals.values())))
@@ -155,17 +154,6 @@ class Targets:
                 f"{self.plan.asked_by} {self._goals[least]}: at most {most} of {least!r} can leave, for one unit of "
                 f"every layer stays; {else_skip}give e.g. --prune-target {most}"
             )
-
-    def _refuse_weight_norms(self):
-        """What approaches and derivatives do to a stored direction is not what it would mean for its weight."""
-        kind = approach_of(self.plan)
-        approach = kind and not kind.weight_normed
-        for p in self.prunables:
-            if p.scale and (approach or self.plan.importance in EVIDENCE):
-                raise ValueError(
-                    f"--prune-method {self.plan.method}: {p.name} is weight-normalised, which only masks by magnitude "
-                    f"can take; leave it out, e.g. --prune-skip '{p.name}'"
-                )
 
     def unit_sums(self, values: Values) -> dict[str, Tensor]:
         """Sums over the units of every layer, [units], of a dict of parameter name -> tensor, as evidence."""

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from ..methods.checks import approach_of
 from ..optim.masters import homes, multiply_values, values_of
+from ..pruning.importance import EVIDENCE
 from ..pruning.masks import Masks
 from ..pruning.prunable import Prunable
 
 if TYPE_CHECKING:
     from fairseq.optim import FairseqOptimizer
+
+    from .plan import Plan
 
 
 def rescale_norms(prunables: Iterable[Prunable], masks: Masks, optimizer: FairseqOptimizer) -> None:
@@ -26,3 +30,23 @@ def rescale_norms(prunables: Iterable[Prunable], masks: Masks, optimizer: Fairse
         if p.scale and p.name in masks:
             shrinkage = p.scale.shrinkage(values_of(p.parameter, masters)[0], masks[p.name])
             multiply_values([p.scale.parameter], [shrinkage], masters)
+
+
+def refuse_weight_norms(plan: Plan, prunables: Iterable[Prunable]) -> None:
+    """What approaches and derivatives do to a stored direction is not what it would mean for its weight.
+
+    Args:
+        plan: of the run.
+        prunables: its tensors.
+
+    Raises:
+        ValueError: one is weight-normalised, and the plan does more than mask by magnitude.
+    """
+    kind = approach_of(plan)
+    approach = kind and not kind.weight_normed
+    for p in prunables:
+        if p.scale and (approach or plan.importance in EVIDENCE):
+            raise ValueError(
+                f"--prune-method {plan.method}: {p.name} is weight-normalised, which only masks by magnitude "
+                f"can take; leave it out, e.g. --prune-skip '{p.name}'"
+            )
