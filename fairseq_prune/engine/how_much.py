@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..methods.method import Method
 from ..needs import spelt
-from ..pruning.budget import CostLeft, Outliers, parse_target
+from ..pruning.budget import CostLeft, ErdosRenyi, Outliers, parse_target
 from ..pruning.units import NofM, Width, is_coupled, parse_units
 
 if TYPE_CHECKING:
     from .plan import Plan
 
 Read = TypeVar("Read")
+LAYERED = (Outliers, ErdosRenyi)  # give every layer its own fraction of theirs
 COSTS = {"params_left": "params", "macs_left": "macs"}  # option -> cost
 
 
@@ -74,8 +75,8 @@ def check_target(plan: Plan) -> None:
         if isinstance(target, CostLeft) and not getattr(units, "costed", False):
             example = "--compression-rate 0.2" if isinstance(units, Width) else "--prune-units neuron, or filter"
             raise ValueError(f"{target.option}: counts whole units that leave, not {plan.units}; give e.g. {example}")
-        if isinstance(target, Outliers):
-            _check_outliers(target, plan, units)
+        if isinstance(target, LAYERED):
+            _check_layered(target, plan, units)
         if isinstance(target, NofM) and plan.units != "n:m":
             raise ValueError(
                 f"--prune-target {target}: says how much of units n:m stays, not of {plan.units}; give e.g. "
@@ -85,19 +86,19 @@ def check_target(plan: Plan) -> None:
             raise ValueError(f"--prune-target {target}: units n:m need 2:4 or m4n2; give e.g. --prune-target 2:4")
 
 
-def _check_outliers(target, plan, units):
+def _check_layered(target, plan, units):
     said = f"--prune-target {target}"
     if is_coupled(units):
         raise ValueError(f"{said}: gives every layer its own fraction, and several own {plan.units}; give e.g. 0.5")
-    if plan.approach:
+    if isinstance(target, Outliers) and plan.approach:
         raise ValueError(f"{said}: is not for --prune-method {plan.method}; give e.g. --prune-target 0.5")
     if plan.scope not in ("layer", "output"):
         raise ValueError(f"{said}: gives every layer its own fraction; leave --prune-scope {plan.scope} out, or layer")
 
 
-def by_outliers(target: Mapping[str, Any]) -> bool:
-    """True if any of a plan's targets goes by outliers."""
-    return any(isinstance(goal, Outliers) for goal in target.values())
+def of_layers(target: Mapping[str, Any]) -> bool:
+    """True if any of a plan's targets gives every layer its own fraction."""
+    return any(isinstance(goal, LAYERED) for goal in target.values())
 
 
 def is_n_of_m(text: str) -> bool:

@@ -55,7 +55,6 @@ class PruneOptions(DistillationOptions, ApproachOptions):
     )
     prune_importance: Optional[str] = _option("what is kept: magnitude (L1), magnitude_l2, random, taylor, fisher")
     prune_scope: Optional[str] = _option("compared with whom: global (default), layer, output, stage")
-    prune_ratios: Optional[str] = _option("how one fraction becomes those of layers: uniform (default), erdos_renyi")
     prune_stages: Optional[str] = _option("groups of --prune-scope stage: 'embed=*embed*;ffn=*fc1*,*fc2*'")
     prune_schedule: Optional[str] = _option(
         "once (default, at --prune-start), or linear, cubic, exponential or halving from --prune-start to --prune-end; "
@@ -107,7 +106,7 @@ class PruneOptions(DistillationOptions, ApproachOptions):
     prune_ddp_backend: str = II("distributed_training.ddp_backend")
 
 
-NAMES = """method target params_left macs_left units importance scope ratios stages schedule start end every freeze
+NAMES = """method target params_left macs_left units importance scope stages schedule start end every freeze
     steps rewind include skip only rounding batches""".split()
 
 

@@ -11,13 +11,12 @@ from ..methods.table import METHODS
 from ..needs import spelt
 from ..pruning.budget import Threshold
 from ..pruning.budget.counting import ROUNDINGS
-from ..pruning.budget.ratios import RATIOS
 from ..pruning.calibration.worth import WORTHS
 from ..pruning.importance import EVIDENCE, IMPORTANCES
 from ..pruning.schedule import SHAPES, Schedule, When
 from ..pruning.scope import SCOPES
-from ..pruning.units import Support, is_coupled, parse_units
-from .how_much import by_outliers, check_target, is_n_of_m, named, read_target, saying_how_much
+from ..pruning.units import Support, parse_units
+from .how_much import check_target, is_n_of_m, named, of_layers, read_target, saying_how_much
 from .recipe import read_patterns, read_stages
 
 
@@ -30,7 +29,6 @@ class Plan:
         units: e.g. ``"weight"``.
         importance: name in the table of importances; None where nothing is removed.
         scope: name in the table of scopes.
-        ratios: how one fraction becomes those of layers, name in the table of ratios.
         target: dict of group pattern -> fraction removed, in [0, 1), or what says it later, as
             :class:`~fairseq_prune.pruning.budget.Threshold`; or of other options that say how much.
         stages: dict of stage name -> patterns.
@@ -52,7 +50,6 @@ class Plan:
     units: str = "weight"
     importance: str | None = None
     scope: str = "global"
-    ratios: str = "uniform"
     target: Mapping[str, Any] | None = None
     stages: dict[str, tuple[str, ...]] | None = None
     schedule: Schedule | None = None
@@ -79,9 +76,9 @@ class Plan:
         return self.importance in WORTHS
 
     @property
-    def by_outliers(self) -> bool:
+    def of_layers(self) -> bool:
         """True if the layers' outliers say how much of each leaves."""
-        return by_outliers(self.target or {})
+        return of_layers(self.target or {})
 
     @property
     def counts(self) -> bool:
@@ -91,7 +88,7 @@ class Plan:
     @property
     def evidence(self) -> tuple[str, ...]:
         """Kinds of what its events gather over batches of the training set (:mod:`~.evidence`)."""
-        shared_out = "inputs" if self.by_outliers else None
+        shared_out = "inputs" if self.of_layers else None
         kinds = EVIDENCE.get(self.importance), self.approach and self.approach.evidence, shared_out
         return tuple(kind for kind in kinds if kind)
 
@@ -123,7 +120,6 @@ class Plan:
             "units": self.units,
             "importance": self.importance,
             "scope": self.scope,
-            "ratios": self.ratios,
             "target": _joined(self.target),
             "stages": _joined(self.stages),
             "schedule": self.schedule and str(self.schedule),
@@ -177,10 +173,7 @@ def make_plan(options: Mapping[str, Any], seed: int = 1) -> Plan:
         method=name,
         units=units,
         importance=answers.importance,
-        scope=options.get(
-            "scope", needed or ("layer" if "ratios" in options else method.scope_of(units, by_outliers(target)))
-        ),
-        ratios=options.get("ratios", method.ratios),
+        scope=options.get("scope", needed or method.scope_of(units, of_layers(target))),
         target=target,
         stages=read_stages(options.get("stages", {})),
         schedule=schedule,
@@ -215,7 +208,6 @@ def _check(plan):
     named("scope", SCOPES.__getitem__, plan.scope)
     named("rounding", ROUNDINGS.__getitem__, plan.rounding)
     check_target(plan)
-    _check_ratios(plan)
     for target in plan.target.values():
         if isinstance(target, Threshold) and isinstance(parse_units(plan.units), Support):
             raise ValueError(f"--prune-target {target}: is not for units {plan.units}; e.g. --prune-target 0.8")
@@ -227,21 +219,6 @@ def _check(plan):
         raise ValueError(f"--prune-permute: is for N:M sparsity, not for units {plan.units}; e.g. --prune-units 2:4")
     if plan.stages and plan.scope != "stage":
         raise ValueError(f"--prune-scope {plan.scope}: --prune-stages needs e.g. --prune-scope stage")
-
-
-def _check_ratios(plan):
-    named("ratios", RATIOS.__getitem__, plan.ratios)
-    if plan.ratios == "uniform":
-        return
-    if plan.scope != "layer" or [*plan.target] != ["*"] or not isinstance(plan.target["*"], float):
-        raise ValueError(
-            f"--prune-ratios {plan.ratios}: need --prune-scope layer and one fraction, as --prune-target 0.8; or give "
-            "--prune-ratios uniform"
-        )
-    if is_coupled(parse_units(plan.units)):
-        raise ValueError(
-            f"--prune-ratios {plan.ratios}: are of tensors, not of units {plan.units}; e.g. --prune-units row"
-        )
 
 
 def _check_rewind(plan):

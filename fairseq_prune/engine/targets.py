@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from ..pruning.budget import CostLeft, Deviation, Outliers, Threshold
 from ..pruning.budget.cost import Costs
+from ..pruning.budget.erdos_renyi import ErdosRenyi, erdos_renyi
 from ..pruning.budget.given import Target
 from ..pruning.budget.outliers import SPREAD
-from ..pruning.budget.ratios import RATIOS
 from ..pruning.masks import Masks, intersect
 from ..pruning.prunable import Prunable, find_prunables
 from ..pruning.selecting import count_removed, coupled_selector_of, overlap, selector_of
@@ -116,8 +116,7 @@ class Targets:
                 logger.info(f"--prune-units {self.plan.units}: {name} stays whole: {reason}")
             refuse_weight_norms(self.plan, self.prunables)
         self._goals = self._find_targets(self.selector)
-        if self.plan.ratios != "uniform":
-            self._goals = self._of_layers(next(iter(self._goals.values())))
+        self._look_at_shapes()
         self._look_at_costs()
         self._refuse_unreachable()
         for target in self._goals.values():
@@ -135,9 +134,12 @@ class Targets:
         left = self._cost_left
         return left.find_costs(left.of) if left.find_costs else costs_of(self._model, left.of)
 
-    def _of_layers(self, fraction):
-        shapes = {group: torch.Size(p.shape) for group, (p,) in self.selector.groups.items()}
-        return RATIOS[self.plan.ratios](shapes, fraction)
+    def _look_at_shapes(self):
+        """Fractions of layers that share one by their shapes."""
+        for wanted in {goal for goal in self._goals.values() if isinstance(goal, ErdosRenyi)}:
+            groups = [group for group, goal in self._goals.items() if goal == wanted]
+            shapes = {group: torch.Size(self.selector.groups[group][0].shape) for group in groups}
+            self._goals = {**self._goals, **erdos_renyi(shapes, wanted.fraction)}
 
     def _refuse_unreachable(self):
         """Targets that would leave a layer without units."""

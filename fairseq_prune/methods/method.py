@@ -19,7 +19,6 @@ class Method:
         units: what leaves together, e.g. ``"weight"`` or ``"block:4x4"``.
         importance: what a unit is worth; None where nothing is removed.
         scope: compared with whom.
-        ratios: how one fraction becomes those of layers.
         schedule: when, and how much by then.
         rounding: from a fraction to a count.
         approach: what happens between the first selection and the removal, data of a class
@@ -34,7 +33,6 @@ class Method:
     units: str = "weight"
     importance: str | None = None
     scope: str = "global"
-    ratios: str = "uniform"
     schedule: str = "once"
     rounding: str = "nearest"
     approach: ApproachSettings | None = None

@@ -59,8 +59,7 @@ def removed_and_shapes(checkpoint):
 def test_exact_count_and_zero_under_the_mask(new_run, method):
     checkpoint = new_run().train(*options_of(method))
     removed, shapes = removed_and_shapes(checkpoint)
-    together = METHODS[method].scope == "global" or METHODS[method].ratios != "uniform"
-    if together and method != "skeleton":
+    if METHODS[method].scope == "global" and method != "skeleton":
         shapes = [torch.Size([sum(shape.numel() for shape in shapes)])]
     assert removed == sum(count(method, shape) for shape in shapes)
     for name, keep in masks_of(checkpoint).items():

@@ -221,7 +221,7 @@ def check_count(plan, family, left):
             whole = kernels.numel() - asked(kernels.numel(), (target - 5 / 9) / (4 / 9))
             assert int((kernels > 0).sum()) == whole and kernels.max() <= 4
     else:
-        apart = plan.scope in ("layer", "output") and plan.ratios == "uniform"
+        apart = plan.scope in ("layer", "output")
         layers = [[keep] for keep in mine.values()] if apart else [list(mine.values())]
         for members in layers:
             gone, all_of = sum(int((~keep).sum()) for keep in members), sum(keep.numel() for keep in members)

@@ -3,7 +3,9 @@
 import pytest
 from conftest import TINY, masks_of, same_tensors, words_of
 
-OPTIONS = words_of("--prune-target 0.6 --prune-freeze 7up --prune-every 2up --prune-drop 0.5 --save-interval-updates 1")
+OPTIONS = words_of(
+    "--prune-target 0.6erk --prune-freeze 7up --prune-every 2up --prune-drop 0.5 --save-interval-updates 1"
+)
 ARCHS = {
     "transformer": f"--arch transformer --share-all-embeddings {TINY}",
     "lstm": """--arch lstm --encoder-embed-dim 8 --decoder-embed-dim 8 --encoder-hidden-size 12 --decoder-hidden-size 12
@@ -76,8 +78,8 @@ def test_gradient_grows_where_the_loss_falls(new_run):
 @pytest.mark.parametrize("options, message", [
     ("--prune-drop 0", "--prune-drop 0.0: give a share above 0 and at most 1, e.g. 0.3"),
     ("--prune-units row", "--prune-units: only single weights can grow again; leave it out"),
-    ("--prune-scope global", "--prune-ratios erdos_renyi: need --prune-scope layer and one fraction"),
-    ("--prune-ratios even", "--prune-ratios even: unknown ratios 'even'"),
+    ("--prune-scope global", "--prune-target 0.6erk: gives every layer its own fraction; leave --prune-scope global"),
+    ("--prune-target 1erk", "--prune-target 1erk: write 0.9erk for 90 % removed, by the layers' shapes"),
 ])  # fmt: skip
 def test_bad_input(new_run, options, message):
     with pytest.raises(SystemExit) as caught:

@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from fairseq_prune.pruning.budget.ratios import erdos_renyi
+from fairseq_prune.pruning.budget.erdos_renyi import erdos_renyi
 from fairseq_prune.pruning.regrow import cosine, drop_and_grow
 
 

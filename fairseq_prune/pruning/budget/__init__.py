@@ -2,8 +2,9 @@
 
 from .cost import CostLeft
 from .deviation import Deviation
+from .erdos_renyi import ErdosRenyi
 from .given import parse_target, targets_for
 from .outliers import Outliers
 from .threshold import Threshold
 
-__all__ = ["CostLeft", "Deviation", "Outliers", "Threshold", "parse_target", "targets_for"]
+__all__ = ["CostLeft", "Deviation", "ErdosRenyi", "Outliers", "Threshold", "parse_target", "targets_for"]

@@ -2,16 +2,18 @@
 
 import fnmatch
 from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 from ..registry import closest
 from ..units.support import NofM
 from .cost import CostLeft
 from .deviation import Deviation
+from .erdos_renyi import ErdosRenyi
 from .outliers import Outliers
 from .threshold import Threshold
 
 Target = Mapping[
-    str, float | Deviation | Threshold | Outliers | CostLeft
+    str, float | Deviation | Threshold | Outliers | ErdosRenyi | CostLeft
 ]  # group, or pattern -> fraction, or how to find it
 
 
@@ -20,7 +22,7 @@ def parse_target(given: float | str | Mapping[str, float | str]) -> Target:
 
     Args:
         given: ``0.8``, ``"0.8"``, ``"ih=0.9,hh=0.5"``, or a dict of pattern -> fraction; instead of a fraction
-            ``2:4``, ``m4n2``, ``0.7std``, ``0.7owl`` or ``0.001abs``.
+            ``2:4``, ``m4n2``, ``0.7std``, ``0.7owl``, ``0.7erk`` or ``0.001abs``.
 
     Returns:
         dict of group pattern -> fraction removed, in [0, 1), or :class:`~..units.NofM`,
@@ -68,8 +70,17 @@ def targets_for(groups: Collection[str] | Mapping[str, Iterable[str]], target: T
     return targets
 
 
+_KINDS: tuple[tuple[tuple[str, ...], Any], ...] = (
+    ((":", "m"), NofM),
+    (("owl",), Outliers),
+    (("erk",), ErdosRenyi),
+    (("abs",), Threshold),
+    (("s",), Deviation),
+)
+
+
 def _fraction(value):
-    for signs, kind in (((":", "m"), NofM), (("owl",), Outliers), (("abs",), Threshold), (("s",), Deviation)):
+    for signs, kind in _KINDS:
         if any(sign in str(value) for sign in signs):
             try:
                 return kind.parse(value)

@@ -1,23 +1,42 @@
-"""How one fraction of a model becomes those of its layers."""
+"""How much is removed of each layer by its shape: Erdos-Renyi."""
 
 import math
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
 
 import torch
 
-from ..registry import Registry
-
 Shapes = Mapping[str, torch.Size]  # of layers, by name
-RATIOS: Registry[Callable[[Shapes, float], dict[str, float]]] = Registry("ratios")
 
 
-@RATIOS.add("uniform")
-def uniform(shapes: Shapes, fraction: float) -> dict[str, float]:
-    """The same fraction of every layer; arguments as :func:`erdos_renyi`."""
-    return dict.fromkeys(shapes, fraction)
+@dataclass(frozen=True)
+class ErdosRenyi:
+    """A fraction of all layers together; those of few weights lose less of it (:func:`erdos_renyi`).
+
+    Args:
+        fraction: removed of all together, in (0, 1).
+    """
+
+    fraction: float
+
+    @classmethod
+    def parse(cls, text: str | float) -> Self:
+        """Read ``0.9erk``.
+
+        Raises:
+            ValueError: anything else.
+        """
+        found = re.fullmatch(r"(0?\.\d+)erk", str(text).strip())
+        if not found or not float(found[1]):
+            raise ValueError(f"{text}: write 0.9erk for 90 % removed, by the layers' shapes")
+        return cls(float(found[1]))
+
+    def __str__(self) -> str:
+        return f"{self.fraction}erk"
 
 
-@RATIOS.add("erdos_renyi", "erk")
 def erdos_renyi(shapes: Shapes, fraction: float) -> dict[str, float]:
     """Keep of a layer a share that goes with the sum of its sizes over their product; at most all of it.
 
