@@ -1,4 +1,4 @@
-"""The README's own commands among the runs that are killed, in miniature."""
+"""The README's and the pages' own commands among the runs that are killed, in miniature."""
 
 import re
 import shutil
@@ -19,6 +19,12 @@ PLACES = {
     "digits": "synthetic", "fairseq_prune": str(ROOT / "fairseq_prune"), "rnn_lm": "rnn_lm_tiny",
     "0:0.1,6:0.01": "0:0.1,2:0.01", "0:0.01,3:0.001": "0:0.01,1:0.001",
 }  # fmt: skip
+PLACES_OF = {  # what is trained -> page, and how the title of its section begins
+    "Prune": ("README.md", "Prune"),
+    "SRP": ("docs/srp.md", "From a base model"),
+    "SiPO": ("docs/sipo.md", "Three commands"),
+    "Vision": ("docs/vision.md", "Filters removed"),
+}
 MODEL = {"SRP": TINY, "Prune": TINY, "SiPO": "--batch-size 8 --batch-size-valid 2 --tokens-per-sample 14"}
 MODEL["Vision"] = "--max-train-images 96"
 SEARCH = "--population 2 --generations 2 --slack 0.5 --epochs 2".split()
@@ -26,7 +32,7 @@ SEARCH = "--population 2 --generations 2 --slack 0.5 --epochs 2".split()
 
 def readme_runs():
     """List of :class:`~soak_runs.Run`; only what trains or prunes, not what measures."""
-    own, srp, sipo, digits = (_small(title) for title in ("Prune", "SRP", "SiPO", "Vision"))
+    own, srp, sipo, digits = map(_small, PLACES_OF)
     return [
         Run("README", "prune your own model", (_dense(own[0]), *own)),
         Run("README", "SRP's four commands", tuple(srp)),
@@ -36,8 +42,9 @@ def readme_runs():
 
 
 def _small(title):
-    """The commands of the section whose title begins so."""
-    section = re.search(rf"\n## {title}.*?\n```bash\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
+    """The commands of the section that has them."""
+    page, heading = PLACES_OF[title]
+    section = re.search(rf"\n## {heading}.*?\n```bash\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)[1]
     return [_smaller(program, words, title) for program, *words in _spoken(section)]
 
 

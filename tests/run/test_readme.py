@@ -19,18 +19,19 @@ from fairseq_prune.engine.plan import make_plan
 from fairseq_prune.engine.recipe import read_recipe
 from fairseq_prune.tasks.srp_translation import SrpTranslationTask
 
-README = (Path(USER_DIR).parent / "README.md").read_text()
+ROOT = Path(USER_DIR).parent
+README, OPTIONS = ((ROOT / page).read_text() for page in ("README.md", "docs/options.md"))
 
 
-def block(heading, language):
-    """The first code block under a heading."""
-    section = README.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+def block(heading, language, page="README.md"):
+    """The first code block under a heading of a page."""
+    section = (ROOT / page).read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
     return re.search(rf"```{language}\n(.*?)```", section, re.DOTALL)[1]
 
 
-def commands(heading):
+def commands(heading, page="README.md"):
     """The commands of a bash block, each as a list of words."""
-    lines = block(heading, "bash").replace("\\\n", " ").splitlines()
+    lines = block(heading, "bash", page).replace("\\\n", " ").splitlines()
     return [shlex.split(line) for line in lines if line.strip() and not line.startswith("source")]
 
 
@@ -79,7 +80,7 @@ def test_srp_commands(tmp_path, monkeypatch):
     (tests/run/test_srp_seed_commands.py runs their like.)
     """
     monkeypatch.chdir(tmp_path)
-    *trains, generate = spoken(block("SRP: a smaller, faster Transformer", "bash"))
+    *trains, generate = spoken(block("From a base model to a fifth of its parameters", "bash", "docs/srp.md"))
     assert [train[0] for train in trains] == ["fairseq-train"] * 4 and generate[0] == "fairseq-generate"
     saved, plans = [], []
     for words in trains:
@@ -102,7 +103,7 @@ def test_sipo_commands(counting, tmp_path, monkeypatch, capsys, trains_here):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data-bin").mkdir()
     (tmp_path / "data-bin" / "ptb").symlink_to(counting)
-    train, sipo, inspect = commands("SiPO: recurrent models under an accuracy limit")
+    train, sipo, inspect = commands("Three commands", "docs/sipo.md")
     tiny = ["--arch", "rnn_lm_tiny", "--batch-size", "4", "--batch-size-valid", "2", "--max-epoch", "1", "--cpu"]
     run_fairseq("train", *[USER_DIR if word == "fairseq_prune" else word for word in train[1:]], *tiny)
     at = sipo.index("--train")
@@ -117,7 +118,9 @@ def test_vision_commands(tmp_path, monkeypatch, capsys):
     """As printed, for fewer epochs; scripts/vision/compare.py makes the table."""
     monkeypatch.chdir(tmp_path)
     places = {"fairseq_prune": USER_DIR, "210up": "21up"}
-    dense, greg, validate = ([places.get(w, w) for w in c] for c in commands("Vision: filters removed for good"))
+    dense, greg, validate = (
+        [places.get(w, w) for w in c] for c in commands("Filters removed for good", "docs/vision.md")
+    )
     assert [dense[0], greg[0], validate[0]] == ["fairseq-train", "fairseq-train", "fairseq-validate"]
     quick = ["--cpu", "--num-workers", "0", "--no-epoch-checkpoints"]
     run_fairseq("train", *dense[1:], *quick, "--max-epoch", "1")
@@ -132,19 +135,19 @@ def test_vision_commands(tmp_path, monkeypatch, capsys):
     assert float(top1) > 20 and parameters == f"{sum(p.numel() for p in model.parameters()):,}"
     header, row = [*compare["HEADER"], compare["SPEED"]], [*cells, *map(str, compare["speeds"]([model]))]
     shown = compare["render"]([header, row]).splitlines()[0]
-    assert shown.split() == block("Vision: filters removed for good", "text").splitlines()[0].split()
+    assert shown.split() == block("Filters removed for good", "text", "docs/vision.md").splitlines()[0].split()
 
 
 AFTER = "teacher kd_weight kd_temperature kd_hidden amp_bf16 execute".split()
 
 
 def test_option_table_is_complete():
-    rows = [name.replace("-", "_") for name in re.findall(r"^\| `--prune-([\w-]+)` \|", README, re.MULTILINE)]
+    rows = [name.replace("-", "_") for name in re.findall(r"^\| `--prune-([\w-]+)` \|", OPTIONS, re.MULTILINE)]
     assert rows == [*NAMES, "permute", "recipe", "pack", *AFTER]
 
 
 def test_recipe(tmp_path):
-    text = block("Options", "yaml")
+    text = block("Recipes", "yaml", "docs/options.md")
     (tmp_path / "recipe.yaml").write_text(text)
     plan = make_plan(read_recipe(tmp_path / "recipe.yaml", NAMES))
     assert plan.target == {"*": 0.9}
@@ -152,7 +155,17 @@ def test_recipe(tmp_path):
 
 
 def test_links_lead_somewhere_and_nothing_is_left_to_fill_in():
-    pages = [README, *(page.read_text() for page in (Path(USER_DIR).parent / "docs").glob("*.md"))]
-    for link in re.findall(r"\]\((docs/[^)#]+)\)", README):
-        assert (Path(USER_DIR).parent / link).is_file(), link
-    assert not any("DEMO_OUTPUT" in page or "TODO" in page for page in pages)
+    for page in [ROOT / "README.md", *ROOT.glob("docs/*.md")]:
+        text = page.read_text()
+        for link in re.findall(r"\]\(([\w./-]+\.md)[)#]", text):
+            assert (page.parent / link).is_file(), (page.name, link)
+        assert "DEMO_OUTPUT" not in text and "TODO" not in text
+
+
+def test_short_enough_to_be_read():
+    assert len(README.split()) < 1300
+
+
+def test_user_dir(capsys):
+    main(["user-dir"])
+    assert capsys.readouterr().out == f"{USER_DIR}\n"

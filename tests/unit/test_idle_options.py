@@ -59,6 +59,7 @@ EFFECTIVE = {  # options that always have an effect, or are only refused with wh
     "plot": "confusion saliency scores data cpu",
     "attack": "data attacks eps steps batches batch-size split seed cpu json plot",
     "plot-growth": "",
+    "user-dir": "",
     "bench": "data split runtimes batch-sizes sentences beam device png json",
     "methods": "json user-dir",
 }

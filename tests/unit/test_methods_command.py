@@ -19,7 +19,7 @@ from fairseq_prune.methods.table import METHODS
 from fairseq_prune.needs import spelt
 
 ROOT = Path(__file__).parent.parent.parent
-PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+PAGES = [ROOT / "docs" / "options.md", ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
 
 
 def told(capsys, *words):
