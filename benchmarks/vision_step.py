@@ -78,7 +78,7 @@ NETWORKS = {  # classes, --stage-pr, at those widths by hand
 
 
 def smallest_filters(structure, net, stage_pr):
-    """What stays: dict of vector name -> bool tensor, as method l1 chooses."""
+    """What is kept: dict of vector name -> bool tensor, as method l1 chooses."""
     ratios = layer_ratios(find_layers(net), stage_pr, None, "filter")
     weights, keep = dict(net.named_parameters()), {}
     for name, fraction in targets_of_vectors(structure, structure.vectors, ratios, "writers").items():

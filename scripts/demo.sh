@@ -2,7 +2,7 @@
 # Trains, prunes and translates on a generated corpus, all on the CPU: `make demo`.
 #
 # A step whose result stands is skipped, so a second call only prints the table and a
-# killed demo goes on where it stopped. Logs lie in checkpoints/demo. Needs .venv/bin on PATH.
+# killed demo continues where it stopped. Logs lie in checkpoints/demo. Needs .venv/bin on PATH.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/steps.sh

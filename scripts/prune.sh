@@ -6,7 +6,7 @@
 # TARGET is the fraction removed, UPDATES the length of the whole run: weights go during
 # the first half, the second half heals. The options have to repeat the dense model's
 # architecture (--arch ... and its sizes) and give --lr; any other may be changed by them too.
-# Started again, it goes on from OUT/checkpoint_last.pt.
+# Started again, it continues from OUT/checkpoint_last.pt.
 set -euo pipefail
 
 usage="usage: scripts/prune.sh DATA DENSE_CHECKPOINT OUT TARGET UPDATES [fairseq-train options], e.g. scripts/prune.sh data-bin/mine checkpoints/mine/checkpoint_best.pt checkpoints/mine80 0.8 4000 --arch transformer_iwslt_de_en --max-tokens 4000 --lr 3e-4"

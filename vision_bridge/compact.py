@@ -34,7 +34,7 @@ def compact(checkpoint: dict[str, Any]) -> tuple[dict[str, Any], dict[str, int]]
 
 def _why_nothing(structure):
     if not structure.vectors:
-        return "nothing to cut: no channel of this net can leave"
+        return "nothing to cut: no channel of this net can be removed"
     return (
         "nothing to cut: no channel has only zeros in its filters, biases, norm scales and shifts, and none is unread; "
         "prune whole channels first, e.g. --prune-method l1 --prune-units filter --prune-target 0.5 (a run of one "

@@ -50,7 +50,7 @@ def describe(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _count_nodes(model):
-    """Channels and neurons that can leave, living and dead, as :class:`~fairseq_prune.engine.account.NodeCount`."""
+    """Removable channels and neurons, living and dead, as :class:`~fairseq_prune.engine.account.NodeCount`."""
     return NodeCount(model, partial(trace, model.net, model.example(), PREFIX)).count()
 
 

@@ -44,7 +44,7 @@ class VisionPruningOptions(FairseqDataclass):
         "layers that --stage-pr leaves whole: blocks such as [1.0,2.3], or [0,2]", _STAGES
     )
     wg: Optional[str] = _option("the same as --prune-units: filter, channel or weight")
-    pick_pruned: Optional[str] = _option("which units leave: min (the smallest, default), max or rand")
+    pick_pruned: Optional[str] = _option("which units are removed: min (the smallest, default), max or rand")
     base_pr_model: Optional[str] = _option("instead of a fraction: pruned checkpoint of the same --arch to follow")
     inherit_pruned: Optional[str] = _option(
         "of it: index (the same units leave, default) or pr (as many of every layer; greg2 always)", _BASE
@@ -87,7 +87,7 @@ def add_vision_options(cfg: VisionPruningOptions, options: Mapping[str, Any]) ->
     given = {name: getattr(cfg, name) for name in HOW_MUCH if getattr(cfg, name) is not None}
     by_cost = [name for name in COSTS if name in options]
     if len(said := [*given, *saying_how_much(options)]) > 1:
-        raise ValueError(f"{' and '.join(map(spelt, said))} all say how much is to leave; give one of them")
+        raise ValueError(f"{' and '.join(map(spelt, said))} all say how much is to be removed; give one of them")
     _check_reinit(cfg)
     inherited = _inherited(cfg, options)
     if given:
@@ -114,7 +114,7 @@ def _inherited(cfg, options):
     inherited = cfg.inherit_pruned or "index"
     if inherited == "index" and options.get("importance", method.importance) != "magnitude":
         raise ValueError(
-            "--inherit-pruned index: says which units leave, so it goes with --prune-method l1 or greg1 and not with "
+            "--inherit-pruned index: says which units are removed: it needs --prune-method l1 or greg1, and excludes "
             "--pick-pruned; give e.g. --inherit-pruned pr"
         )
     return inherited

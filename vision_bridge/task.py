@@ -35,7 +35,7 @@ class ImageClassificationTask(FairseqTask):
         classes: count.
         mean, std: of the normalisation, for pixels in [0, 1].
         knows_data_by_name: DATA need not be a folder.
-        cuts_on_load: what is loaded begins a training, and is not gone on with.
+        cuts_on_load: what is loaded begins a new training instead of resuming one.
     """
 
     knows_data_by_name = True

@@ -22,7 +22,7 @@ class Arriving:
 
     Args:
         layers: dict of stack name -> count, of stacks that have lost some.
-        by_this_run: the run that goes on from them has cut them out itself.
+        by_this_run: the run that continues from them has cut them out itself.
     """
 
     layers: Mapping[str, int]

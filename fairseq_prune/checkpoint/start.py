@@ -33,7 +33,7 @@ class Start:
 
     @property
     def resumes(self) -> bool:
-        """The run goes on from a checkpoint, its optimizer and its place in the data; else from weights at most."""
+        """The run continues from a checkpoint, its optimizer and its place in the data; else from weights at most."""
         return self.path is not None and self.option not in (FINETUNED, PRETRAINED)
 
     @property

@@ -9,14 +9,14 @@ Fractions of --json, each in [0, 1]:
                                    embeddings included; of weight-normalised pairs the direction
   total.conv_fraction_removed      image classifiers: of the weights of convolutions
   total.overall_fraction_removed   image classifiers: of all parameters but biases
-  total.params_removed             of the parameters that the pruning run began with, those zero or gone
-  total.nodes_removed              image classifiers: the same of channels and neurons that can leave
+  total.params_removed             of the parameters that the pruning run began with, those zero or removed
+  total.nodes_removed              image classifiers: the same of channels and neurons that can be removed
 MACs are exact products of one sentence, decoded with cached keys and values, or of one image of the trained
 size; --legacy-flops adds the formula of the original SRP, for comparison with its numbers, at the source
 length of --lengths. Weights that surgery cut away are not stored: they show in smaller params and macs.
 
 --original puts a second checkpoint beside it: speedup (ratio of MACs), compression (of parameters), and how
-much of the original is zero or gone. --data evaluates instead: parameters, zeros, and on valid and test
+much of the original is zero or removed. --data evaluates instead: parameters, zeros, and on valid and test
 accuracy and perplexity of teacher-forced predictions, for translation BLEU, of images what the training's
 criterion shows (loss in bits, top1 and top5 in %).
 """

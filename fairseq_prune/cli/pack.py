@@ -1,6 +1,6 @@
 """Make a pruned checkpoint's file small: one bit a weight, and the weights that are left.
 
-OUT is used as CHECKPOINT is, with --user-dir: fairseq-generate and all commands here read it, training goes on from it.
+OUT is used as CHECKPOINT is, with --user-dir: fairseq-generate, all commands here and training read it.
 Weights come back to the bit (a zero as +0.0), or rounded with --half. A tensor that would not get smaller stays as
 it is; so do integers, masks and ties. The file is read again, and compared, before it gets its name.
 

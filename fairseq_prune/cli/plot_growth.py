@@ -1,7 +1,7 @@
-"""Draw the L1 norms of units that stay and that leave while a penalty grows.
+"""Draw the L1 norms of units that are kept and that are removed while a penalty grows.
 
 Methods greg1 and greg2 write them into growth.jsonl beside the checkpoints, at every tenth change of the penalty: the
-mean over the units of each layer. Until greg2 has picked, those that leave are the smallest of the moment.
+mean over the units of each layer. Until greg2 has picked, those that are removed are the smallest of the moment.
 """
 
 import argparse

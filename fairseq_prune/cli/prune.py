@@ -22,7 +22,7 @@ OPTIONS = {  # of the plan, as --prune-* of fairseq-train; what each is like
     "target": "fraction to remove, in [0, 1), or 2:4; by group: 'ih=0.9,hh=0.5'",
     "params-left": "instead of a fraction: part of the parameters that may be left, in (0, 1)",
     "macs-left": "the same of multiply-accumulates",
-    "units": "what leaves together, e.g. row, block:4x4, neuron, head, 2:4",
+    "units": "what is removed together, e.g. row, block:4x4, neuron, head, 2:4",
     "importance": "what is kept: magnitude, magnitude_l2, random",
     "scope": "compared with whom: global, layer, output, stage",
     "stages": "groups of --scope stage: 'embed=*embed*;ffn=*fc1*,*fc2*'",

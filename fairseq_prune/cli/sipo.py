@@ -10,7 +10,7 @@ stands after --train, e.g.
 
 The folder gets: search-N.jsonl (a record for each candidate), rates-N.yaml (recipe of --prune-method given),
 pruned-N.pt, retrain-N/, retrained-N.pt, best.pt, summary.json and record.txt. A run that was killed is started
-again with the same command; one that reached --rounds goes on with more of them. Other options need a new folder.
+again with the same command; one that reached --rounds continues with more of them. Other options need a new folder.
 """
 
 import argparse
@@ -58,7 +58,7 @@ def add_arguments(parser: OptionParser) -> None:
     parser.add_argument("--reference", action="store_true", help="replay the original's quirks")
     parser.add_argument("--tensorboard-logdir", help="folder for scalars of the search")
     parser.add_argument(
-        "--train", nargs=argparse.REMAINDER, default=[], needs=_ROUNDS, help="all that follows goes to fairseq-train"
+        "--train", nargs=argparse.REMAINDER, default=[], needs=_ROUNDS, help="all that follows is for fairseq-train"
     )
 
 

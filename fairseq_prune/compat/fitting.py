@@ -1,4 +1,4 @@
-"""Checkpoints that do not fit the training that is to go on from them."""
+"""Checkpoints that do not fit the training that is to continue from them."""
 
 from ..files.messages import in_short, one_line
 from .patching import patch_once
@@ -32,7 +32,7 @@ def _reason(error, filename, cfg):
     named = _named(filename, cfg)
     if "please ensure that the architectures match" in str(error):
         return f"{named}: does not fit this model ({in_short(error)}); give the --arch and sizes of its training"
-    return f"{named}: cannot be gone on from ({in_short(error)}); {_ANEW}"
+    return f"{named}: cannot be resumed from ({in_short(error)}); {_ANEW}"
 
 
 def _named(filename, cfg):

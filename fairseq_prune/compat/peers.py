@@ -60,7 +60,7 @@ class Together:
 
 @contextlib.contextmanager
 def watched_peers(init_method: str) -> Iterator[None]:
-    """End this process, exit code 1, if another rank's ends or fails before its own block is through.
+    """End this process, exit code 1, if another rank's ends or fails before its own block has finished.
 
     Args:
         init_method: how the ranks have met, e.g. ``tcp://host:port`` with the first rank's host.

@@ -86,7 +86,7 @@ def _leave_whole_attention(cut, original):
 
 
 def with_model(checkpoint: Mapping[str, Any], state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """A checkpoint with other weights, and without what a run of the old ones would go on from."""
+    """A checkpoint with other weights, and without what a run of the old ones would continue from."""
     extra = {key: value for key, value in checkpoint.get("extra_state", {}).items() if key in _KEPT}
     return {**checkpoint, "model": state, "extra_state": extra, "last_optimizer_state": None}
 
@@ -159,7 +159,7 @@ def _heads(state, vector, heads):
 
 
 def _along(state, vector, leaving):
-    """What leaves with units, dict of vector name -> bool; heads take all their dimensions along."""
+    """What is removed with units, dict of vector name -> bool; heads take all their dimensions along."""
     if kind_of(vector) != "head":
         return {vector: leaving}
     widths = {

@@ -1,4 +1,4 @@
-"""Units of a Transformer that can leave without changing what it computes in eval mode.
+"""Units of a Transformer that can be removed without changing what it computes in eval mode.
 
 All criteria are exact zeros, of weights or of connectivity; masks are not asked.
 """
@@ -18,10 +18,10 @@ FINDERS: Registry[Callable[[State, str, Activation], "Dead | None"]] = Registry(
 
 @dataclass(frozen=True)
 class Dead:
-    """Which units of one vector can leave.
+    """Which units of one vector can be removed.
 
     Args:
-        units: bool tensor [length], True = can leave.
+        units: bool tensor [length], True = can be removed.
         constant: what each of them hands on for every input, float64 tensor [length]; None: nothing.
         reader: prefix of the linear layer [out, length] that it is handed to.
     """
@@ -32,7 +32,7 @@ class Dead:
 
 
 def find_dead(state: State, vector: str, activation: Activation) -> Dead | None:
-    """Find the units of one vector that can leave.
+    """Find the units of one vector that can be removed.
 
     Args:
         state: state dict.

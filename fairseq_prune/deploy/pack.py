@@ -18,7 +18,7 @@ def pack_file(path: str, out: str, half: bool = False, keep_optimizer: bool = Fa
         path: checkpoint, packed or not.
         out: the file to write.
         half: round matrices to fp16.
-        keep_optimizer: keep what a run goes on from.
+        keep_optimizer: keep what a run continues from.
 
     Returns:
         Plain values: ``before`` and ``after`` (bytes of the files), ``dense_fp32`` (bytes of the model's numbers, of

@@ -1,4 +1,4 @@
-"""Whose results a folder holds: a run goes on only where it began."""
+"""Whose results a folder holds: a run continues only where it began."""
 
 import zlib
 from typing import Any

@@ -102,7 +102,7 @@ class Account:
 
 
 class NodeCount:
-    """Counts the units of a model that can leave together, and those that do nothing any more.
+    """Counts the units of a model that can be removed together, and those that do nothing any more.
 
     Args:
         model: ``nn.Module``.

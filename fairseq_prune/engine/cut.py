@@ -34,7 +34,7 @@ def cut_in_run(
 ) -> None:
     """Cut units out of a model, its optimizer's moments and its masks.
 
-    Parameters stay the same objects, so training goes on with the same optimizer.
+    Parameters stay the same objects, so training continues with the same optimizer.
 
     Args:
         model: ``nn.Module``.

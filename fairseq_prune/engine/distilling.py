@@ -53,7 +53,7 @@ class DistillingMixin(FairseqTask):
         return {"teacher": self.distiller.teacher.checksum} if self.distiller else {}
 
     def check_teacher(self, state: dict[str, Any]) -> None:
-        """Refuse to go on with another teacher than an interrupted run had.
+        """Refuse to continue with another teacher than an interrupted run had.
 
         Raises:
             ValueError: naming the option.

@@ -20,7 +20,7 @@ def harmless(path: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError) as error:
-        logger.warning(one_line(f"{path}: not written ({error}); the run goes on without it"))
+        logger.warning(one_line(f"{path}: not written ({error}); the run continues without it"))
 
 
 def set_aside(path: str, reason: str) -> None:

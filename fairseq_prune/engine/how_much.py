@@ -20,7 +20,7 @@ COSTS = {"params_left": "params", "macs_left": "macs"}  # option -> cost
 
 
 def saying_how_much(options: Mapping[str, Any]) -> list[str]:
-    """The options, by their fields in a config, that say how much is to leave.
+    """The options, by their fields in a config, that say how much is to be removed.
 
     Args:
         options: as of :func:`~.plan.make_plan`; ``budget`` is one, named by its first key.
@@ -43,7 +43,7 @@ def read_target(name: str, answers: Method, options: Mapping[str, Any]) -> Mappi
     units, target = answers.units, options.get("target", answers.target)
     for option in (option for option in COSTS if option in options):
         if len(given := saying_how_much(options)) > 1:
-            raise ValueError(f"{' and '.join(map(spelt, given))} all say how much is to leave; give one of them")
+            raise ValueError(f"{' and '.join(map(spelt, given))} all say how much is to be removed; give one of them")
         return {"*": named(option.replace("_", "-"), partial(_cost_left, COSTS[option]), options[option])}
     if "budget" in options:
         return options["budget"]
@@ -74,7 +74,7 @@ def check_target(plan: Plan) -> None:
     for target in (plan.target or {}).values():
         if isinstance(target, CostLeft) and not getattr(units, "costed", False):
             example = "--compression-rate 0.2" if isinstance(units, Width) else "--prune-units neuron, or filter"
-            raise ValueError(f"{target.option}: counts whole units that leave, not {plan.units}; give e.g. {example}")
+            raise ValueError(f"{target.option}: counts whole removed units, not {plan.units}; give e.g. {example}")
         if isinstance(target, LAYERED):
             _check_layered(target, plan, units)
         if isinstance(target, NofM) and plan.units != "n:m":

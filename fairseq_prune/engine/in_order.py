@@ -23,7 +23,7 @@ Evidence = Iterable[tuple[str, Inputs]]  # of layers in their order, :class:`~..
 def select_in_order(
     targets: Targets, parameters: Mapping[str, nn.Parameter], event: int, masks: Masks, evidence: Evidence
 ) -> Selection:
-    """What leaves at an event, and new values of what stays where the importance has such.
+    """What is removed at an event, and new values of what is kept where the importance has such.
 
     Tensors that no input meets, as tables that are looked up, come last and count as if all inputs were equal: they go
     by magnitude. Meanwhile the model's weights are as they will be, afterwards as they were.

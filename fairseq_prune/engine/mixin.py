@@ -94,7 +94,7 @@ class PruneMixin(ScoringMixin, DistillingMixin, FairseqTask):
         return task
 
     def meet_scheduler(self, scheduler: FairseqLRScheduler) -> None:
-        """Called when the trainer has built its scheduler of learning rates, again when it goes on from a file."""
+        """Called when the trainer has built its scheduler of learning rates, again when it continues from a file."""
         self._scheduler = scheduler
 
     @property
@@ -232,7 +232,7 @@ class PruneMixin(ScoringMixin, DistillingMixin, FairseqTask):
         return result
 
     def before_update(self, optimizer: FairseqOptimizer) -> None:
-        """Let the pruner act before an update; tasks with something to do once it is through add to it."""
+        """Let the pruner act before an update; tasks with something to do once it has finished add to it."""
         self.pruner.before_update(optimizer, self._position, self._ema_model)
         if isinstance(self._scheduler, FollowsRemoval):
             self._scheduler.begin_finetuning(self.pruner.removed_in_epoch)

@@ -50,7 +50,7 @@ class PruneOptions(DistillationOptions, ApproachOptions):
         "instead of a fraction: part of the multiply-accumulates that may be left, in (0, 1)"
     )
     prune_units: Optional[str] = _option(
-        "what leaves together: weight (default), row, column, block:4x4, stripe, kernel, pattern, 2:4, n:m; "
+        "what is removed together: weight (default), row, column, block:4x4, stripe, kernel, pattern, 2:4, n:m; "
         "filter, channel, neuron, head, hidden, embedding, node, weight+node; with connectivity width, width:residual"
     )
     prune_importance: Optional[str] = _option("what is kept: magnitude (L1), magnitude_l2, random, taylor, fisher")

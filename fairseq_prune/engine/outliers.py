@@ -13,7 +13,7 @@ Walk = Iterable[tuple[str, Inputs]]
 
 
 def shares_by_outliers(prunables: Sequence[Prunable], goals: Mapping[str, Outliers], walk: Walk) -> dict[str, float]:
-    """Fractions of tensors by the outliers of their blocks; tensors of one target share what leaves.
+    """Fractions of tensors by the outliers of their blocks; tensors of one target share what is removed.
 
     Args:
         prunables: tensors.

@@ -145,7 +145,7 @@ def make_plan(options: Mapping[str, Any], seed: int = 1) -> Plan:
 
     Args:
         options: dict of option name without ``prune_`` -> value; only what was given. ``approach`` holds those of
-            one; ``budget`` others that say how much is to leave, in place of ``target``.
+            one; ``budget`` others that say how much is to be removed, in place of ``target``.
             ``spelling`` is :attr:`Plan.spelling`.
         seed: of random choices.
 

@@ -282,7 +282,7 @@ class Pruner:
         closes = targets.selector.multiplies and selection.keep
         if closes or checksum(selection.masks) != checksum(self.masks):
             if (shared := targets.overlap(selection)) is not None:
-                logger.info(f"{shared:.4f} of what leaves had left the model that says how many leave")
+                logger.info(f"{shared:.4f} of what is removed is removed in --base-pr-model, too")
             if self._rewind:
                 self._rewind.restore(optimizer)
             if closes:

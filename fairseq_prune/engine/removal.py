@@ -49,7 +49,7 @@ class Removal:
         """Put a selection's masks in force, in the place of those that are, and its new values in the weights.
 
         Args:
-            selection: what leaves.
+            selection: what is removed.
             prunables: list of :class:`~fairseq_prune.pruning.prunable.Prunable`.
             optimizer: the fairseq optimizer.
             ema_model: fairseq's moving-average copy of the model, or None.
@@ -65,7 +65,7 @@ class Removal:
     def close(
         self, keep: Mapping[str, Tensor], selector: WidthSelector, structure: Structure, optimizer: FairseqOptimizer
     ) -> None:
-        """Multiply by 0 what leaves by its multiplier, and cut that out where shapes can change.
+        """Multiply by 0 what is removed by its multiplier, and cut that out where shapes can change.
 
         Args:
             keep: dict of vector name -> bool [units], True = keep.

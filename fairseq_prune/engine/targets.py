@@ -93,7 +93,7 @@ class Targets:
 
     @property
     def cuts_on_the_way(self) -> bool:
-        """Whole units that leave before the last event are cut out at once, as far as shapes can change."""
+        """Whole units that are removed before the last event are cut out at once, as far as shapes can change."""
         plan, plain = self.plan, all(isinstance(goal, float) for goal in self._goals.values())
         at_once = plan.approach is None and plan.rewind is None and plan.rounding == "nearest"
         return plain and at_once and getattr(self.selector, "cuts_on_the_way", False)
@@ -153,7 +153,7 @@ class Targets:
             most = math.floor(highest[least] * 1e4) / 1e4
             else_skip = "skip it or " if len(self.selector.groups) > 1 else ""
             raise ValueError(
-                f"{self.plan.asked_by} {self._goals[least]}: at most {most} of {least!r} can leave, for one unit of "
+                f"{self.plan.asked_by} {self._goals[least]}: at most {most} of {least!r} can be removed: one unit of "
                 f"every layer stays; {else_skip}give e.g. --prune-target {most}"
             )
 
@@ -172,7 +172,7 @@ class Targets:
 
         Args:
             masks: in force.
-            gather: function of a kind of evidence -> evidence; called where outliers say how much leaves.
+            gather: function of a kind of evidence -> evidence; called where outliers say how much is removed.
 
         Raises:
             ValueError: more than that is removed already.
@@ -204,7 +204,7 @@ class Targets:
                 )
 
     def select(self, event: int, masks: Masks, evidence: Any = None) -> Selection:
-        """What leaves at an event.
+        """What is removed at an event.
 
         Args:
             event: its number, from 1.
@@ -265,7 +265,7 @@ class Targets:
         return self.selector.share_below(group, target, masks) if isinstance(target, Deviation) else target
 
     def overlap(self, selection: Selection) -> float | None:
-        """Fraction of what leaves that had left the run which says how many; None where that is not known."""
+        """Fraction of what is removed that the run which says how many removed, too; None where that is not known."""
         inherited = self.selector.inherited
         if inherited.selection is None or inherited.binding:
             return None

@@ -34,7 +34,7 @@ class Family:
     A model may have units of several families: each looks for its own layers in it.
 
     Args:
-        units: function of a model -> its coupled units, each vector with (entry name, owner) of all that leaves
+        units: function of a model -> its coupled units, each vector with (entry name, owner) of all that is removed
             with them.
         permutable: the same, of units whose order does not matter: all that reads them is known.
         costs: what its architectures multiply.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Timed:
-    """When the units leave, as :class:`~fairseq_prune.pruning.growing.Growth` says it, too: of an approach's data.
+    """When units are removed, as :class:`~fairseq_prune.pruning.growing.Growth` says it, too: of an approach's data.
 
     Attributes:
         evidence: kind of the derivatives that it asks for at events, beside what the importance does; None: of none.
@@ -81,7 +81,7 @@ class Approach:
         also_when_skipped: it also acts in steps that are skipped because gradients overflowed.
         options: those of its data, :class:`~.option.Option`.
         until_the_end: it begins at the one event, and ends where the schedule does.
-        needs_end: the user has to say when its weights leave.
+        needs_end: the user has to say when its weights are removed.
         in_rounds: one follows the other.
         masking: the loss sees masked weights.
         gated: units are multiplied by gates, which alone say what they are worth.
@@ -146,7 +146,7 @@ class Approach:
         """Act on a new selection, at every event but the last; as :meth:`begin`."""
 
     def last_selection(self, select: Select) -> Selection:
-        """What leaves in the end."""
+        """What is removed in the end."""
         return select(None)
 
     def before_update(self, position: Position, select: Select, optimizer: FairseqOptimizer) -> None:
@@ -183,7 +183,7 @@ class Approach:
         return False
 
     def end(self, optimizer: FairseqOptimizer) -> None:
-        """Stop acting; the units that leave are about to be removed."""
+        """Stop acting; the units are about to be removed."""
         self.active = False
 
     @property

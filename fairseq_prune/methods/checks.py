@@ -85,7 +85,7 @@ def _check_schedule(plan, kind):
     if ends_itself or in_rounds or kind and schedule.shape == "once":
         raise ValueError(f"--prune-schedule {schedule.shape}: is not for --prune-method {plan.method}; leave it out")
     if kind and kind.needs_end and not schedule.end:
-        raise ValueError(f"--prune-method {plan.method} needs --prune-end, when its weights leave, e.g. 2000up")
+        raise ValueError(f"--prune-method {plan.method} needs --prune-end, when its weights are removed, e.g. 2000up")
 
 
 def _check_units(plan, kind, units):

@@ -28,12 +28,12 @@ GATE_RATE = Option("prune_gate_lr", "rate", "learning rate of gates, else the ru
 
 @dataclass(frozen=True)
 class Gates(Timed):
-    """Every unit is multiplied by a gate that learns with it; units leave by the size of their gates.
+    """Every unit is multiplied by a gate that learns with it; units are removed by the size of their gates.
 
     Gates start at 1, follow momentum 0.9 at the run's learning rate, without weight decay. Once a gate is at or below
     the threshold it is 0 for good. In the end the gates are multiplied into the weights.
     Source: Meng et al., NeurIPS 2020 (arXiv:2009.14410), eqs. 4 to 6, for stripes: the filter skeleton. The paper
-    removes what is below the threshold; here the run's target says how many leave, those at 0 first. Others at 0
+    removes what is below the threshold; here the run's target says how many are removed, those at 0 first. Others at 0
     begin anew from there.
 
     Args:

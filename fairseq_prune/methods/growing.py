@@ -37,7 +37,7 @@ class GrowingPenalty(Approach):
     so there it decays the weights after the step, as in AdamW (arXiv:1711.05101).
 
     Attributes:
-        selection: what leaves, :class:`~fairseq_prune.pruning.selecting.Selection`; None until it is chosen.
+        selection: what is removed, :class:`~fairseq_prune.pruning.selecting.Selection`; None until it is chosen.
     """
 
     until_the_end = weight_normed = True
@@ -116,7 +116,7 @@ class GrowingPenalty(Approach):
         if all(layer.through for layer in self._layers.values()):
             self._settled = updates
             logger.info(
-                f"penalty at {self.largest:.5f} after {updates} updates: all layers are through, {self._told()}"
+                f"penalty at {self.largest:.5f} after {updates} updates: all layers have finished, {self._told()}"
             )
         self._factors = {}
 
@@ -124,12 +124,12 @@ class GrowingPenalty(Approach):
         self.selection = selection
         self._overlap, self._initial = overlap(self.selector, self._layers, selection, self._initial), None
         logger.info(
-            f"penalty at {self.largest:.5f} after {updates} updates: the units that leave are chosen; "
+            f"penalty at {self.largest:.5f} after {updates} updates: the units that are removed are chosen; "
             f"{self._overlap:.4f} of them were the smallest at first"
         )
 
     def _recorded(self, updates, selection):
-        """Mean L1 norms of the units of each layer that stay and that leave."""
+        """Mean L1 norms of the units of each layer that are kept and that are removed."""
         layers = {}
         for name in self._layers:
             norms, leaves = self.selector.norms(name), self.selector.leaving(name, selection)

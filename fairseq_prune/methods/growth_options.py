@@ -46,7 +46,7 @@ OPTIONS = (
     Option(
         "reg_granularity_prune",
         "step",
-        "added for units that leave at each change",
+        "added for units that are removed at each change",
         ABOVE_0,
         example="greg1",
         needs=_GROWS,
@@ -59,7 +59,7 @@ OPTIONS = (
         example="greg1",
         needs=_PICKS_FREELY,
     ),
-    Option("reg_granularity_recover", "recover", "factor of units that stay", example="greg1", needs=_PICKS),
+    Option("reg_granularity_recover", "recover", "factor of units that are kept", example="greg1", needs=_PICKS),
     Option(
         "mag_ratio_limit",
         "ratio_limit",
@@ -86,7 +86,7 @@ OPTIONS = (
     Option(
         "reg_bn",
         "norms",
-        "the penalty also acts on biases and norms of the units that leave",
+        "the penalty also acts on biases and norms of the units that are removed",
         type=bool,
         example="greg1",
     ),

@@ -16,14 +16,14 @@ class Method:
     Args:
         summary: what it does, in one line.
         source: paper.
-        units: what leaves together, e.g. ``"weight"`` or ``"block:4x4"``.
+        units: what is removed together, e.g. ``"weight"`` or ``"block:4x4"``.
         importance: what a unit is worth; None where nothing is removed.
         scope: compared with whom.
         schedule: when, and how much by then.
         rounding: from a fraction to a count.
         approach: what happens between the first selection and the removal, data of a class
             in :data:`~.approach.APPROACHES`; None: every selection removes.
-        target: how much is to leave where the user does not say; None: the user has to.
+        target: how much is to be removed where the user does not say; None: the user has to.
         steps: events of a gradual schedule that all happen at its start, unless the user gives an end (count).
         every: interval between events in the schedule's unit (count); None: a tenth of the way.
     """

@@ -83,7 +83,7 @@ class MovementScores(MaskedLoss):
 
 @dataclass(frozen=True)
 class SoftMovement(Timed):
-    """As :class:`Movement`, where what stays is what sigmoid(score) puts above a threshold, however many they are.
+    """As :class:`Movement`, where what is kept is what sigmoid(score) puts above a threshold, however many they are.
 
     The loss gets the mean over matrices of their mean sigmoid(score). Scores begin at 0 and follow Adam.
     Source: the paper's section 4.2, soft movement pruning, with Adam as in the authors' code. Theirs lets threshold
@@ -101,7 +101,7 @@ class SoftMovement(Timed):
 
 @APPROACHES.add(SoftMovement)
 class SoftMovementScores(MovementScores):
-    """Soft: scores follow Adam, a penalty pulls them down, and what sigmoid(score) says stays or leaves."""
+    """Soft: scores follow Adam, a penalty pulls them down, and what sigmoid(score) says is kept or removed."""
 
     options: tuple[Option, ...] = (
         REGULARISER,

@@ -129,7 +129,7 @@ class FreezeAndShrink(Approach):
         self.selector.shrink(self._leaving, self._value)
 
     def _hold(self, optimizer):
-        """Remember what belongs to the units that leave."""
+        """Remember what belongs to the units that are removed."""
         table, self._leaving = self.selector.table, self._here(self._leaving)
         owned = {p: owned_elements(p.shape, table.get(name, ()), self._leaving) for name, p in self.parameters.items()}
         where = {p: elements for p, elements in owned.items() if elements is not None}

@@ -93,7 +93,7 @@ class _GradientOfKept(torch.autograd.Function):
 
 
 class ConnectedLinear(nn.Module):
-    """A linear layer whose rows or columns can leave.
+    """A linear layer whose rows or columns can be removed.
 
     Args:
         linear: the ``nn.Linear`` whose parameters it takes over.

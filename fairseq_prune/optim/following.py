@@ -15,5 +15,5 @@ class FollowsRemoval(Protocol):
 
         Args:
             epoch: number of the epoch in which it did, from 1; None: it has not, whatever the file said that a run of
-                another plan goes on from.
+                another plan continues from.
         """

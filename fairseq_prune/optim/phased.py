@@ -18,7 +18,7 @@ from .following import FollowsRemoval
 class PhasedConfig(FairseqDataclass):
     """Options of the scheduler."""
 
-    prune_lr: float = field(default=1e-3, metadata={"help": "until what is to leave has left"})
+    prune_lr: float = field(default=1e-3, metadata={"help": "learning rate until all is removed that is to be"})
     lr_ft: str = field(
         default="0:0.01,30:0.001,60:0.0001,75:0.00001",
         metadata={"help": "from then on: epoch:rate pairs, epoch 0 being the one of the removal"},
@@ -28,9 +28,9 @@ class PhasedConfig(FairseqDataclass):
 
 @register_lr_scheduler("phased", dataclass=PhasedConfig)
 class Phased(FairseqLRScheduler, FollowsRemoval):
-    """Holds ``--prune-lr`` until the pruner says that it is through, then follows ``--lr-ft``.
+    """Holds ``--prune-lr`` until the pruner says that it has finished, then follows ``--lr-ft``.
 
-    A run that prunes nothing is through at its first update. What is left of the epoch of the removal counts as epoch
+    A run that prunes nothing has finished at its first update. What is left of the epoch of the removal counts as epoch
     0. Source: GReg's ``--lr_ft``; there, epochs before the first key get the last rate, here the first.
 
     Raises:

@@ -2,7 +2,7 @@
 
 Source: Wang et al., ICLR 2021 (arXiv:2012.09243), GReg-1 (eq. 2) and GReg-2 (algorithm 1). The penalty of
 a weight w is w^2 times half of its factor. All factors of a layer have one of two values: that of the units
-that leave, which grows, and that of the units that stay.
+that are removed, which grows, and that of the units that are kept.
 """
 
 from collections.abc import Mapping
@@ -21,19 +21,19 @@ class Growth:
 
     Args:
         interval: updates between two changes (count).
-        stabilise: updates for which the penalty stays, once all layers are through (count).
-        limit: a layer is through when its factor is above.
-        step: what is added for units that leave.
-        picks: False (GReg-1): the units that leave are chosen at the start. True (GReg-2): first the penalty
-            grows for all units; those that leave are chosen when it reaches ``pick_limit``.
+        stabilise: updates for which the penalty stays, once all layers have finished (count).
+        limit: a layer has finished when its factor is above.
+        step: what is added for units that are removed.
+        picks: False (GReg-1): the units that are removed are chosen at the start. True (GReg-2): first the penalty
+            grows for all units; those that are removed are chosen when it reaches ``pick_limit``.
         pick_limit: factor at which they are chosen.
         pick_step: what is added for all units until then.
-        recover: factor of the units that stay, afterwards.
-        ratio_limit: a layer is also through when the units that stay are so many times larger, on average,
-            than those that leave; infinite for single weights.
+        recover: factor of the units that are kept, afterwards.
+        ratio_limit: a layer has also finished when the units that are kept are so many times larger, on average,
+            than those that are removed; infinite for single weights.
         stop_scope: ``"global"``: only when all layers are; ``"layer"``: each by itself.
         blocks_loss: the penalty replaces the gradient of the loss (an ablation).
-        norms: it acts on the biases and the norms' scales and shifts of the units that leave, too.
+        norms: it acts on the biases and the norms' scales and shifts of the units that are removed, too.
     """
 
     interval: int = 5
@@ -54,7 +54,7 @@ class Growth:
 
     @property
     def updates_needed(self) -> int:
-        """Until the units leave where no layer is through by its magnitude ratio."""
+        """Until the units are removed where no layer has finished by its magnitude ratio."""
         changes, factor = 0, 0.0
         if self.picks:
             changes, factor = _changes_until(np.greater_equal, self.pick_limit, self.pick_step)
@@ -79,8 +79,8 @@ class Layer:
     """Where one layer is.
 
     Args:
-        factor: of the units that leave; added up in float32.
-        kept: of the units that stay.
+        factor: of the units that are removed; added up in float32.
+        kept: of the units that are kept.
         ratio: running mean of its magnitude ratio; None before the first.
         through: True once it stopped growing.
     """
@@ -103,7 +103,7 @@ def grow(
         ratios: dict of layer name -> magnitude ratio now, for layers that are not through; empty without any.
 
     Returns:
-        (dict of layers afterwards, True if the units that leave are to be chosen now).
+        (dict of layers afterwards, True if the units that are removed are to be chosen now).
     """
     layers = {name: _grown(growth, layer, picked, ratios.get(name)) for name, layer in layers.items()}
     if not picked:
@@ -129,14 +129,14 @@ def _grown(growth, layer, picked, ratio):
 
 
 def magnitude_ratio(scores: Tensor, leaves: Tensor) -> float:
-    """How many times larger the units that stay are than those that leave.
+    """How many times larger the units that are kept are than those that are removed.
 
     Args:
         scores: mean magnitude of each unit, float [units].
         leaves: bool [units].
 
     Returns:
-        float; infinite where all that leaves is zero.
+        float; infinite where all that is removed is zero.
     """
     return float(scores[~leaves].mean() / scores[leaves].mean())
 

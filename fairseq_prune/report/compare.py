@@ -28,7 +28,7 @@ def compare(original: Report, pruned: Report) -> dict[str, Any]:
     Returns:
         ``{"original": ..., "pruned": ..., "ratios": {...}}``. The ratios are original / pruned: ``speedup`` of MACs,
         ``nonzero_speedup`` of the original's MACs and the pruned one's non-zero MACs, ``compression`` of parameters,
-        ``compression_without_norms``; and fractions of the original's elements that are zero or gone:
+        ``compression_without_norms``; and fractions of the original's elements that are zero or removed:
         ``fraction_removed``, ``overall_fraction_removed``, ``conv_fraction_removed``. Those that need what one of
         the reports does not have are left out.
     """
@@ -89,4 +89,4 @@ def _summary(ratios):
     more = f"  ({without:.4f}x without norms)" if without else ""
     yield f"compression         {ratios['compression']:.4f}x{more}"
     removed = {label: ratios[name] for kind, label in REMOVED.items() if (name := f"{kind}fraction_removed") in ratios}
-    yield "zero or gone        " + ", ".join(f"{value:.4f} {label}" for label, value in removed.items())
+    yield "zero or removed     " + ", ".join(f"{value:.4f} {label}" for label, value in removed.items())

@@ -1,4 +1,4 @@
-"""The figure of GReg: how large the units that stay and those that leave are while a penalty grows."""
+"""The figure of GReg: how large the units that are kept and those that are removed are while a penalty grows."""
 
 import json
 import math

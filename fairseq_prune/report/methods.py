@@ -66,7 +66,7 @@ def _works(option, asked):
 
 
 def _general(method: Method) -> Iterator[Field]:
-    """Options beside the method; one that removes nothing has none of those that say what leaves."""
+    """Options beside the method; one that removes nothing has none of those that say what is removed."""
     inherited = {option.name for option in fields(ApproachOptions)}
     for option in fields(PruneOptions):
         told_by_others = str(option.default).startswith("${")

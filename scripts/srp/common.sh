@@ -36,7 +36,7 @@ need() { # need VARIABLE PATH HINT
     [ -e "$2" ] || { echo "$1=$2: not there; $3" >&2; exit 2; }
 }
 
-train() { # train NAME [fairseq-train options]: a run in RUNS/NAME; started again, it goes on or has nothing to do
+train() { # train NAME [fairseq-train options]: a run in RUNS/NAME; started again, it resumes or has nothing to do
     local out=$RUNS/$1
     shift
     need DATA "$DATA" "make it with scripts/prepare_iwslt14.sh or scripts/prepare.sh, e.g. DATA=data-bin/mine"

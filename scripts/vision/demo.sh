@@ -4,7 +4,7 @@
 #
 # GReg-1 grows a penalty on the smallest filters (4 epochs), cuts them out and finetunes (4). The controls cut the
 # smallest or random filters at once and finetune (8). A step whose result stands is skipped, so a second call only
-# prints the table and a killed demo goes on where it stopped. Logs lie in checkpoints/demo-vision. Needs .venv/bin
+# prints the table and a killed demo continues where it stopped. Logs lie in checkpoints/demo-vision. Needs .venv/bin
 # on PATH.
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -3,7 +3,7 @@
 . scripts/machine.sh
 device=$(device)
 
-train() { # train FOLDER OPTION...: to its end; an interrupted run goes on
+train() { # train FOLDER OPTION...: to its end; an interrupted run continues
     local folder=$1
     shift
     [ ! -e "$folder/done" ] || return 0

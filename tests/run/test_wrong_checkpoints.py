@@ -95,7 +95,7 @@ DAMAGES = {
 def test_a_damaged_state(new_run, changed, damage):
     file = changed(DAMAGES[damage])
     assert "damaged" in (line := line_of(new_run(), "--restore-file", file, "--encoder-layers", 2, *PRUNING)) or (
-        f"--restore-file {file}: cannot be gone on from (KeyError" in line
+        f"--restore-file {file}: cannot be resumed from (KeyError" in line
     )
 
 

@@ -54,7 +54,7 @@ def test_the_highest_target(units, scope):
     """Refused above, and named; met at the highest and below."""
     most, size = LIMITS[units, scope]
     targets_of(net(), units=units, scope=scope, target=(most + 0.49) / size)
-    with pytest.raises(ValueError, match=r"--prune-target 0.9\d*: at most .* can leave.* --prune-target") as error:
+    with pytest.raises(ValueError, match=r"--prune-target 0.9\d*: at most .* can be removed.* --prune-target") as error:
         targets_of(net(), units=units, scope=scope, target=max(0.9, (most + 0.51) / size))
     named = float(str(error.value).rpartition(" ")[2])
     assert named == pytest.approx(most / size, abs=1e-4)
@@ -65,13 +65,13 @@ def test_the_highest_target(units, scope):
 def test_recipes_of_sipo_can_remove_a_whole_group():
     stages = {"scope": "stage", "stages": "a=0*;b=1*,2*"}
     assert removed(targets_of(net(), target={"a": 1 - 1e-12, "b": 0.5}, **stages)) == 216 + 44
-    with pytest.raises(ValueError, match="--prune-target 0.9999: at most 0.9953 of 'a' can leave"):
+    with pytest.raises(ValueError, match="--prune-target 0.9999: at most 0.9953 of 'a' can be removed"):
         targets_of(net(), target={"a": 0.9999, "b": 0.5}, **stages)
 
 
 def test_one_pattern_stays():
     """23 of 24 kernels can leave, and 5 of 9 weights of the last."""
-    with pytest.raises(ValueError, match=r"--prune-target 0.995: at most 0.9814 of '0.weight' can leave") as error:
+    with pytest.raises(ValueError, match=r"--prune-target 0.995: at most 0.9814 of '0.weight' can be removed") as error:
         targets_of(net(), units="pattern", target=0.995)
     assert removed(targets_of(net(), units="pattern", target=float(str(error.value).rpartition(" ")[2]))) == 216 - 4
 
@@ -79,7 +79,7 @@ def test_one_pattern_stays():
 def test_the_option_that_asked_is_named():
     plan = make_plan({"method": "l1", "budget": {"stage_pr": "[0-1:0.99]"}})
     find = lambda selector: dict.fromkeys(selector.groups, 0.99)  # noqa: E731
-    with pytest.raises(ValueError, match="--stage-pr 0.99: at most 0.8333 of '0' can leave"):
+    with pytest.raises(ValueError, match="--stage-pr 0.99: at most 0.8333 of '0' can be removed"):
         Targets(net(), plan, lambda: Structure(TABLE, VECTORS), find)
 
 

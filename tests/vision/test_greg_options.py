@@ -55,7 +55,7 @@ def test_what_another_run_removed(new_image_run, bases, caplog, method, how):
     same = base if method != "greg2" and not how else smallest
     assert torch.equal(found["model"][CONV], same[CONV])
     assert not torch.equal(base[CONV], smallest[CONV])
-    assert ("had left the model that says how many" in caplog.text) == (same is smallest)
+    assert ("is removed in --base-pr-model, too" in caplog.text) == (same is smallest)
 
 
 def test_single_weights_of_another_run(new_image_run, bases):

@@ -27,7 +27,7 @@ def test_ranks_penalise_and_remove_alike(two):
     _, _, (first, second) = two
     assert first == second
     told = " ".join(first)
-    assert "the units that leave are chosen" in told and "all layers are through" in told and "masks " in told
+    assert "the units that are removed are chosen" in told and "all layers have finished" in told and "masks " in told
 
 
 def test_masked_instead_of_cut(two):

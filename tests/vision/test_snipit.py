@@ -26,7 +26,7 @@ def test_nodes_leave_before_training(new_image_run, method):
 
 def test_more_nodes_than_can_leave(new_image_run):
     """One of every layer stays: 109 of 112 can leave. The fraction that the message names can be met."""
-    message = r"--prune-target 0.99: at most (0.9732) of 'all' can leave, for one unit of every layer stays; .*0.9732"
+    message = r"--prune-target 0.99: at most (0.9732) of 'all' can be removed: one unit of every layer stays; .*0.9732"
     with pytest.raises(SystemExit, match=message):
         new_image_run().train("--prune-method", "snap_it", "--prune-target", "0.99")
     assert nodes_left(new_image_run("most").train("--prune-method", "snap_it", "--prune-target", "0.9732")) == 3

@@ -44,7 +44,7 @@ def test_mistakes_end_in_one_line(dense, masked, tmp_path):
 def test_nets_that_cannot_be_cut():
     with pytest.raises(ValueError, match="^ShuffleNet cannot be traced: "):
         cut_checkpoint(new_checkpoint("shufflenetv2"))
-    with pytest.raises(ValueError, match="^nothing to cut: no channel of this net can leave$"):
+    with pytest.raises(ValueError, match="^nothing to cut: no channel of this net can be removed$"):
         cut_checkpoint(new_checkpoint("logistic"))
 
 

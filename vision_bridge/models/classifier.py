@@ -29,7 +29,7 @@ class ImageClassifier(BaseFairseqModel):
     """Images to logits.
 
     Args:
-        net: the module that does it; its layer norms and attention become such that channels can leave.
+        net: the module that does it; its layer norms and attention become such that channels can be removed.
         image_shape: ``(channels, height, width)`` of an image.
         classes: how many logits (count).
 

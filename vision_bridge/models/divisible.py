@@ -18,7 +18,7 @@ class PartialLayerNorm2d(PartialLayerNorm):
 
 
 class SelfAttention(nn.MultiheadAttention):
-    """Torch's attention of a sequence to itself; whole heads can leave it, and channels of what it reads and writes.
+    """Torch's attention of a sequence to itself; its heads can be cut, and channels of what it reads and writes.
 
     Torch's own as long as all are there. Keys are not masked, weights are not returned.
     """

@@ -38,7 +38,7 @@ def weight_scores(
 
 
 def node_scores(model: ImageClassifier, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """SNAP's scores of channels and neurons that can leave.
+    """SNAP's scores of channels and neurons that can be removed.
 
     Args:
         model: :class:`~..models.classifier.ImageClassifier`.

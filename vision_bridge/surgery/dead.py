@@ -1,4 +1,4 @@
-"""Channels that can leave without changing what a net computes, in eval mode and in training."""
+"""Channels that can be removed without changing what a net computes, in eval mode and in training."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from fairseq_prune.pruning.surgery.structure import AXES, Structure, evenly
 
 
 def keep_living(structure: Structure, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Find what stays once all channels are gone that are nothing, or that nobody reads.
+    """Find what is kept once all channels are gone that are nothing, or that nobody reads.
 
     A channel is nothing if all that writes it is exactly zero: its filters, their biases, its norms' scales and
     shifts. Whoever reads it may lose inputs thereby, so that more channels are nothing or unread; they leave, too.
@@ -38,7 +38,7 @@ def keep_living(structure: Structure, parameters: Mapping[str, Tensor]) -> dict[
 
 
 def _drop(keep, slices, unread):
-    """Take the dead, and those ``unread``, out of what stays of one vector, and of what is filled; True if any."""
+    """Take the dead, and those ``unread``, out of what is kept of one vector, and of what is filled; True if any."""
     written, read = torch.zeros_like(keep), torch.zeros_like(keep)
     for filled, owner in slices:
         along = owner.first(filled)

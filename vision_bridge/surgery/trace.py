@@ -39,7 +39,7 @@ def trace(net: nn.Module, example: Tensor, prefix: str = "") -> Structure:
 
     Returns:
         :class:`~fairseq_prune.pruning.surgery.structure.Structure`, its vectors in the order of their
-        first layer; without any where nothing can leave.
+        first layer; without any where nothing can be removed.
 
     Raises:
         ValueError: torch-pruning is missing, or the net cannot be traced, be it that its channels come back
@@ -128,7 +128,7 @@ def _one_reason(name):
         except Exception as error:  # of many kinds: it runs foreign code on a foreign net
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise ValueError(
-                f"{name} cannot be traced: torch-pruning loses its channels ({reason}), so none can leave; give units "
+                f"{name} cannot be traced: torch-pruning loses its channels ({reason}), so none can be cut; give units "
                 "of one tensor, e.g. --prune-units weight"
             ) from error
 

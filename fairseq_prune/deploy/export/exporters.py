@@ -47,7 +47,7 @@ class Job:
         return found.st_ino, found.st_size, found.st_mtime_ns
 
     def require_unchanged(self, stamp: Stamp) -> None:
-        """Refuse to go on where CHECKPOINT is no longer the file that had this :meth:`stamp`."""
+        """Refuse to continue where CHECKPOINT is no longer the file that had this :meth:`stamp`."""
         if self.stamp() != stamp:
             raise ValueError(f"checkpoint {self.checkpoint}: changed while it was exported; let its training finish")
 

@@ -1,4 +1,4 @@
-"""The net of a recurrent language model's step, that goes on from its state."""
+"""The net of a recurrent language model's step, that continues from its state."""
 
 import torch
 from fairseq.models import BaseFairseqModel

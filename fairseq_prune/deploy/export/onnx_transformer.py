@@ -1,4 +1,4 @@
-"""Nets of a Transformer's encoder, and of a decoder's step that goes on from its keys and values."""
+"""Nets of a Transformer's encoder, and of a decoder's step that continues from its keys and values."""
 
 from collections.abc import Callable
 from typing import Any

@@ -21,7 +21,7 @@ from .start import write_start
 
 
 class ImpRun:
-    """One run in a folder; started again, it goes on from what the folder holds.
+    """One run in a folder; started again, it continues from what the folder holds.
 
     Args:
         data: the DATA argument.

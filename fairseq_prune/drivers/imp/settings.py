@@ -13,7 +13,7 @@ _OWN = """--save-dir --restore-file --finetune-from-model --no-epoch-checkpoints
     --save-interval-updates""".split()
 _LOSE = """--no-save --no-last-checkpoints --no-save-optimizer-state --keep-last-epochs --keep-interval-updates
     --checkpoint-suffix --reset-optimizer --reset-lr-scheduler --reset-dataloader --reset-meters""".split()
-_WHY = "rounds go on from saved checkpoints as they are; leave it out"
+_WHY = "rounds continue from saved checkpoints as they are; leave it out"
 _LIMITS = {"ep": "--max-epoch", "up": "--max-update"}
 _SELECTING = ("scope", "stages", "include", "skip", "only")
 

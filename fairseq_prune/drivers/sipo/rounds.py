@@ -29,7 +29,7 @@ _ROUNDING = 1e-9
 
 
 class SipoRun:
-    """One run in a folder; started again, it goes on from what the folder holds.
+    """One run in a folder; started again, it continues from what the folder holds.
 
     Args:
         bench: :class:`~..evaluation.load.Workbench`.
@@ -230,7 +230,7 @@ class SipoRun:
         }  # fmt: skip
 
     def _retrain(self, number):
-        """Retrain a round's pruned model, and choose the epoch to go on from."""
+        """Retrain a round's pruned model, and choose the epoch to continue from."""
         settings, folder = self._settings, self.path(f"retrain-{number}")
         train(
             self._data, folder, self.path(f"pruned-{number}.pt"), settings.epochs, settings.train,
@@ -257,7 +257,7 @@ class SipoRun:
         return Recovery(self.limit.accuracy, perplexity, self._settings.slack, self._settings.recover)
 
     def _select(self, scores):
-        """Index of the epoch to go on from: the best.
+        """Index of the epoch to continue from: the best.
 
         The reference's grid, and its translation, stop at the first that recovered; else it takes the last.
         """

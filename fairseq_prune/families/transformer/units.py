@@ -92,7 +92,7 @@ def _attentions(model):
 
 
 def can_be_cut(name: str, block: nn.Module) -> bool:
-    """True for attention whose heads and dimensions can leave its tensors; in others they are masked.
+    """True for attention whose heads and dimensions can be cut out of its tensors; in others they are masked.
 
     Those are the classes that compute something of their own, blocks of other names than :data:`~.table.ATTENTION`
     knows, and blocks with quantisation noise (which counts in blocks of the whole width), with further keys and values

@@ -1,4 +1,4 @@
-"""How much leaves: from the user's target to a count of weights for every group."""
+"""How much is removed: from the user's target to a count of weights for every group."""
 
 from .cost import CostLeft
 from .deviation import Deviation

@@ -1,4 +1,4 @@
-"""How much leaves by what the model then costs: parameters or multiply-accumulates that may be left."""
+"""How much is removed by what the model then costs: parameters or multiply-accumulates that may be left."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""From a fraction of a group to a count of what leaves."""
+"""From a fraction of a group to a count of what is removed."""
 
 import math
 from collections.abc import Callable
@@ -52,7 +52,7 @@ EVERYTHING = 1 - 1e-9  # from here on a fraction is all of a group, which no tar
 
 
 def highest(fraction: float, size: int, stay: int = 1) -> float | None:
-    """The highest fraction of some units that can leave; None where as many can as are asked for.
+    """The highest fraction of some units that can be removed; None where as many can as are asked for.
 
     Args:
         fraction: asked for; from :data:`EVERYTHING` on, all can.

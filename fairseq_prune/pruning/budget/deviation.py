@@ -1,4 +1,4 @@
-"""How much leaves by the spread of the weights."""
+"""How much is removed by the spread of the weights."""
 
 import re
 from dataclasses import dataclass

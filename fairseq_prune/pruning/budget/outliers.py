@@ -1,4 +1,4 @@
-"""How much leaves of each layer by how many outliers it has: OWL."""
+"""How much is removed of each layer by how many outliers it has: OWL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much leaves by a fixed size."""
+"""How much is removed by a fixed size."""
 
 import re
 from dataclasses import dataclass

@@ -34,7 +34,7 @@ class Pass(threading.Thread):
         stops: function of a product -> whether to wait there.
 
     Attributes:
-        at: the :class:`~.products.Product` that it waits before; None once it is through.
+        at: the :class:`~.products.Product` that it waits before; None once it has finished.
     """
 
     def __init__(self, run: Run, batch: Any, weights: Mapping[str, Tensor], stops: Callable[[Product], bool]):

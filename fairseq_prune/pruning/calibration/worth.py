@@ -39,7 +39,7 @@ def ria(weight: Tensor, inputs: Inputs) -> Tensor:
 
 
 def obs(weight: Tensor, inputs: Inputs) -> Tensor:
-    """How much the outputs change at best if the weight leaves and those after it make up for it.
+    """How much the outputs change at best if the weight is removed and those after it make up for it.
 
     Frantar & Alistarh, ICML 2023 (arXiv:2301.00774), SparseGPT: the weight squared, by the diagonal of the factor of
     the inverse Hessian. Arguments as :func:`wanda`.
@@ -57,7 +57,7 @@ class Worth:
     Args:
         score: function of (weight, inputs) -> scores.
         paired: it needs products of pairs of inputs.
-        compensates: what stays is changed so that it makes up for what leaves.
+        compensates: what is kept is changed so that it makes up for what is removed.
     """
 
     score: Callable[[Tensor, Inputs], Tensor]

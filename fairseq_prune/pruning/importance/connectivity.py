@@ -16,7 +16,7 @@ def connectivity(evidence: Tensor, units: Units, generator: torch.Generator | No
 
     Args:
         evidence: derivatives of the loss by c, summed over batches.
-        units: the :class:`~fairseq_prune.pruning.units.Units` that leave together.
+        units: the :class:`~fairseq_prune.pruning.units.Units` that are removed together.
         generator: not used.
 
     Returns:

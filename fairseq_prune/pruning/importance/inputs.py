@@ -14,7 +14,7 @@ def by_inputs(evidence: Tensor, units: Units, generator: torch.Generator | None 
 
     Args:
         evidence: score of every weight.
-        units: the :class:`~fairseq_prune.pruning.units.Units` that leave together.
+        units: the :class:`~fairseq_prune.pruning.units.Units` that are removed together.
         generator: not used.
 
     Returns:

@@ -18,7 +18,7 @@ def cosine(evidence: Tensor, units: Units, generator: torch.Generator | None = N
 
     Args:
         evidence: means over tokens, summed over batches.
-        units: the :class:`~fairseq_prune.pruning.units.Units` that leave together.
+        units: the :class:`~fairseq_prune.pruning.units.Units` that are removed together.
         generator: not used.
 
     Returns:

@@ -17,7 +17,7 @@ def magnitude_l1(weight: Tensor, units: Units, generator: torch.Generator | None
 
     Args:
         weight: parameter, any shape and float dtype.
-        units: the :class:`~fairseq_prune.pruning.units.Units` that leave together.
+        units: the :class:`~fairseq_prune.pruning.units.Units` that are removed together.
         generator: not used.
 
     Returns:

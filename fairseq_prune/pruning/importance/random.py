@@ -13,7 +13,7 @@ def random(weight: Tensor, units: Units, generator: torch.Generator) -> Tensor:
 
     Args:
         weight: parameter; only its shape and device matter.
-        units: the units that leave together.
+        units: the units that are removed together.
         generator: a CPU ``torch.Generator``.
 
     Returns:

@@ -9,14 +9,14 @@ from .base import EVIDENCE, IMPORTANCES
 
 @IMPORTANCES.add("sensitivity")
 def sensitivity(evidence: Tensor, units: Units, generator: torch.Generator | None = None) -> Tensor:
-    """How much the loss changes, to first order, if a unit leaves: the absolute sum of its weights times gradients.
+    """How much the loss changes, to first order, if a unit is removed: the absolute sum of its weights times gradients.
 
     Of single weights this is SNIP's score (Lee et al., ICLR 2019, arXiv:1810.02340); of nodes SNAP's (Verdenius et al.
     2020, arXiv:2006.00896), the derivative by a gate on the node's output where units are what reads it.
 
     Args:
         evidence: weights times gradients, any shape.
-        units: the :class:`~fairseq_prune.pruning.units.Units` that leave together.
+        units: the :class:`~fairseq_prune.pruning.units.Units` that are removed together.
         generator: not used.
 
     Returns:
@@ -46,7 +46,7 @@ def gradient_flow(evidence: Tensor, units: Units, generator: torch.Generator | N
 
 @IMPORTANCES.add("taylor")
 def taylor(evidence: Tensor, units: Units, generator: torch.Generator | None = None) -> Tensor:
-    """How far the loss of a batch is moved, to first order, if a unit leaves: squared, so that batches do not cancel.
+    """How far removing a unit moves the loss of a batch, to first order: squared, so that batches do not cancel.
 
     The squared derivative by a gate on the unit: Molchanov et al., CVPR 2019 (arXiv:1906.10771), eq. 8 with gates, and
     Theis et al. 2018 (arXiv:1801.05787), eq. 8.
@@ -57,7 +57,7 @@ def taylor(evidence: Tensor, units: Units, generator: torch.Generator | None = N
 
 @IMPORTANCES.add("fisher")
 def fisher(evidence: Tensor, units: Units, generator: torch.Generator | None = None) -> Tensor:
-    """How much the loss grows, to second order, if a unit leaves: half the sum of w^2 times the Fisher information.
+    """How much the loss grows, to second order, if a unit is removed: half the sum of w^2 times the Fisher information.
 
     The information is the empirical one of batches, and its diagonal: Theis et al. 2018 (arXiv:1801.05787), eq. 7; as
     Liu et al., ICML 2021 (arXiv:2108.00708), without what couples weights.

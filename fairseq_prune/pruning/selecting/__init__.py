@@ -1,4 +1,4 @@
-"""Choosing what leaves: from fractions of groups to masks."""
+"""Choosing what is removed: from fractions of groups to masks."""
 
 from collections.abc import Callable
 

@@ -24,7 +24,7 @@ class ByColumns(Protocol):
 
 
 class Share:
-    """Of all weights so many leave, exactly, and of the columns so far always their part.
+    """Of all weights so many are removed, exactly, and of the columns so far always their part.
 
     Args:
         budget: to be gone afterwards (count), no fewer than are.

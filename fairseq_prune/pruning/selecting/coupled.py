@@ -34,7 +34,7 @@ class CoupledSelector(Selector):
 
     Attributes:
         gone: dict of group name -> what was cut out at earlier events, in what its budget counts.
-        cuts_on_the_way: what leaves before the last event may be cut out at once.
+        cuts_on_the_way: what is removed before the last event may be cut out at once.
 
     Raises:
         ValueError: there are no such units, or a pattern matches none.

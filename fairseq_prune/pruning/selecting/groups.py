@@ -51,18 +51,18 @@ def decide(
     """Rank the units of each group and remove the lowest.
 
     What is removed counts and ranks below everything else, and a budget below what is already gone
-    removes nothing more. Of units that stay, single weights may be gone:
+    removes nothing more. Of units that are kept, single weights may be gone:
     :func:`~.masks.intersect` keeps them so.
 
     Args:
         groups: list of (list of :class:`~fairseq_prune.pruning.prunable.Prunable`, weights of the group to have
             removed afterwards (count)).
-        units: the :class:`~fairseq_prune.pruning.units.Units` that leave together.
+        units: the :class:`~fairseq_prune.pruning.units.Units` that are removed together.
         score: function of a prunable -> float scores [units], higher means keep.
         masks: dict of name -> bool, in force so far.
 
     Returns:
-        (dict of prunable name -> bool mask of its weight, by the units that leave; what
+        (dict of prunable name -> bool mask of its weight, by the units that are removed; what
         :func:`~.ranking.drop_lowest_of_each` says of NaN). Together with the masks in force, for single weights
         exactly the budget is removed; larger units never remove more than that.
     """

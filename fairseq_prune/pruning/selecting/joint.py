@@ -73,7 +73,7 @@ class JointSelector(CoupledSelector):
         weights = self._scores(masks, generator, evidence)
 
         def without(count):
-            """Nodes that stay, masks of all that they leave, and scores of the weights that are left."""
+            """Nodes that are kept, masks of all that they leave, and scores of the weights that are left."""
             stay = torch.ones_like(nodes, dtype=torch.bool).index_fill(0, order[:count], False)
             keep = dict(zip((v.name for v in vectors), stay.split(lengths), strict=True))
             gone = masks_without(self._structure, {n: p.shape for n, p in self._parameters.items()}, keep)

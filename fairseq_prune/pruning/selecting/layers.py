@@ -44,7 +44,7 @@ class LayerSelector(CoupledSelector):
     def select(
         self, fractions: Mapping[str, float], masks: Masks, generator: torch.Generator, evidence: Values | None = None
     ) -> Selection:
-        """As :meth:`~.selector.Selector.select`; what stays is said of all layers of a stack."""
+        """As :meth:`~.selector.Selector.select`; what is kept is said of all layers of a stack."""
         selection, keep = super().select(fractions, masks, generator, evidence), {}
         for stack, kept in selection.keep.items():
             keep[stack] = kept.new_ones(self._whole[stack].length)
@@ -65,12 +65,12 @@ class LayerSelector(CoupledSelector):
         return self._average(torch.cat([self._importance(row, Row(), generator) for row in rows]))
 
     def sum_over(self, layer: str, values: Values) -> Tensor:
-        """As :meth:`Selector.sum_over`, over the matrices of each layer that may leave."""
+        """As :meth:`Selector.sum_over`, over the matrices of each layer that may be removed."""
         mine = [[values[name].float().sum() for name in owned] for owned in self._matrices(layer)]
         return torch.stack([torch.stack(parts).sum() for parts in mine])
 
     def _matrices(self, stack):
-        """Names of the matrices of each layer that may leave, list of lists."""
+        """Names of the matrices of each layer that may be removed, list of lists."""
         names = self._structure.vectors[stack].writers
         return [[name for name in names if name.startswith(f"{stack}.{number}.")] for number in self._numbers[stack]]
 
@@ -107,7 +107,7 @@ def _matched(
 
 
 def _renumbered(elements: Tensor | None, numbers: list[int]) -> Tensor:
-    """Elements, all of one layer, by its number among those that may leave; -1 for those of the others."""
+    """Elements, all of one layer, by its number among those that may be removed; -1 for those of the others."""
     assert elements is not None
     number = int(elements[0])
     return torch.full_like(elements, numbers.index(number) if number in numbers else -1)

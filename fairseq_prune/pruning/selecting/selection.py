@@ -13,13 +13,13 @@ from ..prunable import Prunable
 
 @dataclass(frozen=True)
 class Selection:
-    """What leaves.
+    """What is removed.
 
     Args:
         masks: dict of parameter name -> bool, True = keep; what surely stays whole is not in it.
         keep: dict of vector name -> bool [units], where units are coupled and can be cut out.
         nans: how many scores are NaN, int or int64 tensor []; where it is a tensor, nobody has looked yet.
-        values: dict of parameter name -> new values of what stays, where it makes up for what leaves.
+        values: dict of parameter name -> new values of what is kept, where it makes up for what is removed.
     """
 
     masks: Masks
@@ -28,7 +28,7 @@ class Selection:
     values: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
     def examined(self) -> Self:
-        """The same without masks of what stays whole. It waits for the device.
+        """The same without masks of what is kept whole. It waits for the device.
 
         Raises:
             ValueError: a score is NaN.

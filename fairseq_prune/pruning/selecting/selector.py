@@ -50,14 +50,14 @@ class SelectionPlan(Protocol):
 
 
 class Selector(Protocol):
-    """Chooses the units that leave.
+    """Chooses the units that are removed.
 
     A layer is what has units of its own: a tensor, or a vector of coupled units. A group is what shares one ranking.
 
     Attributes:
         groups: dict of group name -> what it holds.
         inherited: what another run removed.
-        multiplies: what leaves gets multipliers of 0 (connectivity) instead of masks.
+        multiplies: what is removed gets multipliers of 0 (connectivity) instead of masks.
     """
 
     groups: Mapping[str, Sequence[Prunable | Coupled]]
@@ -89,7 +89,7 @@ class Selector(Protocol):
         """Refuse, once weights are loaded, what they cannot become. Raises ValueError."""
 
     def highest(self, group: str, fraction: float) -> float | None:
-        """The highest fraction of a group that can leave; None where as many units can as are asked for."""
+        """The highest fraction of a group that can be removed; None where as many units can as are asked for."""
 
     def share_within(
         self,

@@ -78,7 +78,7 @@ class PatternSelector(SupportSelector):
         self._library = units.fixed
 
     def budget(self, group: str, fraction: float) -> int:
-        """Weights that patterns and whole kernels remove together (count); 0 where nothing is to leave."""
+        """Weights that patterns and whole kernels remove together (count); 0 where nothing is to be removed."""
         if not fraction:
             return 0
         p = self._by_name[group]
@@ -151,7 +151,7 @@ class NMSelector(SupportSelector):
             self._rule.check_period(prunable.shape, goal.m)
 
     def count(self, group: str, masks: Masks) -> tuple[int, int]:
-        """As :meth:`Selector.count`, of every M no more than are to leave."""
+        """As :meth:`Selector.count`, of every M no more than are to be removed."""
         p, goal = self._by_name[group], self._goals[group]
         keep = p.mask_in(masks)
         if keep is None or not goal:
@@ -160,7 +160,7 @@ class NMSelector(SupportSelector):
         return keep.numel() - int(left.clamp(min=goal.n).sum()), keep.numel()
 
     def highest(self, group: str, fraction: float) -> float | None:
-        """As :meth:`Selector.highest`; all can leave that the rule is about."""
+        """As :meth:`Selector.highest`; all can be removed that the rule is about."""
         return None
 
     def budget(self, group: str, fraction: float) -> int:

@@ -45,9 +45,9 @@ def all_together(vectors: Sequence[Coupled], widths: Widths) -> Rankings:
 class WidthSelector(CoupledSelector):
     """Chooses widths of a model with connectivity, all of them in one group.
 
-    The target says which part of the parameters is to leave, or, as ``compression_rate``, which is to remain; it is
+    The target is the part of the parameters to be removed, or, as ``compression_rate``, the part to be kept; it is
     solved for the widths. Fractions of the group are parts of the way from the original widths to these, and so are
-    its counts. Vectors of other kinds stay as they are, and what they have lost before is part of what is to leave.
+    its counts. Vectors of other kinds are not changed, and what they have lost before is part of what is to be removed.
 
     Arguments as :class:`CoupledSelector`.
 
@@ -127,7 +127,7 @@ class WidthSelector(CoupledSelector):
         generator: torch.Generator,
         evidence: Values | None = None,
     ) -> Selection:
-        """As :meth:`~.selector.Selector.select`; what leaves gets no masks, but multipliers of 0."""
+        """As :meth:`~.selector.Selector.select`; what is removed gets no masks, but multipliers of 0."""
         alive = {name: c.vector != 0 for name, c in self._structure.connectivity.items()}
         widths = self._widths(fractions["all"], self._others())
         scores = {v.name: self._worth(v.name, generator, evidence) for v in self._members}
@@ -148,7 +148,7 @@ class WidthSelector(CoupledSelector):
 
     @property
     def table(self) -> Table:
-        """Everything that leaves with the units, as of :class:`~..surgery.structure.Structure`."""
+        """Everything that is removed with the units, as of :class:`~..surgery.structure.Structure`."""
         return self._structure.table
 
     def shrink(self, leaving: Mapping[str, Tensor], value: float) -> None:
@@ -157,7 +157,7 @@ class WidthSelector(CoupledSelector):
             self._structure.connectivity[vector].shrink(units, value)
 
     def remaining(self) -> dict[str, Tensor]:
-        """What stays in a cut, of all vectors: dict of vector name -> bool [units]. Heads stay equally wide."""
+        """What is kept in a cut, of all vectors: dict of vector name -> bool [units]. Heads stay equally wide."""
         left = self._structure.connectivity
         return {v.name: ~evenly(left[v.name].vector == 0, v.heads) for v in self._originals}
 

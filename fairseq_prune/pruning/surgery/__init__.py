@@ -1,1 +1,1 @@
-"""Structural removal: what a unit owns, which units leave, and cutting them out."""
+"""Structural removal: what a unit owns, which units are removed, and cutting them out."""

@@ -51,7 +51,7 @@ def _cut_blocks(tensor, axis, kept):
 
 
 def _kept_by_axis(owners, keep):
-    """What stays along each axis that loses something, dict of (axis, blocks) -> bool tensor [its elements]."""
+    """What is kept along each axis that loses something, dict of (axis, blocks) -> bool tensor [its elements]."""
     kept: dict[tuple[int, int], Tensor] = {}
     for owner in owners:
         if owner.vector in keep and not keep[owner.vector].all():

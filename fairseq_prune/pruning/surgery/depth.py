@@ -73,7 +73,7 @@ def bypass(layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
 
 
 def cut_layers(model: nn.Module, keep: Keep) -> None:
-    """Take layers out of a model; what stays is numbered anew.
+    """Take layers out of a model; what is kept is numbered anew.
 
     Args:
         model: ``nn.Module``, changed in place.
@@ -89,7 +89,7 @@ def cut_layers(model: nn.Module, keep: Keep) -> None:
 
 
 def cut_names(entries: Mapping[str, Value], keep: Keep) -> dict[str, Value]:
-    """What stays of anything by parameter name, under the names that :func:`cut_layers` gives.
+    """What is kept of anything by parameter name, under the names that :func:`cut_layers` gives.
 
     Example:
         >>> cut_names({"a.0.w": 1, "a.1.w": 2, "a.2.w": 3, "b": 4}, {"a": torch.tensor([True, False, True])})

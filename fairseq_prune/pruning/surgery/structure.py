@@ -65,7 +65,7 @@ class Structure:
     """All coupled units of a model.
 
     Args:
-        table: dict of entry name -> tuple of :class:`~.table.Owner`; everything that leaves with a unit.
+        table: dict of entry name -> tuple of :class:`~.table.Owner`; all that is removed with a unit.
         vectors: dict of vector name -> :class:`Coupled`.
         connectivity: dict of vector name -> the multipliers of its units, where the model has them.
         shapes: dict of parameter name -> shape before any cut; of models with connectivity.
@@ -145,7 +145,7 @@ def masks_without(structure: Structure, shapes: Shapes, keep: Mapping[str, Tenso
 
 
 def can_be_cut(vectors: Mapping[str, Coupled], keep: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Of what leaves, the units that shapes can lose: where vectors have to be alike, the same part of each.
+    """Of what is removed, the units that shapes can lose: where vectors have to be alike, the same part of each.
 
     Args:
         vectors: dict of vector name -> :class:`Coupled`.
@@ -172,10 +172,10 @@ def first(units: Tensor, count: int) -> Tensor:
 
 
 def evenly(units: Tensor, heads: int, stay: int = 0) -> Tensor:
-    """Choose among the units that can leave the same number in every head, the first ones.
+    """Choose among the units that can be removed the same number in every head, the first ones.
 
     Args:
-        units: bool [heads * d], head-major; True = can leave.
+        units: bool [heads * d], head-major; True = can be removed.
         heads: of the attention block; 1 for other units (count).
         stay: of every head at least, whether or not they could leave (count). Pruning further knows no empty tensors.
 

@@ -21,7 +21,7 @@ class Owner(NamedTuple):
         elements: int64 tensor [length of the axis], the unit that each element belongs to, -1 for none; None:
             element i belongs to unit i. (Packed gates, flattened feature maps, concatenated channels.)
         order: int64 tensor, the elements that belong to units, by unit; :meth:`on` finds it once.
-        blocks: of the tensor's rows, as many as there are groups in a convolution: the axis goes on from each to the
+        blocks: of the tensor's rows, as many as there are groups in a convolution: the axis continues from each to the
             next, so its elements are those of all blocks (count).
     """
 
@@ -82,7 +82,7 @@ Shapes = Mapping[str, torch.Size]  # of tensors, by their names
 
 @dataclass(frozen=True)
 class Owns:
-    """Entries of a state dict that lose something along one axis when a unit leaves.
+    """Entries of a state dict that lose something along one axis when a unit is removed.
 
     Args:
         vector: name of the vector whose units they are, as a template for the pattern's groups.
@@ -172,7 +172,7 @@ def owned_elements(shape: torch.Size, owners: Iterable[Owner], units: Mapping[st
 
 
 def shortest_axis(shape: torch.Size, owners: Iterable[Owner], units: Mapping[str, Tensor]) -> tuple[int, Tensor] | None:
-    """Along which axis least of a tensor stays once units leave.
+    """Along which axis least of a tensor stays once units are removed.
 
     Args:
         shape: of the tensor.

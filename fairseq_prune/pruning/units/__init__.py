@@ -1,4 +1,4 @@
-"""What leaves together. A unit kind partitions a tensor; every element is in exactly one unit.
+"""What is removed together. A unit kind partitions a tensor; every element is in exactly one unit.
 
 
 Supports (N:M, patterns) are rules for small groups of weights instead.

@@ -10,7 +10,7 @@ from ..registry import Registry
 
 
 class UnitKind(Protocol):
-    """Any answer to what leaves together.
+    """Any answer to what is removed together.
 
     Attributes:
         scope: the only one that such units know; None: several.

@@ -1,4 +1,4 @@
-"""Coupled units: slices of several tensors that leave together, so that surgery can cut them out."""
+"""Coupled units: slices of several tensors that are removed together, so that surgery can cut them out."""
 
 from typing import ClassVar, Self
 
@@ -11,7 +11,7 @@ class CoupledUnits:
     Attributes:
         kinds: of vectors that have such units.
         side: ``"writers"`` or ``"readers"``: the slices that are scored and penalised.
-        costed: what leaves can be told by what the model then costs.
+        costed: what is removed can be told by what the model then costs.
     """
 
     kinds: tuple[str, ...] = ()
