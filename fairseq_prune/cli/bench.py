@@ -54,8 +54,8 @@ def run(args: argparse.Namespace) -> None:
     )  # fmt: skip
     with quietly():
         report = bench(asked, lambda line: print(line, file=sys.stderr, flush=True))
-    if args.png and report["rows"]:
-        draw_bench(report, args.png)
+        if args.png and report["rows"]:
+            draw_bench(report, args.png)
     print(to_json(report) if args.json else render_bench(report))
 
 

@@ -1,6 +1,6 @@
 """Pruning at once, without training: a model in memory, or a checkpoint."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -55,12 +55,7 @@ def prune_model(
     Raises:
         ValueError: naming the option, the value and a valid example; also where the method needs training.
     """
-    method = options.get("method", "none")
-    _check_needs_no_training(method, METHODS[method])
-    plan = make_plan({name: _typed(value) for name, value in options.items()}, seed)
-    _check_needs_no_training(method, plan)
-    if plan.rewind or plan.schedule.end or plan.schedule.start.count:
-        raise ValueError(f"--prune-schedule {plan.schedule}: without training all is removed at once; leave times out")
+    plan = plan_at_once(options, seed)
     _check_data(plan, options, gather)
 
     def evidence(model, kind, event):
@@ -71,8 +66,27 @@ def prune_model(
 
     pruner = Pruner(model, plan, lambda: find_structure(model), targets, gather=evidence)
     pruner.check_start()
-    pruner.before_update(_idle_optimizer(model), Position(epochs=0, updates=0, ends_epoch=False))
+    pruner.before_update(idle_optimizer(model), Position(epochs=0, updates=0, ends_epoch=False))
     return pruner.fraction_removed
+
+
+def plan_at_once(options: Mapping[str, Any], seed: int) -> Plan:
+    """The plan of a removal without training.
+
+    Args:
+        options: as of :func:`prune_model`.
+        seed: of random choices.
+
+    Raises:
+        ValueError: naming the option, the value and a valid example; also where the method needs training.
+    """
+    method = options.get("method", "none")
+    _check_needs_no_training(method, METHODS[method])
+    plan = make_plan({name: _typed(value) for name, value in options.items()}, seed)
+    _check_needs_no_training(method, plan)
+    if plan.rewind or plan.schedule.end or plan.schedule.start.count:
+        raise ValueError(f"--prune-schedule {plan.schedule}: without training all is removed at once; leave times out")
+    return plan
 
 
 def _typed(value: Any) -> Any:
@@ -80,8 +94,8 @@ def _typed(value: Any) -> Any:
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
-def _idle_optimizer(model: nn.Module) -> SimpleNamespace:
-    """What a cut asks of an optimizer: here one without statistics, which never steps."""
+def idle_optimizer(model: nn.Module) -> Any:
+    """What a removal asks of an optimizer: here one without statistics, which never steps."""
     return SimpleNamespace(optimizer=torch.optim.SGD(model.parameters(), lr=0.0))
 
 

@@ -1,5 +1,9 @@
 """From a checkpoint and a folder of data to an evaluator, on the GPU if there is one."""
 
+import math
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from fairseq import utils
 from fairseq.models import BaseFairseqModel
@@ -11,6 +15,8 @@ from .by_criterion import measure
 from .evaluator import Evaluator
 
 _SENTENCES = 64  # a batch
+FEW = 16  # batches
+Yardstick = Callable[[], dict[str, float]]  # of a model as it is -> what it is worth
 
 
 class Workbench:
@@ -21,6 +27,7 @@ class Workbench:
         data: folder of fairseq-preprocess; None: that of the checkpoint.
         reference: divide counts of a stream as the original did, by all rows where one has no target.
         how: layers run, as of :class:`~fairseq_prune.modules.csr.execute.Execution`.
+        pruning: take the pruning version of the task, where there is one.
 
     Attributes:
         task: fairseq's task.
@@ -29,8 +36,11 @@ class Workbench:
         ValueError: no such data.
     """
 
-    def __init__(self, checkpoint: str, data: str | None = None, reference: bool = False, how: str = "dense"):
-        self.task, self._config = load_task(checkpoint, data)
+    def __init__(
+        self, checkpoint: str, data: str | None = None, reference: bool = False, how: str = "dense",
+        pruning: bool = False,
+    ):  # fmt: skip
+        self.task, self._config = load_task(checkpoint, data, pruning)
         self._reference, self._how = reference, how
         self._blocks: dict[str, tuple[Blocks, int | None]] = {}
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -66,8 +76,37 @@ class Workbench:
     def by_criterion(self, model: BaseFairseqModel, split: str) -> dict[str, float]:
         """What the criterion of the training says of a model without a decoder, as :func:`~.by_criterion.measure`."""
         self._load(split)
-        criterion = self.task.build_criterion(self._config.criterion).to(self._device).eval()
-        return measure(model, criterion, self._samples(model, self.task.dataset(split)))
+        return measure(model, self._criterion(), self._samples(model, self.task.dataset(split)))
+
+    def yardstick(self, model: BaseFairseqModel, split: str, count: int | None = None) -> Yardstick:
+        """What to measure a model by again and again, while its weights change.
+
+        Args:
+            model: as it is; its limits decide which samples can be evaluated.
+            split: name.
+            count: of batches, taken evenly from all; None: :data:`FEW`, and of a stream all.
+
+        Returns:
+            function of no arguments -> dict of name -> float, of what the criterion says of the same batches; of a
+            stream, which has a state, ``nll_loss`` and ``accuracy`` (bits, %) of all of it.
+
+        Raises:
+            ValueError: the data have no such split, or nothing in it; a part of a stream.
+        """
+        if not self.has(split):
+            raise ValueError(f"--split {split}: the data have none such; give e.g. --split valid")
+        dataset = self.task.dataset(split)
+        if hasattr(dataset, "tokens"):
+            if count:
+                raise ValueError(f"--batches {count}: has no effect here, a stream is read to its end; leave it out")
+            return partial(_of_a_stream, self.evaluator(model, split))
+        batches = self._batches(model, dataset)
+        taken = set(evenly(len(batches), count or FEW))
+        samples = [self._moved(sample) for place, sample in enumerate(batches) if place in taken]
+        return partial(measure, model, self._criterion(), samples)
+
+    def _criterion(self):
+        return self.task.build_criterion(self._config.criterion).to(self._device).eval()
 
     def _load(self, split):
         if split not in self.task.datasets:
@@ -83,13 +122,31 @@ class Workbench:
         return batch_blocks(list(self._samples(model, dataset)), pad), None
 
     def _samples(self, model, dataset):
+        return (self._moved(sample) for sample in self._batches(model, dataset))
+
+    def _batches(self, model, dataset):
         batches = self.task.get_batch_iterator(
             dataset,
             max_sentences=_SENTENCES,
             max_positions=utils.resolve_max_positions(self.task.max_positions(), model.max_positions()),
             ignore_invalid_inputs=True,
         )
-        return (self._moved(sample) for sample in batches.next_epoch_itr(shuffle=False))
+        return batches.next_epoch_itr(shuffle=False)
 
     def _moved(self, sample):
         return utils.apply_to_sample(lambda tensor: tensor.to(self._device), sample)
+
+
+def _of_a_stream(evaluator):
+    score = evaluator.measure()
+    return {"nll_loss": math.log2(score.perplexity), "accuracy": 100 * score.accuracy}
+
+
+def evenly(length: int, count: int) -> list[int]:
+    """So many places among a length, as far apart as they can be; all where there are no more.
+
+    Example:
+        >>> evenly(10, 3), evenly(2, 5)
+        ([1, 5, 8], [0, 1])
+    """
+    return sorted({int((place + 0.5) * length / count) for place in range(count)})

@@ -38,6 +38,7 @@ IDLE = {  # command line, up to the option that has no effect in it
     "export a.pt out --to onnx --quantization int8": "export a.pt out --to ctranslate2 --quantization int8",
     "export a.pt out --to onnx --bpe-codes c": "export a.pt out --to ctranslate2 --bpe-codes c",
     "pack a.pt out --half --keep-optimizer": "pack a.pt out --keep-optimizer",
+    "sensitivity a.pt --total 0.8": "sensitivity a.pt --recipe r.yaml --total 0.8",
     f"{PLOT} --scores s.png --split valid": f"{PLOT} --confusion s.png --split valid",
     f"{PLOT} --confusion s.png --images 3": f"{PLOT} --saliency s.png --images 3",
     f"{PLOT} --saliency s.png --batches 3": f"{PLOT} --scores s.png --batches 3",
@@ -53,6 +54,8 @@ EFFECTIVE = {  # options that always have an effect, or are only refused with wh
     "export": "to data batches overwrite json user-dir",
     "prune": "method target params-left macs-left units importance scope stages include skip only batches rounding "
     "seed data quality overwrite json user-dir",
+    "sensitivity": "data split batches targets by method units importance include skip only rounding seed recipe png "
+    "json user-dir",
     "pack": "half overwrite json",
     "unpack": "overwrite json",
     "average": "overwrite json",

@@ -1,0 +1,72 @@
+"""One group of a model pruned alone, looked at, and put back to the bit."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from ..engine.masked_model import MaskedModel
+from ..engine.plan import Plan
+from ..engine.removal import Removal
+from ..engine.targets import Targets
+from ..pruning.selecting.selector import Selector
+from ..pruning.surgery.structure import Structure
+from .prune import idle_optimizer
+
+
+class Probe:
+    """Masks one group at a time. What has been removed of the model stays removed throughout.
+
+    Args:
+        model: any ``nn.Module``; its parameters are kept once more.
+        plan: what to remove, as of :func:`~.prune.plan_at_once`; its target does not matter.
+        find_structure: function of the model -> its coupled units.
+
+    Attributes:
+        selector: of the plan's units, :class:`~fairseq_prune.pruning.selecting.selector.Selector`; its groups are
+            what is pruned alone.
+
+    Raises:
+        ValueError: units that leave by other means than masks, or by data; or as
+            :class:`~fairseq_prune.engine.targets.Targets`.
+    """
+
+    def __init__(self, model: nn.Module, plan: Plan, find_structure: Callable[[nn.Module], Structure]):
+        if plan.evidence:
+            raise ValueError(f"--prune-method {plan.method}: goes by data; give e.g. magnitude")
+        self._seed, self._masked, self._optimizer = plan.seed, MaskedModel(model), idle_optimizer(model)
+        self._removal = Removal(model, self._masked, averaged=False)
+        self._targets = Targets(model, plan, lambda: find_structure(model), lambda s: dict.fromkeys(s.groups, 0.0))
+        self.selector: Selector = self._targets.selector
+        if self.selector.multiplies:
+            raise ValueError(f"--prune-units {plan.units}: leave by multipliers, not by masks; give e.g. neuron")
+        self._masks = dict(self._masked.local_masks())
+        self._values = {name: p.detach().clone() for name, p in self._masked.parameters.items()}
+
+    def count(self, group: str) -> tuple[int, int]:
+        """(removed, total) of a group as it is, in what its budget counts."""
+        return self.selector.count(group, self._masked.local_masks())
+
+    def can(self, group: str, fraction: float) -> bool:
+        """True if so much can leave, that is, one unit stays."""
+        return self.selector.highest(group, fraction) is None
+
+    @contextmanager
+    def without(self, group: str, fraction: float) -> Iterator[None]:
+        """Context in which a fraction of one group is removed.
+
+        Args:
+            group: name.
+            fraction: removed of it, in [0, 1); what is more than that already stays so.
+        """
+        fractions = dict.fromkeys(self.selector.groups, 0.0) | {group: fraction}
+        selection = self.selector.select(fractions, self._masks, torch.Generator().manual_seed(self._seed), None)
+        selection = self._targets.intersected(selection, self._masks).examined()
+        try:
+            self._removal.mask(selection, self._targets.prunables, self._optimizer, None)
+            yield
+        finally:
+            self._masked.hold(self._masks)
+            for name, value in self._values.items():
+                self._masked.parameters[name].data.copy_(value)
