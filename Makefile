@@ -9,7 +9,7 @@ NO_PYTHON := No Python 3.11 or newer with its venv module was found; 3.12 is the
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo demo-vision demo-clean test lint bench soak fuzz wheels
+.PHONY: help setup demo demo-vision demo-clean test lint bench soak fuzz gpu-check wheels
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -52,6 +52,9 @@ soak: $(STAMP) ## Kill 200 runs at random moments, resume and compare them (10 t
 
 fuzz: $(STAMP) ## Give 2,000 hostile inputs to every command and count what comes of it (3 minutes; N=200 SEED=2 for others)
 	@OMP_NUM_THREADS=1 .venv/bin/python benchmarks/fuzz.py --cases $(or $(N),2000) --seed $(or $(SEED),1) --write docs/reliability.md
+
+gpu-check: $(STAMP) ## Run every method in every precision on this machine's GPU and check what comes of it (6 minutes at most)
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" bash scripts/gpu/check.sh
 
 wheels: $(STAMP) ## Fill wheelhouse/ for an offline machine that has torch, torchvision, scikit-learn, tensorboard
 	@.venv/bin/python -c 'import sys, platform as p; sys.exit((*sys.version_info[:2], p.system(), p.machine()) != (3, 12, "Linux", "x86_64"))' || \

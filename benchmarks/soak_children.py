@@ -43,9 +43,12 @@ def run_program(program, *words):
     """``fairseq-PROGRAM``, or ``fairseq-prune`` as ``prune``, in this process, which must be a fresh child."""
     words = [str(word) for word in words]
     if program == "prune":
+        import torch
+
         from fairseq_prune.cli.main import main
 
-        _fork_trainings()
+        if not torch.cuda.is_available():  # a fork of a process that has used a card cannot use it
+            _fork_trainings()
         main(words)
     else:
         sys.argv = [f"fairseq-{program}", *words]
@@ -100,10 +103,11 @@ def start(program, words, log, first=lambda: None):
         first()
         run_program(program, *words)
 
-    return _start(work, log)
+    return start_work(work, log)
 
 
-def _start(work, log):
+def start_work(work, log):
+    """Call a function in a child that leads a process group of its own and prints to a file; the child's number."""
     Path(log).parent.mkdir(parents=True, exist_ok=True)
     child = os.fork()
     if not child:

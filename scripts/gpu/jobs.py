@@ -1,0 +1,70 @@
+"""The jobs of the check: each method in every precision, and what is done with what they leave."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import soak_runs as runs
+import stories
+from right import check, differences, faults_of
+
+PRECISIONS = {"fp32": "", "amp": "--amp", "fp16": "--fp16", "bf16": "--bf16", "amp in bf16": "--amp --prune-amp-bf16"}
+ON_CPUS = ("fp32", "amp", "bf16", "amp in bf16")
+ADAM = "--optimizer adam --lr 0.01"
+OFTEN = "--keep-interval-updates -1"  # so that there is a checkpoint to resume from
+RECURRENT = {"hidden": "--prune-method l1 --prune-units hidden --prune-target 0.5 --prune-start 8up"}
+
+
+@dataclass(frozen=True)
+class Job:
+    """Something to run and what must come of it.
+
+    Args:
+        kind: of model, or of story.
+        name: of the method.
+        precision: one of :data:`PRECISIONS`.
+        work: function of a :class:`~places.Place`, which raises AssertionError where something is wrong.
+    """
+
+    kind: str
+    name: str
+    precision: str
+    work: Callable
+
+    def __str__(self):
+        return f"{self.kind}, {self.name}, {self.precision}"
+
+
+def all_jobs(on_cpu):
+    """List of :class:`Job`, those that take longest first.
+
+    Args:
+        on_cpu: leave out what CPUs do not have.
+    """
+    text = {name: f"--prune-method {name} {words}" for name, words in runs.TEXT_METHODS.items()}
+    images = {name: f"--prune-method {name} {words}" for name, words in runs.IMAGE_METHODS.items()}
+    families = {
+        "CNN": (runs.IMAGES, images),
+        "Transformer": (runs.TRANSFORMER, {**text, **runs.UNITS}),
+        "RNN": (runs.LSTM, {**text, **RECURRENT}),
+    }
+    precisions = ON_CPUS if on_cpu else PRECISIONS
+    jobs = [Job("story", name, precision, partial(story, precision=PRECISIONS[precision]))
+            for name, (story, able) in stories.STORIES.items() for precision in precisions
+            if able in (stories.EVERY, precision) or able == stories.STOCK and "in" not in precision]  # fmt: skip
+    for kind, (common, methods) in families.items():
+        for name, words in methods.items():
+            for precision in precisions:
+                command = f"--user-dir {runs.USER_DIR} {common} {ADAM} {OFTEN} {PRECISIONS[precision]} {words}"
+                jobs.append(Job(kind, name, precision, partial(whole_and_resumed, name=name, command=command)))
+    return jobs
+
+
+def whole_and_resumed(place, name, command):
+    """Train to the end and count by hand; then from a checkpoint in the midst, to the same bits."""
+    place.run("train", command)
+    whole, part = place.folder / "run", place.folder / "part"
+    check(faults_of(whole, name, command))
+    place.begin("part", whole)
+    place.run("train", command.replace("@/run", "@/part"), log="part.log")
+    check(differences(whole, part))
