@@ -30,6 +30,7 @@ EXTRAS = {
         "onnx",  # a format of nets
         "onnxruntime",  # which runs it, so that it can be checked
     ],
+    "sweep": ["optuna"],  # the trials of `fairseq-prune sweep`, which several machines may share
     "dev": [
         "pytest",  # `make test`
         "pytest-timeout",

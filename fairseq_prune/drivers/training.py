@@ -66,16 +66,13 @@ def option_of(words: Iterable[str], option: str) -> str | None:
     return parser.parse_known_args(list(words))[0].value
 
 
-def train(data: str, folder: str, words: Iterable[object]) -> None:
-    """Run or resume a training to its end.
+def command_of(data: str, folder: str, words: Iterable[object]) -> list[str]:
+    """The command of a training, list of str.
 
     Args:
         data: the DATA argument.
         folder: of its checkpoints.
         words: further options, list.
-
-    Raises:
-        ValueError: the training failed; its own message is on the terminal.
     """
     command: list[object] = [
         sys.executable,
@@ -88,6 +85,20 @@ def train(data: str, folder: str, words: Iterable[object]) -> None:
         folder,
         *words,
     ]
-    code = subprocess.run([str(word) for word in command], check=False, preexec_fn=ends_with(os.getpid())).returncode
+    return [str(word) for word in command]
+
+
+def train(data: str, folder: str, words: Iterable[object]) -> None:
+    """Run or resume a training to its end.
+
+    Args:
+        data: the DATA argument.
+        folder: of its checkpoints.
+        words: further options, list.
+
+    Raises:
+        ValueError: the training failed; its own message is on the terminal.
+    """
+    code = subprocess.run(command_of(data, folder, words), check=False, preexec_fn=ends_with(os.getpid())).returncode
     if code:
         raise ValueError(f"fairseq-train stopped with status {code} in {folder}; see its message above")

@@ -5,6 +5,7 @@ import errno
 import fcntl
 import os
 import socket
+import time
 from collections.abc import Iterator
 from io import BufferedRandom
 
@@ -47,6 +48,20 @@ def open_alone(path: StrPath) -> BufferedRandom:
         if _still_named(file, path):
             return file
         file.close()  # another process has renamed or removed it since it was opened
+
+
+def wait_alone(path: StrPath, every: float = 0.05) -> BufferedRandom:
+    """As :func:`open_alone`, but wait until no other process has it.
+
+    Args:
+        path: of the file.
+        every: seconds between two tries.
+    """
+    while True:
+        try:
+            return open_alone(path)
+        except Taken:
+            time.sleep(every)
 
 
 def _making(path, flags):

@@ -65,6 +65,7 @@ EFFECTIVE = {  # options that always have an effect, or are only refused with wh
     "user-dir": "",
     "bench": "data split runtimes batch-sizes sentences beam device png json",
     "methods": "json user-dir",
+    "sweep": "save-dir table json",
 }
 
 

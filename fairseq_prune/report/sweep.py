@@ -1,0 +1,103 @@
+"""A sweep as a table and as a figure: quality against what was removed, over seeds."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..files.alone import StrPath
+from .png import save_png
+from .table import Line, align
+
+HEADER = ("method", "target", "removed", "trials", "mean", "sd")
+FOOTER = """\
+removed: fraction of the dense model's weights that are zero or gone. sd: standard deviation over seeds (of a sample).
+dense: the checkpoint that all trials start from, not trained further."""
+_RANDOM = "random"  # the control, as recipes call it
+
+
+def rows_of(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Mean and spread over the seeds of each method at each target.
+
+    Args:
+        report: of :meth:`fairseq_prune.drivers.sweep.run.Sweep.report`.
+
+    Returns:
+        list of dict of ``method``, ``target``, ``options``, ``stopped``, ``trials`` (count), ``removed``, ``mean``
+        and ``sd``, None where there are too few trials.
+    """
+    rows = []
+    for cell in report["cells"]:
+        qualities = [trial["quality"] for trial in cell["trials"]]
+        removed = [trial["removed"] for trial in cell["trials"]]
+        rows.append(
+            {
+                **{name: cell[name] for name in ("method", "target", "options", "stopped")},
+                "trials": len(qualities),
+                "removed": statistics.fmean(removed) if removed else None,
+                "mean": statistics.fmean(qualities) if qualities else None,
+                "sd": statistics.stdev(qualities) if len(qualities) > 1 else None,
+            }
+        )
+    return rows
+
+
+def render_sweep(report: Mapping[str, Any]) -> str:
+    """Lay out a report for a terminal.
+
+    Args:
+        report: as :func:`rows_of`.
+
+    Returns:
+        Text of several lines.
+    """
+    rows = rows_of(report)
+    lines: list[Line] = [(*HEADER[:4], f"mean {report['metric']}", HEADER[5])]
+    lines.append(("dense", "-", "0.0000", "-", f"{report['dense']:.4f}", "-"))
+    for row in rows:
+        target = "-" if row["target"] is None else f"{row['target']:g}"
+        numbers = ("-" if row[name] is None else f"{row[name]:.4f}" for name in ("removed", "mean", "sd"))
+        removed, mean, spread = numbers
+        lines.append((row["method"], target, removed, str(row["trials"]), mean, spread))
+    return "\n".join([*align(lines), "", FOOTER, *_found(rows), *_open(report)])
+
+
+def _found(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What searches chose."""
+    lines = []
+    for row in rows:
+        if row["options"]:
+            chosen = " ".join(f"{option} {value}" for option, value in row["options"].items())
+            lines.append(f"{row['method']} at {row['target']}: {chosen} ({row['stopped']} trials stopped early)")
+    return lines
+
+
+def _open(report):
+    return [] if report["ended"] == report["count"] else [f"{report['ended']} of {report['count']} trials are done"]
+
+
+def draw_sweep(report: Mapping[str, Any], path: StrPath) -> None:
+    """Draw the quality of each method against what it removes, with error bars of one standard deviation.
+
+    Args:
+        report: as :func:`rows_of`.
+        path: of the PNG.
+    """
+    from matplotlib.figure import Figure
+
+    across, label = "removed", "fraction of the weights removed"
+    if report["budget"] != "target":
+        across, label = "target", report["budget"].replace("-", " ").replace("macs", "MACs")
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.add_subplot(xlabel=label, ylabel=report["metric"].replace("_", " "))
+    axes.axhline(report["dense"], color="black", linewidth=1, label="dense")
+    rows = [row for row in rows_of(report) if row["trials"]]
+    for method in dict.fromkeys(row["method"] for row in rows):
+        own = sorted((row for row in rows if row["method"] == method), key=lambda row: row["target"] or 0)
+        if own[0]["target"] is None:
+            axes.axhline(own[0]["mean"], color="black", linestyle=":", label=f"{method}: dense, trained as long")
+            continue
+        style: dict[str, Any] = {"color": "grey", "linestyle": "--"} if method == _RANDOM else {}
+        places, means = [row[across] for row in own], [row["mean"] for row in own]
+        axes.errorbar(places, means, [row["sd"] or 0 for row in own], marker="o", capsize=3, label=method, **style)
+    axes.legend()
+    save_png(figure, path)
