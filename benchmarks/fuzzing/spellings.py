@@ -154,8 +154,9 @@ COMMANDS = {  # command: valid words, options
     "plot": ("--scores scores.png --batches 1 --cpu",
              "--confusion --saliency --scores --data --split --images --batches --batch-size --seed"),
     "plot-growth": ("", ""),
+    "sweep": ("", "--save-dir --table --json"),
 }  # fmt: skip
-SWITCHES = {"--legacy-flops", "--reference", "--json", "--overwrite", "--dense-control", "--quality"}
+SWITCHES = {"--legacy-flops", "--reference", "--json", "--overwrite", "--dense-control", "--quality", "--table"}
 
 
 def commands(rng, shop, canary):
@@ -183,6 +184,8 @@ def _subject(rng, command, shop, canary):
         return [command, shop.classifier]
     if command == "plot-growth":
         return [command, rng.choice([str(shop.folder), words.word(rng, canary)]), words.word(rng, canary)]
+    if command == "sweep":
+        return [command, rng.choice([*about, str(shop.folder)]), "--save-dir", str(shop.scratch / "driver")]
     if command in ("sipo", "imp"):
         return [command, rng.choice([shop.words, words.word(rng, canary)]), "--save-dir", str(shop.scratch / "driver"),
                 *(["--checkpoint", shop.language_model] if command == "sipo" else ["--target", "0.5"])]  # fmt: skip

@@ -13,8 +13,9 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
-from conftest import TINY, run_fairseq
+from conftest import TINY, masks_of, run_fairseq
 
+from fairseq_prune.checkpoint.tensors import tensor_rows
 from fairseq_prune.cli.main import main
 from fairseq_prune.compat import load_checkpoint
 
@@ -84,20 +85,17 @@ def sweep(trained, tmp_path, monkeypatch, capsys):
 CELLS = ["random-0.5", "movement-0.5", "random-0.8", "movement-0.8"]
 
 
-def zeros(path):
-    model = load_checkpoint(path)["model"]
-    return sum(int((value == 0).sum()) for value in {v.data_ptr(): v for v in model.values()}.values())
-
-
-def test_table_of_whole_and_of_killed(sweep, write, tmp_path, dense, capsys):
-    """Killed in the second training, after the first was judged but before that was written, and in a line."""
+def test_table_of_whole_and_of_killed(sweep, write, tmp_path, dense):
+    """Killed when the second training was over, in the line that says so."""
     report, folders = sweep(write(), "whole")
     assert folders == [f"{cell}/0-seed-1" for cell in CELLS]
     assert report["dense"] == load_checkpoint(dense)["extra_state"]["val_loss"]
+    weights = sum(row.params for row in tensor_rows(load_checkpoint(dense)["model"]))
     for cell, row in zip(CELLS, report["rows"], strict=True):
         best = load_checkpoint(tmp_path / f"whole/{cell}/0-seed-1/checkpoint_best.pt")
         assert row["mean"] == best["extra_state"]["val_loss"] and (row["trials"], row["sd"]) == (1, None)
-        assert abs(row["removed"] - row["target"]) < 0.02  # of all weights; biases and norms stay
+        gone = sum(int((~keep).sum()) for keep in masks_of(best).values())
+        assert row["removed"] == pytest.approx(gone / weights, abs=0.005)  # a padding row is zero anyway
     assert (tmp_path / "whole/quality.png").read_bytes().startswith(b"\x89PNG")
     assert json.loads((tmp_path / "whole/table.json").read_text())["rows"] == report["rows"]
 
@@ -109,7 +107,7 @@ def test_table_of_whole_and_of_killed(sweep, write, tmp_path, dense, capsys):
         shutil.rmtree(tmp_path / "half" / cell)
     assert sweep(write(), "half", "--table")[0]["ended"] == 1
     again, folders = sweep(write(), "half")
-    assert folders == [f"{cell}/0-seed-1" for cell in CELLS[1:]]
+    assert folders == [f"{cell}/0-seed-1" for cell in CELLS[2:]]  # fairseq would add an update to what is over
     assert again == report
     assert sweep(write(), "half") == (report, [])
     with pytest.raises(SystemExit, match="sweep.json is of a run with another targets"):
@@ -165,7 +163,7 @@ def test_two_processes_share_a_sweep(write, tmp_path):
     while log.read_text().count("\n") < 5:
         time.sleep(0.1)
     os.kill(killed.pid, signal.SIGKILL)
-    tables = [worker.communicate(timeout=100)[0] for worker in (killed, *workers)][1:]
+    tables = [worker.communicate(timeout=250)[0] for worker in (killed, *workers)][1:]
     lines = [line.split() for line in log.read_text().splitlines()]
     taken = [place for name, place in lines if name != "killed"]
     assert len(taken) == len(set(taken)) == 12 and {place for name, place in lines if name == "killed"} < set(taken)
@@ -173,7 +171,7 @@ def test_two_processes_share_a_sweep(write, tmp_path):
     assert tables[0] == tables[1] and "trials are done" not in tables[0]
 
 
-def test_a_bad_trial_is_stopped(write, tmp_path, capfd):
+def test_a_bad_trial_is_stopped(write, tmp_path):
     """By its validation losses, which are read while it trains; its folder keeps what it said."""
     from fairseq_prune.drivers.sweep.logged import train_logged, validation_losses
     from fairseq_prune.drivers.sweep.recipe import SweepRecipe
@@ -234,4 +232,4 @@ def test_a_failed_trial_does_not_end_the_others(sweep, write, tmp_path, trained,
     assert len(trained) == 4
     broken.clear()
     report, folders = sweep(write(), "failing")
-    assert folders == ["failing/movement-0.5/0-seed-1".removeprefix("failing/")] and report["ended"] == 4
+    assert folders == [] and report["ended"] == 4  # it was only to be judged

@@ -152,7 +152,7 @@ def _mapping(path):
     try:
         with open(path, encoding="utf-8") as file:
             content = yaml.safe_load(file)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ValueError(f"RECIPE {path}: not YAML, {str(error).splitlines()[0]}; see docs/sweep.md") from None
     if not isinstance(content, dict):
         raise ValueError(f"RECIPE {path}: write one 'key: value' a line, e.g. {_EXAMPLES['data']}")
