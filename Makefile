@@ -56,12 +56,13 @@ fuzz: $(STAMP) ## Give 2,000 hostile inputs to every command and count what come
 gpu-check: $(STAMP) ## Run every method in every precision on this machine's GPU and check what comes of it (6 minutes at most)
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" bash scripts/gpu/check.sh
 
-wheels: $(STAMP) ## Fill wheelhouse/ for an offline machine that has torch, torchvision, scikit-learn, tensorboard
+wheels: $(STAMP) ## Fill wheelhouse/ and wheelhouse-deploy/ for an offline machine that has torch, torchvision, scikit-learn, tensorboard
 	@.venv/bin/python -c 'import sys, platform as p; sys.exit((*sys.version_info[:2], p.system(), p.machine()) != (3, 12, "Linux", "x86_64"))' || \
 		{ echo "wheels: needs a .venv of Python 3.12 on Linux x86_64, as the offline machine's" >&2; exit 1; }
-	@echo "Packing the second half of constraints.txt into wheelhouse/ (1 minute)"
-	@rm -rf wheelhouse
+	@echo "Packing two parts of constraints.txt into wheelhouse/ and wheelhouse-deploy/ (1 minute)"
+	@rm -rf wheelhouse wheelhouse-deploy
 	@sed '1,/^# wheelhouse:/d' constraints.txt | $(PIP) wheel -qq --no-deps -w wheelhouse -r /dev/stdin
-	@kib=$$(du -sk wheelhouse | cut -f1); echo "wheelhouse: $$((kib / 1024)) MiB"; \
-		[ $$kib -lt 65536 ] || { echo "wheels: more than 64 MiB" >&2; exit 1; }
-	@echo "There, in the repository: python3 -m pip install --no-index --no-deps wheelhouse/*.whl"
+	@sed '1,/^# deploy:/d;/^# wheelhouse:/,$$d' constraints.txt | $(PIP) wheel -qq --no-deps -w wheelhouse-deploy -r /dev/stdin
+	@kib=$$(du -sk wheelhouse | cut -f1); du -shx wheelhouse wheelhouse-deploy; \
+		[ $$kib -lt 65536 ] || { echo "wheels: wheelhouse/ is more than 64 MiB" >&2; exit 1; }
+	@echo "There, in the repository: python3 -m pip install --no-index --no-deps wheelhouse*/*.whl"

@@ -8,11 +8,13 @@ from soak_compare import content_of, unlike
 from fairseq_prune.compat import load_checkpoint
 from fairseq_prune.methods.table import METHODS
 from fairseq_prune.pruning.masks import stored_masks
+from fairseq_prune.pruning.units import is_coupled, parse_units
 
-FOUND = {"l0", "group_hoyer_square", "group_lasso", "none"}  # say no fraction, or find it on the way
-NODES = {  # of 64 neurons and 6 heads, of 112 filters: how many leave
+FOUND = {"l0", "group_hoyer_square", "group_lasso", "cnip_it", "none"}  # say no fraction, or find it on the way
+NODES = {  # of 64 neurons and 6 heads, of 112 filters, of 24 hidden units: how many leave
     "neuron": 32, "growing neuron": 32, "head": 3, "l1": 48, "greg1": 48, "greg2": 48, "filter": 56, "snap": 90,
     "snap_it": 90, "taylor": 56, "fisher": 56, "gate_decorators": 56,
+    "admm": 56, "hidden": 12,
 }  # fmt: skip
 
 
@@ -33,11 +35,12 @@ def faults_of(folder, name, words):
     faults = [f"{state['events_left']} events left"] if state["events_left"] else []
     faults += [f"{key} is not zero where it is masked" for key, keep in _masks(end) if end["model"][key][~keep].any()]
     faults += [f"{key} came back" for key in unlike(stored_masks(before["model"]), stored_masks(end["model"]))]
-    if name in NODES and "--prune-only" not in words:
-        account = state["account"]
-        lost = account["start"]["nodes"] - account["now"]["nodes"]
-        return faults + ([] if lost == NODES[name] else [f"{lost} nodes removed, {NODES[name]} asked"])
-    return faults if name in FOUND else faults + _wrong_count(dict(_masks(end)), state["whole"], words)
+    if name in FOUND:
+        return faults
+    row, options = _asked_for(words)
+    if is_coupled(parse_units(options.get("units", row.units))):
+        return faults + _wrong_nodes(state["account"], NODES[name])
+    return faults + _wrong_count(dict(_masks(end)), state["whole"], row, options)
 
 
 def differences(whole, part):
@@ -56,9 +59,18 @@ def _masks(checkpoint):
     return stored_masks(checkpoint["model"]).items()
 
 
-def _wrong_count(masks, whole, words):
+def _asked_for(words):
+    """The row of a command's method, and the other ``--prune-`` options as they were typed, dict of str."""
     options = dict(re.findall(r"--prune-(\S+) (?=([^-\s]\S*))", words))
-    row = METHODS[options["method"]]
+    return METHODS[options.pop("method")], options
+
+
+def _wrong_nodes(account, asked):
+    lost = account["start"]["nodes"] - account["now"]["nodes"]
+    return [] if lost == asked else [f"{lost} nodes removed, {asked} asked"]
+
+
+def _wrong_count(masks, whole, row, options):
     units, target = options.get("units", row.units), options.get("target", row.target)
     shapes = [keep.shape for keep in masks.values()]
     removed, of = sum(int((~keep).sum()) for keep in masks.values()), sum(shape.numel() for shape in shapes)
@@ -74,7 +86,7 @@ def _asked(row, units, target, shapes, of):
         kept, group = map(int, (target if ":" in target else units).split(":"))
         return sum(shape.numel() * (group - kept) // group for shape in shapes)
     fraction = float(target)
-    if row.scope == "global" and units == "weight" or row.ratios != "uniform":
+    if row.scope == "global" and units == "weight":
         return round(fraction * of)
     if units == "row":
         return sum(round(fraction * shape[0]) * math.prod(shape[1:]) for shape in shapes)

@@ -95,7 +95,7 @@ def searched(place, precision):
     place.run("prune", f"{begin} {search} --train {lm}", log="sipo.log")
     summary = read_json(place.folder / "sipo" / "summary.json")
     best = load_checkpoint(place.folder / "sipo" / "best.pt")
-    zeros = sum(int((value == 0).sum()) for value in best["model"].values() if value.dim() > 1)
+    zeros = sum(int((value == 0).sum()) for value in best["model"].values())
     asked = summary["rounds"][0]["search"]["pruned"]
     check([] if zeros >= asked > 0 else [f"{zeros} zeros, {asked} asked"])
 

@@ -57,7 +57,7 @@ def test_what_is_right_has_no_faults_and_what_is_wrong_has(right, pruned):
     assert right.faults_of(pruned, "magnitude", MAGNITUDE) == []
     (count,) = right.faults_of(pruned, "magnitude", "--prune-method magnitude --prune-target 0.61")
     assert "weights removed" in count
-    assert right.faults_of(pruned, "neuron", MAGNITUDE) == ["12 nodes removed, 32 asked"]
+    assert right.faults_of(pruned, "neuron", "--prune-method l1 --prune-units neuron") == ["12 nodes removed, 32 asked"]
     changed(pruned, "checkpoint_last.pt", lambda end: end["model"]["encoder.layers.0.fc1.weight"].fill_(1))
     assert "encoder.layers.0.fc1.weight is not zero where it is masked" in right.faults_of(
         pruned, "magnitude", MAGNITUDE
