@@ -43,14 +43,16 @@ def no_process_outlives_the_tests():
 
 
 def reset_fairseq():
-    """fairseq keeps the best score and the patience as function attributes, meters as globals."""
+    """fairseq keeps best score and patience as function attributes, meters and TensorBoard's files as globals."""
     from fairseq import checkpoint_utils
-    from fairseq.logging import metrics
+    from fairseq.logging import metrics, progress_bar
     from fairseq_cli import train
 
     for holder in (checkpoint_utils.save_checkpoint, train.should_stop_early):
         holder.__dict__.clear()
     metrics.reset()
+    progress_bar._close_writers()
+    progress_bar._tensorboard_writers.clear()
 
 
 def run_fairseq(command, *words):

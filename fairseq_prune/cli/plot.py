@@ -1,5 +1,10 @@
-"""Draw what an image classifier confuses, what it looks at, and what its weights are worth.
+"""Draw a checkpoint's sparsity and structure, a run's quality, and what an image classifier looks at.
 
+  --sparsity   of any checkpoint: the fraction of every layer that is removed
+  --structure  of any checkpoint: heads, neurons, hidden units, filters of every layer, before and after; where the
+               file does not say how many there were, --original, the model before it was cut, does
+  --run        LOG FILE: loss, quality, what is removed and what the method tells (connectivity, penalty ...) over a
+               run, from its own log (fairseq-train --log-format simple or json), or from a folder of logs
   --confusion  of all images of the split: which class is taken for which, in % of the true one
   --saliency   a few images of the split, and how much each pixel changes the score of the class that is found
   --scores     SNIP's and SNAP's scores over training batches, sorted: |w dL/dw| of the weights of every layer, and
@@ -19,15 +24,19 @@ _SALIENCY = Need(lambda args: args.saliency, "--saliency saliency.png")
 _SCORES = Need(lambda args: args.scores, "--scores scores.png")
 _SPLIT = Need(lambda args: args.saliency or args.confusion, "--confusion confusion.png")
 _BATCHES = Need(lambda args: args.scores or args.confusion, "--confusion confusion.png")
+_IMAGES = Need(lambda args: args.saliency or args.scores or args.confusion, "--scores scores.png")
+_CUT = Need(lambda args: args.structure, "--structure structure.png")
 _DRAWN = Need(lambda args: args.saliency or args.scores, "--saliency saliency.png")
 
 
 def add_arguments(parser: OptionParser) -> None:
     """Add the options of ``fairseq-prune plot``."""
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="of --task prune_image_classification")
-    for name in ("confusion", "saliency", "scores"):
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", nargs="?", help="for all but --run")
+    parser.add_argument("--run", nargs=2, metavar=("LOG", "FILE"), help="a log, or a folder of logs; the PNG to write")
+    parser.add_argument("--original", metavar="FILE", needs=_CUT, help="checkpoint before units were cut")
+    for name in ("sparsity", "structure", "confusion", "saliency", "scores"):
         parser.add_argument(f"--{name}", metavar="FILE", help=f"the PNG of {name} to write")
-    parser.add_argument("--data", metavar="DATA", help="images; default: the training's")
+    parser.add_argument("--data", metavar="DATA", needs=_IMAGES, help="images; default: the training's")
     splits = ("train", "valid", "test")
     parser.add_argument("--split", default="test", choices=splits, needs=_SPLIT, help="default: %(default)s")
     for option, default, needs, text in (
@@ -38,7 +47,7 @@ def add_arguments(parser: OptionParser) -> None:
         text = f"{text} (default: {default})"
         parser.add_argument(option, type=int, default=default, metavar="N", needs=needs, help=text)
     parser.add_argument("--seed", type=seed, default=1, needs=_DRAWN, help="of images (default: %(default)s)")
-    parser.add_argument("--cpu", action="store_true", help="even if there is a GPU")
+    parser.add_argument("--cpu", action="store_true", needs=_IMAGES, help="even if there is a GPU")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -82,7 +82,7 @@ def test_no_place_for_a_figure(checkpoint, tmp_path, small_disk, folder):
 @pytest.mark.parametrize(
     "words, message",
     [
-        ("", "no figure is asked for; give --confusion, --saliency or --scores, e.g. --scores scores.png"),
+        ("", "no figure is asked for; give --sparsity, .*--scores or --run, e.g. --sparsity sparsity.png"),
         ("--scores a.jpg", "--scores a.jpg: a PNG is written; give e.g. --scores scores.png"),
         ("--saliency none/a.png", "--saliency none/a.png: no such folder; give e.g. --saliency saliency.png"),
         ("--saliency a.png --images 0", "--images 0: at least 1; give e.g. --images 8"),
