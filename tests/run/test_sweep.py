@@ -189,6 +189,32 @@ def test_a_bad_trial_is_stopped(write, tmp_path):
         train_logged(recipe.data, folder, [*words, "--no-such-option"], hopeless=lambda: False)
 
 
+def test_a_search_stops_what_is_worse_than_the_median(sweep, write, tmp_path, monkeypatch):
+    """After three whole trials, and of the validations of a trial each once."""
+    from fairseq_prune.drivers.sweep import run
+
+    asked = []
+
+    def train(data, folder, words, hopeless):
+        number = len(asked)
+        asked.append(0)
+        os.makedirs(folder)
+        for step, loss in enumerate((9.0, 5.0 if number != 3 else 6.0, 4.0 if number != 4 else 4.5), start=1):
+            with open(f"{folder}/train.log", "a") as file:
+                file.write(f'now | INFO | valid | {{"valid_loss": "{loss}", "valid_num_updates": "{step}"}}\n')
+            asked[number] += 1
+            if hopeless():
+                return False
+        return True
+
+    monkeypatch.setattr(run, "train_logged", train)
+    monkeypatch.setattr(run, "measure", lambda *given: {"quality": 1.0 + len(asked), "params": 10, "nonzero": 5})
+    search = {"trials": 5, "space": {"--dropout": ["0.1", "0.2"]}}
+    report, _ = sweep(write(methods=["magnitude"], targets=[0.5], search=search), "stopping")
+    assert asked == [3, 3, 3, 2, 3]
+    assert report["rows"][0]["stopped"] == 2 and report["rows"][0]["mean"] == 2.0
+
+
 BAD = [
     ({"taregts": [1]}, "unknown key 'taregts'; did you mean 'targets'"),
     ({"checkpoint": "nowhere.pt"}, "checkpoint nowhere.pt: no such file"),
