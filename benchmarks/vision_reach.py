@@ -1,4 +1,4 @@
-"""How much of nets with grouped convolutions and layer norms leaves at half of all channels, beside Torch-Pruning."""
+"""What is removed of nets with grouped convolutions and layer norms at half of all channels, beside Torch-Pruning."""
 
 import warnings
 

@@ -31,7 +31,7 @@ def _read_checkpoints():
 class _Arrival:
     """Calls a function once a package has been imported; one of Python's finders, which finds nothing itself.
 
-    A room that imports the package does so first in its ``__init__``, so the function does not meet half of it.
+    A subpackage that imports the package does so first in its ``__init__``, so the function does not meet half of it.
     """
 
     def __init__(self, package, function):

@@ -23,7 +23,7 @@ for target in 0.8 0.9; do all="$all irregular-$target-1 movement-$target-1"; don
 common=$(options 4 4)
 from_scratch $runs/dense 1 $common
 
-updates=504 # two epochs: weights go during the first half, the second half heals
+updates=504 # two epochs: weights are removed during the first half, the second half fine-tunes
 rows="dense=$runs/dense/checkpoint_best.test.log:$runs/dense/checkpoint_best.pt"
 for run in ${*:-$all}; do
     IFS=- read -r method target seed <<<"$run"

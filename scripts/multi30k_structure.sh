@@ -5,9 +5,9 @@
 #
 # TEXT holds train/valid/test2016.{de,en}. A RUN is UNITS-METHOD-TARGET-SEED, e.g. head-magnitude-0.5-1: UNITS of
 # --prune-units, METHOD gradient (magnitude of weight times gradient, seen anew at every step) or one of --prune-method.
-# Layers leave the decoder of a deeper model, of six layers on both sides, that is trained first: layer-shortgpt-0.34-1
+# Layers are removed from the decoder of a deeper model, of six layers on both sides, that is trained first: layer-shortgpt-0.34-1
 # (by the hidden state), layer-layer_loss-0.34-1, layer-layer_gradient-0.34-1; 0.34 of six are two. All others start from
-# the dense model of scripts/multi30k.sh. Units leave during 252 updates, are cut, and the rest trains for 252 more, as
+# the dense model of scripts/multi30k.sh. Units are removed during 252 updates and cut, and the rest trains for 252 more, as
 # there. Without a RUN, all of them run. Training is skipped once its result stands; then all are evaluated anew, one
 # after the other, so that their speeds can be compared.
 set -euo pipefail

@@ -3,7 +3,7 @@
 #
 #   scripts/prune.sh DATA DENSE_CHECKPOINT OUT TARGET UPDATES [fairseq-train options]
 #
-# TARGET is the fraction removed, UPDATES the length of the whole run: weights go during
+# TARGET is the fraction removed, UPDATES the length of the whole run: weights are removed during
 # the first half, the second half heals. The options have to repeat the dense model's
 # architecture (--arch ... and its sizes) and give --lr; any other may be changed by them too.
 # Started again, it continues from OUT/checkpoint_last.pt.

@@ -44,6 +44,12 @@ class VisionPruning(PruneMixin):
         self._structure = trace(model.net, model.example(), PREFIX)
         return self._structure
 
+    @property
+    def _traced(self) -> Structure:
+        """What was found of the model that is pruned."""
+        assert self._structure is not None  # the selector of its units was built from it
+        return self._structure
+
     def find_permutable(self, model: ImageClassifier) -> Structure:
         """The same, for all of them can be reordered."""
         return self.find_structure(model)
@@ -57,7 +63,7 @@ class VisionPruning(PruneMixin):
             ratios = layer_ratios(find_layers(model.net), options.stage_pr, options.skip_layers, self.plan.units)
             units = parse_units(self.plan.units)
             if isinstance(units, CoupledUnits):
-                return targets_of_vectors(self._structure, groups, ratios, units.side)
+                return targets_of_vectors(self._traced, groups, ratios, units.side)
             return targets_of_weights(groups, ratios)
         return super().find_targets(selector, model)
 
@@ -68,7 +74,7 @@ class VisionPruning(PruneMixin):
     def _inherit(self, selector, parameters):
         base = Base(self.options.base_pr_model, (self.plan.target or {})["inherit_pruned"] == "index")
         if is_coupled(parse_units(self.plan.units)):
-            targets, selector.inherited = base.of_units(self._structure, list(selector.groups), parameters)
+            targets, selector.inherited = base.of_units(self._traced, list(selector.groups), parameters)
         else:
             targets, selector.inherited = base.of_weights(list(selector.groups), parameters)
         return targets

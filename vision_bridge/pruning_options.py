@@ -34,20 +34,20 @@ def _option(text, needs=_PRUNES):
 
 @dataclass
 class VisionPruningOptions(FairseqDataclass):
-    """How much of which layer leaves; None means not given."""
+    """How much of which layer is removed; None means not given."""
 
     stage_pr: Optional[str] = _option(
         "fraction for each stage of a residual net, stem first, classifier last: [0,0.75,0.75,0.32,0]; "
         "or for ranges of layers: [1-15:0.7]"
     )
     skip_layers: Optional[str] = _option(
-        "layers that --stage-pr leaves whole: blocks such as [1.0,2.3], or [0,2]", _STAGES
+        "layers that --stage-pr keeps whole: blocks such as [1.0,2.3], or [0,2]", _STAGES
     )
     wg: Optional[str] = _option("the same as --prune-units: filter, channel or weight")
     pick_pruned: Optional[str] = _option("which units are removed: min (the smallest, default), max or rand")
     base_pr_model: Optional[str] = _option("instead of a fraction: pruned checkpoint of the same --arch to follow")
     inherit_pruned: Optional[str] = _option(
-        "of it: index (the same units leave, default) or pr (as many of every layer; greg2 always)", _BASE
+        "of it: index (the same units, default) or pr (as many of every layer; greg2 always)", _BASE
     )
     reinit: Optional[str] = _option(
         "methods without a penalty: train what is left from scratch; orth or kaiming", _AT_ONCE

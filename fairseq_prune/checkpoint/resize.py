@@ -54,7 +54,7 @@ def follow_widths(model: nn.Module) -> None:
 
 
 def _without_odd_attention(state, dimensions):
-    """Shapes of what comes, but of attention that no cut leaves: wider heads than it had, or of several widths."""
+    """Shapes of what comes, but of attention that no cut produces: wider heads than it had, or of several widths."""
     shapes = {name: value.shape for name, value in state.items()}
     for vector in dimensions:
         block, name = block_of(vector.name), vector.writers[0]

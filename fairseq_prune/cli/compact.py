@@ -1,9 +1,9 @@
 """Cut out of a model what computes nothing, and check that it computes the same.
 
-Of a Transformer, units leave whose connectivity is 0 (SRP architectures), and feed-forward neurons,
-value and query/key dimensions whose weights are zeros; constants that they hand on go to the next bias.
-Attention dimensions leave in equal numbers from every head, and make a stock encoder-decoder
-Transformer one of the architecture srp_transformer. Of an image classifier, channels leave whose
+Of a Transformer, units are cut whose connectivity is 0 (SRP architectures), and feed-forward neurons,
+value and query/key dimensions whose weights are zeros; constants that they pass on are added to the next bias.
+Attention dimensions are cut in equal numbers from every head, and make a stock encoder-decoder
+Transformer one of the architecture srp_transformer. Of an image classifier, channels are cut whose
 filters, biases, norm scales and shifts are all zeros, or that no layer reads. One unit stays where all
 are dead; masks and zeros that are not whole units stay as they are.
 

@@ -1,7 +1,7 @@
 """Write a model that another program runs, and check that it computes the same.
 
 --to ctranslate2: OUT is a folder with model, vocabularies and, if there are some, BPE codes, for
-CTranslate2 on CPUs and GPUs. Any Transformer goes: stock, masked, cut, SRP; a language model too.
+CTranslate2 on CPUs and GPUs. Any Transformer will do: stock, masked, cut, SRP; a language model too.
 fairseq and CTranslate2 both translate sentences of the validation split, beam 5; OUT appears only
 if they agree. With --quantization that is so for float32, and the report says how many translations
 of the quantised model are still the same, and both BLEU.

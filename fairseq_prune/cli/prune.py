@@ -1,7 +1,7 @@
 """Prune a checkpoint at once, without training.
 
 For methods that look at the weights alone: magnitude, random, irregular, filter, stripe, patdnn, n:m, l1, given; and
-for those that go by what the layers are given, over a few batches of the training set: wanda, ria, sparsegpt. Whole
+for those that score by what the layers are given, over a few batches of the training set: wanda, ria, sparsegpt. Whole
 units that can be cut (neurons of Transformers, channels of image classifiers) are cut out, all else is masked.
 
 OUT holds no optimizer state: evaluate it with --user-dir and its pruning task, e.g. --task prune_translation, or

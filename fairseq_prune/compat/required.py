@@ -84,7 +84,7 @@ def require(table: Iterable[Needed] = REQUIRED) -> None:
         if takes[: len(wanted)] != wanted:
             _refuse(f"{name} of {module} takes ({', '.join(takes)}), not ({', '.join(wanted)})")
         if lacking := set(needed.knows.split()) - _names(found):
-            _refuse(f"{name} of {module} knows no {', '.join(sorted(lacking))}")
+            _refuse(f"{name} of {module} has no {', '.join(sorted(lacking))}")
 
 
 def _names(function):
@@ -102,4 +102,4 @@ def _refuse(what) -> NoReturn:
     import fairseq
 
     version = getattr(fairseq, "__version__", "of an unknown version")
-    raise SystemExit(f"fairseq {version} is another than fairseq_prune knows: {what}; install fairseq-fixed 0.12.3.1")
+    raise SystemExit(f"fairseq {version} is not the supported one: {what}; install fairseq-fixed 0.12.3.1")

@@ -22,7 +22,7 @@ MODELS = ("lstm", "lstm_lm", "rnn_lm", "rnnsearch", "luongnet")  # of which ever
 def compact_recurrent(checkpoint: dict[str, Any]) -> tuple[dict[str, Any], dict[str, int]]:
     """Cut a checkpoint. As :func:`~.compact.compact`, but the same holds in training.
 
-    A unit leaves that nothing writes, its biases included: its state began at zero and stays there. What the
+    A unit that nothing writes is cut, its biases included: its state began at zero and stays there. What the
     architecture's options can say of the new widths, the config says.
 
     Raises:

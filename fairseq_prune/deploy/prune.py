@@ -46,7 +46,7 @@ def prune_model(
         options: as ``--prune-*`` on the command line, without the prefix: ``{"method": "magnitude", "target": 0.8}``.
         seed: of random choices.
         find_structure: function of the model -> its coupled units.
-        gather: function of (model, kind, batches, seed) -> evidence; for methods that go by a layer's inputs.
+        gather: function of (model, kind, batches, seed) -> evidence; for methods that score a layer's inputs.
         find_costs: function of the model and ``"params"`` or ``"macs"`` -> what it costs.
 
     Returns:
@@ -59,6 +59,7 @@ def prune_model(
     _check_data(plan, options, gather)
 
     def evidence(model, kind, event):
+        assert gather is not None  # where something is gathered, by _check_data
         return gather(model, kind, plan.batches, seed)
 
     def targets(selector):
@@ -84,6 +85,7 @@ def plan_at_once(options: Mapping[str, Any], seed: int) -> Plan:
     _check_needs_no_training(method, METHODS[method])
     plan = make_plan({name: _typed(value) for name, value in options.items()}, seed)
     _check_needs_no_training(method, plan)
+    assert plan.schedule is not None  # the method removes something
     if plan.rewind or plan.schedule.end or plan.schedule.start.count:
         raise ValueError(f"--prune-schedule {plan.schedule}: without training all is removed at once; leave times out")
     return plan
@@ -112,7 +114,7 @@ def _check_needs_no_training(name: str, answers: Method | Plan) -> None:
 
 
 def _check_data(plan, options, gather):
-    """Refuse what goes by batches where there are none, and batches where nothing goes by them."""
+    """Refuse what is scored over batches where there are none, and batches where nothing is."""
     if plan.evidence and gather is None:
         raise ValueError(f"--prune-method {plan.method}: needs batches of data; use fairseq-prune prune, or magnitude")
     if "batches" in options and not plan.evidence:

@@ -71,7 +71,7 @@ class Account:
             self.spent[kind] += costs.get(kind, 0) * passes
 
     def measures(self) -> dict[str, float]:
-        """What has left, and the account where multiply-accumulates can be counted; dict of name -> number."""
+        """What has been removed, and the account where multiply-accumulates can be counted; dict of name -> number."""
         found, nodes = {}, self.now().get("nodes")
         if self.start.get("nodes") and nodes is not None:
             found["nodes_removed"] = round(1 - nodes / self.start["nodes"], 4)

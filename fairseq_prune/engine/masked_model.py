@@ -1,4 +1,4 @@
-"""A model with masks: they come with its weights, go with its weights, and are enforced here.
+"""A model with masks: they are loaded and saved with its weights, and enforced here.
 
 A layer that is masked whole is bypassed: with zeros in its norms it would compute something else than nothing.
 """

@@ -17,7 +17,7 @@ def shares_by_outliers(prunables: Sequence[Prunable], goals: Mapping[str, Outlie
 
     Args:
         prunables: tensors.
-        goals: dict of tensor name -> target, of those that go by outliers.
+        goals: dict of tensor name -> target, of those set by outliers.
         walk: pairs of name and inputs of the model as it is, :class:`~..pruning.calibration.lockstep.Walk`.
 
     Returns:

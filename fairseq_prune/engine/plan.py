@@ -39,7 +39,7 @@ class Plan:
         seed: of random choices.
         batches: training batches over which derivatives are scored (count).
         rounding: from a fraction to a count, name in the table of roundings.
-        rewind: after every removal, weights and moments go back to where they were then; None: they go on.
+        rewind: after every removal, weights and moments go back to where they were then; None: they train on.
         permute: reorder channels before the first selection.
         asked_by: the option that says how much.
         spelling: dict of option name -> how the user said it, where not in an option of that name.
@@ -77,7 +77,7 @@ class Plan:
 
     @property
     def of_layers(self) -> bool:
-        """True if the layers' outliers say how much of each leaves."""
+        """True if the layers' outliers say how much of each is removed."""
         return of_layers(self.target or {})
 
     @property
@@ -203,7 +203,7 @@ def _refuse_others(name, options):
 
 
 def _check(plan):
-    """Refuse what does not exist or does not go together."""
+    """Refuse what does not exist or cannot be combined."""
     named("importance", IMPORTANCES.__getitem__, plan.importance)
     named("scope", SCOPES.__getitem__, plan.scope)
     named("rounding", ROUNDINGS.__getitem__, plan.rounding)
@@ -230,7 +230,7 @@ def _check_rewind(plan):
 
 
 def _approach(method):
-    """Selections that are made anew act on the weights, unless the method knows better."""
+    """Selections that are made anew act on the weights, unless the method says otherwise."""
     return method.approach or (Projection() if method.schedule == "reselect" else None)
 
 

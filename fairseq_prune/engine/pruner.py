@@ -42,7 +42,7 @@ class Pruner:
 
     Attributes:
         events_done: events of the schedule that have happened (count).
-        masked, removal, targets: the masks; what carries out a removal, and knows what a cut kept; the units.
+        masked, removal, targets: the masks; what carries out a removal, and holds what a cut kept; the units.
         removed_in_epoch: number of the epoch in which the last removal fell; None before.
 
     Raises:
@@ -252,7 +252,7 @@ class Pruner:
         """Take up the position of an interrupted run.
 
         Raises:
-            ValueError: the interrupted run had another plan, or none is given and it was not through.
+            ValueError: the interrupted run had another plan, or none is given and it had not finished.
         """
         check_same_plan(self.plan, state)
         self.removal.kept = state.get("kept", {})
@@ -291,7 +291,7 @@ class Pruner:
                 self.removal.mask(selection, targets.prunables, optimizer, ema_model)
             forget_best()
         now = targets.cuts_on_the_way or self.plan.schedule.is_last(self.events_done)
-        if not closes and now:  # few units may all have left before
+        if not closes and now:  # few units may all be cut before
             targets.look_again(self.removal.cut(selection.keep, targets.structure, optimizer))
 
     def _told(self):

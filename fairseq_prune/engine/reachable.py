@@ -102,7 +102,7 @@ def check_begun_in_time(schedule: Schedule, event: int, position: int) -> None:
 
 
 def check_long_enough(plan: Plan, run: RunLength) -> None:
-    """Refuse a plan whose weights leave so long after its last event that the run may not see it.
+    """Refuse a plan whose weights are removed so long after its last event that the run may not see it.
 
     Args:
         plan: :class:`~.plan.Plan`.
@@ -126,7 +126,7 @@ def check_long_enough(plan: Plan, run: RunLength) -> None:
 
 
 def _end_of(plan, run):
-    """(Epoch, update) in which the last units leave at the latest, from 1; 0 where that is not known."""
+    """(Epoch, update) in which the last units are removed at the latest, from 1; 0 where that is not known."""
     start, in_updates = plan.schedule.start.count, plan.schedule.unit == "up"
     if plan.epochs_needed:
         completed = (run.epoch_of(start + 1) - 1 if run.batches_per_epoch else 0) if in_updates else start

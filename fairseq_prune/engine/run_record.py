@@ -93,7 +93,7 @@ def _git(folder, *words):
 
 
 def _plain(config):
-    """Values that JSON knows; legacy groups are Namespaces."""
+    """Values that JSON has; legacy groups are Namespaces."""
     if OmegaConf.is_config(config):
         config = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
     return json.loads(json.dumps(config, default=lambda v: vars(v) if isinstance(v, _NAMESPACES) else str(v)))

@@ -16,13 +16,13 @@ def check_same_plan(plan: Plan, state: Mapping[str, Any]) -> None:
         state: of the interrupted run's pruner.
 
     Raises:
-        ValueError: the plans differ, or none is given and the interrupted run was not through.
+        ValueError: the plans differ, or none is given and the interrupted run had not finished.
     """
     before = state["plan"]
     if not plan.prunes:
         if state["events_left"] or state.get("approach") is not None:
             raise ValueError(
-                f"--prune-method {plan.method}: the interrupted run was not through pruning; "
+                f"--prune-method {plan.method}: the interrupted run had not finished pruning; "
                 f"resume with its options, e.g. --prune-method {before['method']}"
             )
         return

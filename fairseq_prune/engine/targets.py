@@ -75,7 +75,7 @@ class Targets:
             self.look()
 
     def _patterns(self):
-        """Patterns of tensors to count and prune; of coupled units they go by vectors instead."""
+        """Patterns of tensors to count and prune; of coupled units, patterns match vectors instead."""
         plan = self.plan
         coupled = plan.prunes and is_coupled(parse_units(plan.units))
         return ((), (), ()) if coupled else (plan.include, plan.skip, plan.only)
@@ -230,7 +230,7 @@ class Targets:
         }
 
     def select_one(self, group: str, fraction: float, masks: Masks, evidence: Values) -> Selection:
-        """What leaves of one group, by its evidence; further arguments as :meth:`select`."""
+        """What is removed of one group, by its evidence; further arguments as :meth:`select`."""
         return self.selector.select({group: fraction}, masks, self._generator(), evidence)
 
     def intersected(self, selection: Selection, masks: Masks) -> Selection:

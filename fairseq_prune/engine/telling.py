@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 def tell_removed(prunables: Sequence[Prunable], masks: Masks, fraction: float, whole: int) -> str:
-    """How much is gone, where least and where most, and a checksum to compare ranks and runs by.
+    """How much is removed, where least and where most, and a checksum to compare ranks and runs by.
 
     Args:
         prunables: list of :class:`~fairseq_prune.pruning.prunable.Prunable`.

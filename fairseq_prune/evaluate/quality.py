@@ -27,7 +27,7 @@ def inspect_quality(
         the data have ``valid_accuracy`` (%), ``valid_perplexity``, ``test_accuracy``, ``test_perplexity``; for
         translation ``test_bleu``, ``test_sacrebleu`` and ``test_hyp_ppl``. Models without a decoder get what the
         criterion of their training logs, e.g. ``valid_loss``, ``valid_top1``; image classifiers ``macs`` and
-        ``nonzero_macs``, too. Where something is zero, or gone since the pruning run began, ``valid_hm`` and
+        ``nonzero_macs``, too. Where something is zero, or removed since the pruning run began, ``valid_hm`` and
         ``test_hm``: the harmonic mean of that fraction of parameters and accuracy.
 
     Raises:

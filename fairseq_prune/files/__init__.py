@@ -1,1 +1,1 @@
-"""Files that are whole or not there, and folders with one writer; plain Python, for every room."""
+"""Files that are whole or not there, and folders with one writer; plain Python, for every package."""

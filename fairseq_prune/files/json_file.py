@@ -89,7 +89,7 @@ def parse(text: bytes, path: StrPath) -> Any:
 
 
 def finite(content: object) -> Any:
-    """Plain values as JSON knows them: it has neither NaN nor infinity, which become None."""
+    """Plain values as JSON writes them: it has neither NaN nor infinity, which become None."""
     if isinstance(content, dict):
         return {name: finite(value) for name, value in content.items()}
     if isinstance(content, (list, tuple)):

@@ -88,7 +88,7 @@ class Approach:
         melted: these gates become part of the weights.
         connected: it is for units with connectivity, and for no others.
         any_support: units may also share a set of places to choose from, as n:m and patterns do.
-        takes_evidence: selections may go by derivatives of the loss.
+        takes_evidence: selections may score derivatives of the loss.
         regrows: what is removed may come back elsewhere, as much of every tensor.
         weight_normed: it may act on a stored direction instead of a weight-normalised weight.
         record: what a file is told of the units at this update, plain values; None: nothing.

@@ -1,4 +1,4 @@
-"""What does not go with a plan's approach."""
+"""What cannot be combined with a plan's approach."""
 
 from typing import Any
 

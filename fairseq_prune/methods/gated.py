@@ -66,9 +66,7 @@ class Gated(Approach):
     def __init__(self, *given: Any):
         super().__init__(*given)
         self._lengths: dict[str, int] = {}
-        self._gates: Tensor = None
-        self._velocities: Tensor = None
-        self._gradients: Tensor = None
+        self._gates = self._velocities = self._gradients = torch.empty(0)
         self._factors: dict[str, Tensor] = {}  # in force, of the values that the loss sees
 
     def begin(self, position: Position, layers: Sequence[str], select: Select, optimizer: FairseqOptimizer) -> None:
@@ -151,10 +149,10 @@ class Gated(Approach):
 
     def before_step(self, optimizer: FairseqOptimizer) -> None:
         masters, names = homes(optimizer), list(self._factors)
-        gradients = [master_gradient(self.parameters[name], masters) for name in names]
+        found = [master_gradient(self.parameters[name], masters) for name in names]
         gradients = [
             torch.zeros_like(self.parameters[name]) if gradient is None else gradient
-            for name, gradient in zip(names, gradients, strict=True)
+            for name, gradient in zip(names, found, strict=True)
         ]
         products = torch._foreach_mul(gradients, unscaled(optimizer))
         torch._foreach_mul_(products, [values_of(self.parameters[name], masters)[0] for name in names])
@@ -176,7 +174,8 @@ class Gated(Approach):
         factors = self._factors_of(self._settled())
         multiply_values([self.parameters[name] for name in factors], list(factors.values()), homes(optimizer))
         super().end(optimizer)
-        self._lengths, self._gates, self._velocities, self._factors = {}, None, None, {}
+        self._lengths, self._factors = {}, {}
+        self._gates = self._velocities = self._gradients = torch.empty(0)
 
     def state(self) -> dict[str, Any] | None:
         if not self.active:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 COUPLED = {"SGD", "NAG"}  # torch optimizers in whose steps a gradient keeps its size
-RECORDED = 10  # every so many changes, what units have come to goes into a file
+RECORDED = 10  # every so many changes, the norms of units are written to a file
 ENOUGH = 7.0  # ln 1000, the magnitude ratio at which pruning may end
 
 
@@ -62,7 +62,7 @@ class GrowingPenalty(Approach):
         self._initial: Selection | None = None  # of a choice made later: by the first weights
         self._overlap: float | None = None  # what they share
         self._layers: dict[str, Layer] = {}
-        self._began: int = None
+        self._began = 0
         self._settled: int | None = None
         self._grown: int | None = None
         self._factors: dict[str, Tensor] = {}
@@ -121,6 +121,7 @@ class GrowingPenalty(Approach):
         self._factors = {}
 
     def _pick(self, updates, selection):
+        assert self._initial is not None  # as long as the choice is to be made
         self.selection = selection
         self._overlap, self._initial = overlap(self.selector, self._layers, selection, self._initial), None
         logger.info(
@@ -132,8 +133,8 @@ class GrowingPenalty(Approach):
         """Mean L1 norms of the units of each layer that are kept and that are removed."""
         layers = {}
         for name in self._layers:
-            norms, leaves = self.selector.norms(name), self.selector.leaving(name, selection)
-            layers[name] = {"kept": float(norms[~leaves].mean()), "removed": float(norms[leaves].mean())}
+            norms, removed = self.selector.norms(name), self.selector.removed(name, selection)
+            layers[name] = {"kept": float(norms[~removed].mean()), "removed": float(norms[removed].mean())}
         return {
             "updates": updates,
             "began": self._began,
@@ -145,13 +146,13 @@ class GrowingPenalty(Approach):
     def _told(self):
         ratios = [layer.ratio for layer in self._layers.values() if layer.ratio is not None]
         parts = f"kept units {min(ratios):.3g} to {max(ratios):.3g} times larger; " if ratios else ""
-        return f"{parts}units leave in {self.settings.stabilise} updates"
+        return f"{parts}units are removed in {self.settings.stabilise} updates"
 
     def _ratios(self, selection):
         if self.settings.ratio_limit == float("inf"):
             return {}
         return {
-            name: magnitude_ratio(self.selector.magnitudes(name), self.selector.leaving(name, selection))
+            name: magnitude_ratio(self.selector.magnitudes(name), self.selector.removed(name, selection))
             for name, layer in self._layers.items()
             if not layer.through
         }
@@ -165,8 +166,8 @@ class GrowingPenalty(Approach):
             for name, layer in self._layers.items():
                 self._add_factors(self.selector.spread(name, self._unit_factors(name, layer)))
                 if self.settings.norms and self.selection is not None:
-                    leaves = self.selector.leaving(name, self.selection)
-                    self._add_factors(self.selector.spread_beside(name, leaves * layer.factor))
+                    removed = self.selector.removed(name, self.selection)
+                    self._add_factors(self.selector.spread_beside(name, removed * layer.factor))
         return self._factors
 
     def _add_factors(self, factors):
@@ -177,7 +178,7 @@ class GrowingPenalty(Approach):
     def _unit_factors(self, name, layer):
         if self.selection is None:
             return torch.full_like(self.selector.magnitudes(name), layer.factor)
-        return torch.where(self.selector.leaving(name, self.selection), layer.factor, layer.kept)
+        return torch.where(self.selector.removed(name, self.selection), layer.factor, layer.kept)
 
     def before_step(self, optimizer: FairseqOptimizer) -> None:
         """Add factor times weight to the gradients, unless the optimizer is adaptive."""

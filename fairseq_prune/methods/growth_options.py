@@ -11,7 +11,7 @@ from .option import ABOVE_0, AT_LEAST_0, Option
 
 _PICKS = Need(lambda run: run.plan.approach.picks, "--prune-method greg2")
 _RATIO = Need(lambda run: run.plan.units != "weight", "--prune-units filter")  # a single weight has none
-_GROWS = Need(lambda run: not run.options.reg_fit, "it without --reg-fit, which sets it")
+_GROWS = Need(lambda run: not run.options.reg_fit, "--prune-method greg1 without --reg-fit")
 _PICKS_FREELY = Need(lambda run: _PICKS.holds(run) and _GROWS.holds(run), "--prune-method greg2 without --reg-fit")
 
 OPTIONS = (

@@ -26,7 +26,7 @@ class HardConcrete(Timed):
     """Every unit is multiplied by a random gate, which is often exactly 0 or 1, and the loss gets what they let in.
 
     At every update one gate is drawn for each unit, for the whole batch; validation takes the gates that need no
-    drawing. In the end units leave whose gate then is 0, and the other gates are multiplied into the weights.
+    drawing. In the end units are removed whose gate then is 0, and the other gates are multiplied into the weights.
     Source: Louizos et al., ICLR 2018 (arXiv:1712.01312), eqs. 9 to 13. Theirs multiplies what makes a unit, ours what
     reads it, which batch norm cannot undo; theirs charges by the number of parameters over that of training examples,
     ours by the share of the parameters; their prior on the weights is the run's own weight decay.
@@ -53,9 +53,9 @@ class HardConcreteGates(Gated):
     def __init__(self, *given: Any):
         super().__init__(*given)
         self._generator = torch.Generator().manual_seed(self.seed)
-        self._noise: Tensor = None
-        self._drawn: int = None
-        self._shares: Tensor = None
+        self._noise = torch.empty(0)
+        self._drawn: int | None = None
+        self._shares: Tensor | None = None
 
     def _first(self, ones):
         return ones * SPREAD * torch.randn(len(ones), generator=self._generator).to(ones)

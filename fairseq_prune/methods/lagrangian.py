@@ -40,7 +40,7 @@ class Drawn(Approach):
         super().__init__(*given)
         self._nearest: dict[str, Tensor] = {}
         self._duals: dict[str, Tensor] = {}
-        self._distance: float = None
+        self._distance = 0.0
 
     def reselect(self, select: Select, optimizer: FairseqOptimizer) -> None:
         masters, owned = homes(optimizer), self.selector.owned

@@ -10,7 +10,7 @@ from .approach import ApproachSettings
 class Method:
     """A row of :data:`~fairseq_prune.methods.METHODS`.
 
-    Every answer names an entry in the table of its room. It is a default: the option of the same
+    Every answer names an entry of a table in ``pruning/`` or ``methods/``. It is a default: the option of the same
     name overrides it.
 
     Args:

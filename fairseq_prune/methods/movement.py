@@ -1,4 +1,4 @@
-"""Movement pruning: scores that learn where weights go."""
+"""Movement pruning: scores that learn in which direction weights move."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ class MovementScores(MaskedLoss):
 
     def before_step(self, optimizer: FairseqOptimizer) -> None:
         masters = homes(optimizer)
-        found = {name: master_gradient(self.parameters[name], masters) for name in self._scores}
-        found = {name: gradient for name, gradient in found.items() if gradient is not None}
+        gradients = {name: master_gradient(self.parameters[name], masters) for name in self._scores}
+        found = {name: gradient for name, gradient in gradients.items() if gradient is not None}
         if not found:
             return
         products = torch._foreach_mul([gradient.float() for gradient in found.values()], unscaled(optimizer))
@@ -87,8 +87,8 @@ class SoftMovement(Timed):
 
     The loss gets the mean over matrices of their mean sigmoid(score). Scores begin at 0 and follow Adam.
     Source: the paper's section 4.2, soft movement pruning, with Adam as in the authors' code. Theirs lets threshold
-    and weight grow; here both are constant, and the schedule says which part of those below the threshold leaves. One
-    weight of a matrix stays, where theirs keeps half a percent.
+    and weight grow; here both are constant, and the schedule says which part below the threshold is removed. One
+    weight of a matrix is kept, where theirs keeps half a percent.
 
     Args:
         weight: of the regulariser in the loss.
@@ -110,7 +110,7 @@ class SoftMovementScores(MovementScores):
 
     def __init__(self, *given: Any):
         super().__init__(*given)
-        self._adam: torch.optim.Adam = None
+        self._adam: torch.optim.Adam | None = None  # of the scores, once there are some
 
     def begin(self, position: Position, layers: Sequence[str], select: Select, optimizer: FairseqOptimizer) -> None:
         super().begin(position, layers, select, optimizer)
@@ -127,6 +127,7 @@ class SoftMovementScores(MovementScores):
             score.grad = gradient + share * open_now * (1 - open_now)
 
     def after_step(self, optimizer: FairseqOptimizer) -> None:
+        assert self._adam is not None
         self._adam.step()
         self._adam.zero_grad()
 
@@ -138,7 +139,9 @@ class SoftMovementScores(MovementScores):
 
     def state(self) -> dict[str, Any] | None:
         state = super().state()
-        return state and {**state, "adam": self._adam.state_dict()["state"]}
+        if state is None or self._adam is None:
+            return None
+        return {**state, "adam": self._adam.state_dict()["state"]}
 
     def load_state(self, state: dict[str, Any]) -> None:
         super().load_state(state)

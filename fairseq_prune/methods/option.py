@@ -17,7 +17,7 @@ class Option:
         name: of the field, e.g. ``"prune_rho"``.
         field: of the approach's data that it sets; None: the approach reads the option itself.
         help: what it is, in one line.
-        bounds: of a number, :data:`ABOVE_0`, :data:`AT_LEAST_0` or ``""``: the approach knows.
+        bounds: of a number, :data:`ABOVE_0`, :data:`AT_LEAST_0` or ``""``: the approach checks it.
         type: of the value.
         example: a method that has it.
         needs: what it has no effect without.

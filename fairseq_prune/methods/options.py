@@ -26,7 +26,7 @@ ApproachOptions = make_dataclass(
     "ApproachOptions",
     map(_field, OPTIONS.values()),
     bases=(FairseqDataclass,),
-    namespace={"__doc__": "How weights leave that do not leave at once.", "__module__": __name__},
+    namespace={"__doc__": "How weights are removed that are not removed at once.", "__module__": __name__},
 )
 
 

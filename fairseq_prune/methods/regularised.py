@@ -49,13 +49,13 @@ class Regularised(Approach):
     def __init__(self, *given: Any):
         super().__init__(*given)
         self._layers: list[str] = []
-        self._sum: float | Tensor = None
+        self._sum: float | Tensor | None = None  # of the last step
 
     def begin(self, position: Position, layers: Sequence[str], select: Select, optimizer: FairseqOptimizer) -> None:
         self.active, self._layers = True, list(layers)
 
     def after_step(self, optimizer: FairseqOptimizer) -> None:
-        masters, self._sum, owned = homes(optimizer), 0.0, self.selector.owned
+        masters, self._sum, owned = homes(optimizer), None, self.selector.owned
         names = [name for name in self.parameters if name in owned]
         values = [values_of(self.parameters[name], masters)[0].float() for name in names]
         squares = dict(zip(names, torch._foreach_mul(values, values), strict=True))
@@ -103,6 +103,7 @@ class HoyerRegularised(Regularised):
             alike.setdefault(layer if on_host(total) else len(total), []).append(layer)
         for layers in alike.values():
             norms = torch.stack([sums[layer] for layer in layers]).sqrt()
-            self._sum = self._sum + hoyer_square(norms).sum()
+            value = hoyer_square(norms).sum()
+            self._sum = value if self._sum is None else self._sum + value
             changes.update(zip(layers, hoyer_step(norms, step) - 1, strict=True))
         return {layer: changes[layer] for layer in self._layers}

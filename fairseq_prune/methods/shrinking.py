@@ -108,34 +108,39 @@ class FreezeAndShrink(Approach):
 
     def __init__(self, *given: Any):
         super().__init__(*given)
-        self._leaving: dict[str, Tensor] = {}
-        self._held: HeldElements = None
+        self._removed: dict[str, Tensor] = {}
+        self._held: HeldElements | None = None  # from the round's first update on
         self._began, self._length, self._value = Position(), 0, 1.0
 
     def begin(self, position: Position, layers: Sequence[str], select: Select, optimizer: FairseqOptimizer) -> None:
         self.active, self._began = True, position
-        self._length = self.settings.updates or position.updates_until(self.settings.epochs)
-        self._leaving = {vector: ~units for vector, units in select(None).keep.items()}
-        leave = sum(int(units.sum()) for units in self._leaving.values())
-        logger.info(f"{leave:,} units leave within {self._length} updates (selection {checksum(self._leaving):08x})")
+        self._length = self.settings.updates
+        if not self._length:
+            assert position.updates_until is not None  # in training
+            self._length = position.updates_until(self.settings.epochs)
+        self._removed = {vector: ~units for vector, units in select(None).keep.items()}
+        removed = sum(int(units.sum()) for units in self._removed.values())
+        logger.info(
+            f"{removed:,} units are removed within {self._length} updates (selection {checksum(self._removed):08x})"
+        )
 
     def last_selection(self, select: Select) -> Selection:
-        return Selection({}, {vector: ~units for vector, units in self._leaving.items()})
+        return Selection({}, {vector: ~units for vector, units in self._removed.items()})
 
     def before_update(self, position: Position, select: Select, optimizer: FairseqOptimizer) -> None:
         if not self._held:
             self._hold(optimizer)
         self._value = self._value_at(position)
-        self.selector.shrink(self._leaving, self._value)
+        self.selector.shrink(self._removed, self._value)
 
     def _hold(self, optimizer):
         """Remember what belongs to the units that are removed."""
-        table, self._leaving = self.selector.table, self._here(self._leaving)
-        owned = {p: owned_elements(p.shape, table.get(name, ()), self._leaving) for name, p in self.parameters.items()}
+        table, self._removed = self.selector.table, self._here(self._removed)
+        owned = {p: owned_elements(p.shape, table.get(name, ()), self._removed) for name, p in self.parameters.items()}
         where = {p: elements for p, elements in owned.items() if elements is not None}
         self._held = HeldElements(where, partial(values_of, masters=homes(optimizer)))
         if all(map(on_host, where)):
-            self.model.leave_out(self._leaving)
+            self.model.leave_out(self._removed)
 
     def _value_at(self, position):
         """The multiplier in an update, in [0, 1]."""
@@ -158,14 +163,16 @@ class FreezeAndShrink(Approach):
         return epoch > self.settings.epochs or (epoch == self.settings.epochs and position.ends_epoch)
 
     def after_backward(self) -> None:
+        assert self._held is not None  # before_update comes first
         self._held.clear()
 
     def after_step(self, optimizer: FairseqOptimizer) -> None:
+        assert self._held is not None
         self._held.restore(partial(values_of, masters=homes(optimizer)))
 
     def end(self, optimizer: FairseqOptimizer) -> None:
         super().end(optimizer)
-        self._leaving, self._held = {}, None
+        self._removed, self._held = {}, None
         self.model.leave_out({})
 
     @property
@@ -177,10 +184,10 @@ class FreezeAndShrink(Approach):
             "updates": self._began.updates,
             "epochs": self._began.epochs,
             "length": int(self._length),
-            "selected": {vector: pack_mask(units) for vector, units in self._leaving.items()},
+            "selected": {vector: pack_mask(units) for vector, units in self._removed.items()},
         } or None  # fmt: skip
 
     def load_state(self, state: dict[str, Any]) -> None:
         super().load_state(state)
         self._began, self._length = Position(state["epochs"], state["updates"]), state["length"]
-        self._leaving = {vector: unpack_mask(units) for vector, units in state["selected"].items()}
+        self._removed = {vector: unpack_mask(units) for vector, units in state["selected"].items()}

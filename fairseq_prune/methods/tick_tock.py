@@ -59,7 +59,7 @@ class TickTockGates(Gated):
     def __init__(self, *given: Any):
         super().__init__(*given)
         self._interval = 0
-        self._effects: Tensor = None
+        self._effects = torch.empty(0)
 
     @classmethod
     def check(cls, settings: TickTock, units: Any, schedule: Schedule) -> None:
@@ -83,7 +83,7 @@ class TickTockGates(Gated):
         """The end of an interval: a tick closes gates."""
         if self._ticks:
             selection = self.last_selection(select)
-            self._gates = self._gates * ~torch.cat([self.selector.leaving(layer, selection) for layer in self._lengths])
+            self._gates = self._gates * ~torch.cat([self.selector.removed(layer, selection) for layer in self._lengths])
         self._interval += 1
         if self._ticks:
             self._effects = torch.zeros_like(self._gates)

@@ -92,7 +92,7 @@ class SrpTransformerModel(TransformerModel):
     def leave_out(self, units: Mapping[str, torch.Tensor]) -> None:
         """Form no gradient of what units own in linear layers, as long as it would be dropped.
 
-        Of a layer that loses rows and columns, those of which a larger share leaves: choosing both costs more than it
+        Of a layer that loses rows and columns, those with the larger removed share: choosing both costs more than it
         saves.
 
         Args:

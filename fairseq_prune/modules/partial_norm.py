@@ -10,13 +10,13 @@ from .layer_norm import dimension_weights, weighted_moments
 
 
 class PartialLayerNorm(nn.LayerNorm):
-    """Layer normalisation that does not see channels that have left.
+    """Layer normalisation that leaves removed channels out.
 
-    A channel has left if its scale and shift are both zero: then the others are normalised as if it were not there, as
+    A channel is removed if scale and shift are both zero: then the others are normalised as if it were not there, as
     they are once it is cut out. Torch's own as long as all are there.
 
     Attributes:
-        partial: some may have left; set with masks and with weights.
+        partial: some may be removed; set with masks and with weights.
     """
 
     partial = False
@@ -47,7 +47,7 @@ def follow_shape(layer: nn.Module) -> None:
 
 
 def look_for_absent(model: nn.Module, look: bool) -> None:
-    """Have the layer norms of a model look for channels that have left, as masks let some leave, or no longer."""
+    """Have the layer norms of a model look for removed channels, as masks remove some, or no longer."""
     for module in model.modules():
         if isinstance(module, PartialLayerNorm):
             module.partial = look

@@ -11,7 +11,7 @@ class FollowsRemoval(Protocol):
     """
 
     def begin_finetuning(self, epoch: int | None) -> None:
-        """What is to leave has left, or not yet.
+        """All that is to be removed is removed, or not yet.
 
         Args:
             epoch: number of the epoch in which it did, from 1; None: it has not, whatever the file said that a run of

@@ -1,4 +1,4 @@
-"""Penalties that grow until what they act on is gone: when they grow, by how much, and when to stop.
+"""Penalties that grow until what they act on is removed: when they grow, by how much, and when to stop.
 
 Source: Wang et al., ICLR 2021 (arXiv:2012.09243), GReg-1 (eq. 2) and GReg-2 (algorithm 1). The penalty of
 a weight w is w^2 times half of its factor. All factors of a layer have one of two values: that of the units
@@ -100,7 +100,7 @@ def grow(
         growth: :class:`Growth`.
         layers: dict of layer name -> :class:`Layer`.
         picked: False while a :class:`Growth` that picks has not.
-        ratios: dict of layer name -> magnitude ratio now, for layers that are not through; empty without any.
+        ratios: dict of layer name -> magnitude ratio now, for layers that have not finished; empty without any.
 
     Returns:
         (dict of layers afterwards, True if the units that are removed are to be chosen now).
@@ -128,17 +128,17 @@ def _grown(growth, layer, picked, ratio):
     return replace(layer, factor=factor, kept=kept, ratio=layer.ratio if ratio is None else ratio)
 
 
-def magnitude_ratio(scores: Tensor, leaves: Tensor) -> float:
+def magnitude_ratio(scores: Tensor, removed: Tensor) -> float:
     """How many times larger the units that are kept are than those that are removed.
 
     Args:
         scores: mean magnitude of each unit, float [units].
-        leaves: bool [units].
+        removed: bool [units].
 
     Returns:
         float; infinite where all that is removed is zero.
     """
-    return float(scores[~leaves].mean() / scores[leaves].mean())
+    return float(scores[~removed].mean() / scores[removed].mean())
 
 
 SHARE_OF_STABILISING = 0.1

@@ -105,7 +105,7 @@ def intersect(before: Masks, chosen: Masks, prunables: Iterable[Prunable] = ()) 
     Args:
         before: dict of parameter name -> bool, in force.
         chosen: the same, of what is to be removed.
-        prunables: :class:`~.prunable.Prunable` s. Where weights are normalised, a slice that has left is masked by its
+        prunables: :class:`~.prunable.Prunable` s. Where weights are normalised, a removed slice is masked by its
             scale alone.
 
     Returns:

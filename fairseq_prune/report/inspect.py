@@ -3,7 +3,7 @@
 Two fractions are reported. ``fraction_removed`` is the share of ALL parameters that are exactly
 zero; ``prunable_fraction_removed`` is the share of the prunable set (parameters of two or more axes,
 embeddings included; of weight-normalised pairs the direction). Both count the weights that are
-there: what surgery cut away is gone from the shapes and shows in ``params`` and ``macs``.
+there: what surgery cut away is not in the shapes and shows in ``params`` and ``macs``.
 """
 
 import argparse

@@ -3,7 +3,7 @@
 A multiply and its add are two; dropout costs 4 an element, a norm 5, activation and softmax 8. Of its
 faults these are kept: each decoder layer counts once for every target position at full length (no cache),
 cross-attention has the widths of self-attention, the context and output products those of the
-embedding, the norm after attention costs 5 in all and the output projection has a bias. It knows one
+embedding, the norm after attention costs 5 in all and the output projection has a bias. It counts one
 length. :func:`~.cost.count_macs` counts what is really multiplied. Source: the formula of the original SRP
 code, ``src/flops_counter.py`` of snudm-starlab/SRP.
 """

@@ -1,4 +1,4 @@
-"""What a file says of the run that saved it: what training cost, and what has left since its start."""
+"""What a file says of the run that saved it: what training cost, and what has been removed since its start."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

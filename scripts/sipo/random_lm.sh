@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# The random control of a language model that scripts/sipo/lm.sh pruned: as many weights of each group leave by chance.
+# The random control of a language model that scripts/sipo/lm.sh pruned: as many weights of each group are removed at random.
 #
 #   scripts/sipo/random_lm.sh NAME [EPOCHS]
 #
-# NAME is a run's folder without its seed, e.g. all-once; its best round has the rates. They leave at once; with EPOCHS the
+# NAME is a run's folder without its seed, e.g. all-once; its best round has the rates. All are removed at once; with EPOCHS the
 # rest is retrained, and the best epoch counts. Prints parameters, accuracy and perplexity. Environment variables:
 # scripts/sipo/common.sh.
 usage="usage: scripts/sipo/random_lm.sh NAME [EPOCHS], e.g. scripts/sipo/random_lm.sh all-rounds 6"

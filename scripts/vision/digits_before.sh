@@ -7,7 +7,7 @@
 # nodes by random_nodes, snap, snap_it and gate_decorators, both by cnip_it, at 0.5 to 0.98, three seeds. Of hoyer_square,
 # group_hoyer_square and l0 the middle is --prune-lambda, which decides how much is removed: l0-30-1; the plot has them at the
 # fraction that left. during_snip_it is snip_it after each of the epochs 1 to 6. A ResNet-8 learns for 8 epochs of 21 updates;
-# what gates and the Hoyer forms remove leaves after 6, when the learning rate falls.
+# what gates and the Hoyer forms remove is removed after 6, when the learning rate falls.
 # Prints a table of the test set and writes checkpoints/digits-before/accuracy.png. Steps whose result stands are skipped.
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -99,7 +99,7 @@ def test_an_unfinished_schedule_is_not_dropped(new_run):
     gradual = [*PRUNED, "--prune-schedule", "linear", "--prune-end", "6up"]
     run.train(*gradual, "--max-update", "8", "--save-interval-updates", "3")
     (run.folder / "checkpoint_1_3.pt").rename(run.folder / "checkpoint_last.pt")
-    with pytest.raises(SystemExit, match="was not through pruning; resume with its options, e.g. --prune-method mag"):
+    with pytest.raises(SystemExit, match="had not finished pruning; resume with its options, e.g. --prune-method mag"):
         run.train()
     run.train(*gradual)
     run.train("--max-update", "10")  # control: a finished one goes on without

@@ -22,7 +22,7 @@ def test_this_fairseq_is_known():
     (EMA, "restore", lambda self, path: None,
      r"EMA.restore of fairseq.models.ema.ema takes \(self, path\), not \(self, state_dict\)"),
     (EMA, "__init__", lambda self, model: setattr(self, "skip_keys", model.update_freq_counter),
-     "EMA.__init__ of fairseq.models.ema.ema knows no fp32_params, skip_keys"),
+     "EMA.__init__ of fairseq.models.ema.ema has no fp32_params, skip_keys"),
 ])  # fmt: skip
 def test_what_is_missing_is_named(monkeypatch, holder, name, other, told):
     """By the import of the user-dir, before anything is patched."""

@@ -121,7 +121,7 @@ def test_another_seed_scores_on_the_batches_of_the_first(whole, tmp_path, monkey
 def test_without_options(whole, tmp_path):
     """A run that is through may go on plainly; one that is not may not."""
     half = stopped(whole, "checkpoint_1_2.pt", tmp_path)
-    with pytest.raises(SystemExit, match="the interrupted run was not through pruning; .* --prune-method srp$"):
+    with pytest.raises(SystemExit, match="the interrupted run had not finished pruning; .* --prune-method srp$"):
         half.train(*QUIET)
     shutil.rmtree(half.folder)
     done = stopped(whole, "checkpoint_1_6.pt", tmp_path)

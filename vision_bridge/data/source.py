@@ -29,7 +29,7 @@ class Source:
     """A set of images.
 
     Attributes:
-        row: what the table knows of it.
+        row: its row of the table.
         classes: count.
         shape: (channels, height, width) of an image as a model sees it.
         mean, std: of pixels in [0, 1], a tuple with one value per channel or one for all.
@@ -90,7 +90,7 @@ def open_source(data: str, options: ImageOptions) -> Source:
         options: :class:`~.options.ImageOptions`.
 
     Returns:
-        A :class:`Source`. What the table knows is read only when it is needed.
+        A :class:`Source`. What the table has is read only when it is needed.
 
     Raises:
         ValueError: not there, unreadable or contradictory; naming the option, the value and an example.
@@ -129,7 +129,7 @@ def _locate(data, options):
     paths = utils.split_paths(data)
     if data in BUILT_IN:
         size = options.image_size or DATASETS[data].size
-        assert size is not None, data  # the table knows it
+        assert size is not None, data  # the table has it
         return data, partial(BUILT_IN[data], size)
     if data in MARKS:
         return data, partial(_read_named, data, options)

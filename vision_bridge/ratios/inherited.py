@@ -17,7 +17,7 @@ class Base:
 
     Args:
         path: of the checkpoint.
-        by_index: the same units leave; False: as many.
+        by_index: the same units are removed; False: as many.
 
     Raises:
         ValueError: the file is unreadable.

@@ -51,7 +51,7 @@ def _fraction(text, item):
 def layer_ratios(layers: Sequence[Layer], stage_pr: str, skip_layers: str | None, units: str) -> dict[str, float]:
     """The fraction that each layer is to lose, by GReg's rules.
 
-    Source: GReg. In a residual net, units other than weights leave only inside of blocks: no shortcuts, for filters
+    Source: GReg. In a residual net, units other than weights are removed only in blocks: no shortcuts, for filters
     not a block's last convolution, for channels not its first. Ids are compared part by part, so 3.1 is not 3.10.
 
     Args:

@@ -9,10 +9,10 @@ from fairseq_prune.pruning.surgery.structure import AXES, Structure, evenly
 
 
 def keep_living(structure: Structure, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Find what is kept once all channels are gone that are nothing, or that nobody reads.
+    """Find what is kept once all channels are removed that are nothing, or that nobody reads.
 
     A channel is nothing if all that writes it is exactly zero: its filters, their biases, its norms' scales and
-    shifts. Whoever reads it may lose inputs thereby, so that more channels are nothing or unread; they leave, too.
+    shifts. Whoever reads it may lose inputs thereby, so that more channels are nothing or unread: removed, too.
     Only what a layer norm puts beside others counts although nobody reads it.
     (An activation that does not map 0 to 0 makes something of nothing; that is for the caller to try.)
 

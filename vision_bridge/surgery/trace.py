@@ -1,4 +1,4 @@
-"""Which channels of a vision model leave together, found by tracing it.
+"""Which channels of a vision model are removed together, found by tracing it.
 
 The package torch-pruning follows one example through autograd's graph and says which channels of which
 layers depend on each other; what is kept of its answer is plain data, our removal table.

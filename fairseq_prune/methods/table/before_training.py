@@ -1,4 +1,4 @@
-"""Methods that go by derivatives of the loss, before training or early in it."""
+"""Methods that score by derivatives of the loss, before training or early in it."""
 
 from ..method import METHODS, Method
 
@@ -44,7 +44,7 @@ METHODS.add("snap_it", "snap-it")(
 
 METHODS.add("cnip_it", "cnip-it")(
     Method(
-        "the same of nodes and weights in one ranking, until so many weights are gone with and without their nodes",
+        "the same of nodes and weights in one ranking, until so many weights are removed with and without their nodes",
         source=_SNIPIT,
         units="weight+node",
         importance="sensitivity",

@@ -1,4 +1,4 @@
-"""Methods that draw weights to zero before they leave."""
+"""Methods that draw weights to zero before they are removed."""
 
 from ...pruning.growing import Growth
 from ..group_lasso import GroupLasso

@@ -65,7 +65,7 @@ class CostLeft:
     Args:
         of: ``"params"`` or ``"macs"``.
         left: part of the cost that may be left, in (0, 1).
-        find_costs: function of ``of`` -> :class:`Costs` of the model; None: whoever has the model knows.
+        find_costs: function of ``of`` -> :class:`Costs` of the model; None: the caller that has the model finds them.
     """
 
     of: str

@@ -57,7 +57,7 @@ def highest(fraction: float, size: int, stay: int = 1) -> float | None:
     Args:
         fraction: asked for; from :data:`EVERYTHING` on, all can.
         size: of the group (count).
-        stay: units of it that cannot leave (count).
+        stay: units of it that cannot be removed (count).
 
     Example:
         >>> highest(0.99, 16), highest(0.95, 16)

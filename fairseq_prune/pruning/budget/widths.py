@@ -64,7 +64,7 @@ def exact(
         owners: the removal table; see :func:`count_parameters`.
         vectors: every :class:`~fairseq_prune.pruning.surgery.structure.Coupled` of the model.
         rate: parameters left / original parameters, in (0, 1).
-        current: dict of vector name -> present length, of vectors that this stage leaves alone.
+        current: dict of vector name -> present length, of vectors that this stage does not change.
             Those that are not at their original length any more stay as they are, and the FFN
             units are what fits beside them; the others are for another stage to cut.
         progress: part of the way, in (0, 1]: widths are multiplied by :math:`x^{progress}`.

@@ -28,7 +28,7 @@ def magnitude_l1(weight: Tensor, units: Units, generator: torch.Generator | None
 
 @IMPORTANCES.add("smallness")
 def smallness(weight: Tensor, units: Units, generator: torch.Generator | None = None) -> Tensor:
-    """The opposite order: what is largest leaves first, a control. Arguments as :func:`magnitude_l1`."""
+    """The opposite order: what is largest is removed first, a control. Arguments as :func:`magnitude_l1`."""
     return -magnitude_l1(weight, units)
 
 

@@ -37,7 +37,7 @@ def absolute_sensitivity(evidence: Tensor, units: Units, generator: torch.Genera
 
 @IMPORTANCES.add("gradient_flow")
 def gradient_flow(evidence: Tensor, units: Units, generator: torch.Generator | None = None) -> Tensor:
-    """How much of the gradient's norm leaves with a unit: Wang et al., ICLR 2020 (arXiv:2002.07376), GraSP, eq. 8.
+    """How much of the gradient's norm is lost with a unit: Wang et al., ICLR 2020 (arXiv:2002.07376), GraSP, eq. 8.
 
     Arguments as :func:`sensitivity`; the evidence is weights times the Hessian's product with the gradient.
     """

@@ -26,7 +26,7 @@ def sound_count(rate: float, magnitudes: Tensor) -> int:
 def reference_threshold(rate: float, magnitudes: Tensor) -> Tensor:
     """The original's threshold: the |w| at index trunc((1 - rate)(n - 1)) of the descending order.
 
-    Its quirks are kept: rate 0 removes the smallest weight, ties at the threshold all leave, and the
+    Its quirks are kept: rate 0 removes the smallest weight, ties at the threshold are all removed, and the
     product may fall just below a whole number.
     """
     n = len(magnitudes)

@@ -27,7 +27,7 @@ class Share:
     """Of all weights so many are removed, exactly, and of the columns so far always their part.
 
     Args:
-        budget: to be gone afterwards (count), no fewer than are.
+        budget: to be removed afterwards (count), no fewer than are.
         before: bool [rows, columns], True = there; what is removed stays so.
     """
 

@@ -184,7 +184,7 @@ class CoupledSelector(Selector):
         """As :meth:`Selector.norms`, of what is scored."""
         return self._rows(layer).float().abs().sum(1)
 
-    def leaving(self, layer: str, selection: Selection) -> Tensor:
+    def removed(self, layer: str, selection: Selection) -> Tensor:
         return ~selection.keep[layer]
 
     def spread(self, layer: str, values: Tensor) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""The decision: which units of each group leave."""
+"""The decision: which units of each group are removed."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class _Ranking:
         scores: float [units].
         costs: of each tensor's units, int or int64 [units of the tensor] (count of weights).
         counts: units of each tensor (count).
-        budget: to be gone afterwards (count of weights).
+        budget: to be removed afterwards (count of weights).
     """
 
     scores: Tensor
@@ -50,8 +50,8 @@ def decide(
 ) -> tuple[dict[str, Tensor], int | Tensor]:
     """Rank the units of each group and remove the lowest.
 
-    What is removed counts and ranks below everything else, and a budget below what is already gone
-    removes nothing more. Of units that are kept, single weights may be gone:
+    What is removed counts and ranks below everything else, and a budget below what is already removed
+    removes nothing more. Of units that are kept, single weights may be removed:
     :func:`~.masks.intersect` keeps them so.
 
     Args:
@@ -85,7 +85,7 @@ def _rank(prunables, budget, units, score, masks):
             left = units.pool(before.float())  # share of each unit
             value = value.masked_fill(left == 0, -torch.inf)
             if torch.is_tensor(cost) or (cost > 1 and ((left > 0) & (left < 1)).any()):
-                # what is gone from a unit that is left is paid for
+                # what is removed from a unit that is kept is paid for
                 full = torch.as_tensor(cost).to(left.device).expand_as(left)
                 cost = torch.where(left > 0, (left * full).round().long(), full)
                 budget -= int((full - cost).sum())

@@ -19,7 +19,7 @@ _WEIGHT = Weight()
 
 
 class JointSelector(CoupledSelector):
-    """Removes what is worth least among nodes and weights, until a number of weights is gone.
+    """Removes what is worth least among nodes and weights, until a number of weights is removed.
 
     A node counts with all the weights that it owns. Source: CNIP of Verdenius et al. 2020 (arXiv:2006.00896), whose
     code turns shares of both kinds into two targets and misses both; here one threshold is solved for.

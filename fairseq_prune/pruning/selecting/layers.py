@@ -19,7 +19,7 @@ from .selector import Average, SelectionPlan, Values, units_of
 
 
 class LayerSelector(CoupledSelector):
-    """Chooses layers; patterns go by the names of their parameters, so they may leave single layers out.
+    """Chooses layers; patterns match the names of their parameters, so they may leave single layers out.
 
     Arguments as :class:`CoupledSelector`.
 
@@ -78,7 +78,7 @@ class LayerSelector(CoupledSelector):
 def _matched(
     plan: SelectionPlan, structure: Structure, kinds: tuple[str, ...]
 ) -> tuple[Structure, dict[str, list[int]]]:
-    """The structure of the layers that patterns let leave, and their numbers, dict of stack -> list."""
+    """The structure of the layers that patterns allow to remove, and their numbers, dict of stack -> list."""
     stacks = [vector for vector in structure.vectors.values() if vector.kind in kinds]
     for option, patterns in (("--prune-skip", plan.skip), ("--prune-only", plan.only)):
         for pattern in patterns:

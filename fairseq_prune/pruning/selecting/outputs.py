@@ -1,4 +1,4 @@
-"""Choosing single weights among those of one output: the same part of every row leaves."""
+"""Choosing single weights among those of one output: the same part of every row is removed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .tensors import TensorSelector
 class OutputSelector(TensorSelector):
     """Compares the weights of each output of a layer with each other.
 
-    Of n weights in r rows, k leave in total, exactly; of every row k / r, and of the first rows one more where that is
+    k of n weights in r rows are removed, exactly; of every row k / r, and of the first rows one more where that is
     no whole number. Rows that have lost more already have lost what they lose.
     """
 

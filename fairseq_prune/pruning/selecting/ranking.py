@@ -1,7 +1,7 @@
 """Exact selection: remove so many units, whatever the ties.
 
 A threshold compare removes too few or too many when scores repeat (zero filters, half
-precision). Everything here ranks by (score, index): among equal scores the lowest index leaves
+precision). Everything here ranks by (score, index): among equal scores the lowest index is removed
 first, so ranks that hold equal scores pick the same units.
 """
 
@@ -48,7 +48,7 @@ def drop_lowest_of_each(scores: Sequence[Tensor], counts: Sequence[int]) -> tupl
 
     Args:
         scores: list of tensors [n], each a ranking of its own.
-        counts: list of int, how many of each leave.
+        counts: list of int, how many of each are removed.
 
     Returns:
         (list of bool tensors [n], how many scores are NaN: int or int64 tensor []). On a GPU those stay; nobody has
@@ -76,7 +76,7 @@ def drop_lowest_of_each(scores: Sequence[Tensor], counts: Sequence[int]) -> tupl
 
 
 def drop_lowest_by_ranking(scores: Tensor, num_drop: int) -> Tensor:
-    """The definition that :func:`drop_lowest` is held to: a stable sort, first ``num_drop`` leave."""
+    """The definition that :func:`drop_lowest` is held to: a stable sort, first ``num_drop`` are removed."""
     _check(scores, num_drop)
     keep = torch.ones_like(scores, dtype=torch.bool)
     keep[scores.argsort(stable=True)[:num_drop]] = False
@@ -86,7 +86,7 @@ def drop_lowest_by_ranking(scores: Tensor, num_drop: int) -> Tensor:
 def drop_lowest_within(scores: Tensor, sizes: Tensor, budget: int) -> Tensor:
     """Mask the lowest-scored units of unequal size, removing at most ``budget`` weights.
 
-    Units leave in ranking order until the next one would exceed the budget, so a larger budget
+    Units are removed in ranking order until the next one would exceed the budget, so a larger budget
     always removes a superset.
 
     Args:

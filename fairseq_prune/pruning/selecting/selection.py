@@ -54,14 +54,14 @@ class Inherited:
 
     Args:
         selection: :class:`Selection`; None if only counts are known.
-        binding: the same units leave again; False: as many as there.
+        binding: the same units are removed again; False: as many as there.
     """
 
     selection: Selection | None = None
     binding: bool = False
 
     def evidence(self, parameters: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
-        """What to score so that the same leaves, for a dict of parameter name -> parameter; None unless binding."""
+        """What to score so that the same is removed, for a dict of parameter name -> parameter; None unless binding."""
         if not self.binding or self.selection is None:
             return None
         whole = {name: torch.ones_like(p, dtype=torch.bool) for name, p in parameters.items()}

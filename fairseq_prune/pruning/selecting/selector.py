@@ -130,14 +130,14 @@ class Selector(Protocol):
     def sum_over(self, layer: str, values: Values) -> Tensor:
         """Sums over each unit of a layer, [units], of a dict of parameter name -> tensor."""
 
-    def leaving(self, layer: str, selection: Selection) -> Tensor:
+    def removed(self, layer: str, selection: Selection) -> Tensor:
         """Units of a layer that a choice removes, bool [units]."""
 
     def spread(self, layer: str, values: Tensor) -> dict[str, Tensor]:
         """Values of a layer's units, float [units], over what is scored: dict of parameter name -> tensor."""
 
     def spread_beside(self, layer: str, values: Tensor) -> dict[str, Tensor]:
-        """As :meth:`spread`, over the biases and norms that leave with the units."""
+        """As :meth:`spread`, over the biases and norms that are removed with the units."""
 
     def state(self) -> dict:
         """What selections to come depend on besides weights, as plain values."""
@@ -154,6 +154,6 @@ def overlap(selector: Selector, layers: Iterable[str], selection: Selection, oth
         layers: names of those to count in.
         choice, other: :class:`Selection`.
     """
-    pairs = [(selector.leaving(layer, selection), selector.leaving(layer, other)) for layer in layers]
+    pairs = [(selector.removed(layer, selection), selector.removed(layer, other)) for layer in layers]
     both = sum(int((one & two.to(one.device)).sum()) for one, two in pairs)
     return both / max(1, sum(int(one.sum()) for one, _ in pairs))

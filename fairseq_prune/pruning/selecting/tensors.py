@@ -153,7 +153,7 @@ class TensorSelector(Selector):
     def norms(self, layer: str) -> Tensor:
         return self.sum_over(layer, {layer: self._by_name[layer].parameter.detach().abs()})
 
-    def leaving(self, layer: str, selection: Selection) -> Tensor:
+    def removed(self, layer: str, selection: Selection) -> Tensor:
         p = self._by_name[layer]
         keep = p.mask_in(selection.masks)
         kept = torch.ones(p.shape, device=p.parameter.device) if keep is None else keep.float()

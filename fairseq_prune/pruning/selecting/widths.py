@@ -90,7 +90,7 @@ class WidthSelector(CoupledSelector):
             raise ValueError(told) from None
 
     def count(self, group: str, masks: Masks) -> tuple[int, int]:
-        """Nothing of the way is gone: it begins at the original widths, whatever was cut before."""
+        """Nothing of the way is done: it begins at the original widths, whatever was cut before."""
         return 0, 1
 
     def targets(self, target: Target) -> Target:
@@ -98,7 +98,7 @@ class WidthSelector(CoupledSelector):
         return {"all": 1.0}
 
     def budget(self, group: str, fraction: float) -> int:
-        """More than nothing of the way can go, whatever was cut before."""
+        """More than nothing of the way can be done, whatever was cut before."""
         return 1
 
     def check(self) -> None:
@@ -132,8 +132,8 @@ class WidthSelector(CoupledSelector):
         widths = self._widths(fractions["all"], self._others())
         scores = {v.name: self._worth(v.name, generator, evidence) for v in self._members}
         sizes = {v.name: unit_norms(self._structure.table, self._parameters, v.name) for v in self._members}
-        leaving = select(scores, widths, self._members, alive, sizes)
-        return Selection({}, {name: ~units for name, units in leaving.items() if units.any()})
+        removed = select(scores, widths, self._members, alive, sizes)
+        return Selection({}, {name: ~units for name, units in removed.items() if units.any()})
 
     def _worth(self, layer: str, generator: torch.Generator, evidence: Values | None) -> Tensor:
         """Float [units]: of what was gathered of the multipliers, or else of the weights that write the units."""
@@ -151,9 +151,9 @@ class WidthSelector(CoupledSelector):
         """Everything that is removed with the units, as of :class:`~..surgery.structure.Structure`."""
         return self._structure.table
 
-    def shrink(self, leaving: Mapping[str, Tensor], value: float) -> None:
+    def shrink(self, removed: Mapping[str, Tensor], value: float) -> None:
         """Multiply units by a value below 1, for a dict of vector name -> bool [units]."""
-        for vector, units in leaving.items():
+        for vector, units in removed.items():
             self._structure.connectivity[vector].shrink(units, value)
 
     def remaining(self) -> dict[str, Tensor]:
@@ -182,8 +182,8 @@ def select(
 ) -> dict[str, Tensor]:
     """Select the units to remove, exactly as many as the widths say, whatever the ties.
 
-    The lowest scores leave; among equal ones the smallest sizes, then the first in order. Source:
-    SRP, but its threshold compare leaves ties in.
+    The lowest scores are removed; among equal ones the smallest sizes, then the first in order. Source:
+    SRP, but its threshold compare keeps ties.
 
     Args:
         scores: dict of vector name -> importance [present length], any float dtype; higher means
@@ -194,8 +194,8 @@ def select(
         sizes: dict of vector name -> norm of each unit's weights, float tensor [present length].
 
     Returns:
-        dict of vector name -> bool tensor [present length], True = leaves; never a unit that is
-        already removed. Nothing leaves where fewer are alive than wanted.
+        dict of vector name -> bool tensor [present length], True = removed; never a unit that is
+        already removed. Nothing is removed where fewer are alive than wanted.
 
     Raises:
         ValueError: a score is NaN.
@@ -212,8 +212,8 @@ def select(
             worth, size, left = (
                 torch.cat([given[name] for name in names]).view(rankings, -1) for given in (scores, sizes, alive)
             )
-            leaving = _all_but_the_best(worth, size, left, keep)
-            removed.update(zip(names, leaving.view(-1).split(lengths), strict=True))
+            lowest = _all_but_the_best(worth, size, left, keep)
+            removed.update(zip(names, lowest.view(-1).split(lengths), strict=True))
     return {v.name: removed[v.name] for v in vectors}
 
 
@@ -222,8 +222,8 @@ def _all_but_the_best(scores: Tensor, sizes: Tensor, alive: Tensor, keep: int) -
     order = sizes.argsort(dim=1, stable=True)
     for values in (scores, alive.to(torch.uint8)):  # the most telling key last
         order = order.gather(1, values.gather(1, order).argsort(dim=1, stable=True))
-    leaves = torch.arange(order.shape[1], device=order.device) < order.shape[1] - keep
-    return torch.zeros_like(alive).scatter(1, order, leaves.expand_as(order)) & alive
+    lowest = torch.arange(order.shape[1], device=order.device) < order.shape[1] - keep
+    return torch.zeros_like(alive).scatter(1, order, lowest.expand_as(order)) & alive
 
 
 def _check(scores: Mapping[str, Tensor], vectors: Sequence[Coupled]) -> None:

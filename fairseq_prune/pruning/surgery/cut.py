@@ -26,7 +26,7 @@ def cut_tensor(tensor: Tensor, owners: Iterable[Owner], keep: Mapping[str, Tenso
         keep: dict of vector name -> bool tensor [length], True = keep; vectors not in it stay whole.
 
     Returns:
-        A new contiguous tensor, or ``tensor`` itself if nothing of it leaves.
+        A new contiguous tensor, or ``tensor`` itself if nothing of it is cut.
     """
     for (axis, blocks), kept in _kept_by_axis(owners, keep).items():
         if blocks == 1:

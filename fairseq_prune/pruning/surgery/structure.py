@@ -1,4 +1,4 @@
-"""Coupled units: what of a model leaves together, whichever family it is of."""
+"""Coupled units: what of a model is removed together, whichever family it is of."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -25,7 +25,7 @@ class Coupled:
         writers: names of the weights whose slices produce the units, in the model's order.
         readers: names of the weights whose slices take them in.
         cuts: False if units can only be masked.
-        heads: rankings that the units are split into, of each of which equally many leave (count): unit
+        heads: rankings that the units are split into, of each of which equally many are removed (count): unit
             ``head * (length / heads) + j``.
         alike: what vectors have in common that all have to keep the same part of their units when these are cut, as
             the layers of a module with one size for all; "" for others.
@@ -125,7 +125,7 @@ def unit_rows(structure: Structure, vector: str, side: str, values: Callable[[st
 
 
 def masks_without(structure: Structure, shapes: Shapes, keep: Mapping[str, Tensor]) -> Masks:
-    """Masks that zero all that the leaving units own.
+    """Masks that zero all that the removed units own.
 
     Args:
         structure: :class:`Structure`.
@@ -135,10 +135,10 @@ def masks_without(structure: Structure, shapes: Shapes, keep: Mapping[str, Tenso
     Returns:
         dict of parameter name -> bool mask; parameters that lose nothing are not in it.
     """
-    leaves = {vector: ~units for vector, units in keep.items() if not units.all()}
+    removed = {vector: ~units for vector, units in keep.items() if not units.all()}
     masks = {}
     for name, owners in structure.table.items():
-        owned = owned_elements(shapes[name], owners, leaves) if name in shapes else None
+        owned = owned_elements(shapes[name], owners, removed) if name in shapes else None
         if owned is not None:
             masks[name] = ~owned
     return masks
@@ -152,7 +152,7 @@ def can_be_cut(vectors: Mapping[str, Coupled], keep: Mapping[str, Tensor]) -> di
         keep: dict of vector name -> bool [length], True = keep; vectors not in it lose nothing.
 
     Returns:
-        dict as ``keep``, of vectors that can be cut; where fewer can be cut than leave, these are the first.
+        dict as ``keep``, of vectors that can be cut; where fewer can be cut than are removed, these are the first.
     """
     groups: dict[str, list[Coupled]] = {}
     for vector in vectors.values():
@@ -177,10 +177,10 @@ def evenly(units: Tensor, heads: int, stay: int = 0) -> Tensor:
     Args:
         units: bool [heads * d], head-major; True = can be removed.
         heads: of the attention block; 1 for other units (count).
-        stay: of every head at least, whether or not they could leave (count). Pruning further knows no empty tensors.
+        stay: of every head at least, removable or not (count). Pruning further handles no empty tensors.
 
     Returns:
-        bool like ``units``, True = leaves.
+        bool like ``units``, True = removed.
     """
     rows = units.view(heads, -1)
     count = rows.sum(1).min().clamp(max=rows.shape[1] - stay)

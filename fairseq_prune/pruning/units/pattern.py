@@ -17,7 +17,7 @@ SEED = (0b101010101, 0b010111010, 0b110010110, 0b011010011)  # five entries each
 @UNITS.add("pattern")
 @dataclass(frozen=True)
 class Pattern(Support):
-    """The survivors of every 3x3 kernel are one of few patterns; whole kernels leave beyond that.
+    """The survivors of every 3x3 kernel are one of few patterns; whole kernels are removed beyond that.
 
     Source: Niu et al., ASPLOS 2020 (arXiv:2001.00138), PatDNN. A natural pattern is the centre and the three largest
     of the other weights; the library is the most frequent ones of the weights at the first selection.
@@ -62,7 +62,7 @@ class Pattern(Support):
             weights: list of tensors [outputs, inputs, 3, 3].
 
         Returns:
-            tuple of codes: bit 8 is the first weight of a kernel, bit 0 the last; ties go to the smaller code.
+            tuple of codes: bit 8 is the first weight of a kernel, bit 0 the last; the smaller code wins ties.
         """
         if self.fixed:
             return self.fixed
