@@ -13,6 +13,8 @@ from fairseq.models import BaseFairseqModel
 from torch import Tensor
 
 from fairseq_prune.distillation.logits import LOGITS
+from fairseq_prune.errors import one_line_errors
+from fairseq_prune.needs import Need, refuse_idle_fields
 
 TOP = (1, 5)
 UNITS = {"loss": math.log(2), "nll_loss": math.log(2), **{f"top{k}": 0.01 for k in TOP}}  # bits and percent
@@ -26,7 +28,11 @@ class ImageClassificationCriterionConfig(FairseqDataclass):
         default=0.0, metadata={"help": "share of the target spread over all classes, in [0, 1), e.g. 0.1"}
     )
     aux_weight: float = field(
-        default=0.4, metadata={"help": "weight of the loss of an auxiliary classifier, in nets that have one"}
+        default=0.4,
+        metadata={
+            "help": "weight of the loss of an auxiliary classifier, in nets that have one",
+            "needs": Need(lambda task: task.auxiliary, "--arch torchvision --torchvision-model inception_v3"),
+        },
     )
 
 
@@ -40,6 +46,8 @@ class ImageClassificationCriterion(FairseqCriterion):
             if not 0 <= value < limit:
                 raise SystemExit(f"--{option} {value}: a number in [0, {limit}); give e.g. --{option} 0.1")
         self.label_smoothing, self.aux_weight = label_smoothing, aux_weight
+        with one_line_errors():
+            refuse_idle_fields(ImageClassificationCriterionConfig, self, task)
 
     def forward(self, model, sample, reduce=True):
         """The summed loss of a batch.

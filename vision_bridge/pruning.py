@@ -7,6 +7,7 @@ from fairseq.optim import FairseqOptimizer
 from fairseq_prune.engine.costs import measured_costs, parameter_costs
 from fairseq_prune.engine.mixin import PruneMixin
 from fairseq_prune.engine.plan import Plan
+from fairseq_prune.needs import refuse_idle_fields
 from fairseq_prune.pruning.budget.cost import Costs
 from fairseq_prune.pruning.budget.given import Target
 from fairseq_prune.pruning.selecting.selector import Selector
@@ -14,6 +15,7 @@ from fairseq_prune.pruning.surgery.structure import Structure
 from fairseq_prune.pruning.units import CoupledUnits, is_coupled, parse_units
 
 from .cost import layer_costs
+from .data.options import ImageOptions
 from .models.classifier import ImageClassifier
 from .pruning_options import VisionPruningOptions, add_vision_options
 from .ratios.inherited import Base
@@ -35,7 +37,8 @@ class VisionPruning(PruneMixin):
 
     @classmethod
     def check_model(cls, plan: Plan, config: Any) -> None:
-        """As the mixin's: refuse channels of nets of which it is known that they cannot be traced."""
+        """As the mixin's: refuse options of images without effect, and channels of nets that cannot be traced."""
+        refuse_idle_fields(ImageOptions, config.task, config.task)
         if plan.prunes and is_coupled(parse_units(plan.units)):
             refuse_untraceable(getattr(config, "model", None), plan.asked("units"))
 

@@ -10,6 +10,7 @@ from fairseq_prune.errors import one_line_errors
 
 from .data.options import ImageOptions
 from .data.source import open_source
+from .models.heads import is_auxiliary
 from .pruning import VisionPruning
 from .pruning_options import VisionPruningOptions
 from .surgery.resize import follow_widths
@@ -35,12 +36,13 @@ class ImageClassificationTask(FairseqTask):
         classes: count.
         mean, std: of the normalisation, for pixels in [0, 1].
         knows_data_by_name: DATA need not be a folder.
+        auxiliary: the model that was built has auxiliary classifiers, too.
         cuts_on_load: what is loaded begins a new training instead of resuming one.
     """
 
     knows_data_by_name = True
     source_dictionary = target_dictionary = None
-    only_evaluates = cuts_on_load = False
+    only_evaluates = cuts_on_load = auxiliary = False
 
     def __init__(self, cfg, source):
         super().__init__(cfg)
@@ -68,6 +70,7 @@ class ImageClassificationTask(FairseqTask):
         """A classifier that takes over the widths of weights that were cut."""
         model = super().build_model(cfg, from_checkpoint)
         follow_widths(model, one_line_errors, of_other_classes=self.cuts_on_load)
+        self.auxiliary = any(is_auxiliary(name) for name, _ in model.named_parameters())
         return model
 
     def has_sharded_data(self, split):

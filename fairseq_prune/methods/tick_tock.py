@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
 from ..optim.masters import Home, homes
 from ..pruning.schedule import Position, Schedule

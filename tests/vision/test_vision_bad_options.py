@@ -14,6 +14,9 @@ from digits import MLP, train
         ("--image-set cifar", "--image-set cifar: .*did you mean 'cifar10'"),
         ("--label-smoothing 1", "--label-smoothing 1.0: .*--label-smoothing 0.1"),
         ("--aux-weight -1", "--aux-weight -1.0: "),
+        ("--aux-weight 0.3", "--aux-weight 0.3: has no effect here; .* inception_v3"),
+        ("--download", "--download: has no effect here; .* DATA cifar10"),
+        ("--data-root nowhere", "--data-root nowhere: has no effect here; .* DATA cifar10"),
         ("--valid-subset validation", "'validation': there are train, valid and test"),
     ],
 )

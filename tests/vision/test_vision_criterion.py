@@ -43,7 +43,7 @@ def logits_and_target(count=31, classes=7):
 @pytest.mark.parametrize("smoothing, weight", [(0, 0.4), (0.1, 0.4), (0.1, 0)])
 def test_the_loss(smoothing, weight):
     (logits, aux), target = logits_and_target()
-    criterion = Criterion(SimpleNamespace(), smoothing, weight)
+    criterion = Criterion(SimpleNamespace(auxiliary=True), smoothing, weight)
     main, more = (F.cross_entropy(x, target, label_smoothing=smoothing, reduction="sum") for x in (logits, aux))
     loss, size, log = log_of(criterion, Net(logits), target)
     assert torch.isclose(loss, main) and size == 31
@@ -58,7 +58,7 @@ def test_top1_and_top5_count_each_image_once():
     (logits, _), target = logits_and_target()
     right = 100 * float((logits.argmax(1) == target).double().mean())
     in_five = 100 * float((logits.topk(5).indices == target[:, None]).any(1).double().mean())
-    criterion = Criterion(SimpleNamespace(), 0, 0)
+    criterion = Criterion(SimpleNamespace(auxiliary=True), 0, 0)
     logs = [log_of(criterion, Net(part), labels)[2] for part, labels in zip(logits.split(8), target.split(8), strict=True)]  # fmt: skip  # noqa: E501
     summed = {key: sum(log[key] for log in logs) for key in logs[0]}  # as fairseq does over ranks
     for shown in (reduced(logs), reduced([summed])):

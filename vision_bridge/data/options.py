@@ -7,6 +7,12 @@ from fairseq.dataclass import FairseqDataclass
 from fairseq.tasks import FairseqTask  # noqa: F401  (fairseq.dataclass is incomplete without it)
 from omegaconf import II
 
+from fairseq_prune.needs import Need
+
+from .torchvision_sets import MARKS
+
+_NAMED = Need(lambda options: options.data in MARKS, "DATA cifar10")
+
 
 @dataclass
 class ImageOptions(FairseqDataclass):
@@ -19,8 +25,10 @@ class ImageOptions(FairseqDataclass):
             "by ':'), or a folder of npz files, of torchvision's files, or of train/CLASS/ and val/CLASS/"
         },
     )
-    data_root: str = field(default="data-bin", metadata={"help": "folder of the sets that DATA names"})
-    download: bool = field(default=False, metadata={"help": "let torchvision download the set that DATA names"})
+    data_root: str = field(default="data-bin", metadata={"help": "folder of the sets that DATA names", "needs": _NAMED})
+    download: bool = field(
+        default=False, metadata={"help": "let torchvision download the set that DATA names", "needs": _NAMED}
+    )
     image_set: Optional[str] = field(
         default=None, metadata={"help": "the set whose classes, normalisation and augmentation are meant, e.g. cifar10"}
     )

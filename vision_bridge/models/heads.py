@@ -11,6 +11,11 @@ from fairseq_prune.pruning.masks import METADATA_KEY
 logger = logging.getLogger(__name__)
 
 
+def is_auxiliary(name: str) -> bool:
+    """Tell a parameter of an auxiliary classifier by its name."""
+    return "aux" in name.lower()
+
+
 def foreign_heads(net: nn.Module, state: Mapping[str, Tensor], classes: int) -> list[str]:
     """Entries of weights that tell other classes apart than the net.
 
@@ -24,7 +29,7 @@ def foreign_heads(net: nn.Module, state: Mapping[str, Tensor], classes: int) -> 
     """
     parameters = dict(net.named_parameters())
     last = list(parameters)[-1].rpartition(".")[0]
-    heads = [name for name in parameters if name.rpartition(".")[0] == last or "aux" in name.lower()]
+    heads = [name for name in parameters if name.rpartition(".")[0] == last or is_auxiliary(name)]
     heads = [name for name in heads if name in state and len(parameters[name]) == classes]
     return [name for name in heads if len(state[name]) != classes]
 
