@@ -6,9 +6,9 @@ Images are random; weights, and which of them stay, do not change what a pass co
 import argparse
 import copy
 import statistics
-import time
 
 import torch
+from devices import add_device
 from torch import nn
 from torch.nn import functional as F
 
@@ -30,16 +30,9 @@ class Criterion(nn.Module):
         return F.cross_entropy(model(images), classes, reduction="sum"), len(images), {}
 
 
-def sample(size):
+def sample(size, device):
     """Random images and classes."""
-    return torch.randn(size, 3, 32, 32), torch.randint(10, (size,))
-
-
-def seconds(work):
-    """Wall time of a call."""
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
+    return torch.randn(size, 3, 32, 32).to(device.torch), torch.randint(10, (size,)).to(device.torch)
 
 
 def prune(net, batches, **options):
@@ -58,22 +51,23 @@ def passes(net, batches):
             torch.autograd.grad(Criterion()(net, batch)[0], list(net.parameters()))
 
 
-def time_scoring(size, turns):
+def time_scoring(size, turns, device):
     """Print SNIP-it's time on Conv-6 against its passes, in turns."""
-    batches, rows = [sample(size) for _ in range(BATCHES)], []
+    batches, rows = [sample(size, device) for _ in range(BATCHES)], []
     for _ in range(turns):
-        net = NETS["conv6"](SPEC)
-        plain = seconds(lambda n=net: passes(n, batches))
-        rows.append((plain, seconds(lambda n=net: prune(n, batches, method="snip_it", target=0.98))))
+        net = NETS["conv6"](SPEC).to(device.torch)
+        plain, _ = device.seconds(lambda n=net: passes(n, batches))
+        ours, _ = device.seconds(lambda n=net: prune(n, batches, method="snip_it", target=0.98))
+        rows.append((plain, ours))
     plain, ours = (statistics.median(column) for column in zip(*rows, strict=True))
-    print(f"| Conv-6, {STEPS} steps of {BATCHES} batches of {size} | seconds | ratio |\n|---|---|---|")
-    print(f"| forward and backward passes alone | {plain:.1f} | 1.00 |")
-    print(f"| SNIP-it: scores, selections and masks | {ours:.1f} | {statistics.median(b / a for a, b in rows):.2f} |")
+    print(f"| Conv-6, {STEPS} steps of {BATCHES} batches of {size}, {device.name} | seconds | ratio |\n|---|---|---|")
+    print(f"| forward and backward passes alone | {plain:.2f} | 1.00 |")
+    print(f"| SNIP-it: scores, selections and masks | {ours:.2f} | {statistics.median(b / a for a, b in rows):.2f} |")
 
 
-def time_steps():
+def time_steps(device):
     """Print the training step of VGG-16, dense and after SNAP-it at 0.93, in turns."""
-    dense, batch = NETS["vgg16_fc3"](SPEC), sample(STEP_BATCH)
+    dense, batch = NETS["vgg16_fc3"](SPEC).to(device.torch), sample(STEP_BATCH, device)
     small = copy.deepcopy(dense)
     prune(small, [batch], method="snap_it", target=0.93)
     optimizers = {net: torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9) for net in (dense, small)}
@@ -83,11 +77,11 @@ def time_steps():
         Criterion()(net, batch)[0].backward()
         optimizers[net].step()
 
-    rows = [[seconds(lambda n=net: step(n)) for net in (dense, small)] for _ in range(2 + ROUNDS)][2:]
+    rows = [[device.seconds(lambda n=net: step(n))[0] for net in (dense, small)] for _ in range(2 + ROUNDS)][2:]
     medians = [1000 * statistics.median(column) for column in zip(*rows, strict=True)]
     ratio = statistics.median(a / b for a, b in rows)
-    print(f"\n| training step of VGG-16, batch {STEP_BATCH} | median ms | dense / it |\n|---|---|---|")
-    print(f"| dense | {medians[0]:.0f} | 1.00 |\n| SNAP-it, 93 % of its nodes cut | {medians[1]:.0f} | {ratio:.1f} |")
+    print(f"\n| training step of VGG-16, batch {STEP_BATCH}, {device.name} | median ms | dense / it |\n|---|---|---|")
+    print(f"| dense | {medians[0]:.1f} | 1.00 |\n| SNAP-it, 93 % of its nodes cut | {medians[1]:.1f} | {ratio:.1f} |")
 
 
 def main():
@@ -95,10 +89,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--batch-size", type=int, default=64, help="images a batch of scores; the original has 512")
     parser.add_argument("--turns", type=int, default=3, help="of passes alone and of scoring")
+    add_device(parser)
     args = parser.parse_args()
     torch.manual_seed(1)
-    time_scoring(args.batch_size, args.turns)
-    time_steps()
+    time_scoring(args.batch_size, args.turns, args.device)
+    time_steps(args.device)
+    print(f"\n{args.device.memory()}")
 
 
 if __name__ == "__main__":

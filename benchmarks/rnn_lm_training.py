@@ -11,6 +11,7 @@ import statistics
 import tempfile
 from pathlib import Path
 
+from devices import Device
 from fairseq import options
 from fairseq_cli import preprocess
 from trainers import build_trainer, median_ratio, step_times
@@ -46,7 +47,7 @@ def measure(data, rounds):
     for name, words in {"lstm_lm": STOCK, "rnn_lm": OURS}.items():
         trainer, batches = build_trainer([data, *words.split(), *TRAINING.split()])
         built[name] = trainer, [sample for sample in batches if sample["ntokens"] == COLUMNS * ROWS]
-    return step_times(built, rounds)
+    return step_times(built, rounds, Device("cpu"))
 
 
 def main():

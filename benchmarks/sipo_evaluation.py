@@ -8,10 +8,10 @@ trained model and a corpus, whose validation split is taken.
 
 import argparse
 import statistics
-import time
 from types import SimpleNamespace
 
 import torch
+from devices import add_device
 from fairseq.data import Dictionary
 
 import fairseq_prune
@@ -63,13 +63,6 @@ def whole_batches(model, columns):
     return hits
 
 
-def seconds(function):
-    """Time one call; (seconds, its result)."""
-    start = time.perf_counter()
-    result = function()
-    return time.perf_counter() - start, result
-
-
 def main():
     """Print a table row for each fraction removed."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -77,13 +70,15 @@ def main():
     parser.add_argument("--updates", type=int, default=150, help="of the training before")
     parser.add_argument("--checkpoint", help="evaluate this model instead, on --data")
     parser.add_argument("--data", help="folder of fairseq-preprocess (default: that of --checkpoint)")
+    add_device(parser)
     args = parser.parse_args()
-    evaluator, columns = _load(args.checkpoint, args.data) if args.checkpoint else _train(args.updates)
+    seconds = args.device.seconds
+    evaluator, columns = _load(args.checkpoint, args.data) if args.checkpoint else _train(args.updates, args.device)
     targets = evaluator.measure().targets
     weights = {name: parameter.detach().clone() for name, parameter in evaluator.parameters.items()}
     size = sum(weight.numel() for weight in weights.values()) / 1e6
     table = MagnitudeTable(weights, {name: [name] for name in weights})
-    title = f"one evaluation, {size:.2f} M parameters, {targets:,} targets"
+    title = f"one evaluation, {size:.2f} M parameters, {targets:,} targets, {args.device.name}"
     print(f"| {title} | accuracy | whole batches (s) | ours (s) | ratio |")
     print("|---|---|---|---|---|")
     for fraction in (0.0, 0.6, 0.97):
@@ -100,17 +95,18 @@ def main():
         print(
             f"| {fraction:.0%} removed | {accuracy:.4f} | {plain:.2f} | {ours:.2f} | {plain / ours:.2f} |", flush=True
         )
+    print(f"\n{args.device.memory()}")
 
 
-def _train(updates):
+def _train(updates, device):
     """Evaluator of a model that learned drawn text for a moment, on further text; that text as columns."""
     generator = torch.Generator().manual_seed(1)
     torch.manual_seed(1)
     dictionary = Dictionary()
     for word in range(WORDS):
         dictionary.add_symbol(f"w{word}")
-    model = RnnLm.build_model(RnnLmConfig(), SimpleNamespace(source_dictionary=dictionary))
-    text = draw_text(TOKENS * 2, generator)
+    model = RnnLm.build_model(RnnLmConfig(), SimpleNamespace(source_dictionary=dictionary)).to(device.torch)
+    text = draw_text(TOKENS * 2, generator).to(device.torch)
     train(model, text[TOKENS:], updates)
     columns = lay_out(text[:TOKENS], COLUMNS, 1)
     return Evaluator(model, column_blocks(columns, 1)), columns

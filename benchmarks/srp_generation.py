@@ -14,6 +14,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from devices import add_device
+
+FEW = 32  # sentences for batches of one
 LENGTH = 25  # words a sentence, source and hypothesis
 SIZES = {  # --arch, with its source and target vocabulary (words)
     "srp_iwslt_de_en": (8844, 6628),  # + 4 special symbols each: the dictionaries of IWSLT'14
@@ -38,18 +41,19 @@ def make_corpus(folder, vocabularies, sentences):
     rng = random.Random(1)
     for language, size in zip(("de", "en"), vocabularies, strict=True):
         words = [f"{language}{i}" for i in range(size)]
-        for split, count in (("train", -(-size // LENGTH)), ("test", sentences)):
+        for split, count in (("train", -(-size // LENGTH)), ("test", sentences), ("few", FEW)):
             drawn = iter(words if split == "train" else rng.choices(words, k=count * LENGTH))
             lines = [" ".join(word for _, word in zip(range(LENGTH), drawn, strict=False)) for _ in range(count)]
             lines += lines[:1] * (-(-max(vocabularies) // LENGTH) - count if split == "train" else 0)
             (folder / f"{split}.{language}").write_text("\n".join(lines) + "\n")
     call("preprocess", "--source-lang", "de", "--target-lang", "en", "--trainpref", folder / "train",
-         "--validpref", folder / "test", "--testpref", folder / "test", "--destdir", folder / "bin")  # fmt: skip
+         "--validpref", folder / "test", "--testpref", f"{folder}/test,{folder}/few",
+         "--destdir", folder / "bin")  # fmt: skip
 
 
-def make_models(folder, arch):
+def make_models(folder, arch, device):
     """Checkpoints with random weights: (base, cut to 20 % of its parameters)."""
-    common = [folder / "bin", "--user-dir", USER_DIR, "--task", "srp_translation", "--arch", arch, "--cpu",
+    common = [folder / "bin", "--user-dir", USER_DIR, "--task", "srp_translation", "--arch", arch, *device.words,
               "--share-decoder-input-output-embed", "--optimizer", "srp_adam", "--criterion", "srp",
               "--max-tokens", "500", "--max-update", "1", "--disable-validation", "--num-workers", "0"]  # fmt: skip
     base, cut = folder / "base", folder / "cut"
@@ -59,11 +63,12 @@ def make_models(folder, arch):
     return base / "checkpoint_last.pt", cut / "checkpoint_last.pt"
 
 
-def speed(folder, checkpoint, batch_size):
+def speed(folder, checkpoint, batch_size, device):
     """Sentences per second of ``fairseq-generate`` with beam 5."""
     log = call("generate", folder / "bin", "--user-dir", USER_DIR, "--task", "srp_translation", "--path", checkpoint,
                "--beam", "5", "--batch-size", batch_size, "--min-len", LENGTH, "--max-len-b", LENGTH,
-               "--max-len-a", "0", "--cpu", "--num-workers", "0")  # fmt: skip
+               "--max-len-a", "0", *device.words, "--num-workers", "0",
+               "--gen-subset", "test1" if batch_size == 1 else "test", "--required-batch-size-multiple", 1)  # fmt: skip
     return float(re.search(r"\(([\d.]+) sentences/s", log)[1])
 
 
@@ -72,19 +77,23 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="runs of each model")
     parser.add_argument("--sentences", type=int, default=256)
-    parser.add_argument("--batch-size", type=int, default=128, help="SRP's own test command has 128")
+    parser.add_argument("--batch-size", type=int, nargs="+", default=[128], help="SRP's own test command has 128")
+    parser.add_argument("--arch", nargs="+", choices=SIZES, default=list(SIZES))
+    add_device(parser)
     args = parser.parse_args()
-    print(f"| fairseq-generate, CPU, beam 5, batch {args.batch_size}, {LENGTH} tokens ", end="")
-    print("| base sentences/s | cut to 20 % | ratio |\n|---|---|---|---|")
-    for arch, vocabularies in SIZES.items():
+    title = f"fairseq-generate, {args.device.name}, beam 5, {LENGTH} tokens"
+    print(f"| {title} | batch | base sentences/s | cut to 20 % | ratio |")
+    print("|---|---|---|---|---|")
+    for arch in args.arch:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            make_corpus(folder, vocabularies, args.sentences)
-            models = make_models(folder, arch)
-            rounds = [[speed(folder, model, args.batch_size) for model in models] for _ in range(args.rounds)]
-        base, cut = (statistics.median(column) for column in zip(*rounds, strict=True))
-        ratio = statistics.median(after / before for before, after in rounds)
-        print(f"| {arch} | {base:.2f} | {cut:.2f} | {ratio:.2f} |")
+            make_corpus(folder, SIZES[arch], args.sentences)
+            models = make_models(folder, arch, args.device)
+            for size in args.batch_size:
+                rounds = [[speed(folder, model, size, args.device) for model in models] for _ in range(args.rounds)]
+                base, cut = (statistics.median(column) for column in zip(*rounds, strict=True))
+                ratio = statistics.median(after / before for before, after in rounds)
+                print(f"| {arch} | {size:,} | {base:.2f} | {cut:.2f} | {ratio:.2f} |", flush=True)
 
 
 if __name__ == "__main__":

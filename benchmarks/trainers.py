@@ -2,7 +2,6 @@
 
 import statistics
 import sys
-import time
 
 import torch
 from fairseq import options, tasks
@@ -34,12 +33,13 @@ def build_trainer(words):
     return trainer, list(trainer.get_train_iterator(1).next_epoch_itr(shuffle=False))
 
 
-def step_times(built, rounds):
+def step_times(built, rounds, device):
     """Seconds of training steps, taken in turns.
 
     Args:
         built: dict of name -> ``(trainer, batches)``.
         rounds: steps of each (count).
+        device: :class:`~devices.Device` that the trainers are on.
 
     Returns:
         dict of name -> list of ``rounds`` floats; those at one place were taken in one turn.
@@ -47,10 +47,10 @@ def step_times(built, rounds):
     times = {name: [] for name in built}
     for step in range(rounds + WARM_UP):
         for name, (trainer, batches) in built.items():
-            start = time.perf_counter()
-            trainer.train_step([batches[step % len(batches)]])
+            batch = batches[step % len(batches)]
+            taken, _ = device.seconds(lambda mine=trainer, batch=batch: mine.train_step([batch]))
             if step >= WARM_UP:
-                times[name].append(time.perf_counter() - start)
+                times[name].append(taken)
     return times
 
 

@@ -9,6 +9,7 @@ import logging
 import statistics
 from pathlib import Path
 
+from devices import add_device
 from torch.nn.utils import prune
 from trainers import build_trainer, median_ratio, step_times
 
@@ -16,7 +17,7 @@ import fairseq_prune
 
 fairseq_prune.register()
 
-TRAINING = """--share-all-embeddings --optimizer adam --lr 1e-4 --cpu --num-workers 0
+TRAINING = """--share-all-embeddings --optimizer adam --lr 1e-4 --num-workers 0
     --criterion label_smoothed_cross_entropy --required-batch-size-multiple 1"""
 SIZES = {
     "iwslt_de_en": """--encoder-embed-dim 512 --decoder-embed-dim 512 --encoder-ffn-embed-dim 1024
@@ -49,15 +50,15 @@ def prune_with_torch(model):
     prune.global_unstructured(targets, pruning_method=prune.L1Unstructured, amount=0.8)
 
 
-def measure(data, size, max_tokens, rounds):
+def measure(data, size, max_tokens, rounds, device):
     """Seconds of each contender's steps on the same batches, dict of name -> list of ``rounds`` floats."""
-    common = [*TRAINING.split(), *size.split(), "--max-tokens", str(max_tokens)]
+    common = [*TRAINING.split(), *device.words, *size.split(), "--max-tokens", str(max_tokens)]
     built = {
         name: build_trainer([data, "--task", task, *common, *words.split()])
         for name, (task, words) in CONTENDERS.items()
     }
     prune_with_torch(built[RIVAL][0].get_model())
-    return step_times(built, rounds)
+    return step_times(built, rounds, device)
 
 
 def main():
@@ -67,17 +68,21 @@ def main():
     parser.add_argument("--rounds", type=int, default=40, help="steps of each contender")
     parser.add_argument("--max-tokens", type=int, default=1000, help="of a batch")
     parser.add_argument("--size", choices=SIZES, help="of the Transformer; without it, each in turn")
+    parser.add_argument("--precision", default="", help="an option of fairseq-train, e.g. --precision=--fp16")
+    add_device(parser)
     args = parser.parse_args()
     if not Path(args.data).is_dir():
         raise SystemExit(f"--data {args.data}: no such folder; make demo writes data-bin/demo")
     logging.disable(logging.INFO)
     for name in [args.size] if args.size else SIZES:
-        times = measure(args.data, SIZES[name], args.max_tokens, args.rounds)
+        times = measure(args.data, f"{SIZES[name]} {args.precision}", args.max_tokens, args.rounds, args.device)
         plain = times["plain fairseq-train"]
-        about = f"training step, Transformer {name}, {args.max_tokens:,} tokens, CPU"
+        where = f"{args.device.name} {args.precision}".strip()
+        about = f"training step, Transformer {name}, {args.max_tokens:,} tokens, {where}"
         print(f"| {about} | median ms | ratio to plain |\n|---|---|---|")
         for contender, mine in times.items():
-            print(f"| {contender} | {1000 * statistics.median(mine):.0f} | {median_ratio(mine, plain):.3f} |")
+            print(f"| {contender} | {1000 * statistics.median(mine):.1f} | {median_ratio(mine, plain):.3f} |")
+        print(f"\n{args.device.memory()}\n")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import warnings
 import torch
 import torch.nn.functional as F
 import torch_pruning
+from devices import add_device
 from torch import nn
 
 from fairseq_prune.pruning.surgery.cut import cut_state, entries, replace_values
@@ -116,27 +117,27 @@ def contenders(name):
 
 
 @torch.no_grad()
-def measure(nets, rounds):
+def measure(nets, rounds, device):
     """Processor seconds of a forward pass in eval mode.
 
     Args:
         nets: from :func:`contenders`.
         rounds: passes of each (count).
+        device: :class:`~devices.Device`.
 
     Returns:
         dict of name -> list of ``rounds`` seconds; those at one place were taken in turn.
     """
-    images = torch.randn(BATCH, 3, 32, 32)
-    _, ours, *others = (net.eval()(images) for net in nets.values())
+    images = torch.randn(BATCH, 3, 32, 32).to(device.torch)
+    _, ours, *others = (net.to(device.torch).eval()(images) for net in nets.values())
     if not all(torch.allclose(ours, other, atol=1e-4) for other in others):
         raise SystemExit("the cut networks do not compute the same")
     times = {name: [] for name in nets}
     for step in range(rounds + WARM_UP):
         for name in random.sample(list(nets), len(nets)):
-            start = time.thread_time()
-            nets[name](images)
+            taken, _ = device.seconds(lambda net=nets[name]: net(images), time.thread_time)
             if step >= WARM_UP:
-                times[name].append(time.thread_time() - start)
+                times[name].append(taken)
     return times
 
 
@@ -144,21 +145,23 @@ def main():
     """Print for each network and contender: M MACs, median ms, and how it compares with dense and with ours."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=40, help="passes of each contender")
-    rounds = parser.parse_args().rounds
+    add_device(parser)
+    args = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(1)
     random.seed(1)
-    print(f"| forward, 32 x 32, batch {BATCH}, 1 thread | M MACs | CPU ms | dense / it | it / ours |")
+    print(f"| forward, 32 x 32, batch {BATCH}, {args.device.name} | M MACs | ms | dense / it | it / ours |")
     print("|---|---|---|---|---|")
     for network in NETWORKS:
         nets = contenders(network)
-        times = measure(nets, rounds)
+        times = measure(nets, args.rounds, args.device)
         for name, mine in times.items():
-            macs = sum(cost.macs for cost in layer_costs(nets[name], torch.zeros(1, 3, 32, 32))) / 1e6
+            macs = sum(cost.macs for cost in layer_costs(nets[name].cpu(), torch.zeros(1, 3, 32, 32))) / 1e6
             versus_dense = statistics.median(dense / own for dense, own in zip(times["dense"], mine, strict=True))
             versus_ours = statistics.median(own / ours for own, ours in zip(mine, times["cut by us"], strict=True))
             cells = f"{macs:.1f} | {1e3 * statistics.median(mine):.1f} | {versus_dense:.2f} | {versus_ours:.3f}"
             print(f"| {network}, {name} | {cells} |")
+    print(f"\n{args.device.memory()}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 # Sourced by the scripts of docs/results.md: each step is skipped once its result stands. They set $images, the data, and
 # $common, what fairseq-train and fairseq-validate both need.
 . scripts/machine.sh
+. scripts/vision/early.sh
 device=$(device)
 
 train() { # train FOLDER OPTION...: to its end; an interrupted run continues
@@ -19,15 +20,4 @@ evaluate() { # evaluate FOLDER: its last checkpoint on the test set, into test.l
     fairseq-validate "$images" $common --path "$1/checkpoint_last.pt" --valid-subset test --log-format json \
         >"$1/part.log" 2>&1 || { tail -n 3 "$1/part.log" >&2; exit 1; }
     mv "$1/part.log" "$1/test.log"
-}
-
-early() { # early METHOD FRACTION DURING...: prints the options; DURING are those of methods that are called during_...
-    local method=$1 fraction=$2
-    shift 2
-    case $method in
-    none) ;;
-    random_nodes) echo "--prune-method random --prune-units node --prune-target $fraction" ;;
-    during_*) echo "--prune-method ${method#during_} --prune-target $fraction $*" ;;
-    *) echo "--prune-method $method --prune-target $fraction" ;;
-    esac
 }
