@@ -11,7 +11,7 @@ images=${1:?usage: scripts/gpu/evidence/cifar.sh IMAGES RUN ..., e.g. scripts/gp
 shift
 . scripts/vision/early.sh
 epochs=${EPOCHS:-40} set="--image-set cifar10" batch=512 each=98
-if [ -n "$MINIATURE" ]; then images=synthetic set="--image-size 8 --max-train-images 64" batch=16 each=4 epochs=2; fi
+if [ -n "$MINIATURE" ]; then images=synthetic set="--image-size 32 --max-train-images 64" batch=16 each=4 epochs=2; fi
 task="--task prune_image_classification $set --batch-size $batch"
 adam="--optimizer adam --lr 2e-3 --weight-decay 5e-5 --clip-norm 10 --lr-scheduler cosine --warmup-updates $each"
 

@@ -11,7 +11,8 @@ MINUTES=${MINUTES:-8} STATE=${STATE:-checkpoints/evidence} MINIATURE=${MINIATURE
 device=$(device) began=$SECONDS
 card=$(python3 -c 'import torch; print(torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU")')
 mkdir -p "$STATE"
-more() { echo "more to do: call it again"; exit 75; }
+exec 3>&1 # past the logs
+more() { echo "more to do: call it again" >&3; exit 75; }
 
 limited() { # limited COMMAND...: as long as there is time in this call
     local left=$((60 * MINUTES - (SECONDS - began))) status=0
@@ -33,7 +34,7 @@ train() { # train FOLDER OPTION...: to its end; packed, one checkpoint every 200
 }
 
 fail() { # fail LOG
-    tail -n 3 "$1" >&2
+    tail -n 3 "$1" | cut -c -300 >&2
     exit 1
 }
 
