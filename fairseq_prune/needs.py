@@ -11,7 +11,7 @@ class Need:
     """What an option needs to have an effect.
 
     Args:
-        holds: function of what is known of the run (its options, its plan) -> bool.
+        holds: function of what describes the run (its options, its plan) -> bool.
         example: what to give, e.g. ``--rounds 20``.
     """
 
@@ -24,7 +24,7 @@ class Need:
         Args:
             option: as typed, e.g. ``--epochs``.
             value: that the user gave; True of an option without one.
-            known: what :attr:`holds` is asked.
+            known: the argument of :attr:`holds`.
 
         Raises:
             ValueError: naming the option, its value and what it needs.
@@ -45,7 +45,7 @@ def refuse_idle_fields(config: type, cfg: object, known: object) -> None:
     Args:
         config: dataclass whose fields may have a :class:`Need` as ``needs`` in their metadata.
         cfg: the values.
-        known: what needs are asked.
+        known: the argument of :attr:`Need.holds`.
 
     Raises:
         ValueError: as :meth:`Need.require`.
@@ -74,7 +74,7 @@ class OptionParser(argparse.ArgumentParser):
         """Refuse what was given and has no effect.
 
         Args:
-            args: of :meth:`parse_args`; it is what needs are asked.
+            args: of :meth:`parse_args`; the argument of :attr:`Need.holds`.
 
         Raises:
             ValueError: as :meth:`Need.require`.

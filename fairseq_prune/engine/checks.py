@@ -1,4 +1,4 @@
-"""What can be known to fail before any data is loaded."""
+"""Checks of a run that need no data."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -28,7 +28,7 @@ class Asked:
 
 
 def check_run(cfg: PruneOptions, plan: Plan, start: Start) -> None:
-    """Refuse what can be known to fail before any data is loaded.
+    """Refuse what is certain to fail, before any data is loaded.
 
     Args:
         cfg: the task's config inside the full config.

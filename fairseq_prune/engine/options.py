@@ -75,7 +75,7 @@ class PruneOptions(DistillationOptions, ApproachOptions):
         "training batches over which derivatives or inputs are scored (5)", needs=_SCORES
     )
     prune_steps: Optional[int] = _option("events of a gradual schedule, all at --prune-start: before training, at 0up")
-    prune_rewind: Optional[str] = _option(f"after every removal go back to the weights of then: {_WHEN}")
+    prune_rewind: Optional[str] = _option(f"after every removal set weights back to those of then: {_WHEN}")
     prune_pack: bool = _option("save packed checkpoints: of tensors with zeros a bit mask and the rest", False)
     prune_amp_bf16: bool = _option("--amp computes in bfloat16 instead of float16", False, _AMP)
     prune_execute: Optional[str] = _option(

@@ -39,7 +39,7 @@ class Plan:
         seed: of random choices.
         batches: training batches over which derivatives are scored (count).
         rounding: from a fraction to a count, name in the table of roundings.
-        rewind: after every removal, weights and moments go back to where they were then; None: they train on.
+        rewind: after every removal, weights and moments are set back to those of then; None: they train on.
         permute: reorder channels before the first selection.
         asked_by: the option that says how much.
         spelling: dict of option name -> how the user said it, where not in an option of that name.
