@@ -60,7 +60,8 @@ def draw_sensitivity(report: Mapping[str, Any], path: StrPath) -> None:
     for y, row in enumerate(cells):
         for x, value in enumerate(row):
             if math.isfinite(value):
-                axes.text(x, y, f"{value:.2f}", ha="center", va="center", fontsize=6)
+                color = "white" if value > 0.7 * limit else "black"
+                axes.text(x, y, f"{value:.3f}", ha="center", va="center", fontsize=6, color=color)
     figure.colorbar(image, label=f"growth of {report['measure']}")
     save_png(figure, path)
 

@@ -5,6 +5,7 @@ import math
 import pytest
 from commands import refused
 from conftest import words_of
+from srp_diary import srp_run
 
 from fairseq_prune.cli.main import main
 from fairseq_prune.report.run_log import read_run
@@ -31,6 +32,22 @@ def test_figures_of_a_run(new_run, tmp_path, log_format, capsys):
     assert told[0] == f"{figures[0]}: loss, perplexity, removed, parameters over 8 updates"
     assert "layers, 0.7999 of" in told[1] and "heads 6 to " in told[2] and "neurons 64 to " in told[2]
     assert all(figure.read_bytes().startswith(PNG) and figure.stat().st_size > 10_000 for figure in figures)
+
+
+def test_connectivity_over_a_run(parallel, tmp_path, capsys):
+    """SRP's falls from 1; its log has it at every update of a round, and the figure a panel."""
+    log = tmp_path / "run.log"
+    words = words_of("--prune-method srp --prune-target 0.7 --srp-pruning-updates 4 --max-update 6 --log-interval 1")
+    srp_run(tmp_path / "srp", parallel, task="prune_translation").train(
+        *words, "--log-format", "simple", "--log-file", log
+    )
+    values = [
+        record["connectivity"] for _, record in sorted(read_run(str(log))["train"].items()) if "connectivity" in record
+    ]
+    assert len(values) > 2 and values == sorted(values, reverse=True) and 0 < values[-1] < values[0] < 1
+    capsys.readouterr()
+    main(["plot", "--run", str(log), str(tmp_path / "run.png")])
+    assert "connectivity" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("words, message", [

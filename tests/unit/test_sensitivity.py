@@ -75,6 +75,7 @@ def test_what_is_removed_stays_removed():
     prune_model(net, {"method": "magnitude", "target": 0.5, "only": "first.weight"})
     probe, (first, _) = tried(net, 0.25, 0.75)
     assert probe.count("first.weight") == (2, 4) and first["removed"] == 2
+    assert probe.count("idle.weight") == (0, 4)
     assert [(t["removed"], t["growth"]) for t in first["trials"]] == [(2, 0.0), (3, 2.0)]
     assert net.first.weight.tolist() == [[4, 0, 2, 0]]
     with probe.without("idle.weight", 0.5):
@@ -118,6 +119,13 @@ def test_the_total_is_met_at_most(total):
     left = total * 240 - sum(budget(name, fraction) for name, fraction in fractions.items())
     assert 0 <= left < 4
     assert all(fractions[name] >= curve.start for name, curve in curves.items())
+
+
+def test_layers_alike_leave_one_after_the_other():
+    """5 of 20: at every growth both would lose as many, so one gets the last."""
+    curves = dict.fromkeys("ab", Curve(0.0, [(0.9, 1.0)]))
+    fractions = equal_loss(curves, 0.25, {"a": 10, "b": 10}, counted(10))
+    assert sorted(round(10 * fraction) for fraction in fractions.values()) == [2, 3]
 
 
 def test_a_level_curve_leaves_first():
