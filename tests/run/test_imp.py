@@ -137,7 +137,7 @@ def test_killed(imp, tmp_path):
             "--train --task prune_translation --arch x",
             "--max-epoch: trainings need an end; add e.g. --train --max-epoch 80",
         ),
-        ("--train --no-save", "--no-save: rounds go on from saved checkpoints as they are; leave it out"),
+        ("--train --no-save", "--no-save: rounds continue from saved checkpoints as they are; leave it out"),
         ("--train --prune-method l1", "--prune-method: is set by fairseq-prune imp itself; leave it out after --train"),
     ],
 )
