@@ -45,8 +45,7 @@ def run(args: argparse.Namespace) -> None:
         failed = "" if args.table else sweep.run()
         report = sweep.report()
         report["rows"] = rows_of(report)
-        sweep.write(report)
-        _draw(report, args.save_dir)
+        sweep.write(report, _draw)
     print(to_json(report) if args.json else render_sweep(report))
     if failed:
         raise ValueError(failed)

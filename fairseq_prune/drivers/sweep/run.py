@@ -155,7 +155,13 @@ class Sweep:
                 write_sealed(path, found)
         return found
 
-    def write(self, report: dict[str, Any]) -> None:
-        """Put a report into the folder, as table.json."""
+    def write(self, report: dict[str, Any], draw: Callable[[dict[str, Any], str], None]) -> None:
+        """Put a report into the folder, as table.json and as a figure; processes that end together take turns.
+
+        Args:
+            report: of :meth:`report`.
+            draw: function of it and of the folder.
+        """
         with wait_alone(os.path.join(self._folder, "turn.lock")):
             write_json(os.path.join(self._folder, "table.json"), report)
+            draw(report, self._folder)
