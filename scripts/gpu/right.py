@@ -38,7 +38,8 @@ def faults_of(folder, name, words):
     if name in FOUND:
         return faults
     row, options = _asked_for(words)
-    if is_coupled(parse_units(options.get("units", row.units))):
+    units = options.get("units", row.units)
+    if units != "2:4" and is_coupled(parse_units(units)):
         return faults + _wrong_nodes(state["account"], NODES[name])
     return faults + _wrong_count(dict(_masks(end)), state["whole"], row, options)
 
@@ -90,6 +91,4 @@ def _asked(row, units, target, shapes, of):
         return round(fraction * of)
     if units == "row":
         return sum(round(fraction * shape[0]) * math.prod(shape[1:]) for shape in shapes)
-    if row.scope == "output":
-        return sum(shape[0] * round(fraction * math.prod(shape[1:])) for shape in shapes)
     return sum(round(fraction * shape.numel()) for shape in shapes)
