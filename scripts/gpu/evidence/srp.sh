@@ -8,9 +8,9 @@ export RUNS=$STATE/srp-$SEED EXTRA="$device --prune-pack --save-interval-updates
 narrow=${NARROW:---encoder-embed-dim 160 --decoder-embed-dim 160 --encoder-ffn-embed-dim 320 --decoder-ffn-embed-dim 320}
 if [ -n "$MINIATURE" ]; then
     export ARCH=srp_tiny BASE_EPOCHS=1 FINETUNE_EPOCHS=1 UPDATES=4 MAX_TOKENS=400
-    narrow="--encoder-embed-dim 32 --decoder-embed-dim 32"
+    narrow="--encoder-embed-dim 32 --decoder-embed-dim 32 --encoder-ffn-embed-dim 32 --decoder-ffn-embed-dim 32"
 fi
-mkdir -p "$RUNS"
+mkdir -p "$RUNS/narrow"
 step() { # step NAME SCRIPT WORD...: once
     local log=$RUNS/$1.log
     [ ! -e "$RUNS/$1.done" ] || return 0
