@@ -90,7 +90,8 @@ def _check_schedule(plan, kind):
 
 def _check_units(plan, kind, units):
     if not _fits(kind, units):
-        example = "width" if kind.connected else "node" if kind.gated and is_coupled(units) else "row"
+        fitting = "weight" if kind.regrows else "width" if kind.connected else "row"
+        example = "node" if kind.gated and is_coupled(units) else fitting
         raise ValueError(
             f"--prune-units {plan.units}: are not for --prune-method {plan.method}; e.g. --prune-units {example}"
         )
@@ -98,6 +99,8 @@ def _check_units(plan, kind, units):
 
 def _fits(kind, units):
     """True if an approach can have units."""
+    if kind.regrows:
+        return isinstance(units, Weight)
     if isinstance(units, Width) or kind.connected:
         return isinstance(units, Width) and kind.connected
     if isinstance(units, WeightAndNode | Layer):

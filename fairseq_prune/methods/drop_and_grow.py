@@ -15,7 +15,6 @@ from ..pruning.registry import Registry
 from ..pruning.regrow import cosine, drop_and_grow
 from ..pruning.schedule import Position, Schedule
 from ..pruning.selecting.selection import Selection
-from ..pruning.units import Weight
 from .approach import APPROACHES, Approach, Select, Timed
 from .option import Option
 
@@ -85,8 +84,6 @@ class Regrowing(Approach):
 
     @classmethod
     def check(cls, settings: DropAndGrow, units: Any, schedule: Schedule) -> None:
-        if not isinstance(units, Weight):
-            raise ValueError("--prune-units: only single weights can grow again; leave it out")
         if not 0 < settings.drop <= 1:
             raise ValueError(f"--prune-drop {settings.drop}: give a share above 0 and at most 1, e.g. 0.3")
 

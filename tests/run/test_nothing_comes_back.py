@@ -100,7 +100,8 @@ def evidence(pruner, model, kind, event, noise):
     """Noise of the shape that a kind of evidence has."""
     if not KINDS[kind].in_order:
         of_layers = {stack: noise(torch.empty(len(layers_of(model, stack)))) for stack in stacks_of(model)}
-        products = {n: p.detach() * noise(p) for n, p in model.named_parameters()}
+        factor = {n: 1 if kind == "gradient" else p.detach() for n, p in model.named_parameters()}
+        products = {n: factor[n] * noise(p) for n, p in model.named_parameters()}
         of_units = pruner.targets.unit_sums(products) if KINDS[kind].of_units else {}
         return products | {name: value.square() for name, value in of_units.items()} | of_layers
     rows = {n: noise(p).flatten(1).unsqueeze(0) for n, p in model.named_parameters() if p.dim() > 1}
