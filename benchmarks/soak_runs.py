@@ -110,7 +110,9 @@ WIDTHS = {  # of architectures with connectivity
     "srp": "--prune-method srp --prune-target 0.5 --srp-pruning-updates 5 --prune-steps 2 --prune-start 4up",
     "srp_once": "--prune-method srp_once --prune-target 0.5 --prune-start 8up",
 }
+LAYERS = "--decoder-layers 2 --prune-only decoder.layers.* --prune-target 0.5 --prune-start 8up"
 UNITS = {  # coupled ones
+    **{name: f"--prune-method {name} {LAYERS}" for name in ("shortgpt", "layer_loss", "layer_gradient")},
     "neuron": "--prune-method l1 --prune-units neuron --prune-target 0.5 --prune-start 8up",
     "head": "--prune-method l1 --prune-units head --prune-target 0.5 --prune-start 8up",
     "growing neuron": f"--prune-method greg1 --prune-units neuron --prune-target 0.5 {FAST}",

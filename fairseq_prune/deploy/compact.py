@@ -45,7 +45,7 @@ def compact(checkpoint: dict[str, Any]) -> tuple[dict[str, Any], dict[str, int]]
     cut, removed = remove_dead_units(state, table, config.heads, activation)
     if not removed and not layers:
         raise ValueError(_why_nothing(table, config.arch))
-    removed["layer"] = layers
+    removed += Counter({"layer": layers})
     if not _is_srp(original):
         _leave_whole_attention(cut, original)
         config.become_pruning()

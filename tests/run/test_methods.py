@@ -129,7 +129,7 @@ HALF = {
     "hoyer_square": "--prune-target 0.5 --prune-end 3up",
 }
 # need more updates than these, or (grasp) a net without training
-SLOW = {"random", "movement", "soft_movement", "skeleton", "grasp"}
+SLOW = {"random", "set", "rigl", "movement", "soft_movement", "skeleton", "grasp"}
 
 
 @pytest.mark.parametrize("method", [name for name in PRUNING if name not in SLOW])

@@ -23,6 +23,7 @@ ON_IMAGES = {
     **{name: f"--prune-method {name} {words} --prune-end 6up".split() for name, words in GATED.items()},
     **{name: f"--prune-method {name} {NODES}".split() for name in ("snap", "snap_it", "cnip_it", "taylor", "fisher")},
 }
+LAYERS = ("shortgpt", "layer_loss", "layer_gradient")
 WIDTHS = {
     "srp": "--prune-target 0.5 --srp-pruning-updates 3 --prune-steps 2",
     "srp_once": "--prune-target 0.5 --prune-start 2up",
@@ -62,7 +63,9 @@ def agree(first, *others):
 
 
 def test_every_method_is_here():
-    assert {METHODS[name] for name in [*PRUNING, *ON_IMAGES, *WIDTHS]} == {m for m in METHODS.values() if m.prunes}
+    assert {METHODS[name] for name in [*PRUNING, *ON_IMAGES, *WIDTHS, *LAYERS]} == {
+        m for m in METHODS.values() if m.prunes
+    }
 
 
 @pytest.mark.parametrize("count, method", [*((2, name) for name in PRUNING), (4, "magnitude"), (4, "grasp")])
@@ -92,6 +95,16 @@ def test_widths(parallel, tmp_path, method):
     first, *others = ends(2, parallel, [*text, "--prune-method", method, *WIDTHS[method].split()], tmp_path)
     zeros = {name: int((c == 0).sum()) for name, c in first["buffers"].items() if name.endswith("_c")}
     assert len(zeros) == 9 and all(zeros.values()) and first["counts"][2] == (2 if method == "srp" else 1)
+    assert agree(first, *others)
+
+
+@pytest.mark.parametrize("method", LAYERS)
+def test_layers(parallel, tmp_path, method):
+    """Ranks do not cut: one of the decoder's two layers is masked whole, and bypassed."""
+    more = "--decoder-layers 2 --prune-only decoder.layers.* --prune-target 0.5 --prune-start 2up --prune-batches 2".split()
+    first, *others = ends(2, parallel, [*TEXT.split(), "--prune-method", method, *more], tmp_path)
+    layers = {name.split(".")[2] for name, keep in first["masks"].items() if not keep.any()}
+    assert len(layers) == 1 and all(name.startswith("decoder.layers.") for name in first["masks"])
     assert agree(first, *others)
 
 
