@@ -63,9 +63,8 @@ def agree(first, *others):
 
 
 def test_every_method_is_here():
-    assert {METHODS[name] for name in [*PRUNING, *ON_IMAGES, *WIDTHS, *LAYERS]} == {
-        m for m in METHODS.values() if m.prunes
-    }
+    names = [*PRUNING, *ON_IMAGES, *WIDTHS, *LAYERS]
+    assert {METHODS[name] for name in names} == {m for m in METHODS.values() if m.prunes}
 
 
 @pytest.mark.parametrize("count, method", [*((2, name) for name in PRUNING), (4, "magnitude"), (4, "grasp")])
@@ -101,10 +100,11 @@ def test_widths(parallel, tmp_path, method):
 @pytest.mark.parametrize("method", LAYERS)
 def test_layers(parallel, tmp_path, method):
     """Ranks do not cut: one of the decoder's two layers is masked whole, and bypassed."""
-    more = "--decoder-layers 2 --prune-only decoder.layers.* --prune-target 0.5 --prune-start 2up --prune-batches 2".split()
-    first, *others = ends(2, parallel, [*TEXT.split(), "--prune-method", method, *more], tmp_path)
-    layers = {name.split(".")[2] for name, keep in first["masks"].items() if not keep.any()}
-    assert len(layers) == 1 and all(name.startswith("decoder.layers.") for name in first["masks"])
+    layers = "--decoder-layers 2 --prune-only decoder.layers.* --prune-target 0.5 --prune-start 2up --prune-batches 2"
+    words = [*TEXT.split(), "--prune-method", method, *layers.split()]
+    first, *others = ends(2, parallel, words, tmp_path)
+    gone = {name.split(".")[2] for name, keep in first["masks"].items() if not keep.any()}
+    assert len(gone) == 1 and all(name.startswith("decoder.layers.") for name in first["masks"])
     assert agree(first, *others)
 
 
