@@ -38,7 +38,8 @@ def orders_of(net, structure, searched):
 @pytest.fixture(scope="module", params=NETS)
 def case(request):
     name, searched = request.param, NETS[request.param]
-    net, size = build(name).eval(), VECTORS[name][0]
+    size = VECTORS[name][0]
+    net = build(name, size).eval()
     structure = trace(net, torch.zeros(2, 3, size, size))
     return net, structure, orders_of(net, structure, searched), images(size, 2), searched
 
@@ -83,7 +84,8 @@ def test_readers_keep_more(case):
 
 def test_what_is_searched():
     """All vectors of which a reader's groups are whole; the 6 channels of LeNet's first layer make none."""
-    net, size = build("lenet5"), VECTORS["lenet5"][0]
+    size = VECTORS["lenet5"][0]
+    net = build("lenet5", size)
     structure = trace(net, torch.zeros(2, 3, size, size))
     found = permuted(net, structure, 2, 4, torch.Generator().manual_seed(1), rounds=1)
     assert set(structure.vectors) - set(found) == {"conv1"}
