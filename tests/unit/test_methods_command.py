@@ -2,6 +2,7 @@
 
 import json
 import re
+import runpy
 from dataclasses import fields
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from fairseq_prune.engine.options import PruneOptions
 from fairseq_prune.methods import APPROACHES
 from fairseq_prune.methods.option import ABOVE_0, Option
 from fairseq_prune.methods.options import ApproachOptions, options_of
-from fairseq_prune.methods.table import METHODS
+from fairseq_prune.methods.table import METHODS, names_of_methods
 from fairseq_prune.needs import spelt
 
 ROOT = Path(__file__).parent.parent.parent
@@ -100,6 +101,13 @@ def test_the_help_names_every_method():
     text = PruneOptions.__dataclass_fields__["prune_method"].metadata["help"]
     names = {id(method): name for name, method in reversed(METHODS.items())}  # the first of its names
     assert all(re.search(rf"(?<!\w){name}(?!\w)", text) for name in names.values())
+
+
+def test_the_page_of_methods_is_what_the_table_says():
+    """Written by ``scripts/methods_page.py``; run it when this fails."""
+    page = runpy.run_path(str(ROOT / "scripts" / "methods_page.py"))["page"]()
+    assert (ROOT / "docs" / "methods.md").read_text() == page
+    assert all(f"| `{name}`" in page for name in names_of_methods())
 
 
 def own_names(config):
