@@ -162,6 +162,22 @@ def test_links_lead_somewhere_and_nothing_is_left_to_fill_in():
         assert "DEMO_OUTPUT" not in text and "TODO" not in text
 
 
+def test_deploy_commands(new_run, parallel, tmp_path, capsys):
+    """As printed, on a model pruned as above; the exported one translates alike before it is written."""
+    new_run("pruned").train("--prune-method", "magnitude", "--prune-target", "0.8")
+    places = {
+        "checkpoints/pruned/checkpoint_best.pt": tmp_path / "pruned" / "checkpoint_last.pt",
+        "pruned-ct2": tmp_path / "ct2", "packed.pt": tmp_path / "packed.pt", "data-bin/mine": parallel,
+    }  # fmt: skip
+    export, pack = ([str(places.get(word, word)) for word in c] for c in commands("Deploy in two commands"))
+    assert export[0] == pack[0] == "fairseq-prune"
+    main(export[1:])
+    main(pack[1:])
+    capsys.readouterr()
+    assert (tmp_path / "ct2" / "model.bin").is_file()
+    assert (tmp_path / "packed.pt").stat().st_size < places["checkpoints/pruned/checkpoint_best.pt"].stat().st_size / 2
+
+
 def test_short_enough_to_be_read():
     assert len(README.split()) < 1300
 

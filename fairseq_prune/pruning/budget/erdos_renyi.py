@@ -1,40 +1,21 @@
 """How much is removed of each layer by its shape: Erdos-Renyi."""
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
 
 import torch
+
+from .shared import SharedFraction
 
 Shapes = Mapping[str, torch.Size]  # of layers, by name
 
 
 @dataclass(frozen=True)
-class ErdosRenyi:
-    """A fraction of all layers together; those of few weights lose less of it (:func:`erdos_renyi`).
+class ErdosRenyi(SharedFraction):
+    """A fraction of all layers together; those of few weights lose less of it (:func:`erdos_renyi`)."""
 
-    Args:
-        fraction: removed of all together, in (0, 1).
-    """
-
-    fraction: float
-
-    @classmethod
-    def parse(cls, text: str | float) -> Self:
-        """Read ``0.9erk``.
-
-        Raises:
-            ValueError: anything else.
-        """
-        found = re.fullmatch(r"(0?\.\d+)erk", str(text).strip())
-        if not found or not float(found[1]):
-            raise ValueError(f"{text}: write 0.9erk for 90 % removed, by the layers' shapes")
-        return cls(float(found[1]))
-
-    def __str__(self) -> str:
-        return f"{self.fraction}erk"
+    suffix, by = "erk", "shapes"
 
 
 def erdos_renyi(shapes: Shapes, fraction: float) -> dict[str, float]:

@@ -2,44 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
 
 from torch import Tensor
+
+from .shared import SharedFraction
 
 SPREAD = 0.08  # lambda: fractions of blocks lie within the target plus and minus it, about
 MULTIPLE = 5.0  # M: an outlier is worth more than so many times the mean
 
 
 @dataclass(frozen=True)
-class Outliers:
+class Outliers(SharedFraction):
     """A fraction of all layers together; blocks with many outliers lose less of it, those with few lose more.
 
     Source: Yin et al., ICML 2024 (arXiv:2310.05175), OWL, with M = 5 and lambda = 0.08. An outlier is a weight whose
     size times the norm of its input is more than M times the mean of its block.
-
-    Args:
-        fraction: removed of all together, in (0, 1).
     """
 
-    fraction: float
-
-    @classmethod
-    def parse(cls, text: str | float) -> Self:
-        """Read ``0.7owl``.
-
-        Raises:
-            ValueError: anything else.
-        """
-        found = re.fullmatch(r"(0?\.\d+)owl", str(text).strip())
-        if not found or not float(found[1]):
-            raise ValueError(f"{text}: write 0.7owl for 70 % removed, by the layers' outliers")
-        return cls(float(found[1]))
-
-    def __str__(self) -> str:
-        return f"{self.fraction}owl"
+    suffix, by = "owl", "outliers"
 
     def shares(self, worths: Mapping[str, Sequence[Tensor]], sizes: Mapping[str, int]) -> dict[str, float]:
         """Fractions that come to the target, exactly.
