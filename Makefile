@@ -9,7 +9,7 @@ NO_PYTHON := No Python 3.11 or newer with its venv module was found; 3.12 is the
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo demo-vision demo-clean test lint bench soak fuzz gpu-check wheels
+.PHONY: help setup demo demo-vision demo-clean test lint docs bench soak fuzz gpu-check wheels
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -43,6 +43,10 @@ test: $(STAMP) ## Run the tests on all cores
 lint: $(STAMP) ## Check the style and the types
 	.venv/bin/ruff check .
 	.venv/bin/mypy fairseq_prune vision_bridge
+
+docs: $(STAMP) ## Build the documentation site into build/site (10 seconds)
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --quiet --strict
+	@echo "Open build/site/index.html"
 
 bench: $(STAMP) demo ## Run the benchmarks and write docs/benchmarks.md (wants an idle machine)
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" bash benchmarks/run.sh

@@ -31,6 +31,10 @@ EXTRAS = {
         "onnxruntime",  # which runs it, so that it can be checked
     ],
     "sweep": ["optuna"],  # the trials of `fairseq-prune sweep`, which several machines may share
+    "docs": [
+        "mkdocs-material",  # the site of `make docs`
+        "mkdocstrings[python]",  # its reference, from docstrings
+    ],
     "dev": [
         "pytest",  # `make test`
         "pytest-timeout",

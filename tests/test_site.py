@@ -1,0 +1,46 @@
+"""The documentation site is built without a warning: every page is in its menu, every link leads somewhere."""
+
+import logging
+from pathlib import Path
+
+import pytest
+from mkdocs.commands.build import build
+from mkdocs.config import load_config
+from mkdocs.exceptions import Abort
+
+ROOT = Path(__file__).parents[1]
+
+
+def build_site(out, **changes):
+    config = load_config(str(ROOT / "mkdocs.yml"), strict=True, site_dir=str(out), **changes)
+    build(config)
+    return {path.relative_to(out).as_posix(): path.read_text() for path in out.rglob("*.html")}
+
+
+def test_the_whole_site(tmp_path):
+    pages = build_site(tmp_path / "site")
+    sources = {path.relative_to(ROOT / "docs").with_suffix(".html").as_posix() for path in ROOT.glob("docs/**/*.md")}
+    assert pages.keys() - {"404.html"} == sources | {"index.html"}
+    home = pages["index.html"]
+    assert "Prune the fairseq models you already have" in home and 'href="methods.html"' in home
+    assert 'id="fairseq_prune.api.prune"' in pages["api.html"] and ":func:" not in pages["api.html"]
+    assert (tmp_path / "site/search/search_index.json").stat().st_size > 100_000
+
+
+FAULTS = {
+    "[a page](none.md)": "'none.md', but the target is not found",
+    "[an anchor](other.md#none)": "does not contain an anchor '#none'",
+    "[of this page](#none)": "there is no such anchor on this page",
+    "[elsewhere](/other.md)": "absolute link '/other.md'",
+}
+
+
+def test_what_is_wrong_is_seen(tmp_path, caplog):
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/index.md").write_text(f"# A page\n\n{' '.join(FAULTS)} [good](other.md#another)\n")
+    (tmp_path / "docs/other.md").write_text("# Another\n")
+    (tmp_path / "docs/left-out.md").write_text("# In no menu\n")
+    changes = {"docs_dir": str(tmp_path / "docs"), "nav": ["index.md", "other.md"], "plugins": [], "hooks": []}
+    with caplog.at_level(logging.WARNING, "mkdocs"), pytest.raises(Abort, match=f"{len(FAULTS) + 1} warnings"):
+        build_site(tmp_path / "site", **changes)
+    assert [message for message in [*FAULTS.values(), "left-out.md"] if message not in caplog.text] == []
