@@ -2,9 +2,10 @@
 """Prints one table of language models: perplexity, size and speed; a row for each NAME=CHECKPOINT.
 
 "tokens/s" is the evaluation of the validation split, output layer included: models take turns, --rounds times, and
-each one's fastest counts; "x" is that of the first row. "M MACs" are 10^6 multiply-accumulates a token. Rows whose
-NAMEs differ in a number at the end, as run-1 and run-2, are seeds of one run: means and standard deviations of test
-perplexities follow the table.
+each one's fastest counts; "x" is that of the first row. "removed" is the fraction of the prunable weights (two or more
+axes, embeddings included) that are zero. "M MACs" are 10^6 multiply-accumulates a token. Rows whose NAMEs differ in a
+number at the end, as run-1 and run-2, are seeds of one run: means and standard deviations of test perplexities follow
+the table.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import re
 import statistics
 import time
 
-HEADER = ("", "valid ppl", "test ppl", "parameters", "M MACs", "tokens/s", "x")
+HEADER = ("", "valid ppl", "test ppl", "parameters", "removed", "M MACs", "tokens/s", "x")
 
 
 def describe(path, bench):
@@ -23,7 +24,7 @@ def describe(path, bench):
         bench: its :class:`~fairseq_prune.evaluate.load.Workbench`.
 
     Returns:
-        (list of four cells, the validation split's evaluator).
+        (list of five cells, the validation split's evaluator).
     """
     from fairseq_prune.compat import load_checkpoint
     from fairseq_prune.report.inspect import inspect_checkpoint
@@ -32,7 +33,8 @@ def describe(path, bench):
     model = bench.model(path)
     valid, test = (bench.evaluator(model, split) for split in ("valid", "test"))
     perplexities = [f"{evaluator.measure().perplexity:.2f}" for evaluator in (valid, test)]
-    return [*perplexities, f"{total['params']:,}", f"{total['macs'] / 1e6:.3f}"], valid
+    removed = total["prunable_fraction_removed"]
+    return [*perplexities, f"{total['params']:,}", f"{removed:.2%}", f"{total['macs'] / 1e6:.3f}"], valid
 
 
 def speeds(evaluators, rounds):

@@ -4,7 +4,9 @@
 #   scripts/multi30k_structure.sh TEXT [RUN ...]
 #
 # TEXT holds train/valid/test2016.{de,en}. A RUN is UNITS-METHOD-TARGET-SEED, e.g. head-magnitude-0.5-1: UNITS of
-# --prune-units, METHOD gradient (magnitude of weight times gradient, seen anew at every step) or one of --prune-method.
+# --prune-units, METHOD gradient (magnitude of weight times gradient, seen anew at every step) or one of --prune-method;
+# snap removes all at once at the start, group_lasso at the end of the 252 updates. With +self behind METHOD, as in
+# head-taylor+self-0.5-1, the dense model is the teacher. "importances" are these runs, of all methods with and without it.
 # Layers are removed from the decoder of a deeper model, of six layers on both sides, that is trained first: layer-shortgpt-0.34-1
 # (by the hidden state), layer-layer_loss-0.34-1, layer-layer_gradient-0.34-1; 0.34 of six are two. All others start from
 # the dense model of scripts/multi30k.sh. Units are removed during 252 updates and cut, and the rest trains for 252 more, as
@@ -23,13 +25,21 @@ for units in head neuron; do
 done
 for seed in 1 2 3; do all="$all layer-shortgpt-0.34-$seed layer-random-0.34-$seed"; done
 all="$all layer-layer_loss-0.34-1 layer-layer_gradient-0.34-1 layer-magnitude-0.34-1"
-data=data-bin/multi30k
-dense=checkpoints/multi30k/dense/checkpoint_best.pt
-runs=checkpoints/multi30k-structure
+importances=""
+for seed in 1 2 3; do
+    for method in magnitude gradient taylor fisher group_lasso snap random; do
+        for units in head neuron; do importances="$importances $units-$method-0.5-$seed $units-$method+self-0.5-$seed"; done
+    done
+done
+asked=${*:-$all}
+asked=${asked//importances/$importances}
+data=${DATA:-data-bin/multi30k} runs=${RUNS:-checkpoints/multi30k-structure} updates=${UPDATES:-504}
+dense=${DENSE:-checkpoints/multi30k/dense/checkpoint_best.pt}
 device=$(device)
 
-mkdir -p $runs
-[ -e $dense ] || scripts/multi30k.sh "$text" dense
+mkdir -p "$runs"
+[ -e "$dense" ] || scripts/multi30k.sh "$text" dense
+[ -e "$runs/dense.pt" ] || cp "$dense" "$runs/dense.pt"
 
 shape="--user-dir fairseq_prune --arch transformer --share-all-embeddings --dropout 0.2
     --encoder-embed-dim 128 --encoder-ffn-embed-dim 256 --encoder-attention-heads 4
@@ -47,19 +57,24 @@ train_deep() {
     touch checkpoints/multi30k/dense-6/done
 }
 
-rows="dense=$runs/dense.test.log:$dense"
-case "${*:-$all}" in *layer-*) train_deep && rows="$rows dense-6=${deep%.pt}.test.log:$deep" ;; esac
-for run in ${*:-$all}; do
+rows="dense=$runs/dense.test.log:$runs/dense.pt"
+case "$asked" in *layer-*) train_deep && rows="$rows dense-6=${deep%.pt}.test.log:$deep" ;; esac
+for run in $asked; do
     IFS=- read -r units method target seed <<<"$run"
     start=$dense more="--encoder-layers 4 --decoder-layers 4"
+    [ "$method" = "${method%+self}" ] || more="$more --prune-teacher self"
+    method=${method%+self}
+    unset SCHEDULE
     case $method in
     gradient) method="magnitude --prune-importance sensitivity" ;;
+    snap) export SCHEDULE="" ;;
+    group_lasso) export SCHEDULE="--prune-end $((updates / 2))up" ;;
     esac
     case $units in
     layer) start=$deep more="--encoder-layers 6 --decoder-layers 6 --prune-only decoder.layers.*" ;;
     esac
     if [ ! -e "$runs/$run/done" ]; then
-        scripts/prune.sh $data $start "$runs/$run" "$target" 504 $options $more --seed "$seed" \
+        scripts/prune.sh "$data" "$start" "$runs/$run" "$target" "$updates" $options $more --seed "$seed" \
             --prune-units "$units" --prune-method $method
         touch "$runs/$run/done"
     fi
@@ -67,7 +82,6 @@ for run in ${*:-$all}; do
 done
 
 for row in $rows; do
-    scripts/evaluate.sh $data "${row#*:}" $device
+    scripts/evaluate.sh "$data" "${row#*:}" $device
 done
-cp "${dense%.pt}.test.log" $runs/dense.test.log
 python3 scripts/compare.py $rows
