@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from fairseq_prune.engine.evidence import gather
 from fairseq_prune.engine.plan import make_plan
 from fairseq_prune.engine.pruner import Pruner
-from fairseq_prune.pruning.schedule import Position
+from fairseq_prune.pruning.times import Position
 from vision_bridge.models.nets import NETS, NetSpec
 from vision_bridge.surgery.trace import trace
 

@@ -26,11 +26,11 @@ def errors_named(asked: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def one_line_data_errors(path: str) -> Iterator[None]:
+def one_line_data_errors(path: str | None) -> Iterator[None]:
     """The same for data that fairseq does not find.
 
     Args:
-        path: the DATA argument.
+        path: the DATA argument; None: the task has none.
     """
     try:
         yield

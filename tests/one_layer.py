@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from fairseq_prune.engine.plan import make_plan
 from fairseq_prune.engine.pruner import Pruner
-from fairseq_prune.pruning.schedule import Position
+from fairseq_prune.pruning.times import Position
 
 X = torch.randn(16, 8, generator=torch.Generator().manual_seed(1))
 Y = torch.randn(16, 6, generator=torch.Generator().manual_seed(2))

@@ -75,7 +75,7 @@ class VisionPruning(PruneMixin):
         return parameter_costs(model) if of == "params" else measured_costs(model, {"image": model.example()})
 
     def _inherit(self, selector, parameters):
-        base = Base(self.options.base_pr_model, (self.plan.target or {})["inherit_pruned"] == "index")
+        base = Base(self.options.base_pr_model, self.plan.target["inherit_pruned"] == "index")
         if is_coupled(parse_units(self.plan.units)):
             targets, selector.inherited = base.of_units(self._traced, list(selector.groups), parameters)
         else:

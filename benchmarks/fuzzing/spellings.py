@@ -15,7 +15,7 @@ from fairseq_prune.engine.recipe import read_patterns, read_recipe, read_stages
 from fairseq_prune.methods.table import METHODS
 from fairseq_prune.optim.phased import parse_rates
 from fairseq_prune.pruning.budget import parse_target
-from fairseq_prune.pruning.schedule import When
+from fairseq_prune.pruning.times import When
 from fairseq_prune.pruning.units import parse_units
 from fairseq_prune.report.cost import parse_lengths
 from fairseq_prune.tasks.srp_options import SrpOptions

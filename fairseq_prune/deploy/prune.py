@@ -12,7 +12,7 @@ from ..checkpoint.config import Config
 from ..checkpoint.load import load_model, load_task
 from ..checkpoint.write import write_checked
 from ..compat import load_checkpoint
-from ..engine.costs import costs_of, counted_by
+from ..engine.costs import costs_of
 from ..engine.plan import Plan, make_plan
 from ..engine.pruner import Pruner
 from ..engine.scoring import ScoringMixin
@@ -22,8 +22,8 @@ from ..methods.table import METHODS
 from ..pruning.budget.cost import Costs
 from ..pruning.calibration.worth import WORTHS
 from ..pruning.importance import EVIDENCE
-from ..pruning.schedule import Position
 from ..pruning.surgery.structure import Structure
+from ..pruning.times import Position
 from .calibration import Gather, evidence_of
 from .compact import with_model
 
@@ -62,10 +62,8 @@ def prune_model(
         assert gather is not None  # where something is gathered, by _check_data
         return gather(model, kind, plan.batches, seed)
 
-    def targets(selector):
-        return counted_by(selector.targets(plan.target), partial(find_costs, model))
-
-    pruner = Pruner(model, plan, lambda: find_structure(model), targets, gather=evidence)
+    costs = partial(find_costs, model)
+    pruner = Pruner(model, plan, lambda: find_structure(model), find_costs=costs, gather=evidence)
     pruner.check_start()
     pruner.before_update(idle_optimizer(model), Position(epochs=0, updates=0, ends_epoch=False))
     return pruner.fraction_removed
@@ -85,7 +83,6 @@ def plan_at_once(options: Mapping[str, Any], seed: int) -> Plan:
     _check_needs_no_training(method, METHODS[method])
     plan = make_plan({name: _typed(value) for name, value in options.items()}, seed)
     _check_needs_no_training(method, plan)
-    assert plan.schedule is not None  # the method removes something
     if plan.rewind or plan.schedule.end or plan.schedule.start.count:
         raise ValueError(f"--prune-schedule {plan.schedule}: without training all is removed at once; leave times out")
     return plan

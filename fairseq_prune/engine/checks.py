@@ -52,7 +52,8 @@ def check_run(cfg: PruneOptions, plan: Plan, start: Start) -> None:
         raise ValueError(f"--{coarse}: too coarse for the derivatives of --prune-method {plan.method}; use --amp")
     if plan.permute and cfg.prune_store_ema:
         raise ValueError("--store-ema: averages cannot be reordered; leave out --prune-permute")
-    if plan.approach and approach_of(plan).melted and cfg.prune_store_ema:
+    kind = approach_of(plan)
+    if kind and kind.melted and cfg.prune_store_ema:
         raise ValueError(f"--store-ema: averages miss the gates of --prune-method {plan.method}; leave it out")
     if plan.prunes:
         check_long_enough(plan, RunLength(cfg.prune_max_epoch, cfg.prune_max_update))

@@ -5,7 +5,7 @@ from functools import partial
 
 from fairseq.data.iterators import EpochBatchIterator
 
-from ..pruning.schedule import Position
+from ..pruning.times import Position
 from .options import PruneOptions
 from .reachable import updates_in_epoch
 
@@ -23,7 +23,7 @@ class Clock:
         self._batches, self._frequencies, self._skips = batches, update_freq, skip_remainder
 
     def at(self, epochs: int, updates: int) -> Position:
-        """The :class:`~fairseq_prune.pruning.schedule.Position` after so many epochs and updates (counts)."""
+        """The :class:`~fairseq_prune.pruning.times.Position` after so many epochs and updates (counts)."""
         return Position(epochs, updates, self._batches.end_of_epoch(), partial(self._updates_until, epochs + 1))
 
     def updates_in(self, epoch: int) -> int:

@@ -2,8 +2,7 @@
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -14,9 +13,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from ..families.macs import find_cost, terms_of
-from ..pruning.budget import CostLeft
 from ..pruning.budget.cost import Costs, Term
-from ..pruning.budget.given import Target
 from .evaluating import evaluating
 
 LENGTH = 25  # tokens of the sentence whose multiply-accumulates count, on either side; as inspect counts
@@ -46,16 +43,6 @@ def family_costs(model: nn.Module) -> Costs | None:
 def costs_of(model: nn.Module, of: str) -> Costs | None:
     """What of a model can be told by its shapes: ``"params"``, or ``"macs"`` of a known family; None: nothing."""
     return parameter_costs(model) if of == "params" else family_costs(model)
-
-
-def counted_by(targets: Target, find_costs: Callable[[str], Costs | None]) -> Target:
-    """Targets of groups, of which those in costs are told what the model costs.
-
-    Args:
-        targets: dict of group name -> target.
-        find_costs: function of ``"params"`` or ``"macs"``.
-    """
-    return {g: replace(t, find_costs=find_costs) if isinstance(t, CostLeft) else t for g, t in targets.items()}
 
 
 def measured_costs(model: nn.Module, inputs: Mapping[str, Any]) -> Costs:

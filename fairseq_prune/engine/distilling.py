@@ -22,7 +22,7 @@ class DistillingMixin(FairseqTask):
     options: Any = None
     only_evaluates = False
     distiller: Distiller | None = None
-    _model: nn.Module = None
+    _model: nn.Module
 
     def build_criterion(self, *given, **named):
         """As the wrapped task's; then load the teacher, before any data is loaded."""

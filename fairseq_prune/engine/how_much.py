@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..methods.method import Method
 from ..needs import spelt
-from ..pruning.budget import CostLeft, ErdosRenyi, Outliers, parse_target
-from ..pruning.units import NofM, Width, is_coupled, parse_units
+from ..pruning.budget import CostLeft, Deviation, ErdosRenyi, Outliers, parse_target
+from ..pruning.units import NofM, Weight, Width, is_coupled, parse_units
 
 if TYPE_CHECKING:
     from .plan import Plan
@@ -71,12 +71,14 @@ def check_target(plan: Plan) -> None:
         ValueError: naming the option, the value and a valid example.
     """
     units: Any = parse_units(plan.units)
-    for target in (plan.target or {}).values():
+    for target in plan.target.values():
         if isinstance(target, CostLeft) and not getattr(units, "costed", False):
             example = "--compression-rate 0.2" if isinstance(units, Width) else "--prune-units neuron, or filter"
             raise ValueError(f"{target.option}: counts whole removed units, not {plan.units}; give e.g. {example}")
         if isinstance(target, LAYERED):
             _check_layered(target, plan, units)
+        if isinstance(target, Deviation) and not isinstance(units, Weight):
+            raise ValueError(f"--prune-target {target}: is for single weights; give e.g. --prune-target 0.5")
         if isinstance(target, NofM) and plan.units != "n:m":
             raise ValueError(
                 f"--prune-target {target}: says how much of units n:m stays, not of {plan.units}; give e.g. "

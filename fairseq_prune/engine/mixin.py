@@ -1,12 +1,9 @@
 """What a fairseq task needs to prune. All calls into the pruner are here."""
 
 import inspect
-import os
 from functools import partial
 from typing import Any, Self
 
-import torch
-from fairseq.logging import metrics
 from fairseq.models import BaseFairseqModel
 from fairseq.optim import FairseqOptimizer
 from fairseq.optim.lr_scheduler import FairseqLRScheduler
@@ -29,16 +26,17 @@ from ..families import options_of, permutable, structure_of
 from ..optim.following import FollowsRemoval
 from ..pruning.budget.cost import Costs
 from ..pruning.budget.given import Target
-from ..pruning.schedule import Position
 from ..pruning.selecting import Selector
 from ..pruning.surgery.depth import cut_layers
 from ..pruning.surgery.structure import Structure
+from ..pruning.times import Position
 from . import ranks
-from .account import Account, NodeCount, log_harmonic_mean
+from .account import Account, NodeCount
+from .accounting import AccountingMixin
 from .autocast import InBfloat16
 from .checks import check_run
-from .clock import Clock, is_shown
-from .costs import costs_of, counted_by
+from .clock import Clock
+from .costs import costs_of
 from .distilling import DistillingMixin
 from .executing import execute_when_loaded
 from .growth_file import add_record
@@ -52,16 +50,14 @@ from .scoring import ScoringMixin
 from .telling import tell_pending, warn_of_unfinished
 
 
-class PruneMixin(ScoringMixin, DistillingMixin, FairseqTask):
+class PruneMixin(ScoringMixin, AccountingMixin, DistillingMixin, FairseqTask):
     """Put before a fairseq task class whose config inherits :class:`~.options.PruneOptions`."""
 
     uses_ema = True
-    only_evaluates = cuts_on_load = _started = False
-    _model: torch.nn.Module = None
+    only_evaluates = cuts_on_load = has_model = _started = False
     _model_config = _ema_model = _scheduler = None
-    _clock: Clock = None
+    _clock: Clock
     _position, start = Position(), Start()
-    _file_bytes: int = None
 
     @classmethod
     def add_args(cls, parser):
@@ -131,8 +127,7 @@ class PruneMixin(ScoringMixin, DistillingMixin, FairseqTask):
 
     def find_targets(self, selector: Selector, model: BaseFairseqModel) -> Target:
         """Fractions to remove, dict of a selector's group -> fraction."""
-        targets, find_costs = selector.targets(self.plan.target), partial(self.find_costs, model)
-        return counted_by(targets, find_costs)
+        return selector.targets(self.plan.target)
 
     def find_costs(self, model: BaseFairseqModel, of: str) -> Costs | None:
         """What a model costs; None as long as that takes data that are not loaded."""
@@ -155,8 +150,8 @@ class PruneMixin(ScoringMixin, DistillingMixin, FairseqTask):
             pruner = self._new_pruner(model, Plan() if from_checkpoint else self.plan)
             if arriving.by_this_run:  # the plan is of the model as it was in the beginning
                 pruner.masked.cut_layers(arriving.keep(model))
-        if self.pruner is None or not from_checkpoint:  # a teacher is built from its checkpoint meanwhile
-            self.pruner, self._model, self._model_config = pruner, model, cfg
+        if not (self.has_model and from_checkpoint):  # a teacher is built from its checkpoint meanwhile
+            self.has_model, self.pruner, self._model, self._model_config = True, pruner, model, cfg
             self._nodes = NodeCount(model, partial(self.find_structure, model))
             self.account = Account(lambda: self.costs(model), lambda: pruner.masks)
         return model
@@ -164,8 +159,8 @@ class PruneMixin(ScoringMixin, DistillingMixin, FairseqTask):
     def _new_pruner(self, model, plan):
         structure, targets = partial(self.find_structure, model), partial(self.find_targets, model=model)
         reordered = partial(self.find_permutable, model)
-        averaged = bool(self.options.prune_store_ema)
-        return Pruner(model, plan, structure, targets, averaged, reordered, self.gather_evidence)
+        costs, averaged = partial(self.find_costs, model), bool(self.options.prune_store_ema)
+        return Pruner(model, plan, structure, targets, costs, averaged, reordered, self.gather_evidence)
 
     def load_dataset(self, split, *args, **kwargs):
         with one_line_data_errors(getattr(self.options, "data", None)):
@@ -215,9 +210,9 @@ class PruneMixin(ScoringMixin, DistillingMixin, FairseqTask):
     def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False, **ema):
         self.scoring_criterion, self._ema_model = criterion, ema.get("ema_model")
         self._position = self._clock.at(self._completed_epochs, update_num)
-        for loaded in (self._model, self._ema_model):  # all that is to be has been: a resume must not cut
-            if getattr(loaded, "cuts_on_load", False):
-                loaded.cuts_on_load = False
+        for loaded in filter(None, (self._model, self._ema_model)):
+            if hasattr(loaded, "cuts_on_load"):
+                loaded.cuts_on_load = False  # all that is to be loaded has been: a resume must not cut
         with one_line_errors():
             if self.plan.prunes:
                 self.account.open()
@@ -259,27 +254,3 @@ class PruneMixin(ScoringMixin, DistillingMixin, FairseqTask):
             self.pruner.load_state(state)
             if "account" in state:  # files of earlier versions have none
                 self.account.load_state(state["account"])
-
-    def post_save(self, path, updates):
-        """Called by fairseq once a checkpoint is written, which it may have deleted at once as not good enough."""
-        self._file_bytes = os.path.getsize(path) if os.path.exists(path) else self._file_bytes
-
-    def reduce_metrics(self, logging_outputs, criterion):
-        super().reduce_metrics(logging_outputs, criterion)
-        if self.pruner.fraction_removed:
-            metrics.log_scalar("removed", self.pruner.fraction_removed, weight=0, round=4, priority=250)
-            log_harmonic_mean()
-        for name, value in (
-            self.pruner.metrics.items() if is_shown(self._position, self.options, criterion.training) else ()
-        ):
-            metrics.log_scalar(name, value, weight=0, round=6, priority=251)
-        if self.plan.prunes:
-            if criterion.training:
-                self.account.spend_update(int(sum(log.get("nsentences", 0) for log in logging_outputs)))
-            self.account.log()
-            if self._file_bytes:
-                metrics.log_scalar("checkpoint_bytes", self._file_bytes, weight=0, round=0, priority=255)
-
-    def costs(self, model: BaseFairseqModel) -> dict[str, int]:
-        """What is left of a model, dict of name -> count."""
-        return {"params": self.pruner.masked.parameters_left} | self._nodes.count()

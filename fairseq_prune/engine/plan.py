@@ -13,8 +13,10 @@ from ..pruning.budget import Threshold
 from ..pruning.budget.counting import ROUNDINGS
 from ..pruning.calibration.worth import WORTHS
 from ..pruning.importance import EVIDENCE, IMPORTANCES
-from ..pruning.schedule import SHAPES, Schedule, When
+from ..pruning.schedule import NEVER, Schedule
 from ..pruning.scope import SCOPES
+from ..pruning.shapes import SHAPES
+from ..pruning.times import When
 from ..pruning.units import Support, parse_units
 from .how_much import check_target, is_n_of_m, named, of_layers, read_target, saying_how_much
 from .recipe import read_patterns, read_stages
@@ -27,12 +29,12 @@ class Plan:
     Args:
         method: name in :data:`~fairseq_prune.methods.METHODS`.
         units: e.g. ``"weight"``.
-        importance: name in the table of importances; None where nothing is removed.
+        importance: name in the table of importances; "" where nothing is removed.
         scope: name in the table of scopes.
         target: dict of group pattern -> fraction removed, in [0, 1), or what says it later, as
             :class:`~fairseq_prune.pruning.budget.Threshold`; or of other options that say how much.
         stages: dict of stage name -> patterns.
-        schedule: when; None where nothing is removed.
+        schedule: when.
         include: patterns added to the prunable set.
         skip: patterns left dense.
         only: patterns of all that is not left dense; none: no such limit.
@@ -48,11 +50,11 @@ class Plan:
 
     method: str = "none"
     units: str = "weight"
-    importance: str | None = None
+    importance: str = ""
     scope: str = "global"
-    target: Mapping[str, Any] | None = None
-    stages: dict[str, tuple[str, ...]] | None = None
-    schedule: Schedule | None = None
+    target: Mapping[str, Any] = field(default_factory=dict)
+    stages: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    schedule: Schedule = NEVER
     include: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
@@ -68,7 +70,7 @@ class Plan:
     @property
     def prunes(self) -> bool:
         """True if the run removes anything itself."""
-        return self.schedule is not None
+        return self.schedule != NEVER
 
     @property
     def in_order(self) -> bool:
@@ -78,7 +80,7 @@ class Plan:
     @property
     def of_layers(self) -> bool:
         """True if the layers' outliers say how much of each is removed."""
-        return of_layers(self.target or {})
+        return of_layers(self.target)
 
     @property
     def counts(self) -> bool:
@@ -122,7 +124,7 @@ class Plan:
             "scope": self.scope,
             "target": _joined(self.target),
             "stages": _joined(self.stages),
-            "schedule": self.schedule and str(self.schedule),
+            "schedule": str(self.schedule),
             "include": ",".join(self.include),
             "skip": ",".join(self.skip),
             "only": ",".join(self.only),
@@ -134,7 +136,7 @@ class Plan:
 
 
 def _joined(mapping):
-    return ";".join(f"{key}={value}" for key, value in (mapping or {}).items())
+    return ";".join(f"{key}={value}" for key, value in mapping.items())
 
 
 _METHOD_ANSWERS = ("units", "importance", "scope", "schedule", "rounding")
@@ -160,7 +162,7 @@ def make_plan(options: Mapping[str, Any], seed: int = 1) -> Plan:
     method = named("method", METHODS.__getitem__, name)
     approach = options.pop("approach", {})
     if not method.prunes:
-        read_approach(name, None, approach, None, False)
+        read_approach(name, None, approach, NEVER, False)
         _refuse_others(name, options)
         return Plan(name, seed=seed)
     answers = replace(method, **{k: options[k] for k in _METHOD_ANSWERS if k in options})

@@ -2,18 +2,20 @@
 
 import logging
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 from fairseq.optim import FairseqOptimizer
 from torch import Tensor, nn
 
 from ..compat import forget_best
+from ..families import permutable
 from ..methods import approach_for
 from ..optim.masters import overflowed
 from ..pruning.masks import Masks, checksum
-from ..pruning.schedule import Position
-from ..pruning.selecting import count_removed
+from ..pruning.times import Position
 from . import ranks
+from .goals import FindCosts
 from .masked_model import MaskedModel
 from .permute import permute_in_run
 from .plan import Plan
@@ -23,8 +25,9 @@ from .rewind import Rewind
 from .same_plan import check_same_plan
 from .selecting import Gather, Selecting
 from .stand_in import stand_in
-from .targets import FindStructure, FindTargets, Targets
-from .telling import tell_removed, warn_of_half_shrunk
+from .tally import Tally
+from .targets import FindStructure, FindTargets, Targets, no_data
+from .telling import warn_of_half_shrunk
 
 logger = logging.getLogger(__name__)
 
@@ -35,9 +38,9 @@ class Pruner:
     Args:
         model: the ``nn.Module`` to prune. Weights loaded into it later bring their masks along.
         plan: what to remove and when; the default removes nothing and keeps what is removed.
-        find_structure, find_targets: as :class:`~.targets.Targets`.
+        find_structure, find_targets, find_costs: as :class:`~.targets.Targets`.
         averaged: the run keeps moving averages (--store-ema), whose shapes cannot follow a cut.
-        find_permutable: function -> Structure of what may be reordered; only called for that.
+        find_permutable: function -> Structure of what may be reordered; only called for that; None: its family's.
         gather: as :class:`~.selecting.Selecting`.
 
     Attributes:
@@ -55,23 +58,23 @@ class Pruner:
         plan: Plan | None = None,
         find_structure: FindStructure | None = None,
         find_targets: FindTargets | None = None,
+        find_costs: FindCosts | None = None,
         averaged: bool = False,
         find_permutable: FindStructure | None = None,
-        gather: Gather | None = None,
+        gather: Gather = no_data,
     ):
         self.plan, self.events_done = plan or Plan(), 0
         self.removed_in_epoch: int | None = None
-        self._model, self._find_permutable = model, find_permutable
+        self._model, self._find_permutable = model, find_permutable or partial(permutable, model)
         self._started = self._acts = False
         self.masked = MaskedModel(model)
         self.removal = Removal(model, self.masked, averaged)
-        self._counted: Masks = None
-        self._fraction: float = None
-        self.targets = Targets(model, self.plan, find_structure, find_targets)
-        self._whole = self.targets.total
+        self.targets = Targets(model, self.plan, find_structure, find_targets, find_costs)
+        self._tally = Tally(self.masked, self.targets)
         self._select = Selecting(model, self.masked, self.targets, gather, lambda: self.events_done)
-        self._approach, self._validated = self._new_approach(), {}
-        self._rewind = Rewind(self.masked.parameters) if self.plan.rewind else None
+        self._approach = self._new_approach()
+        self._validated: dict[str, Tensor] = {}
+        self._rewind = Rewind(self.masked.parameters, self.plan.rewind.count) if self.plan.rewind else None
 
     def _new_approach(self):
         return approach_for(self.plan.approach, self.targets.selector, self._model, self.plan.seed)
@@ -89,12 +92,12 @@ class Pruner:
     @property
     def pending(self) -> bool:
         """True as long as something is to be removed."""
-        return self.approaching or self.events_done != (self.plan.schedule.num_events if self.plan.prunes else 0)
+        return self.approaching or self.events_done != self.plan.schedule.num_events
 
     @property
     def approaching(self) -> bool:
         """True from the first selection to the removal, where these are not the same."""
-        return self._approach is not None and self._approach.active
+        return self._approach.active
 
     @property
     def metrics(self) -> dict[str, float | Tensor]:
@@ -109,10 +112,7 @@ class Pruner:
     @property
     def fraction_removed(self) -> float:
         """Fraction of the prunable set that masks and cuts have removed (float in [0, 1))."""
-        if self._counted is not self.masks:  # asked for at every update, counted after every change
-            removed, total = count_removed(self.targets.prunables, self.masks)
-            self._counted, self._fraction = self.masks, 1 - (total - removed) / self._whole
-        return self._fraction
+        return self._tally.fraction
 
     def check_start(self) -> None:
         """Look once at what was loaded, before training begins.
@@ -128,8 +128,8 @@ class Pruner:
         if not self.plan.prunes:
             self.masked.warn_of_lost_masks()
         elif not self.events_done:
-            whole, self._whole = self._whole, self.targets.total
-            if whole != self._whole:  # weights of a cut model came in
+            whole, self._tally.whole = self._tally.whole, self.targets.total
+            if whole != self._tally.whole:  # weights of a cut model came in
                 self.targets.look()
                 self._approach = self._new_approach()
             self.targets.check(self.masked.local_masks())
@@ -141,30 +141,31 @@ class Pruner:
 
         Args:
             optimizer: the fairseq optimizer.
-            position: :class:`~fairseq_prune.pruning.schedule.Position` of that update.
+            position: :class:`~fairseq_prune.pruning.times.Position` of that update.
             ema_model: fairseq's moving-average copy of the model, if the run keeps one.
 
         Raises:
             ValueError: the run begins after the end of its schedule.
         """
         self._validated = {}
-        if self.plan.prunes:
-            now = position.of(self.plan.schedule.unit)
-            event = self.plan.schedule.events_by(now, self.events_done, not self.approaching)
-            if self._rewind and self.pending and not self._rewind.saved and now >= self.plan.rewind.count:
-                self._rewind.save(optimizer)
-            if event > self.events_done:
-                if self.events_done == 0:
-                    self._begin(event, now, optimizer)
-                self._prune_until(event, optimizer, ema_model, position)
-                if not self.approaching:
-                    name = f"pruning event {event}/{self.plan.schedule.num_events}"
-                    logger.info(f"{name} after {position.epochs} epochs, {position.updates} updates: {self._told()}")
-            if self.approaching:
-                if self.plan.schedule.is_past(now):
-                    self._end_approach(optimizer, ema_model)
-                else:
-                    self._approach.before_update(position, self._select, optimizer)
+        schedule = self.plan.schedule
+        now = position.of(schedule.unit)
+        if self._rewind and self.pending:
+            self._rewind.save_once(now, optimizer)
+        event = schedule.events_by(now, self.events_done, not self.approaching)
+        if event > self.events_done:
+            if self.events_done == 0:
+                self._begin(event, now, optimizer)
+            self._prune_until(event, optimizer, ema_model, position)
+            if not self.approaching:
+                name = f"pruning event {event}/{schedule.num_events}"
+                told = self._tally.told()
+                logger.info(f"{name} after {position.epochs} epochs, {position.updates} updates: {told}")
+        if self.approaching:
+            if schedule.is_past(now):
+                self._end_approach(optimizer, ema_model)
+            else:
+                self._approach.before_update(position, self._select, optimizer)
         if not self.pending and self.removed_in_epoch is None:
             self.removed_in_epoch = position.epochs + 1
 
@@ -177,7 +178,7 @@ class Pruner:
 
     def _prune(self, optimizer, ema_model, position):
         removed = None
-        if not self._approach:
+        if self.plan.approach is None:
             removed = self._select()
         elif not self._approach.active:
             removed = self._approach.begin(position, self.targets.layers, self._select, optimizer)
@@ -192,7 +193,7 @@ class Pruner:
         selection = self._approach.last_selection(self._select)
         self._approach.end(optimizer)
         self._remove(selection, optimizer, ema_model)
-        logger.info(f"removed what was selected: {self._told()}")
+        logger.info(f"removed what was selected: {self._tally.told()}")
 
     def in_training(self) -> AbstractContextManager[None]:
         """Context in which the loss is that of the model as the approach lets it see it."""
@@ -224,7 +225,7 @@ class Pruner:
 
         Args:
             optimizer: the fairseq optimizer.
-            position: :class:`~fairseq_prune.pruning.schedule.Position` of this step's update.
+            position: :class:`~fairseq_prune.pruning.times.Position` of this step's update.
             ema_model: as in :meth:`before_update`.
         """
         if self._acts:
@@ -238,12 +239,12 @@ class Pruner:
         """The position in the schedule, as plain values. Masks travel with the weights."""
         return {
             "events_done": self.events_done,
-            "events_left": self.plan.schedule.num_events - self.events_done if self.plan.prunes else 0,
+            "events_left": self.plan.schedule.num_events - self.events_done,
             "plan": self.plan.plain(),
-            "whole": self._whole,
+            "whole": self._tally.whole,
             "removed_in_epoch": self.removed_in_epoch,
             "kept": self.removal.kept,
-            "approach": self._approach and self._approach.state(),
+            "approach": self._approach.state(),
             "rewind": self._rewind and self._rewind.state(),
             **self.targets.state(),
         }
@@ -263,7 +264,7 @@ class Pruner:
         if self.plan.prunes and state["events_done"]:
             self.events_done = state["events_done"]
             self.targets.load_state(state)
-            self._whole = state.get("whole", self._whole)  # files of earlier versions have no cuts
+            self._tally.whole = state.get("whole", self._tally.whole)  # files of earlier versions have no cuts
             if state.get("approach") is not None:
                 self._approach.load_state(state["approach"])
 
@@ -293,6 +294,3 @@ class Pruner:
         now = targets.cuts_on_the_way or self.plan.schedule.is_last(self.events_done)
         if not closes and now:  # few units may all be cut before
             targets.look_again(self.removal.cut(selection.keep, targets.structure, optimizer))
-
-    def _told(self):
-        return tell_removed(self.targets.prunables, self.masks, self.fraction_removed, self._whole)

@@ -20,14 +20,14 @@ class RunLength:
     Args:
         max_epoch: the last epoch; 0 means no limit.
         max_update: the last update; 0 means no limit.
-        batches_per_epoch: batches of one rank (count); None while unknown.
+        batches_per_epoch: batches of one rank (count); 0 while unknown.
         update_freq: batches in an update, for each epoch; the last stands for all later ones.
         skip_remainder: the run drops what does not fill an update (--skip-remainder-batch).
     """
 
     max_epoch: int = 0
     max_update: int = 0
-    batches_per_epoch: int | None = None
+    batches_per_epoch: int = 0
     update_freq: Sequence[int] = (1,)
     skip_remainder: bool = False
 
@@ -47,8 +47,8 @@ class RunLength:
             updates += self._updates_in(epoch)
         return epoch
 
-    def limit(self, unit: str) -> tuple[int, str] | None:
-        """(Last epoch or update, the option that says so), the tightest that is known; None without any."""
+    def limit(self, unit: str) -> tuple[int, str]:
+        """(Last epoch or update, the option that says so), the tightest that is known; 0 without any."""
         limits = {
             ("ep", self.max_epoch): f"--max-epoch {self.max_epoch}",
             ("up", self.max_update): f"--max-update {self.max_update}",
@@ -57,7 +57,7 @@ class RunLength:
             updates, epoch = self.updates_by(self.max_epoch), self.epoch_of(self.max_update, self.max_epoch)
             limits["up", updates] = f"--max-epoch {self.max_epoch} is {updates} updates"
             limits["ep", epoch] = f"--max-update {self.max_update} is reached in epoch {epoch}"
-        return min(((n, reason) for (of, n), reason in limits.items() if of == unit and n), default=None)
+        return min(((n, reason) for (of, n), reason in limits.items() if of == unit and n), default=(0, ""))
 
 
 def check_reachable(schedule: Schedule, run: RunLength, start: str | None = None) -> None:
@@ -73,7 +73,7 @@ def check_reachable(schedule: Schedule, run: RunLength, start: str | None = None
     Raises:
         ValueError: naming the option and a value that would do.
     """
-    limit, reason = run.limit(schedule.unit) or (None, None)
+    limit, reason = run.limit(schedule.unit)
     if limit and schedule.last >= limit:
         asked = f"--prune-end {schedule.end}" if schedule.end else start or f"--prune-start {schedule.start}"
         raise ValueError(
@@ -114,7 +114,7 @@ def check_long_enough(plan: Plan, run: RunLength) -> None:
     check_reachable(plan.schedule, run, plan.asked("start"))
     epoch, update = _end_of(plan, run)
     for unit, last in (("update", update), ("epoch", epoch)):
-        limit, reason = run.limit(unit[:2]) or (None, None)
+        limit, reason = run.limit(unit[:2])
         if last and limit and last > limit:
             longer = f"--max-{unit} {last}"
             if unit == "update" and reason.startswith("--max-epoch"):

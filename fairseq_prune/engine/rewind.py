@@ -19,18 +19,16 @@ class Rewind:
 
     Args:
         parameters: dict of name -> parameter.
+        point: epochs or updates, whichever the schedule counts, after which the copy is made.
     """
 
-    def __init__(self, parameters: Mapping[str, nn.Parameter]):
-        self._parameters, self._values, self._moments = parameters, {}, {}
+    def __init__(self, parameters: Mapping[str, nn.Parameter], point: int):
+        self._parameters, self._point, self._values, self._moments = parameters, point, {}, {}
 
-    @property
-    def saved(self) -> bool:
-        """True once there is a copy."""
-        return bool(self._values)
-
-    def save(self, optimizer: FairseqOptimizer) -> None:
-        """Copy what the optimizer steps."""
+    def save_once(self, now: int, optimizer: FairseqOptimizer) -> None:
+        """Copy what the optimizer steps, once its time has come; ``now`` counts as the point does."""
+        if now < self._point or self._values:
+            return
         masters = homes(optimizer)
         for name, parameter in self._parameters.items():
             self._values[name] = values_of(parameter, masters)[0].clone()

@@ -28,11 +28,11 @@ class ScoringMixin(FairseqTask):
         scoring_criterion: the one that trains, as it was at the last update.
     """
 
-    plan: Plan = None
+    plan = Plan()
     options: Any = None
-    pruner: Pruner = None
-    account: Account = None
-    scoring_criterion: FairseqCriterion = None
+    pruner: Pruner
+    account: Account
+    scoring_criterion: FairseqCriterion
     _completed_epochs = 0
 
     @contextlib.contextmanager

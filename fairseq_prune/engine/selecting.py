@@ -20,12 +20,12 @@ class Selecting:
         model: ``nn.Module``.
         masked: its :class:`~.masked_model.MaskedModel`.
         targets: its :class:`~.targets.Targets`.
-        gather: function of (model, kind, event) -> evidence (:mod:`~.evidence`); None where nothing needs it.
+        gather: function of (model, kind, event) -> evidence (:mod:`~.evidence`).
         event: function -> number of the event.
     """
 
     def __init__(
-        self, model: nn.Module, masked: MaskedModel, targets: Targets, gather: Gather | None, event: Callable[[], int]
+        self, model: nn.Module, masked: MaskedModel, targets: Targets, gather: Gather, event: Callable[[], int]
     ):
         self._model, self._masked, self._targets, self._gather, self._event = model, masked, targets, gather, event
 

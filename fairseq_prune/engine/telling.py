@@ -1,46 +1,17 @@
-"""What the log says of removals: those that were, and those that are still to come."""
+"""What the log says of removals that are still to come, and of what comes half removed."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from torch import nn
-
-from ..pruning.masks import Masks, checksum
-from ..pruning.prunable import Prunable
-from ..pruning.selecting import count_removed
 
 if TYPE_CHECKING:
     from .pruner import Pruner
 
 
 logger = logging.getLogger(__name__)
-
-
-def tell_removed(prunables: Sequence[Prunable], masks: Masks, fraction: float, whole: int) -> str:
-    """How much is removed, where least and where most, and a checksum to compare ranks and runs by.
-
-    Args:
-        prunables: list of :class:`~fairseq_prune.pruning.prunable.Prunable`.
-        masks: in force, dict of parameter name -> bool.
-        fraction: removed of all, by masks and cuts.
-        whole: weights before any were cut (count).
-
-    Returns:
-        str, one line.
-    """
-    counts = ((p.name, count_removed([p], masks)) for p in prunables)
-    parts = [(removed / total, name) for name, (removed, total) in counts]
-    (low, least), (high, most) = min(parts), max(parts)
-    now = sum(p.parameter.numel() for p in prunables)
-    if now < whole:
-        return f"{fraction:.4f} of {whole:,} weights removed, {now:,} are left after a cut"
-    return (
-        f"{fraction:.4f} of {whole:,} weights removed "
-        f"(least {low:.2f} {least}, most {high:.2f} {most}; masks {checksum(masks):08x})"
-    )
 
 
 def tell_pending(pruner: Pruner) -> str | None:

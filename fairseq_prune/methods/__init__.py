@@ -29,9 +29,10 @@ from .table import METHODS
 __all__ = ["APPROACHES", "METHODS", "Approach", "Method", "Timed", "approach_for"]
 
 
-def approach_for(wanted: ApproachSettings | None, selector: Selector, model: nn.Module, seed: int) -> Approach | None:
-    """The object that does what some settings say; None for None: masks at every event."""
-    return None if wanted is None else APPROACHES[type(wanted)](wanted, selector, model, seed)
+def approach_for(wanted: ApproachSettings | None, selector: Selector, model: nn.Module, seed: int) -> Approach:
+    """The object that does what some settings say; of None, masks at every event, one that is never active."""
+    kind = Approach if wanted is None else APPROACHES[type(wanted)]
+    return kind(wanted, selector, model, seed)
 
 
 import fairseq  # noqa: E402, F401  (last: fairseq_prune/__init__.py then registers, with what is above)

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from ..pruning.growing import Growth
 from ..pruning.masks import Masks
 from ..pruning.registry import Registry
-from ..pruning.schedule import Position, Schedule
+from ..pruning.schedule import Schedule
 from ..pruning.selecting import Selection
 from ..pruning.selecting.selector import Selector, Values
+from ..pruning.times import Position
 from .option import Option
 
 if TYPE_CHECKING:
@@ -101,9 +102,7 @@ class Approach:
     needs_end = any_support = True
 
     @classmethod
-    def completed(
-        cls, settings: Any, options: Mapping[str, Any], schedule: Schedule | None, single_weights: bool
-    ) -> Any:
+    def completed(cls, settings: Any, options: Mapping[str, Any], schedule: Schedule, single_weights: bool) -> Any:
         """Its data, with what else a run says; arguments as those of :func:`~.options.read_approach`."""
         return settings
 
@@ -131,7 +130,7 @@ class Approach:
         """Start, at the first event.
 
         Args:
-            position: :class:`~fairseq_prune.pruning.schedule.Position` of the update that comes.
+            position: :class:`~fairseq_prune.pruning.times.Position` of the update that comes.
             layers: names of those that lose units.
             select: :class:`Select`.
             optimizer: the fairseq optimizer.

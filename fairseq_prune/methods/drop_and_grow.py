@@ -13,8 +13,9 @@ from ..optim.masters import homes, moments_of, values_of
 from ..pruning.masks import pack_mask, unpack_mask
 from ..pruning.registry import Registry
 from ..pruning.regrow import cosine, drop_and_grow
-from ..pruning.schedule import Position, Schedule
+from ..pruning.schedule import Schedule
 from ..pruning.selecting.selection import Selection
+from ..pruning.times import Position
 from .approach import APPROACHES, Approach, Select, Timed
 from .option import Option
 
@@ -78,7 +79,7 @@ class Regrowing(Approach):
 
     @classmethod
     def completed(
-        cls, settings: DropAndGrow, options: Mapping[str, Any], schedule: Schedule | None, single_weights: bool
+        cls, settings: DropAndGrow, options: Mapping[str, Any], schedule: Schedule, single_weights: bool
     ) -> DropAndGrow:
         return replace(settings, events=schedule.num_events if schedule else 1)
 

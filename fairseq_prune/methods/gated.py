@@ -12,8 +12,8 @@ from torch import Tensor
 from ..compat import unscaled
 from ..optim.masters import homes, master_gradient, multiply_values, values_of
 from ..pruning.enforce import multiply
-from ..pruning.schedule import Position
 from ..pruning.selecting.selection import Selection
+from ..pruning.times import Position
 from .approach import APPROACHES, Approach, Select, Timed
 from .option import ABOVE_0, AT_LEAST_0, Option
 

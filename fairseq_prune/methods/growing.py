@@ -13,8 +13,9 @@ from torch import Tensor
 from ..compat import unscaled
 from ..optim.masters import homes, master_gradient, multiply_values, values_of
 from ..pruning.growing import Growth, Layer, contraction, grow, magnitude_ratio
-from ..pruning.schedule import Position, Schedule
+from ..pruning.schedule import Schedule
 from ..pruning.selecting import Selection, overlap
+from ..pruning.times import Position
 from ..pruning.units import is_coupled
 from .approach import APPROACHES, Approach, Select
 from .growth_options import OPTIONS, complete
@@ -46,7 +47,7 @@ class GrowingPenalty(Approach):
 
     @classmethod
     def completed(
-        cls, settings: Growth, options: Mapping[str, Any], schedule: Schedule | None, single_weights: bool
+        cls, settings: Growth, options: Mapping[str, Any], schedule: Schedule, single_weights: bool
     ) -> Growth:
         return complete(settings, options, schedule, single_weights)
 

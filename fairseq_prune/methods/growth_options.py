@@ -100,7 +100,7 @@ OPTIONS = (
 )
 
 
-def complete(growth: Growth, options: Mapping[str, Any], schedule: Schedule | None, single_weights: bool) -> Growth:
+def complete(growth: Growth, options: Mapping[str, Any], schedule: Schedule, single_weights: bool) -> Growth:
     """As :meth:`~.approach.Approach.completed`."""
     if growth.stop_scope not in ("global", "layer"):
         raise ValueError(f"--reg-stop-scope {growth.stop_scope}: give global or layer")

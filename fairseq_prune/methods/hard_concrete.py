@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..pruning.hard_concrete import BOUND, chance_open, draw_noise, sample, settled
-from ..pruning.schedule import Position
+from ..pruning.times import Position
 from .approach import APPROACHES, Select, Timed
 from .gated import GATE_RATE, Gated
 from .option import REGULARISER, Option

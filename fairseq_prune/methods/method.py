@@ -17,7 +17,7 @@ class Method:
         summary: what it does, in one line.
         source: paper.
         units: what is removed together, e.g. ``"weight"`` or ``"block:4x4"``.
-        importance: what a unit is worth; None where nothing is removed.
+        importance: what a unit is worth; "" where nothing is removed.
         scope: compared with whom.
         schedule: when, and how much by then.
         rounding: from a fraction to a count.
@@ -31,7 +31,7 @@ class Method:
     summary: str
     source: str
     units: str = "weight"
-    importance: str | None = None
+    importance: str = ""
     scope: str = "global"
     schedule: str = "once"
     rounding: str = "nearest"
@@ -56,7 +56,7 @@ class Method:
     @property
     def prunes(self) -> bool:
         """True if the method removes anything; False if it only keeps what is removed."""
-        return self.importance is not None
+        return bool(self.importance)
 
 
 METHODS: Registry[Method] = Registry("method")  # its rows: :mod:`~.table`

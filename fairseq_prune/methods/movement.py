@@ -12,7 +12,7 @@ from torch import Tensor
 from ..compat import unscaled
 from ..optim.masters import homes, master_gradient, values_of
 from ..pruning.enforce import multiply
-from ..pruning.schedule import Position
+from ..pruning.times import Position
 from .approach import APPROACHES, Select, Timed
 from .option import ABOVE_0, REGULARISER, Option
 from .straight_through import MaskedLoss

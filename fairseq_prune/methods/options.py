@@ -40,7 +40,7 @@ def read_approach(
     method: str,
     approach: ApproachSettings | None,
     options: Mapping[str, Any],
-    schedule: Schedule | None,
+    schedule: Schedule,
     single_weights: bool,
 ) -> ApproachSettings | None:
     """A method's approach with the user's options.

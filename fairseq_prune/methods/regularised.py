@@ -12,8 +12,8 @@ from torch import Tensor
 from ..optim.masters import homes, multiply_values, values_of
 from ..pruning.devices import on_host
 from ..pruning.hoyer import hoyer_square, hoyer_step
-from ..pruning.schedule import Position
 from ..pruning.selecting.selector import Selector, Values
+from ..pruning.times import Position
 from .approach import APPROACHES, Approach, Select, Timed
 from .option import REGULARISER
 

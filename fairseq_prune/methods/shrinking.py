@@ -15,11 +15,11 @@ from ..optim.masters import homes, values_of
 from ..pruning.devices import on_host
 from ..pruning.enforce.hold import HeldElements
 from ..pruning.masks import checksum, pack_mask, unpack_mask
-from ..pruning.schedule import Position
 from ..pruning.selecting import Selection
 from ..pruning.selecting.widths import WidthSelector
 from ..pruning.shrink import SHRINKINGS
 from ..pruning.surgery.table import owned_elements
+from ..pruning.times import Position
 from .approach import APPROACHES, Approach, Select, Timed
 from .option import Option
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..optim.masters import Home, homes
-from ..pruning.schedule import Position, Schedule
+from ..pruning.schedule import Schedule
+from ..pruning.times import Position
 from .approach import APPROACHES, Select, Timed
 from .gated import GATE_L1, GATE_RATE, Gated
 from .option import ABOVE_0, Option

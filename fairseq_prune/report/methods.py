@@ -13,7 +13,8 @@ from ..methods.options import ApproachOptions, options_of
 from ..methods.table import METHODS, names_of_methods
 from ..needs import spelt
 from ..pruning.budget import parse_target
-from ..pruning.schedule import Schedule, When
+from ..pruning.schedule import NEVER, Schedule
+from ..pruning.times import When
 from .table import align
 
 ANSWERS = ("units", "importance", "scope", "schedule", "rounding", "target", "every", "steps")
@@ -55,7 +56,7 @@ def _row(name, method):
 
 def _plan(name, method):
     target = parse_target(method.target or 0.5)  # any fraction stands for what the user has to say, any event for all
-    schedule = Schedule("once", When.parse("0up")) if method.prunes else None
+    schedule = Schedule("once", When.parse("0up")) if method.prunes else NEVER
     return Plan(
         name, method.units, method.importance, method.scope, target=target, schedule=schedule, approach=method.approach
     )

@@ -37,7 +37,7 @@ class SrpTranslationTask(PruneTranslationTask):
         return plan_options(cfg, super().pruning_options(cfg))
 
     def build_model(self, cfg: FairseqDataclass | Namespace, from_checkpoint: bool = False) -> BaseFairseqModel:
-        insists = from_checkpoint and self.pruner is None  # else a teacher, whose layer norm is its own
+        insists = from_checkpoint and not self.has_model  # else a teacher, whose layer norm is its own
         model = super().build_model(cfg, from_checkpoint)
         if insists and hasattr(model, "ask_layer_norm"):
             if self.options.weighted_layernorm or self.options.srp_plain_layernorm:

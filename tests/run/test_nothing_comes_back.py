@@ -17,8 +17,8 @@ from fairseq_prune.families.family import stacks_of, structure_of
 from fairseq_prune.methods.checks import approach_of
 from fairseq_prune.methods.table import METHODS
 from fairseq_prune.pruning.calibration.inputs import Inputs
-from fairseq_prune.pruning.schedule import Position
 from fairseq_prune.pruning.surgery.depth import layers_of
+from fairseq_prune.pruning.times import Position
 from fairseq_prune.pruning.units import UNITS, is_coupled, parse_units
 from vision_bridge.surgery.trace import trace
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from one_layer import Training
 
-from fairseq_prune.pruning.schedule import Position
+from fairseq_prune.pruning.times import Position
 
 
 def smallest(weight, count):

@@ -12,7 +12,8 @@ from fairseq_prune.engine.evidence import TEMPERATURE, gather
 from fairseq_prune.engine.plan import make_plan
 from fairseq_prune.engine.pruner import Pruner
 from fairseq_prune.pruning.importance import IMPORTANCES
-from fairseq_prune.pruning.schedule import Position, Schedule, When
+from fairseq_prune.pruning.schedule import Schedule
+from fairseq_prune.pruning.times import Position, When
 from fairseq_prune.pruning.units import Row, Weight
 
 BATCHES = [

@@ -11,7 +11,7 @@ from torch.nn.utils import weight_norm
 from fairseq_prune.engine.plan import make_plan
 from fairseq_prune.engine.pruner import Pruner
 from fairseq_prune.optim.masters import homes, moments_of, values_of
-from fairseq_prune.pruning.schedule import Position
+from fairseq_prune.pruning.times import Position
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*GradScaler.*"),

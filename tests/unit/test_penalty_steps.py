@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from one_layer import Optimizer, Training, X, Y
 from torch.nn import functional as F
 
-from fairseq_prune.pruning.schedule import Position
+from fairseq_prune.pruning.times import Position
 
 GROWS = {
     "method": "greg1", "units": "weight", "approach": {"update_reg_interval": 1, "reg_granularity_prune": 0.25},

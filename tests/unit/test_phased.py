@@ -8,7 +8,7 @@ from torch import nn
 from fairseq_prune.engine.plan import make_plan
 from fairseq_prune.engine.pruner import Pruner
 from fairseq_prune.optim.phased import Phased, PhasedConfig
-from fairseq_prune.pruning.schedule import Position
+from fairseq_prune.pruning.times import Position
 
 ONCE = {"method": "magnitude", "target": 0.5, "start": "4up"}  # two updates are an epoch here
 

@@ -4,14 +4,15 @@ import pytest
 
 from fairseq_prune.engine.plan import Plan, make_plan
 from fairseq_prune.engine.reachable import RunLength, check_long_enough, check_reachable
-from fairseq_prune.pruning.schedule import Schedule, When
+from fairseq_prune.pruning.schedule import Schedule
+from fairseq_prune.pruning.times import When
 
 MAGNITUDE = {"method": "magnitude", "target": "0.8"}
 
 
 def test_nothing_given_prunes_nothing():
     assert make_plan({}) == Plan() == make_plan({"method": "none"})
-    assert not Plan().prunes and Plan().schedule is None
+    assert not Plan().prunes and Plan().schedule.num_events == 0
 
 
 def test_defaults_of_a_method():

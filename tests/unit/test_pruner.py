@@ -11,7 +11,7 @@ from torch.nn.utils import weight_norm
 from fairseq_prune.engine import pruner as engine
 from fairseq_prune.engine.plan import make_plan
 from fairseq_prune.engine.pruner import Pruner
-from fairseq_prune.pruning.schedule import Position
+from fairseq_prune.pruning.times import Position
 
 GRADUAL = {"method": "magnitude", "target": 0.8, "schedule": "cubic", "end": "10up", "every": "1up"}
 

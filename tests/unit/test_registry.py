@@ -5,8 +5,8 @@ import pytest
 from fairseq_prune.methods.table import METHODS
 from fairseq_prune.pruning.importance import IMPORTANCES
 from fairseq_prune.pruning.registry import Registry, closest
-from fairseq_prune.pruning.schedule import SHAPES
 from fairseq_prune.pruning.scope import SCOPES
+from fairseq_prune.pruning.shapes import SHAPES
 from fairseq_prune.pruning.units import parse_units
 
 

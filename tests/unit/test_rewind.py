@@ -6,7 +6,7 @@ import pytest
 import torch
 from test_approaches import Training
 
-from fairseq_prune.pruning.schedule import Position
+from fairseq_prune.pruning.times import Position
 
 OPTIONS = {"method": "imp", "target": 0.75, "start": "3up", "end": "7up", "every": "2up", "rewind": "2up"}
 
@@ -29,7 +29,7 @@ def test_survivors_go_back_and_the_last_round_trains_on():
         else:
             assert torch.equal(training.weight, weights[-1])
         training.step()
-    assert gone == [0, 24, 36] and not training.pruner._rewind.saved
+    assert gone == [0, 24, 36] and not training.pruner._rewind._values
     keep = training.pruner.masks["weight"]
     assert not torch.equal(training.weight, weights[2] * keep) and not training.weight[~keep].any()
 

@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from fairseq_prune.pruning.schedule import Schedule, When
+from fairseq_prune.pruning.schedule import Schedule
+from fairseq_prune.pruning.times import When
 
 
 def schedule(shape="linear", start="0up", end=None, every=None):

@@ -11,7 +11,7 @@ from fairseq_prune.engine.plan import Plan, make_plan
 from fairseq_prune.engine.pruner import Pruner
 from fairseq_prune.families import structure_of
 from fairseq_prune.optim.masters import homes, values_of
-from fairseq_prune.pruning.schedule import Position
+from fairseq_prune.pruning.times import Position
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*GradScaler.*")
 

@@ -9,7 +9,8 @@ from fairseq_prune.engine.options import PruneOptions, given_options
 from fairseq_prune.engine.plan import Plan, make_plan
 from fairseq_prune.engine.reachable import RunLength, check_long_enough
 from fairseq_prune.methods.shrinking import Shrink
-from fairseq_prune.pruning.schedule import Schedule, When
+from fairseq_prune.pruning.schedule import Schedule
+from fairseq_prune.pruning.times import When
 from fairseq_prune.pruning.units import parse_units
 from fairseq_prune.tasks.srp_options import UNITS, SrpOptions, as_state_of_a_pruner, plan_options
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from ...engine.plan import Plan, make_plan
-from ...pruning.schedule import When
+from ...pruning.times import When
 from ..training import check_words, has_option, option_of
 
 _OWN = """--save-dir --restore-file --finetune-from-model --no-epoch-checkpoints --user-dir --save-interval

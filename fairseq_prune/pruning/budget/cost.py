@@ -1,7 +1,7 @@
 """How much is removed by what the model then costs: parameters or multiply-accumulates that may be left."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import prod
 from typing import NamedTuple
 
@@ -65,12 +65,10 @@ class CostLeft:
     Args:
         of: ``"params"`` or ``"macs"``.
         left: part of the cost that may be left, in (0, 1).
-        find_costs: function of ``of`` -> :class:`Costs` of the model; None: the caller that has the model finds them.
     """
 
     of: str
     left: float
-    find_costs: Callable[[str], Costs | None] | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if not 0 < self.left < 1:

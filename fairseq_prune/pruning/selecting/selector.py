@@ -58,11 +58,13 @@ class Selector(Protocol):
         groups: dict of group name -> what it holds.
         inherited: what another run removed.
         multiplies: what is removed gets multipliers of 0 (connectivity) instead of masks.
+        cuts_on_the_way: what is removed before the last event may be cut out at once.
     """
 
     groups: Mapping[str, Sequence[Prunable | Coupled]]
     inherited: Inherited
     multiplies: bool = False
+    cuts_on_the_way: bool = False
 
     @property
     def layers(self) -> dict[str, list[str]]:

@@ -1,0 +1,171 @@
+"""What each group of units is to lose in the end: its own part, or all the same, so that the model costs no more."""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+
+from ..pruning.budget import CostLeft, Deviation, Outliers, Threshold
+from ..pruning.budget.cost import Costs
+from ..pruning.budget.erdos_renyi import ErdosRenyi, erdos_renyi
+from ..pruning.budget.given import Target
+from ..pruning.budget.outliers import SPREAD
+from ..pruning.masks import Masks
+from ..pruning.selecting.selector import Values
+from ..pruning.surgery.structure import Structure
+from .outliers import Walk, shares_by_outliers
+
+FindCosts = Callable[[str], Costs | None]  # of "params" or "macs"; None: that takes data which are not there yet
+
+
+class Goals:
+    """A target for each group.
+
+    Methods are given the selector as it is by then, for units may have been cut out.
+
+    Args:
+        target: dict of group name -> fraction, or what says it later.
+        asked_by: the option that says so.
+        selector: of the units, :class:`~fairseq_prune.pruning.selecting.selector.Selector`.
+        seeded: function -> generator for random scores.
+
+    Attributes:
+        shares: dict of group name -> fraction that its outliers say, once they have been looked at.
+
+    Raises:
+        ValueError: a layer would be left without units; names the highest fraction that can be.
+    """
+
+    def __init__(self, target: Target, asked_by: str, selector: Any, seeded: Callable[[], torch.Generator]):
+        self._target, self._asked_by, self._seeded = {**target, **_by_shapes(target, selector)}, asked_by, seeded
+        self.shares: dict[str, float] = {}
+        self._refuse_unreachable(selector)
+
+    def _refuse_unreachable(self, selector):
+        fractions = {group: goal for group, goal in self._target.items() if not isinstance(goal, _SAID_LATER)}
+        highest = {group: selector.highest(group, fraction) for group, fraction in fractions.items()}
+        reached = {group: fraction for group, fraction in highest.items() if fraction is not None}
+        if reached:
+            least = min(reached, key=lambda group: reached[group])
+            most = math.floor(reached[least] * 1e4) / 1e4
+            else_skip = "skip it or " if len(selector.groups) > 1 else ""
+            raise ValueError(
+                f"{self._asked_by} {self._target[least]}: at most {most} of {least!r} can be removed: one unit of "
+                f"every layer stays; {else_skip}give e.g. --prune-target {most}"
+            )
+
+    @property
+    def known(self) -> bool:
+        """True if all are fractions from the start."""
+        return all(isinstance(goal, float) for goal in self._target.values())
+
+    def asked(self, group: str) -> tuple[str, str]:
+        """(What was asked of a group, what to give where it has lost more than that), as told to the user."""
+        return f"{self._asked_by} {self._target[group]}", "give at least that"
+
+    def look_at_inputs(self, selector: Any, walk: Callable[[], Walk]) -> bool:
+        """Find what outliers say.
+
+        Args:
+            selector: of the units.
+            walk: function -> pairs of tensor name and inputs; only called where outliers say how much.
+
+        Returns:
+            True if they say anything.
+        """
+        if by_outliers := {group: goal for group, goal in self._target.items() if isinstance(goal, Outliers)}:
+            self.shares = shares_by_outliers(selector.prunables, by_outliers, walk())
+        return bool(by_outliers)
+
+    def fractions(self, selector: Any, masks: Masks, evidence: Values | None = None) -> dict[str, float]:
+        """What every group is to lose in the end, dict of group name -> fraction.
+
+        Args:
+            selector: of the units.
+            masks: in force, dict of parameter name -> bool.
+            evidence: what is scored instead of the parameters.
+        """
+        return {group: self._fraction(selector, group, masks, evidence) for group in selector.groups}
+
+    def _fraction(self, selector, group, masks, evidence):
+        goal = self._target[group]
+        if isinstance(goal, Outliers):  # before they are looked at, as much as may be
+            return self.shares.get(group, min(goal.fraction + SPREAD, 0.999))
+        if isinstance(goal, Threshold):
+            return selector.share_within(group, goal, masks, self._seeded(), evidence)
+        return selector.share_below(group, goal, masks) if isinstance(goal, Deviation) else goal
+
+    def takes(self, selector: Any, group: str) -> bool:
+        """True if a group is to lose units, or may."""
+        goal = self._target[group]
+        return isinstance(goal, Threshold) or selector.budget(group, self._fraction(selector, group, {}, None)) > 0
+
+
+class CostGoals(Goals):
+    """The smallest fraction, one for all groups, after which the model costs no more than it may.
+
+    Args:
+        target: dict of group name -> :class:`~fairseq_prune.pruning.budget.CostLeft`, the same of all.
+        asked_by, selector, seeded: as of :class:`Goals`.
+        structure: the model's coupled units.
+        find_costs: function of ``"params"`` or ``"macs"``.
+
+    Raises:
+        ValueError: so little cannot be left; names the least that can.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        asked_by: str,
+        selector: Any,
+        seeded: Callable[[], torch.Generator],
+        structure: Structure,
+        find_costs: FindCosts,
+    ):
+        super().__init__(target, asked_by, selector, seeded)
+        (self._left,) = {goal for goal in target.values() if isinstance(goal, CostLeft)}
+        self._structure, self._find_costs = structure, partial(find_costs, self._left.of)
+        self._costs = self._find_costs()
+        if self._costs:
+            self._left.check(self._costs, structure, [v for vectors in selector.groups.values() for v in vectors])
+
+    def asked(self, group: str) -> tuple[str, str]:
+        return self._left.option, "more than that takes; give less"
+
+    def fractions(self, selector: Any, masks: Masks, evidence: Values | None = None) -> dict[str, float]:
+        """As :meth:`Goals.fractions`.
+
+        Raises:
+            ValueError: what the model costs is not known, or no fraction is enough.
+        """
+
+        def kept(fraction):
+            fractions = dict.fromkeys(selector.groups, fraction)
+            return selector.select(fractions, masks, self._seeded(), evidence).keep
+
+        self._costs = self._costs or self._find_costs()
+        if self._costs is None:
+            raise ValueError(
+                f"{self._left.option}: what this model multiplies is not known; give e.g. --prune-params-left 0.5"
+            )
+        return dict.fromkeys(selector.groups, self._left.fraction(self._costs, self._structure, kept))
+
+    def takes(self, selector: Any, group: str) -> bool:
+        """True: any may."""
+        return True
+
+
+_SAID_LATER = (Threshold, Deviation, Outliers, CostLeft)
+
+
+def _by_shapes(target, selector):
+    """Fractions of layers that share one by their shapes."""
+    found: dict[str, float] = {}
+    for wanted in {goal for goal in target.values() if isinstance(goal, ErdosRenyi)}:
+        groups = [group for group, goal in target.items() if goal == wanted]
+        shapes = {group: torch.Size(selector.groups[group][0].shape) for group in groups}
+        found |= erdos_renyi(shapes, wanted.fraction)
+    return found
