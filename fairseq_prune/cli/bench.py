@@ -2,12 +2,13 @@
 
 Each CHECKPOINT is run by fairseq as it is, cut by compact, without its removed weights (csr), by CTranslate2 in
 float32 and int8, by onnxruntime, and if it sees images by TorchScript with folded norms; one after the other, each in
-a fresh process, warmed up. The first row is what the others are compared with, so name the dense model first:
+a fresh process, warmed up. The first row is what the others are compared with, batch by batch, so name the dense model
+first. CHECKPOINT is a path, or NAME=PATH:
 
-  fairseq-prune bench dense.pt pruned.pt --data data-bin/mine
+  fairseq-prune bench dense.pt pruned.pt --data data-bin/mine --beam 5,1
 
 What cannot run a checkpoint, or gains nothing by its zeros, is said in words below the table. onnxruntime translates
-with --beam 1 only.
+greedily only (--beam 1).
 """
 
 import argparse
@@ -30,7 +31,7 @@ def add_arguments(parser: OptionParser) -> None:
     parser.add_argument(
         "--sentences", type=int, default=128, metavar="N", help="sentences, rows of text or images (default: 128)"
     )
-    parser.add_argument("--beam", type=int, metavar="N", help="of translations (default: 5)")
+    parser.add_argument("--beam", metavar="N,N", help="of translations (default: 5)")
     parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
     parser.add_argument("--png", metavar="FILE", help="draw speed against quality")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
@@ -49,8 +50,8 @@ def run(args: argparse.Namespace) -> None:
     if args.png:
         check_png("--png", args.png)
     asked = Asked(
-        args.checkpoints, _names(args.runtimes), _sizes(args.batch_sizes), args.sentences, args.data, args.split,
-        args.device, args.beam,
+        args.checkpoints, _names(args.runtimes), _counts("batch-sizes", args.batch_sizes), args.sentences, args.data,
+        args.split, args.device, _counts("beam", args.beam),
     )  # fmt: skip
     with quietly():
         report = bench(asked, lambda line: print(line, file=sys.stderr, flush=True))
@@ -63,7 +64,7 @@ def _names(text):
     return [name.strip() for name in text.split(",")] if text else []
 
 
-def _sizes(text):
-    if not all(size.strip().isdecimal() for size in text.split(",")):
-        raise ValueError(f"--batch-sizes {text}: give whole numbers, e.g. --batch-sizes 1,32")
-    return [int(size) for size in text.split(",")]
+def _counts(option, text):
+    if text and not all(count.strip().isdecimal() for count in text.split(",")):
+        raise ValueError(f"--{option} {text}: give whole numbers, e.g. --{option} 1,32")
+    return [int(count) for count in text.split(",")] if text else []

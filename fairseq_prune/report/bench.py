@@ -10,8 +10,10 @@ from .table import Line, align
 QUALITIES = {"bleu": "BLEU", "perplexity": "perplexity", "accuracy": "accuracy %"}
 FOOTER = """\
 ms: a batch. memory: what the model adds to its process at the most. M MACs: of a sentence of 25 and 25 tokens, or of
-an image; csr's without the zeros. x: times the speed of the first row of that batch size, expected by MACs and
-measured."""
+an image; csr's without the zeros. x: times the speed of the first row, expected by MACs (of the same beam), and
+measured batch by batch beside it, so that other work on the machine counts little."""
+Row = Mapping[str, Any]
+Rows = list[dict[str, Any]]
 
 
 def render_bench(report: Mapping[str, Any]) -> str:
@@ -25,22 +27,14 @@ def render_bench(report: Mapping[str, Any]) -> str:
     """
     rows = report["rows"]
     measure = quality_of(rows)
-    header: tuple[str, ...] = (
-        "checkpoint",
-        "runtime",
-        "batch",
-        f"{report['unit']}/s",
-        "p50 ms",
-        "p95 ms",
-        "memory MB",
-        "file MB",
-    )
-    header += ("M MACs", QUALITIES.get(measure, "-"), "x expected", "x measured")
+    header: tuple[str, ...] = ("checkpoint", "runtime", "beam", "batch", f"{report['unit']}/s", "p50 ms", "p95 ms")
+    header += ("memory MB", "file MB", "M MACs", QUALITIES.get(measure, "-"), "x expected", "x measured")
     lines: list[Line] = [header, *(_cells(row, measure) for row in rows)]
-    return "\n".join([*align(lines), "", FOOTER, *_notes(report["notes"])])
+    notes = (_note(note) for note in report["notes"])
+    return "\n".join([*align(lines), "", f"{report['threads']} threads. {FOOTER}", *notes])
 
 
-def quality_of(rows: list[dict[str, Any]]) -> str:
+def quality_of(rows: Rows) -> str:
     """Name of the measure that rows have; empty: none."""
     return next((name for name in QUALITIES if any(name in row for row in rows)), "")
 
@@ -49,16 +43,36 @@ def _cells(row, measure):
     numbers = [row["per_second"], row["p50_ms"], row["p95_ms"], row["added_memory"] / 1e6, row["bytes"] / 1e6]
     numbers += [row["macs"] and row["macs"] / 1e6, row.get(measure), row["expected"], row["measured"]]
     cells = ("-" if number is None else f"{number:,.2f}" for number in numbers)
-    return (row["checkpoint"], row["runtime"], str(row["batch_size"]), *cells)
+    return (row["name"], row["runtime"], str(row["beam"] or "-"), str(row["batch_size"]), *cells)
 
 
-def _notes(notes) -> Iterator[str]:
-    for note in notes:
-        yield f"{note['checkpoint']}{note['runtime'] and ', '}{note['runtime']}: {note['reason']}"
+def _note(note):
+    return f"{note['checkpoint']}{note['runtime'] and ', '}{note['runtime']}: {note['reason']}"
+
+
+def label_of(row: Row) -> str:
+    """How a row is run, e.g. ``ctranslate2-int8, beam 2``."""
+    return row["runtime"] + (f", beam {row['beam']}" if row["beam"] else "")
+
+
+def frontier_of(rows: Rows) -> Rows:
+    """Rows that no other one beats in both speed and quality, the slowest first.
+
+    Args:
+        rows: of a report, of one batch size.
+    """
+    measure = quality_of(rows)
+    sign = -1 if measure == "perplexity" else 1
+    best, found = -float("inf"), []
+    for row in sorted(rows, key=lambda row: (-row["measured"], -sign * row.get(measure, 0.0))):
+        if sign * row.get(measure, 0.0) > best:
+            best = sign * row.get(measure, 0.0)
+            found.append(row)
+    return found[::-1]
 
 
 def draw_bench(report: Mapping[str, Any], path: StrPath) -> None:
-    """Draw speed against quality, one point a row of the largest batch size.
+    """Draw speed against quality, one point a row of the largest batch size; the frontier is a line with names.
 
     Args:
         report: as :func:`render_bench`.
@@ -66,15 +80,33 @@ def draw_bench(report: Mapping[str, Any], path: StrPath) -> None:
     """
     from matplotlib.figure import Figure
 
-    rows, unit = report["rows"], report["unit"]
-    largest = max(row["batch_size"] for row in rows)
-    measure = quality_of(rows)
-    figure = Figure(figsize=(8, 5), layout="constrained")
-    axes = figure.add_subplot(xlabel=f"{unit}/s, batches of {largest}", ylabel=QUALITIES.get(measure, ""))
-    for row in rows:
-        if row["batch_size"] == largest:
-            at = row["per_second"], row.get(measure, 0.0)
-            axes.plot(*at, "o")
-            axes.annotate(f"{row['runtime']}\n{row['checkpoint'][-30:]}", at, fontsize=7)
-    axes.set_xscale("log")
+    largest = max(row["batch_size"] for row in report["rows"])
+    rows = [row for row in report["rows"] if row["batch_size"] == largest]
+    first, measure = rows[0], quality_of(rows)
+    base, speed = f"{first['name']}, {label_of(first)}", first["per_second"]
+    figure = Figure(figsize=(9, 6), layout="constrained")
+    axes = figure.add_subplot(xlabel=f"times the speed of {base}", ylabel=QUALITIES.get(measure, ""), xscale="log")
+    above = axes.secondary_xaxis("top", functions=(lambda x: x * speed, lambda x: x / speed))
+    above.set_xlabel(f"{report['unit']}/s, batches of {largest}, {report['threads']} threads")
+    for (label, points), marker in zip(_by_label(rows, measure), _markers(), strict=False):
+        axes.plot(*zip(*points, strict=True), marker, label=label, markersize=5, alpha=0.8)
+    best = frontier_of(rows)
+    axes.plot([row["measured"] for row in best], [row.get(measure, 0.0) for row in best], color="0.6", linewidth=0.8)
+    for row in best:
+        axes.annotate(row["name"][-30:], (row["measured"], row.get(measure, 0.0)), fontsize=7, rotation=20)
+    axes.legend(fontsize="x-small")
     save_png(figure, path)
+
+
+def _by_label(rows, measure):
+    """Pairs of a way to run and the points of its rows."""
+    points: dict[str, list[tuple[float, float]]] = {}
+    for row in rows:
+        points.setdefault(label_of(row), []).append((row["measured"], row.get(measure, 0.0)))
+    return points.items()
+
+
+def _markers() -> Iterator[str]:
+    """Shapes without end; Matplotlib changes the color."""
+    while True:
+        yield from "osD^vP*X<>"

@@ -4,12 +4,12 @@ import json
 
 from fairseq_prune.cli.main import main
 from fairseq_prune.drivers.bench import compare
-from fairseq_prune.drivers.bench.child import measure
+from fairseq_prune.drivers.bench.trial import Trial
 
 
 def test_images(dense, compacted, capsys, monkeypatch):
     """All runtimes see the same, and MACs are those of inspect."""
-    monkeypatch.setattr(compare, "_in_a_child", lambda request, out: measure(json.loads(json.dumps(request))))
+    monkeypatch.setattr(compare, "Child", lambda request: Trial(json.loads(json.dumps(request))))
     paths = str(dense), str(compacted[0])
     capsys.readouterr()
     main(

@@ -23,7 +23,7 @@ class CTranslate2:
     def __init__(self, quantization: str | None = None):
         self.quantization = quantization
 
-    def can(self, subject: Subject) -> str | None:
+    def can(self, subject: Subject, beam: int) -> str | None:
         """Transformers; of what kind they are is found out when they are exported."""
         return None if subject.kind in _LOADERS else "CTranslate2 runs no image classifiers"
 
@@ -53,9 +53,9 @@ def _translator(path, subject, task) -> Run:
 
     runtime = ctranslate2.Translator(path, device=subject.device, intra_threads=torch.get_num_threads())
 
-    def run(sample):
+    def run(sample, beam):
         found = runtime.translate_batch(
-            _rows(sample, task.source_dictionary), beam_size=subject.beam, max_decoding_length=LONGEST
+            _rows(sample, task.source_dictionary), beam_size=beam, max_decoding_length=LONGEST
         )
         return [(" ".join(result.hypotheses[0]) + " ").replace("@@ ", "").strip() for result in found]
 
@@ -68,7 +68,7 @@ def _generator(path, subject, task) -> Run:
     runtime = ctranslate2.Generator(path, device=subject.device, intra_threads=torch.get_num_threads())
     pad = task.source_dictionary.pad()
 
-    def run(sample):
+    def run(sample, beam):
         tokens = sample["net_input"]["src_tokens"]
         scores = runtime.forward_batch([row[row != pad].tolist() for row in tokens], return_log_probs=True)
         found = torch.from_numpy(np.array(scores.to_device(ctranslate2.Device.cpu)))

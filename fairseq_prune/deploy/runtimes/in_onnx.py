@@ -15,11 +15,11 @@ from .work import BPE, LONGEST, row_scores
 class Onnx:
     """What ``fairseq-prune export --to onnx`` makes of the checkpoint."""
 
-    def can(self, subject: Subject) -> str | None:
+    def can(self, subject: Subject, beam: int) -> str | None:
         """CPUs; translations by the best word of each step."""
         if subject.device != "cpu":
             return "onnxruntime is run on CPUs here"
-        if subject.kind == "translation" and subject.beam != 1:
+        if subject.kind == "translation" and beam != 1:
             return "around its steps there is only a greedy search here; compare with --beam 1"
         return None
 
@@ -41,7 +41,7 @@ class Onnx:
 def _greedy(path, task) -> Run:
     steps, target = Steps(path, torch.get_num_threads()), task.target_dictionary
 
-    def run(sample):
+    def run(sample, beam):
         sources = sample["net_input"]["src_tokens"]
         feed, new = steps.begin(sources, len(sources)), torch.full((len(sources), 1), target.eos())
         found: list[torch.Tensor] = []
@@ -60,7 +60,7 @@ def _greedy(path, task) -> Run:
 def _scores(path, task) -> Run:
     steps, pad = Steps(path, torch.get_num_threads()), task.source_dictionary.pad()
 
-    def run(sample):
+    def run(sample, beam):
         tokens = sample["net_input"]["src_tokens"]
         return row_scores(steps.step(tokens, steps.begin(None, len(tokens))), sample["target"], pad)
 
@@ -74,7 +74,7 @@ def _classes(path, task) -> Run:
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
-    def run(sample):
+    def run(sample, beam):
         (images,) = sample["net_input"].values()
         return session.run(None, {"images": images.float().numpy()})[0].argmax(1).tolist()
 

@@ -18,7 +18,7 @@ from .work import WORKS
 class Fairseq:
     """The checkpoint in fairseq, on dense kernels."""
 
-    def can(self, subject: Subject) -> str | None:
+    def can(self, subject: Subject, beam: int) -> str | None:
         """Always."""
         return None
 
@@ -33,8 +33,8 @@ class Fairseq:
 
     def running(self, model: BaseFairseqModel, subject: Subject, task: FairseqTask) -> Run:
         """What runs the model that was loaded."""
-        run = WORKS[subject.kind].by_fairseq(model, task, subject.beam)
-        return lambda sample: run(utils.apply_to_sample(lambda tensor: tensor.to(subject.device), sample))
+        run = WORKS[subject.kind].by_fairseq(model, task)
+        return lambda sample, beam: run(utils.apply_to_sample(lambda tensor: tensor.to(subject.device), sample), beam)
 
     def leaves_out(self) -> bool:
         """Zeros are multiplied."""
@@ -54,7 +54,7 @@ class Compact(Fairseq):
 class Csr(Fairseq):
     """fairseq with ``--prune-execute auto``."""
 
-    def can(self, subject: Subject) -> str | None:
+    def can(self, subject: Subject, beam: int) -> str | None:
         """CPUs, and layers that have lost most."""
         if subject.device != "cpu":
             return "CSR products are for CPUs"
@@ -77,7 +77,7 @@ class Csr(Fairseq):
 class Compiled(Fairseq):
     """TorchScript, frozen: batch norms folded into convolutions, channels last."""
 
-    def can(self, subject: Subject) -> str | None:
+    def can(self, subject: Subject, beam: int) -> str | None:
         """Images."""
         return None if subject.kind == "image classifier" else "for image classifiers: others have no batch norms"
 
@@ -85,7 +85,7 @@ class Compiled(Fairseq):
         """Traced on the first batch."""
         nets: list[torch.nn.Module] = []
 
-        def run(sample):
+        def run(sample, beam):
             (images,) = sample["net_input"].values()
             images = images.to(subject.device).contiguous(memory_format=torch.channels_last)
             if not nets:

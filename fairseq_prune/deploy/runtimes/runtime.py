@@ -9,7 +9,7 @@ from fairseq.tasks import FairseqTask
 from ...pruning.registry import Registry
 
 Sample = dict[str, Any]  # a batch of a fairseq dataset
-Run = Callable[[Sample], list[Any]]  # batch -> what a Work reads, one entry a sentence, row or image
+Run = Callable[[Sample, int], list[Any]]  # batch, beam -> what a Work reads, one entry a sentence, row or image
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,6 @@ class Subject:
         removed: fraction of its matrices that is zero, embeddings aside: their row of padding is zero in dense models.
         data: the DATA argument; None: that of the checkpoint.
         device: "cpu" or "cuda".
-        beam: of translations (count).
     """
 
     path: str
@@ -30,13 +29,12 @@ class Subject:
     removed: float = 0.0
     data: str | None = None
     device: str = "cpu"
-    beam: int = 5
 
 
 class Runtime(Protocol):
     """A way to run checkpoints."""
 
-    def can(self, subject: Subject) -> str | None:
+    def can(self, subject: Subject, beam: int) -> str | None:
         """Why it cannot run it, as far as is known without trying; None: it may."""
 
     def prepare(self, subject: Subject, folder: str) -> str:

@@ -24,7 +24,7 @@ class Work(Protocol):
     def units(self, sample: Sample) -> int:
         """Of a batch (count)."""
 
-    def by_fairseq(self, model: BaseFairseqModel, task: FairseqTask, beam: int) -> Run:
+    def by_fairseq(self, model: BaseFairseqModel, task: FairseqTask) -> Run:
         """What runs a batch in torch."""
 
     def quality(self, task: FairseqTask, samples: Sequence[Sample], outputs: Sequence[list[Any]]) -> dict[str, float]:
@@ -40,12 +40,14 @@ class Translating:
         """Sentences."""
         return len(sample["net_input"]["src_tokens"])
 
-    def by_fairseq(self, model: BaseFairseqModel, task: FairseqTask, beam: int) -> Run:
+    def by_fairseq(self, model: BaseFairseqModel, task: FairseqTask) -> Run:
         """As fairseq-generate."""
-        generator = task.build_generator([model], GenerationConfig(beam=beam, max_len_b=LONGEST))
+        generators: dict[int, Any] = {}
 
-        def run(sample):
-            found = task.inference_step(generator, [model], sample)
+        def run(sample, beam):
+            if beam not in generators:
+                generators[beam] = task.build_generator([model], GenerationConfig(beam=beam, max_len_b=LONGEST))
+            found = task.inference_step(generators[beam], [model], sample)
             return [task.target_dictionary.string(best[0]["tokens"], BPE) for best in found]
 
         return run
@@ -74,11 +76,11 @@ class Reading:
         """Tokens that are predicted."""
         return int(sample["ntokens"])
 
-    def by_fairseq(self, model: BaseFairseqModel, task: FairseqTask, beam: int) -> Run:
+    def by_fairseq(self, model: BaseFairseqModel, task: FairseqTask) -> Run:
         """Each row from a start of its own."""
         pad = task.target_dictionary.pad()
 
-        def run(sample):
+        def run(sample, beam):
             scores = model.get_normalized_probs(model(**sample["net_input"]), log_probs=True)
             return row_scores(scores, sample["target"], pad)
 
@@ -99,9 +101,9 @@ class Seeing:
         """Images."""
         return len(sample["target"])
 
-    def by_fairseq(self, model: BaseFairseqModel, task: FairseqTask, beam: int) -> Run:
+    def by_fairseq(self, model: BaseFairseqModel, task: FairseqTask) -> Run:
         """The class with the highest score."""
-        return lambda sample: model(**sample["net_input"]).argmax(1).tolist()
+        return lambda sample, beam: model(**sample["net_input"]).argmax(1).tolist()
 
     def quality(self, task: FairseqTask, samples: Sequence[Sample], outputs: Sequence[list[Any]]) -> dict[str, float]:
         """Accuracy in %."""

@@ -1,87 +1,89 @@
-"""One runtime on one checkpoint, in a process of its own: ``python -m`` this module, REQUEST and OUT."""
+"""A :class:`~.trial.Trial` in a process of its own, and the other end of it.
+
+As a program (``python -m`` this module, REQUEST) it answers lines of standard input, each ``[method, arguments]`` in
+JSON, by lines of JSON.
+"""
 
 import json
-import resource
-import statistics
+import os
+import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+import tempfile
 from typing import Any
 
-import torch
-
-from ... import register
-from ...checkpoint.load import load_task
-from ...deploy.runtimes.runtime import Sample, Subject, load_runtimes
-from ...deploy.runtimes.work import WORKS, batches_of
-from ...files.json_file import write_json
-
-WARM_UP = 2  # batches
+from ..child import ends_with
 
 
-def percentile(values: Sequence[float], fraction: float) -> float:
-    """The smallest value that this fraction of all does not exceed."""
-    ranked = sorted(values)
-    return ranked[max(0, -int(-fraction * len(ranked) // 1) - 1)]
-
-
-def time_batches(
-    run: Callable[[Sample], list[Any]], samples: Sequence[Sample], units: int, clock: Callable[[], float]
-) -> tuple[dict[str, float], list[list[Any]]]:
-    """Run all batches once, after some of them to warm up.
+class Child:
+    """Asks a trial in another process; methods as :class:`~.trial.Trial`'s.
 
     Args:
-        run: of a runtime.
-        samples: batches.
-        units: that they hold (count).
-        clock: function that returns seconds.
-
-    Returns:
-        ``per_second``, ``p50_ms`` and ``p95_ms`` of a batch, and the outputs.
+        request: of the trial.
     """
-    for sample in samples[:WARM_UP]:
-        run(sample)
-    seconds, outputs = [], []
-    for sample in samples:
-        start = clock()
-        outputs.append(run(sample))
-        seconds.append(clock() - start)
-    times = {"p50_ms": 1000 * statistics.median(seconds), "p95_ms": 1000 * percentile(seconds, 0.95)}
-    return {"per_second": units / sum(seconds), **times}, outputs
+
+    def __init__(self, request: dict[str, Any]):
+        self._said = tempfile.TemporaryFile("w+")  # a pipe would fill up
+        words = [sys.executable, "-m", __name__, json.dumps(request)]
+        self._process = subprocess.Popen(
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said, text=True,
+            preexec_fn=ends_with(os.getpid()),
+        )  # fmt: skip
+
+    def units(self, size: int) -> list[int]:
+        """As the trial's."""
+        return self._ask("units", size)
+
+    def seconds(self, beam: int, size: int, index: int) -> float:
+        """As the trial's."""
+        return self._ask("seconds", beam, size, index)
+
+    def quality(self, size: int) -> dict[str, float]:
+        """As the trial's."""
+        return self._ask("quality", size)
+
+    def memory(self) -> dict[str, int]:
+        """As the trial's."""
+        return self._ask("memory")
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.kill()
+        self._process.communicate()
+        self._said.close()
+
+    def _ask(self, method, *arguments):
+        """An answer.
+
+        Raises:
+            ValueError: the process has ended.
+        """
+        assert self._process.stdin and self._process.stdout
+        try:
+            self._process.stdin.write(json.dumps([method, arguments]) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass  # then it says nothing either
+        if answer := self._process.stdout.readline():
+            return json.loads(answer)
+        status = self._process.wait()
+        self._said.seek(0)
+        last = (self._said.read().strip() or "no message").splitlines()[-1]
+        raise ValueError(f"stopped with status {status}: {last}")
 
 
-@torch.inference_mode()
-def measure(request: dict[str, Any]) -> dict[str, Any]:
-    """What a request asks for.
+def _serve(request):
+    """Answer until the other end is closed; whatever else prints does so on standard error."""
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    from ... import register
+    from .trial import Trial
 
-    Args:
-        request: dict of ``subject``, ``runtime``, ``path``, ``split``, ``count`` and ``sizes``.
-
-    Returns:
-        ``sizes`` (a dict a batch size), the quality, ``peak_memory`` of the process and ``added_memory`` since the
-        data were read (bytes), on a GPU those of its own allocator.
-    """
-    subject, split = Subject(**request["subject"]), request["split"]
-    task, _ = load_task(request["path"] if request["path"].endswith(".pt") else subject.path, subject.data)
-    task.load_dataset(split)
-    batches = {size: batches_of(task, split, request["count"], size) for size in request["sizes"]}
-    before = _peak(subject.device)
-    run = load_runtimes()[request["runtime"]].load(request["path"], subject, task)
-    work, sizes, quality = WORKS[subject.kind], [], {}
-    for size, samples in batches.items():
-        times, outputs = time_batches(run, samples, sum(map(work.units, samples)), time.perf_counter)
-        sizes.append({"batch_size": size, **times})
-        quality = work.quality(task, samples, outputs)
-    after = _peak(subject.device)
-    return {"sizes": sizes, **quality, "peak_memory": after, "added_memory": after - before}
-
-
-def _peak(device):
-    if device != "cpu":
-        return torch.cuda.max_memory_allocated()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    register()
+    trial = Trial(request)
+    for line in sys.stdin:
+        method, arguments = json.loads(line)
+        answers.write(json.dumps(getattr(trial, method)(*arguments)) + "\n")
 
 
 if __name__ == "__main__":
-    register()
-    write_json(sys.argv[2], measure(json.loads(sys.argv[1])))
+    _serve(json.loads(sys.argv[1]))

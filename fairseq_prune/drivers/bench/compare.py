@@ -1,12 +1,9 @@
 """The comparison: every runtime on every checkpoint, one after the other."""
 
-import json
 import os
-import subprocess
-import sys
-import tempfile
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,15 +11,12 @@ import torch
 from ...checkpoint.load import load_model, load_task
 from ...checkpoint.tensors import tensor_rows
 from ...compat import load_checkpoint
-from ...deploy.describers import describe_model
 from ...deploy.runtimes.runtime import Subject, load_runtimes
 from ...deploy.runtimes.work import WORKS, batches_of, kind_of
-from ...files.json_file import read_json
-from ...report.cost import count_macs
-from ..child import ends_with
+from .child import Child
+from .comparison import Comparison
 from .patterns import patterns_in
 
-LENGTHS = 25, 25  # source and target tokens of the sentence whose MACs are counted, as in inspect
 BEAM = 5
 Say = Callable[[str], None]
 
@@ -32,14 +26,14 @@ class Asked:
     """What to compare.
 
     Args:
-        checkpoints: paths.
+        checkpoints: paths, or ``NAME=PATH``.
         runtimes: names in :data:`~fairseq_prune.deploy.runtimes.runtime.RUNTIMES`; (): all.
         sizes: of batches (counts).
         count: of sentences, rows or images.
         data: the DATA argument; None: that of the first checkpoint's training.
         split: of the data; None: test, or valid where there is none.
         device: "cpu" or "cuda".
-        beam: of translations (count); None: :data:`BEAM`.
+        beams: of translations (counts); (): :data:`BEAM`.
     """
 
     checkpoints: Sequence[str]
@@ -49,13 +43,13 @@ class Asked:
     data: str | None = None
     split: str | None = None
     device: str = "cpu"
-    beam: int | None = None
+    beams: Sequence[int] = ()
 
     def __post_init__(self):
         for option, values in (
             ("batch-sizes", self.sizes),
             ("sentences", [self.count]),
-            ("beam", [BEAM if self.beam is None else self.beam]),
+            ("beam", self.beams or [BEAM]),
         ):
             if not values or min(values) < 1:
                 raise ValueError(f"--{option} {','.join(map(str, values))}: give 1 or more, e.g. --{option} 5")
@@ -66,6 +60,15 @@ class Asked:
         known = load_runtimes()
         for name in self.runtimes:
             known[name]  # refuses an unknown one
+        names = [name_and_path(word)[0] for word in self.checkpoints]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"CHECKPOINT {twice}: named twice; give each a name of its own, e.g. cut=cut.pt")
+
+
+def name_and_path(word: str) -> tuple[str, str]:
+    """Of a CHECKPOINT: ``NAME=PATH``, or a path, which is its name as well."""
+    name, equals, path = word.partition("=")
+    return (name, path) if name and equals and not os.path.exists(word) else (word, word)
 
 
 def bench(asked: Asked, say: Say) -> dict[str, Any]:
@@ -76,32 +79,35 @@ def bench(asked: Asked, say: Say) -> dict[str, Any]:
         say: function that shows a line of progress.
 
     Returns:
-        dict of plain values: ``unit``, ``rows`` (a dict for each checkpoint, runtime and batch size) and ``notes``
-        (what cannot be run or cannot be faster, and why).
+        dict of plain values: ``unit``, ``threads``, ``rows`` (a dict for each checkpoint, runtime, beam and batch size)
+        and ``notes`` (what cannot be run or cannot be faster, and why).
 
     Raises:
         ValueError: a checkpoint that is none, data or split that are not there, or models of several kinds.
     """
-    names = list(asked.runtimes) or list(load_runtimes())
-    subjects = [_subject(path, asked) for path in asked.checkpoints]
-    if len(kinds := sorted({subject.kind for subject, _ in subjects})) > 1:
+    subjects = [(name, *_subject(path, asked)) for name, path in map(name_and_path, asked.checkpoints)]
+    if len(kinds := sorted({subject.kind for _, subject, _ in subjects})) > 1:
         raise ValueError(f"CHECKPOINT {' '.join(asked.checkpoints)}: models of several kinds: {', '.join(kinds)}")
-    if asked.beam is not None and kinds != ["translation"]:
-        raise ValueError(f"--beam {asked.beam}: has no effect here; leave it out, or give a model that translates")
-    rows: list[dict[str, Any]] = []
-    notes = []
-    jobs = [(subject, split, name) for subject, split in subjects for name in names]
-    for number, (subject, split, name) in enumerate(jobs, 1):
-        say(f"{number} of {len(jobs)}: {subject.path}, {name}")
-        try:
-            rows += _measure(subject, split, name, asked)
-        except ValueError as error:
-            reason = str(error).removeprefix(f"{subject.path}: ")
-            notes.append({"checkpoint": subject.path, "runtime": name, "reason": reason})
-    notes += [
-        note for subject, _ in subjects for note in patterns_in(subject.path, load_checkpoint(subject.path)["model"])
-    ]
-    return {"unit": WORKS[kinds[0]].unit, "rows": _compared(rows), "notes": notes}
+    if asked.beams and kinds != ["translation"]:
+        beams = ",".join(map(str, asked.beams))
+        raise ValueError(f"--beam {beams}: has no effect here; leave it out, or give a model that translates")
+    runtimes = list(asked.runtimes) or list(load_runtimes())
+    jobs = [(*subject, runtime) for subject in subjects for runtime in runtimes]
+    with closing(Comparison(Child, asked.beams or [BEAM], asked.sizes, asked.count)) as comparison:
+        for number, (name, subject, split, runtime) in enumerate(jobs, 1):
+            say(f"{number} of {len(jobs)}: {name}, {runtime}")
+            comparison.add(name, subject, split, runtime)
+    for name, subject, _ in subjects:
+        for reason in patterns_in(load_checkpoint(subject.path)["model"]):
+            comparison.note(name, "", reason)
+    rows = [_expected(row, comparison.rows[0]) for row in comparison.rows]
+    return {"unit": WORKS[kinds[0]].unit, "threads": torch.get_num_threads(), "rows": rows, "notes": comparison.notes}
+
+
+def _expected(row, first):
+    """A row with how much faster MACs say that it is; they are those of one sentence, so of the same beam."""
+    known = first["macs"] and row["macs"] and first["beam"] == row["beam"]
+    return {**row, "expected": first["macs"] / row["macs"] if known else None}
 
 
 def _subject(path, asked):
@@ -113,7 +119,7 @@ def _subject(path, asked):
     rows = [row for row in tensor_rows(state["model"]) if row.prunable and "embed" not in row.name]
     removed = 1 - sum(row.nonzero for row in rows) / max(1, sum(row.params for row in rows))
     kind = kind_of(model, batches_of(task, split, 1, 1)[0])
-    return Subject(path, kind, removed, asked.data, asked.device, asked.beam or BEAM), split
+    return Subject(path, kind, removed, asked.data, asked.device), split
 
 
 def _split(task, config, asked):
@@ -125,63 +131,3 @@ def _split(task, config, asked):
         except (FileNotFoundError, SystemExit, KeyError):
             continue
     raise ValueError(f"--split {wanted[-1]}: the data have none such; give e.g. --split valid")
-
-
-def _measure(subject, split, name, asked):
-    """Rows of a runtime on a checkpoint.
-
-    Raises:
-        ValueError: it cannot run it.
-    """
-    runtime = load_runtimes()[name]
-    if reason := runtime.can(subject):
-        raise ValueError(reason)
-    with tempfile.TemporaryDirectory(prefix="fairseq-prune-bench-") as folder:
-        path = runtime.prepare(subject, folder)
-        request = {
-            "subject": asdict(subject), "runtime": name, "path": os.path.abspath(path), "split": split,
-            "count": asked.count, "sizes": list(asked.sizes),
-        }  # fmt: skip
-        request["subject"] = asdict(replace(subject, path=os.path.abspath(subject.path)))
-        found = _in_a_child(request, os.path.join(folder, "result.json"))
-        shared = {
-            "checkpoint": subject.path, "runtime": name, "bytes": _bytes(path),
-            "macs": _macs(path if path.endswith(".pt") else subject.path, runtime.leaves_out()),
-        }  # fmt: skip
-    sizes = found.pop("sizes")
-    return [{**shared, **size, **found} for size in sizes]
-
-
-def _in_a_child(request, out):
-    words = [sys.executable, "-m", "fairseq_prune.drivers.bench.child", json.dumps(request), out]
-    done = subprocess.run(words, capture_output=True, text=True, check=False, preexec_fn=ends_with(os.getpid()))
-    if done.returncode:
-        last = (done.stderr.strip() or "no message").splitlines()[-1]
-        raise ValueError(f"stopped with status {done.returncode}: {last}")
-    return read_json(out)
-
-
-def _bytes(path):
-    """Of a file, or of all files in a folder."""
-    entries: Iterable[Any] = os.scandir(path) if os.path.isdir(path) else [path]
-    return sum(os.stat(entry).st_size for entry in entries)
-
-
-def _macs(path, leaves_out):
-    """Multiply-accumulates of a sentence or image, as inspect counts them; None where the family is not known."""
-    state = load_checkpoint(path)
-    if total := describe_model(state).get("total"):
-        return total["macs"]
-    sizes = {name: row.nonzero for row in tensor_rows(state["model"]) for name in (row.name, *row.aliases)}
-    return count_macs(state["model"], *LENGTHS, sizes=sizes if leaves_out else None)[1]
-
-
-def _compared(rows):
-    """Rows with how much faster they are than the first of their batch size, as expected by MACs and as measured."""
-    first: dict[int, dict[str, Any]] = {}
-    for row in rows:
-        base = first.setdefault(row["batch_size"], row)
-        known = base["macs"] and row["macs"]
-        row["expected"] = base["macs"] / row["macs"] if known else None
-        row["measured"] = row["per_second"] / base["per_second"]
-    return rows

@@ -17,21 +17,20 @@ _TWO_OF_FOUR = (
 )
 
 
-def patterns_in(path: str, state: Mapping[str, Any]) -> Iterator[dict[str, str]]:
-    """Notes on a model's masks.
+def patterns_in(state: Mapping[str, Any]) -> Iterator[str]:
+    """What is to be said of a model's masks.
 
     Args:
-        path: of the checkpoint.
         state: its state dict.
 
     Yields:
-        dict of ``checkpoint``, ``runtime`` (empty) and ``reason``.
+        A sentence each.
     """
     masks = stored_masks(state)
     if masks:
-        yield {"checkpoint": path, "runtime": "", "reason": _MASKS}
+        yield _MASKS
     if any(_is_two_of_four(mask) for mask in masks.values()):
-        yield {"checkpoint": path, "runtime": "", "reason": _TWO_OF_FOUR}
+        yield _TWO_OF_FOUR
 
 
 def _is_two_of_four(mask: Tensor) -> bool:
