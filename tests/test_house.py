@@ -30,7 +30,7 @@ ROOMS = {  # each room of fairseq_prune and the rooms it may import, beside itse
     room: set().union(*FLOORS[:number]) - UNNAMED for number, floor in enumerate(FLOORS) for room in floor
 }
 PLAIN = {"files", "needs", "pruning", "families", "report", "cli"}  # usable without fairseq
-HEAVY = set("torchvision torch_pruning foolbox matplotlib sklearn ctranslate2 onnx onnxruntime optuna".split())
+HEAVY = set("torchvision torch_pruning foolbox matplotlib sklearn ctranslate2 onnx onnxruntime optuna triton".split())
 
 
 def room(module):

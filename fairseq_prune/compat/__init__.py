@@ -18,6 +18,7 @@ from . import (
     ranks,
     resuming,
     schedulers,
+    stored_configs,
     tasks,
     writing,
 )
@@ -51,7 +52,8 @@ __all__ = [
 
 READING = (checkpoints, config_strings, numpy_names)
 RESUMING = (precision, schedulers, resuming, fitting)
-TOPICS = (*READING, *RESUMING, averages, beams, ranks, peers, tasks, last_words, options, overrides, writing)
+RUNNING = (averages, beams, ranks, peers, tasks, last_words, options, overrides, writing)
+TOPICS = (stored_configs, *READING, *RESUMING, *RUNNING)
 
 
 def install() -> None:

@@ -65,6 +65,9 @@ REQUIRED = (
     ),
     Needed("fairseq.trainer:Trainer.state_dict", "self", "ema"),
     Needed("fairseq.trainer:Trainer.train_step", "self", "_amp_retries"),
+    Needed("hydra.core.config_store:ConfigStore.store", "self name node group package provider"),
+    Needed("hydra.core.config_store:ConfigStore._load", "self config_path"),
+    Needed("hydra.core.config_store:ConfigStore._open", "self path"),
 )
 
 

@@ -10,7 +10,6 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import flop_registry
 
 from ..families.macs import find_cost, terms_of
 from ..pruning.budget.cost import Costs, Term
@@ -81,13 +80,16 @@ class _Products(TorchDispatchMode):
     """
 
     def __init__(self, places: Mapping[int, str]):
+        from torch.utils.flop_counter import flop_registry  # with it triton, which takes a while
+
         super().__init__()
-        self._places, self.of_parameters, self.others = places, Counter(), 0.0
+        self._places, self._macs_of = places, flop_registry
+        self.of_parameters, self.others = Counter(), 0.0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
-        if (count := flop_registry.get(func._overloadpacket)) is not None:
+        if (count := self._macs_of.get(func._overloadpacket)) is not None:
             macs = count(*args, **kwargs, out_val=result) / 2
             tensors = [leaf for leaf in tree_leaves((args, kwargs)) if torch.is_tensor(leaf) and leaf.dim() > 1]
             found = [self._places.get(tensor.untyped_storage().data_ptr()) for tensor in tensors]
