@@ -9,6 +9,7 @@ import collections
 import contextlib
 import itertools
 import logging
+import tempfile
 from dataclasses import dataclass
 
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -26,7 +27,9 @@ TRAINING = """--share-decoder-input-output-embed --optimizer adam --lr 1e-4 --nu
 LAYERS = 6  # of encoder and decoder
 STEPS = 4  # the first builds the optimizer; of all events have come by the last
 LATER = "--prune-end 100000up"
-CONTENDERS = {  # name: task, its own options, the most kernels to plain
+REWIRED = f"{LATER} --prune-every 1000up"
+TAUGHT = "with a teacher as large"
+CONTENDERS = {  # name: task, its own options (@: a checkpoint of the plain one), the most kernels to plain
     "plain fairseq-train": ("translation", "", 1.0),
     "magnitude, 80 % masked": ("prune_translation", "--prune-method magnitude --prune-target 0.8", 1.05),
     "greg1, neurons": ("prune_translation", "--prune-method greg1 --prune-units neuron --prune-target 0.5", 1.05),
@@ -57,8 +60,11 @@ CONTENDERS = {  # name: task, its own options, the most kernels to plain
         f"--prune-method skeleton --prune-units row --prune-target 0.5 {LATER}",
         1.15,
     ),
+    "set, between events": ("prune_translation", f"--prune-method set --prune-target 0.8 {REWIRED}", 1.05),
+    "rigl, between events": ("prune_translation", f"--prune-method rigl --prune-target 0.8 {REWIRED}", 1.05),
     "hoyer_square": ("prune_translation", f"--prune-method hoyer_square {LATER}", 1.15),
     "group_hoyer_square": ("prune_translation", f"--prune-method group_hoyer_square {LATER}", 1.15),
+    TAUGHT: ("prune_translation", "--prune-teacher @", 1.15),
     "SRP architecture, not pruned": ("srp_translation", "", 1.05),
     "SRP architecture, shrinking to 20 %": (
         "srp_translation",
@@ -130,10 +136,8 @@ def count_step(data, name, layers=LAYERS):
     Returns:
         :class:`Step`.
     """
-    task, words, _ = CONTENDERS[name]
-    arch = "srp_transformer" if task == "srp_translation" else "transformer"
-    depth = f"--arch {arch} --encoder-layers {layers} --decoder-layers {layers}"
-    trainer = make_trainer([str(data), "--task", task, *depth.split(), *TRAINING.split(), *words.split()])
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = _trainer(data, name, layers, f"{folder}/dense.pt")
     *warm_up, batch = itertools.islice(trainer.get_train_iterator(1).next_epoch_itr(shuffle=False), STEPS)
     with as_on_a_gpu():
         for other in warm_up:
@@ -141,6 +145,19 @@ def count_step(data, name, layers=LAYERS):
         with Count() as count:
             trainer.train_step([batch])
     return Step(count.kernels, count.waits)
+
+
+def _trainer(data, name, layers, dense):
+    """A contender's trainer; ``dense``: path of a checkpoint that is written if it asks for one."""
+    task, words, _ = CONTENDERS[name]
+    arch = "srp_transformer" if task == "srp_translation" else "transformer"
+    depth = f"--arch {arch} --encoder-layers {layers} --decoder-layers {layers}"
+    if "@" in words:
+        plain = _trainer(data, next(iter(CONTENDERS)), layers, dense)
+        plain.consolidate_optimizer()
+        plain.save_checkpoint(dense, {})
+    words = words.replace("@", dense)
+    return make_trainer([str(data), "--task", task, *depth.split(), *TRAINING.split(), *words.split()])
 
 
 def main():

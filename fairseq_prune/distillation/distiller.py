@@ -84,7 +84,7 @@ class Distiller:
         with one_line_errors(), errors_named(self.asked.asked):
             terms = self._compare(criterion, given[0], given[1], call)
         self._states = {}
-        return loss + sum(terms.values()), sample_size, log | {name: term.detach() for name, term in terms.items()}
+        return sum(terms.values(), loss), sample_size, log | {name: term.detach() for name, term in terms.items()}
 
     def _compare(self, criterion, model, sample, call):
         """What is added to the loss, dict of name -> tensor []."""

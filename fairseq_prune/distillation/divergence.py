@@ -24,10 +24,29 @@ def divergence(student: Tensor, teacher: Tensor, keep: Tensor, temperature: floa
         ValueError: the shapes differ.
     """
     _check(student, teacher)
-    dtype = torch.promote_types(student.dtype, torch.float32)
-    log_p, log_q = (F.log_softmax(logits.to(dtype) / temperature, dim=-1) for logits in (teacher.detach(), student))
-    kl = F.kl_div(log_q, log_p, reduction="none", log_target=True).sum(-1)
-    return temperature**2 * kl.masked_fill(~keep, 0.0).sum()
+    return _Divergence.apply(student, teacher, keep, temperature)
+
+
+class _Divergence(torch.autograd.Function):
+    """The divergence; its derivative by the student, T (q - p), is one pass of what torch has for ``log_softmax``."""
+
+    @staticmethod
+    def forward(ctx, student, teacher, keep, temperature):
+        ctx.temperature, ctx.dtype = temperature, student.dtype
+        dtype = torch.promote_types(student.dtype, torch.float32)
+        log_p, log_q = (F.log_softmax(logits.to(dtype) / temperature, dim=-1) for logits in (teacher, student))
+        p = log_p.exp()
+        ctx.save_for_backward(p, log_q, keep)
+        kl = log_p.sub_(log_q).mul_(p).sum(-1)
+        return temperature**2 * kl.masked_fill_(~keep, 0.0).sum()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad):
+        p, log_q, keep = ctx.saved_tensors
+        of_log_q = p * (keep * (-ctx.temperature * grad)).unsqueeze(-1)
+        of_logits = torch.ops.aten._log_softmax_backward_data(of_log_q, log_q, -1, log_q.dtype)
+        return of_logits.to(ctx.dtype), None, None, None
 
 
 def distance(student: Tensor, teacher: Tensor, keep: Tensor) -> Tensor:

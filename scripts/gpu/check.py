@@ -7,6 +7,7 @@ import argparse
 import json
 import os
 import re
+import resource
 import shutil
 import sys
 import tempfile
@@ -22,6 +23,7 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""  # this process must not touch a card, o
 
 import soak_children as children  # noqa: E402
 
+LONGEST = 0.25  # of all seconds together: what one program may take
 OUTCOMES = ("ok", "failed", "not run")
 
 
@@ -76,7 +78,7 @@ def run_all(args, folder, name, cards, began):
     from places import Device, Place
     from soak_runs import make_data
 
-    data, device = folder / "data", Device(name, cards, began + args.seconds)
+    data, device = folder / "data", Device(name, cards, began + args.seconds, LONGEST * args.seconds)
     make_data(data, children.run_in_child)
     jobs = [job for job in all_jobs(not cards) if re.search(args.only, str(job))]
     places = [Place(folder / str(number), data, device, cards[number % len(cards)] if cards else "")
@@ -92,8 +94,8 @@ def run_all(args, folder, name, cards, began):
 
 
 def run_one(job, place):
-    """Do a job; dict of what it was, its outcome, seconds, and what was wrong."""
-    began, outcome, wrong = time.monotonic(), "ok", ""
+    """Do a job; dict of what it was, its outcome, seconds, those of a core, and what was wrong."""
+    began, spent, outcome, wrong = time.monotonic(), core_seconds(), "ok", ""
     if began > place.device.deadline:
         outcome = "not run"
     else:
@@ -106,7 +108,14 @@ def run_one(job, place):
         except Exception:
             outcome, wrong = "failed", traceback.format_exc().strip().replace("\n", " / ")[-600:]
     what = {"kind": job.kind, "name": job.name, "precision": job.precision}
-    return {**what, "outcome": outcome, "seconds": round(time.monotonic() - began, 1), "wrong": wrong}
+    took = {"seconds": round(time.monotonic() - began, 1), "core_seconds": round(core_seconds() - spent, 1)}
+    return {**what, "outcome": outcome, **took, "wrong": wrong}
+
+
+def core_seconds():
+    """What the children of this process that have ended have used of cores so far (s)."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def line(row):

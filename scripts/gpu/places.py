@@ -11,7 +11,6 @@ from pathlib import Path
 
 import soak_children as children
 
-LONGEST = 90  # seconds of one program
 PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 
@@ -23,11 +22,13 @@ class Device:
         name: ``cpu``, or that of the card.
         cards: their numbers, tuple of str; empty on a CPU.
         deadline: of all programs, in seconds of ``time.monotonic``.
+        longest: of one program, in seconds.
     """
 
     name: str
     cards: tuple
     deadline: float
+    longest: float
 
     def words(self, text):
         """A command line's arguments as they are typed on this device, list of str."""
@@ -75,7 +76,7 @@ class Place:
         Raises:
             AssertionError: as :meth:`run`.
         """
-        end = min(self.device.deadline, time.monotonic() + LONGEST)
+        end = min(self.device.deadline, time.monotonic() + self.device.longest)
         codes = [children.finish(child, max(0, end - time.monotonic())) for child, _ in started]
         for code, (_, log) in zip(codes, started, strict=True):
             if code:

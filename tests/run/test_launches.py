@@ -9,12 +9,13 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-from launches import CONTENDERS, Count, count_step  # noqa: E402
+from launches import CONTENDERS, TAUGHT, Count, count_step  # noqa: E402
 
+from fairseq_prune.distillation.teacher import Teacher  # noqa: E402
 from fairseq_prune.methods.movement import MovementScores  # noqa: E402
 from fairseq_prune.pruning import devices  # noqa: E402
 
-PLAIN, *OTHERS = CONTENDERS
+PLAIN, *OTHERS = (name for name in CONTENDERS if name != TAUGHT)
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +35,27 @@ def test_a_step_launches_little_more_than_plain_and_waits_for_nothing_more(paral
     step = count_step(parallel, name)
     assert step.kernels <= CONTENDERS[name][-1] * plain.kernels
     assert step.waits == plain.waits
+
+
+def test_a_teacher_costs_its_forward_pass_and_the_divergence(parallel, plain, monkeypatch):
+    passes, beside = [], Teacher.beside
+
+    def beside_counted(self, student):
+        model = beside(self, student)
+
+        def forward(*given, **named):
+            with Count() as count:
+                output = type(model).forward(model, *given, **named)
+            passes.append(count)
+            return output
+
+        model.forward = forward
+        return model
+
+    monkeypatch.setattr(Teacher, "beside", beside_counted)
+    taught = count_step(parallel, TAUGHT)
+    assert taught.kernels - plain.kernels - passes[-1].kernels <= 36  # half of them log
+    assert taught.waits == plain.waits + passes[-1].waits + 1  # for the log
 
 
 def test_control_a_planted_wait_and_planted_launches_are_seen(parallel, plain, monkeypatch):
