@@ -4,20 +4,15 @@ import json
 import re
 import runpy
 import shlex
-import shutil
-import subprocess
 from pathlib import Path
 
 import yaml
 from conftest import TINY, USER_DIR, run_fairseq
-from fairseq import options
-from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 
 from fairseq_prune.cli.main import main
 from fairseq_prune.engine.options import NAMES
 from fairseq_prune.engine.plan import make_plan
 from fairseq_prune.engine.recipe import read_recipe
-from fairseq_prune.tasks.srp_translation import SrpTranslationTask
 
 ROOT = Path(USER_DIR).parent
 README, OPTIONS = ((ROOT / page).read_text() for page in ("README.md", "docs/options.md"))
@@ -57,45 +52,6 @@ def test_three_commands(new_run, parallel, tmp_path, capsys):
     main([*inspect[1:], "--json"])
     total = json.loads(capsys.readouterr().out)["total"]
     assert abs(total["prunable_fraction_removed"] - 0.8) < 1e-3
-
-
-def spoken(script):
-    """The fairseq commands that a bash script would run, each as a list of words."""
-    speak = """() { printf '%s\\n' "${FUNCNAME[0]}" "$@"; echo; }\n"""
-    functions = "".join(f"fairseq-{name}{speak}" for name in ("train", "generate"))
-    command = [shutil.which("bash"), "-euc", functions + script]  # which finds nothing else to run
-    done = subprocess.run(command, env={"PATH": ""}, capture_output=True, text=True, check=True)
-    return [command.splitlines() for command in done.stdout.split("\n\n") if command]
-
-
-def parsed(parser, words):
-    """The config that fairseq makes of a command."""
-    words = [USER_DIR if word == "fairseq_prune" else word for word in words[1:]]
-    return convert_namespace_to_omegaconf(options.parse_args_and_arch(parser, words))
-
-
-def test_srp_commands(tmp_path, monkeypatch):
-    """fairseq knows all their options, the plans hold, and each starts from what one before it saves.
-
-    (tests/run/test_srp_seed_commands.py runs their like.)
-    """
-    monkeypatch.chdir(tmp_path)
-    *trains, generate = spoken(block("From a base model to a fifth of its parameters", "bash", "docs/srp.md"))
-    assert [train[0] for train in trains] == ["fairseq-train"] * 4 and generate[0] == "fairseq-generate"
-    saved, plans = [], []
-    for words in trains:
-        cfg = parsed(options.get_training_parser(), words)
-        assert cfg.task.pretrained_model in [*saved, None]
-        plans.append(make_plan(SrpTranslationTask.pruning_options(cfg.task)))
-        saved += [f"{cfg.checkpoint.save_dir}/checkpoint_{name}.pt" for name in ("best", "last")]
-        for path in saved[-2:]:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-            Path(path).touch()
-        assert (cfg.model.arch, cfg.optimizer._name, cfg.criterion._name) == ("srp_iwslt_de_en", "srp_adam", "srp")
-    cuts = [(plan.target["compression_rate"], plan.units, plan.approach.epochs) for plan in plans[1:3]]
-    assert cuts == [(0.2, "width:residual", 20), (0.2, "width:qk+vo+neuron", 20)]
-    assert not plans[0].prunes and not plans[3].prunes
-    assert parsed(options.get_generation_parser(), generate).common_eval.path == saved[-2]
 
 
 def test_sipo_commands(counting, tmp_path, monkeypatch, capsys, trains_here):

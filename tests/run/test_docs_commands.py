@@ -1,0 +1,87 @@
+"""Every bash block of README and docs is run: bash says its commands, and the programs take them."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+from as_printed import files_read, take
+from pages import ROOT, World, blocks, pages
+
+ELSEWHERE = {  # pages whose blocks another test runs, with what a reader has to fill in
+    "docs/distributed.md": "tests/run/test_distributed_docs.py",
+    "docs/extending.md": "tests/run/test_extending.py",
+}
+PAGES = [page for page in pages() if blocks(page) and page not in ELSEWHERE]
+GIVEN = """.venv/bin/activate checkpoints/dense/checkpoint_best.pt dense.pt masked.pt srp.pt run.log
+    checkpoints/demo/dense/checkpoint_best.pt data-bin/mine/dict.de.txt data-bin/demo/dict.de.txt
+    ORIGINAL PRUNED""".split()
+TEXTS = "../shared/data/multi30k-de-en ptb wmt14".split()
+REFUSALS = SystemExit, ValueError, AssertionError, KeyError, OSError
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """Where all pages are spoken; a reader has texts, a dense model and its data."""
+    return World(tmp_path_factory.mktemp("world"), GIVEN, TEXTS, ["../shared/data/cifar10"])
+
+
+def commands_of(page, world):
+    """All commands of a page, or why bash could not say them."""
+    try:
+        return [command for block in blocks(page) for command in world.commands(block)]
+    except AssertionError as error:
+        return error
+
+
+@pytest.fixture(scope="module")
+def spoken(world):
+    """All commands of all pages, by page."""
+    return {page: commands_of(page, world) for page in PAGES}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_programs_take_the_commands_of(page, world, spoken, monkeypatch):
+    monkeypatch.chdir(world.folder)
+    if isinstance(spoken[page], AssertionError):
+        pytest.fail(f"{page}: {spoken[page]}")
+    for name, *words in spoken[page]:
+        for file in files_read(name, words):
+            assert os.path.exists(file), f"{page}: no page writes {file}, which {name} reads"
+        try:
+            take(name, words)
+        except REFUSALS as error:
+            pytest.fail(f"{page}: {name} {' '.join(words)}\n{error}")
+
+
+def test_other_tests_run_the_other_pages():
+    for page, test in ELSEWHERE.items():
+        assert Path(page).name in (ROOT / test).read_text()
+    assert len(PAGES) > 15
+
+
+IMAGES = (
+    "fairseq-train cifar10 --user-dir fairseq_prune --task prune_image_classification --batch-size 128 --arch resnet56"
+)
+FAULTS = {  # a block -> what is said of it
+    "fairseq-trian data-bin/mine": "fairseq-trian: command not found",
+    f"{IMAGES} --prune-method l1 --stage-rp [0,0.5,0.5,0.5,0]": "2",  # argparse's status
+    "scripts/sipo/train_ml.sh": "No such file",
+    "scripts/sipo/lm.sh stage twice": "twice: usage: ",
+    "scripts/prune.sh data-bin/mine checkpoints/dense/checkpoint_best.pt out 0.8 few": "UPDATES few: give a count",
+    "fairseq-prune inspect dense.pt --orginal masked.pt": "2",
+    "fairseq-prune sipo data-bin/mine --checkpoint dense.pt --save-dir x --epochs 3": "--epochs 3: has no effect",
+    f"{IMAGES} --prune-method greg1 --stage-pr [0,0.5,0.5,0.5,0] --max-epoch 120": "may take until update 89,996",
+    f"{IMAGES} --prune-method magnitude": "--prune-target",
+    "make demos": "demos",
+    f"{IMAGES} --finetune-from-model dens.pt": "no page writes dens.pt",
+}
+
+
+@pytest.mark.parametrize("block", FAULTS, ids=range(len(FAULTS)))
+def test_a_fault_is_seen(block, world, spoken, monkeypatch):
+    """As the message of the test above."""
+    with pytest.raises((AssertionError, pytest.fail.Exception), match=re.escape(FAULTS[block])):
+        monkeypatch.setitem(spoken, "faulty", [])
+        monkeypatch.setitem(spoken, "faulty", world.commands(block))
+        test_programs_take_the_commands_of("faulty", world, spoken, monkeypatch)
