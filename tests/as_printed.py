@@ -139,4 +139,5 @@ def files_read(name, words):
     named = [word for option, word in zip(words, words[1:], strict=False) if option.lstrip("-") in STARTS]
     if name == "fairseq-prune" and words[0] not in ("sipo", "imp", "sweep", "average"):
         named.append(words[1])
-    return [path for paths in named for path in paths.split(":") if path not in ("self", "--run")]
+    paths = [path for names in named for path in names.rpartition("=")[2].split(":")]
+    return [path for path in paths if path not in ("self", "--run")]
