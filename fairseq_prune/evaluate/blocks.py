@@ -54,7 +54,7 @@ def batch_blocks(samples: Iterable[dict[str, Any]], pad: int) -> Blocks:
 
 def _features(model, inputs):
     if not hasattr(model, "encoder"):
-        return model.decoder.extract_features(inputs["src_tokens"])[0]
+        return model.decoder.extract_features(inputs["src_tokens"], None)[0]  # stock decoders ask for an encoder
     encoded = model.encoder(inputs["src_tokens"], src_lengths=inputs["src_lengths"])
     return model.decoder.extract_features(inputs["prev_output_tokens"], encoder_out=encoded)[0]
 

@@ -1,126 +1,25 @@
 """What is removed stays removed: every method with all units, of three families, from models that have lost weights."""
 
-import copy
 import math
 import re
+from pathlib import Path
 
+import combinations
 import pytest
 import torch
-from one_layer import Optimizer
-from small_models import build_model
-from torch import nn
+from combinations import ALL_UNITS, FAMILIES, PRUNING, TITLES, options_of, prune
 
-from fairseq_prune.engine.evidence import KINDS
 from fairseq_prune.engine.plan import make_plan
-from fairseq_prune.engine.pruner import Pruner
-from fairseq_prune.families.family import stacks_of, structure_of
 from fairseq_prune.methods.checks import approach_of
 from fairseq_prune.methods.table import METHODS
-from fairseq_prune.pruning.calibration.inputs import Inputs
-from fairseq_prune.pruning.surgery.depth import layers_of
-from fairseq_prune.pruning.times import Position
-from fairseq_prune.pruning.units import UNITS, is_coupled, parse_units
-from vision_bridge.surgery.trace import trace
+from fairseq_prune.pruning.units import is_coupled, parse_units
 
-WIDTH = "width"  # multipliers of 0 instead of masks, and no model without them: tests/run/test_srp_methods.py
-ROWS = [(name, method) for name, method in METHODS.items() if method.prunes and method.units != WIDTH]
-PRUNING = [name for i, (name, method) in enumerate(ROWS) if method not in [row for _, row in ROWS[:i]]]
-ALL_UNITS = ["2:4" if name == "n:m" else name for name in UNITS]
-GONE, TARGET = 0.3, 0.6  # of single weights before; of units afterwards
-TIMES = {
-    "once": {},
-    "growing": {"end": "4up"},
-    "reselect": {"freeze": "4up", "every": "1up"},
-}
-GRADUAL = {"end": "4up", "every": "1up"}
-
-
-def transformer():
-    return build_model("transformer", encoder_layers=1, decoder_layers=3, encoder_embed_dim=8, decoder_embed_dim=8,
-                       encoder_ffn_embed_dim=12, decoder_ffn_embed_dim=12, encoder_attention_heads=4,
-                       decoder_attention_heads=4)  # fmt: skip
-
-
-def lstm():
-    return build_model("lstm", encoder_embed_dim=8, decoder_embed_dim=8, encoder_hidden_size=12, encoder_layers=1,
-                       decoder_hidden_size=12, decoder_layers=1, decoder_out_embed_dim=8)  # fmt: skip
-
-
-def cnn():
-    return nn.Sequential(
-        nn.Conv2d(4, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 12, 3), nn.ReLU(), nn.Conv2d(12, 8, 1),
-        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4),
-    )  # fmt: skip
-
-
-FAMILIES = {"transformer": transformer, "lstm": lstm, "cnn": cnn}
+PAGE = Path(__file__).parents[2] / "docs" / "matrix.md"
 
 
 @pytest.fixture(scope="module")
 def families():
-    """Dict of family -> (model, its structure, masks of single weights)."""
-    found = {}
-    for name, build in FAMILIES.items():
-        torch.manual_seed(1)
-        model = build()
-        structure = trace(model, torch.randn(2, 4, 8, 8)) if name == "cnn" else structure_of(model)
-        generator = torch.Generator().manual_seed(2)
-        masks = {n: torch.rand(p.shape, generator=generator) > GONE for n, p in model.named_parameters() if p.dim() > 1}
-        found[name] = model, structure, masks
-    return found
-
-
-def options_of(method, units, target=TARGET):
-    row = METHODS[method]
-    times = {} if row.steps else TIMES.get(row.schedule, GRADUAL)
-    target = {} if units == "2:4" else {"target": target}
-    approach = {"update_reg_interval": 1, "stabilize_reg_interval": 1} if "greg" in method else {}
-    if method == "gate_decorators":
-        approach = {"prune_tocks": 1, "prune_ticks": 1}
-    return {"method": method, "units": units, **target, **times, "approach": approach}
-
-
-def start(family, plan):
-    """A masked model's pruner and optimizer, before its first update."""
-    model, structure, masks = family
-    model = copy.deepcopy(model)
-    generator = torch.Generator().manual_seed(3)
-    noise = lambda p: torch.randn(p.shape, generator=generator)  # noqa: E731
-    pruner = Pruner(
-        model, plan, lambda: structure, averaged=True, gather=lambda *asked: evidence(pruner, *asked, noise)
-    )
-    pruner.masked.adopt(masks)
-    optimizer = Optimizer(torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9))
-    pruner.masked.mask_values(optimizer)
-    pruner.check_start()
-    return model, pruner, optimizer, noise
-
-
-def evidence(pruner, model, kind, event, noise):
-    """Noise of the shape that a kind of evidence has."""
-    if not KINDS[kind].in_order:
-        of_layers = {stack: noise(torch.empty(len(layers_of(model, stack)))) for stack in stacks_of(model)}
-        factor = {n: 1 if kind == "gradient" else p.detach() for n, p in model.named_parameters()}
-        products = {n: factor[n] * noise(p) for n, p in model.named_parameters()}
-        of_units = pruner.targets.unit_sums(products) if KINDS[kind].of_units else {}
-        return products | {name: value.square() for name, value in of_units.items()} | of_layers
-    rows = {n: noise(p).flatten(1).unsqueeze(0) for n, p in model.named_parameters() if p.dim() > 1}
-    return ((n, Inputs(r.mT @ r, r.square().sum(1), r.shape[1])) for n, r in rows.items())
-
-
-def prune(family, plan):
-    """Train on noise until all has been removed, and some updates more: zero is then only what is removed."""
-    model, pruner, optimizer, noise = start(family, plan)
-    for update in range(9):
-        pruner.before_update(optimizer, Position(0, update))
-        with pruner.in_training():
-            for p in model.parameters():
-                p.grad = noise(p)
-        pruner.before_step(optimizer)
-        optimizer.optimizer.step()
-        pruner.after_step(optimizer, Position(0, update))
-    assert not pruner.pending
-    return {name: p.detach() != 0 for name, p in model.named_parameters()}, pruner
+    return combinations.families()
 
 
 def revived(family, left):
@@ -130,8 +29,8 @@ def revived(family, left):
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("method", PRUNING)
 def test_old_zeros_stay_and_the_count_is_exact(families, method, family):
-    """Or the combination is refused, in a line that names an option and what to give instead."""
-    done = 0
+    """Or the combination is refused, in a line that names an option and what to give instead; docs/matrix.md knows."""
+    done = []
     for units in ALL_UNITS:
         try:
             plan = make_plan(options_of(method, units))
@@ -139,7 +38,7 @@ def test_old_zeros_stay_and_the_count_is_exact(families, method, family):
         except ValueError as error:
             assert re.fullmatch(r"--prune-[a-z]+ \S+:.*(e\.g\.|give) .*", str(error)), str(error)
             continue
-        done += 1
+        done.append(units)
         assert bool(revived(families[family], left)) == regrows(plan), units
         check_count(plan, families[family], left)
         whole = sum(keep.numel() for keep in left.values() if keep.dim() > 1)
@@ -148,7 +47,19 @@ def test_old_zeros_stay_and_the_count_is_exact(families, method, family):
             assert pruner.fraction_removed == pytest.approx(gone / whole)
     of_layers_alone = METHODS[method].importance in ("cosine", "loss")
     least = 1 if regrows(plan) else 2
-    assert done >= (least if not of_layers_alone else family == "transformer")
+    assert len(done) >= (least if not of_layers_alone else family == "transformer")
+    assert set(done) == listed(family, method)  # if not so: python3 scripts/matrix_page.py
+
+
+def listed(family, method):
+    """The units that the page says a method can remove from a family."""
+    header, _, *rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in PAGE.read_text().split(f"\n## {TITLES[family]}\n")[1].split("\n## ")[0].splitlines()
+        if line.startswith("|")
+    ]
+    of_method = [row for row in rows if f"`{method}`" in row[0].split(", ")]
+    return {name.strip("`") for row in of_method for name, cell in zip(header, row, strict=True) if cell == "✓"}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
