@@ -128,9 +128,8 @@ class Pruner:
         if not self.plan.prunes:
             self.masked.warn_of_lost_masks()
         elif not self.events_done:
-            whole, self._tally.whole = self._tally.whole, self.targets.total
-            if whole != self._tally.whole:  # weights of a cut model came in
-                self.targets.look()
+            self._tally.whole = self.targets.total
+            if self.targets.follow():
                 self._approach = self._new_approach()
             self.targets.check(self.masked.local_masks())
 
@@ -262,11 +261,12 @@ class Pruner:
         if self._rewind:
             self._rewind.load_state(state["rewind"])
         if self.plan.prunes and state["events_done"]:
-            self.events_done = state["events_done"]
-            self.targets.load_state(state)
+            self.events_done, approach = state["events_done"], state.get("approach")
+            if self.targets.load_state(state, self.pending or approach is not None):
+                self._approach = self._new_approach()
             self._tally.whole = state.get("whole", self._tally.whole)  # files of earlier versions have no cuts
-            if state.get("approach") is not None:
-                self._approach.load_state(state["approach"])
+            if approach is not None:
+                self._approach.load_state(approach)
 
     def _begin(self, event, position, optimizer):
         check_begun_in_time(self.plan.schedule, event, position)

@@ -92,8 +92,9 @@ class Targets:
         self.selector: Any = NoUnits()  # a Selector; those of tensors can more
         self.structure = Structure({}, {})
         self._goals = Goals({}, plan.asked_by, self.selector, self._generator)
+        self._seen = self.total
         if plan.prunes:
-            self.look()
+            self._look()
 
     def _patterns(self):
         """Patterns of tensors to count and prune; of coupled units, patterns match vectors instead."""
@@ -125,7 +126,14 @@ class Targets:
             before, self.selector = self.selector, self._look_at_coupled(parse_units(self.plan.units))
             self.selector.look_again(before)
 
-    def look(self) -> None:
+    def follow(self) -> bool:
+        """Look anew if the weights of a cut model have come in since; True if so."""
+        before, self._seen = self._seen, self.total
+        if self._seen != before:
+            self._look()
+        return self._seen != before
+
+    def _look(self):
         """Find what there is to choose from, in the shapes that the model has now."""
         units: Any = parse_units(self.plan.units)
         if is_coupled(units):
@@ -242,10 +250,21 @@ class Targets:
             **self.selector.state(),
         }
 
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Take up the position of an interrupted run."""
+    def load_state(self, state: dict[str, Any], unfinished: bool) -> bool:
+        """Take up the position of an interrupted run, whose weights have come in.
+
+        Args:
+            state: of :meth:`state`.
+            unfinished: something is still to be removed.
+
+        Returns:
+            True if there is another selector now.
+        """
         self.initial, self.seed = state["initial"], state["seed"]
-        if any(state.get("gone", {}).values()):
+        cut = any(state.get("gone", {}).values())
+        if cut:  # by that run, whose targets are fractions of what was there before
             self.selector = self._look_at_coupled(parse_units(self.plan.units))
+        followed = unfinished and not cut and self.follow()
         self._goals.shares = state.get("shares", {})  # files of earlier versions have none
         self.selector.load_state(state)
+        return cut or followed
