@@ -11,7 +11,6 @@ run-2, are seeds of one run: mean and standard deviation of their BLEU follow th
 
 import argparse
 import re
-import statistics
 
 HEADER = ("", "BLEU", "parameters", "non-zero", "removed", "G MACs", "sent./s", "file bytes")
 HYPOTHESIS, REFERENCE = re.compile(r"^D-(\d+)\t[^\t]*\t(.*)$"), re.compile(r"^T-(\d+)\t(.*)$")
@@ -71,7 +70,7 @@ def describe(name, log, checkpoint, lengths):
         lengths: (source tokens, target tokens) for the MACs.
 
     Returns:
-        One cell for each column of HEADER (list of str).
+        One cell for each column of HEADER (tuple of str).
 
     Raises:
         ValueError: the log is incomplete or the checkpoint unreadable.
@@ -85,7 +84,7 @@ def describe(name, log, checkpoint, lengths):
     state = load_checkpoint(checkpoint)
     total = inspect_checkpoint(state, checkpoint, lengths)["total"]
     bleu = sacrebleu.corpus_bleu(hypotheses, [references], tokenize="none", force=True).score
-    return [
+    return (
         name,
         f"{bleu:.2f}",
         f"{total['params']:,}",
@@ -94,29 +93,7 @@ def describe(name, log, checkpoint, lengths):
         "-" if total["macs"] is None else f"{total['macs'] / 1e9:.4f}",
         read_speed(log),
         f"{read_size(log) or total['bytes']:,}",
-    ]
-
-
-def render(rows):
-    """Aligns the rows under HEADER: names to the left, numbers to the right (str)."""
-    lines = [HEADER, *rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADER))]
-    cells = ([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])] for line in lines)
-    return "\n".join(map("  ".join, cells))
-
-
-def spread(rows):
-    """Mean and standard deviation of the BLEU of rows that are seeds of one run (list of str)."""
-    scores = {}
-    for name, bleu, *_ in rows:
-        run = re.fullmatch(r"(.+)-\d+", name)
-        if run:
-            scores.setdefault(run[1], []).append(float(bleu))
-    return [
-        f"{run}: {statistics.mean(found):.2f} ± {statistics.stdev(found):.2f} BLEU over {len(found)} seeds"
-        for run, found in scores.items()
-        if len(found) > 1
-    ]
+    )
 
 
 def parse_run(text):
@@ -131,6 +108,7 @@ def parse_run(text):
 def main():
     """Reads the command line and prints the table; a bad argument ends it in one line."""
     from fairseq_prune.report.cost import parse_lengths
+    from fairseq_prune.report.layout import align, over_seeds
 
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
@@ -140,7 +118,8 @@ def main():
     try:
         lengths = parse_lengths(args.lengths)
         rows = [describe(*parse_run(run), lengths) for run in args.runs]
-        print("\n".join([render(rows), *spread(rows)]))
+        bleu = [(name, float(score)) for name, score, *_ in rows]
+        print("\n".join([*align([HEADER, *rows]), *over_seeds(bleu, "{} BLEU")]))
     except (ValueError, OSError) as error:
         raise SystemExit(str(error)) from error
 

@@ -9,8 +9,6 @@ the table.
 """
 
 import argparse
-import re
-import statistics
 import time
 
 HEADER = ("", "valid ppl", "test ppl", "parameters", "removed", "M MACs", "tokens/s", "x")
@@ -48,27 +46,6 @@ def speeds(evaluators, rounds):
     return fastest
 
 
-def spread(names, rows):
-    """Mean and standard deviation of the test perplexities of seeds of one run (list of str)."""
-    found = {}
-    for name, (_, test, *_) in zip(names, rows, strict=True):
-        if run := re.fullmatch(r"(.+)-\d+", name):
-            found.setdefault(run[1], []).append(float(test))
-    return [
-        f"{run}: test ppl {statistics.mean(values):.2f} ± {statistics.stdev(values):.2f} over {len(values)} seeds"
-        for run, values in found.items()
-        if len(values) > 1
-    ]
-
-
-def render(rows):
-    """Aligns the rows under HEADER: names to the left, numbers to the right (str)."""
-    lines = [HEADER, *rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADER))]
-    cells = ([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])] for line in lines)
-    return "\n".join(map("  ".join, cells))
-
-
 def main():
     """Reads the command line and prints the table; a bad argument ends it in one line."""
     layout = argparse.RawDescriptionHelpFormatter
@@ -82,6 +59,7 @@ def main():
         if not all(paths):
             raise ValueError(f"{' '.join(args.runs)}: each should read NAME=CHECKPOINT, e.g. dense=run/best.pt")
         from fairseq_prune.evaluate.load import Workbench
+        from fairseq_prune.report.layout import align, over_seeds
 
         cells, evaluators = zip(*(describe(path, Workbench(path, args.data)) for path in paths), strict=True)
         rates = speeds(evaluators, args.rounds)
@@ -89,7 +67,8 @@ def main():
         raise SystemExit(str(error)) from error
     told = [[f"{rate:,.0f}", f"{rate / rates[0]:.2f}"] for rate in rates]
     rows = [[name, *cell, *speed] for name, cell, speed in zip(names, cells, told, strict=True)]
-    print("\n".join([render(rows), *spread(names, cells)]))
+    perplexities = [(name, float(test)) for name, (_, test, *_) in zip(names, cells, strict=True)]
+    print("\n".join([*align([HEADER, *rows]), *over_seeds(perplexities, "test ppl {}")]))
 
 
 if __name__ == "__main__":

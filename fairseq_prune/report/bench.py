@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..files.alone import StrPath
+from .layout import Line, align
 from .png import save_png
-from .table import Line, align
 
 QUALITIES = {"bleu": "BLEU", "perplexity": "perplexity", "accuracy": "accuracy %"}
 FOOTER = """\

@@ -3,7 +3,7 @@
 from typing import Any
 
 from .inspect import Report
-from .table import align, shorten
+from .layout import align, shorten
 
 COUNTS = {
     "params": "parameters",

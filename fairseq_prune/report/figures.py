@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from .inspect import Report
+from .layout import shorten
 from .png import save_png
-from .table import shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .inspect import Report
-from .table import align, shorten
+from .layout import align, shorten
 from .training import render_training
 
 HEADER = ("layer", "shape", "weights", "non-zero", "removed", "MACs", "non-zero MACs")

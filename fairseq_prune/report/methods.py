@@ -15,7 +15,7 @@ from ..needs import spelt
 from ..pruning.budget import parse_target
 from ..pruning.schedule import NEVER, Schedule
 from ..pruning.times import When
-from .table import align
+from .layout import align
 
 ANSWERS = ("units", "importance", "scope", "schedule", "rounding", "target", "every", "steps")
 COLUMNS = ("method", "units", "scope", "schedule")

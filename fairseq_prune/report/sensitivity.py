@@ -8,8 +8,8 @@ import yaml
 
 from ..files.alone import StrPath
 from ..files.whole import write_text
+from .layout import Line, align, shorten
 from .png import save_png
-from .table import Line, align, shorten
 
 FOOTER = """\
 By target: how much {measure} grows when that fraction of the row alone is removed, -: one unit of every row stays.

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..files.alone import StrPath
+from .layout import Line, align
 from .png import save_png
-from .table import Line, align
 
 HEADER = ("method", "target", "removed", "trials", "mean", "sd")
 FOOTER = """\

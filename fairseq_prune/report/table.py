@@ -1,11 +1,9 @@
 """The report of ``fairseq-prune inspect`` as text, at most 120 columns wide."""
 
-from collections.abc import Iterator, Sequence
-
 from .inspect import Report
+from .layout import Line, align, shorten
 from .training import render_training
 
-NAME_WIDTH = 60
 HEADER = ("name", "shape", "parameters", "non-zero", "removed")
 STRUCTURE = ("part", "units", "before", "now", "alive")
 ALIVE = "before: any cut, as far as the file says it. alive: with weights that write the unit and weights that read it."
@@ -15,39 +13,11 @@ set" over the tensors marked * (two or more axes; of weight-normalised pairs the
 counted once, with their other names below. An embedding's padding row may be zero in a dense model too."""
 
 
-Line = str | tuple[str, ...]  # of a table
-
-
-def shorten(name: str) -> str:
-    """Cut the middle out of names that are too long for their column."""
-    half = NAME_WIDTH // 2
-    return name if len(name) <= NAME_WIDTH else name[: half - 1] + ".." + name[1 - half :]
-
-
 def _cells(row, label=None, prefix="", mark=" "):
     """One line of the table from a tensor's dict, or under ``label`` from the totals."""
     params, nonzero, removed = (row[prefix + key] for key in ("params", "nonzero", "fraction_removed"))
     shape = "x".join(map(str, row.get("shape", ())))
     return (shorten(label or row["name"]), shape, f"{params:,}", f"{nonzero:,}", f"{removed:.4f}{mark}")
-
-
-def align(lines: Sequence[Line]) -> Iterator[str]:
-    """Pad cells to columns.
-
-    Args:
-        lines: list of tuples of str, all of one length, or lone strings, which are left alone.
-
-    Returns:
-        Iterator over str: first cells to the left, the rest to the right.
-    """
-    rows = [line for line in lines if not isinstance(line, str)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for line in lines:
-        if isinstance(line, str):
-            yield line
-        else:
-            rest = (cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))
-            yield "  ".join((line[0].ljust(widths[0]), *rest)).rstrip()
 
 
 def _summary(total):

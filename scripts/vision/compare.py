@@ -64,29 +64,10 @@ def speeds(models):
     return [statistics.median(mine) for mine in times]
 
 
-def render(lines):
-    """Aligns the cells of lines, the first of which is the header: names to the left, numbers to the right (str)."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    cells = ([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])] for line in lines)
-    return "\n".join(map("  ".join, cells))
-
-
-def spread(rows):
-    """Mean and standard deviation of the accuracy of rows that are seeds of one run (list of str)."""
-    scores = {}
-    for name, accuracy, *_ in rows:
-        run = re.fullmatch(r"(.+)-\d+", name)
-        if run:
-            scores.setdefault(run[1], []).append(float(accuracy))
-    return [
-        f"{run}: {statistics.mean(found):.2f} ± {statistics.stdev(found):.2f} % over {len(found)} seeds"
-        for run, found in scores.items()
-        if len(found) > 1
-    ]
-
-
 def main():
     """Reads the command line and prints the table; a bad argument ends it in one line."""
+    from fairseq_prune.report.layout import align, over_seeds
+
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
     parser.add_argument("runs", nargs="+", metavar="NAME=LOG:CHECKPOINT")
@@ -100,7 +81,8 @@ def main():
         if args.speed:
             for row, cell in zip(rows, [SPEED, *(f"{ms:.3f}" for ms in speeds(models))], strict=True):
                 row.append(cell)
-        print("\n".join([render(rows), *spread(rows[1:])]))
+        accuracies = [(name, float(accuracy)) for name, accuracy, *_ in rows[1:]]
+        print("\n".join([*align(rows), *over_seeds(accuracies, "{} %")]))
     except (ValueError, OSError, AttributeError) as error:
         raise SystemExit(f"{error}; a run reads NAME=LOG:CHECKPOINT") from error
 

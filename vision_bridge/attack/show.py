@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_prune.files.alone import StrPath
+from fairseq_prune.report.layout import align
 from fairseq_prune.report.png import save_png
-from fairseq_prune.report.table import align
 
 NAMES = {"linf": "Linf", "l2": "L2", "l1": "L1"}
 FOOTER = (

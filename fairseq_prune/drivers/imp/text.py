@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from ...report.table import align
+from ...report.layout import align
 
 SHOWN = ("top1", "accuracy", "perplexity", "bleu", "hm")
 

@@ -1,0 +1,55 @@
+"""How tables are laid out: columns, names that fit, and what is said of seeds below."""
+
+import re
+import statistics
+from collections.abc import Iterable, Iterator, Sequence
+
+NAME_WIDTH = 60
+Line = str | tuple[str, ...]  # of a table
+
+
+def shorten(name: str) -> str:
+    """Cut the middle out of names that are too long for their column."""
+    half = NAME_WIDTH // 2
+    return name if len(name) <= NAME_WIDTH else name[: half - 1] + ".." + name[1 - half :]
+
+
+def align(lines: Sequence[Line]) -> Iterator[str]:
+    """Pad cells to columns.
+
+    Args:
+        lines: list of tuples of str, all of one length, or lone strings, which are left alone.
+
+    Returns:
+        Iterator over str: first cells to the left, the rest to the right.
+    """
+    rows = [line for line in lines if not isinstance(line, str)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for line in lines:
+        if isinstance(line, str):
+            yield line
+        else:
+            rest = (cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))
+            yield "  ".join((line[0].ljust(widths[0]), *rest)).rstrip()
+
+
+def over_seeds(found: Iterable[tuple[str, float]], said: str) -> list[str]:
+    """Mean and standard deviation (of a sample) of what differs in its seed alone.
+
+    Args:
+        found: pairs of name and value; those whose names differ in a number at the end, as run-1 and run-2, are one.
+        said: of the value, with braces where it stands, e.g. ``"{} BLEU"``.
+
+    Returns:
+        A line for each run of several seeds.
+
+    Example:
+        >>> over_seeds([("a-1", 1.0), ("a-2", 2.0), ("b", 9.0)], "{} %")
+        ['a: 1.50 ± 0.71 % over 2 seeds']
+    """
+    values: dict[str, list[float]] = {}
+    for name, value in found:
+        if run := re.fullmatch(r"(.+)-\d+", name):
+            values.setdefault(run[1], []).append(value)
+    spreads = {run: f"{statistics.mean(v):.2f} ± {statistics.stdev(v):.2f}" for run, v in values.items() if len(v) > 1}
+    return [f"{run}: {said.format(spread)} over {len(values[run])} seeds" for run, spread in spreads.items()]
