@@ -96,10 +96,10 @@ def cut_by_torch_pruning(net, keep, example):
         warnings.simplefilter("ignore")
         graph.build_dependency(net, example, verbose=False)
     for name, stays in keep.items():
-        leave = (~stays).nonzero().flatten().tolist()
-        if leave:
+        removed = (~stays).nonzero().flatten().tolist()
+        if removed:
             layer = net.get_submodule(name)
-            graph.get_pruning_group(layer, torch_pruning.prune_conv_out_channels, leave).prune()
+            graph.get_pruning_group(layer, torch_pruning.prune_conv_out_channels, removed).prune()
 
 
 def contenders(name):

@@ -16,7 +16,7 @@ def select(structure, kinds, seed=1):
 
 
 def zero(model, structure, keep):
-    """Zero all that leaving units own. Returns the masks."""
+    """Zero all that removed units own. Returns the masks."""
     masks = masks_without(structure, {name: p.shape for name, p in model.named_parameters()}, keep)
     with torch.no_grad():
         for name, mask in masks.items():

@@ -96,7 +96,7 @@ def _on_page(diary, pruner, at):
 
 
 def selected_of(pruner):
-    """What leaves in the round in progress, dict of vector name -> bool; empty between rounds."""
+    """What is removed in the round in progress, dict of vector name -> bool; empty between rounds."""
     selected = (pruner.state()["approach"] or {}).get("selected", {})
     return {name: unpack_mask(units) for name, units in selected.items()}
 

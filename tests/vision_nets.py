@@ -101,7 +101,7 @@ def select(structure, seed=3):
 
 
 def masked(net, structure, keep, only=""):
-    """A copy in which all that the leaving channels own is zero; ``only``: in these entries."""
+    """A copy in which all that the removed channels own is zero; ``only``: in these entries."""
     net = copy.deepcopy(net)
     parameters = dict(net.named_parameters())
     masks = masks_without(structure, {name: p.shape for name, p in parameters.items()}, keep)

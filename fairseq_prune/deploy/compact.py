@@ -143,11 +143,11 @@ def remove_dead_units(
             dead = find_dead(state, vector, activation) if kind in kinds and length else None
             if dead is None:
                 continue
-            leaving = evenly(dead.units, _heads(state, vector, heads) if kind in ("qk", "vo") else 1, stay=1)
-            if leaving.any():
-                keep |= {name: ~units for name, units in _along(state, vector, leaving).items()}
-                removed[kind] += int(leaving.sum())
-                _hand_over(state, masks, dead, leaving)
+            gone = evenly(dead.units, _heads(state, vector, heads) if kind in ("qk", "vo") else 1, stay=1)
+            if gone.any():
+                keep |= {name: ~units for name, units in _along(state, vector, gone).items()}
+                removed[kind] += int(gone.sum())
+                _hand_over(state, masks, dead, gone)
         state, masks = cut_tied(state, table, keep), cut_state(masks, table, keep)
     return state_like(original, state, masks), removed
 
@@ -158,26 +158,24 @@ def _heads(state, vector, heads):
     return heads(vector) if stored is None else len(stored)
 
 
-def _along(state, vector, leaving):
+def _along(state, vector, gone):
     """What is removed with units, dict of vector name -> bool; heads take all their dimensions along."""
     if kind_of(vector) != "head":
-        return {vector: leaving}
+        return {vector: gone}
     widths = {
         f"{vector}_qk_c": len(state[f"{vector}.q_proj.weight"]),
         f"{vector}_vo_c": len(state[f"{vector}.v_proj.weight"]),
     }
-    return {vector: leaving} | {
-        name: leaving.repeat_interleave(width // len(leaving)) for name, width in widths.items()
-    }
+    return {vector: gone} | {name: gone.repeat_interleave(width // len(gone)) for name, width in widths.items()}
 
 
-def _hand_over(state, masks, dead, leaving):
-    """Add what the leaving units hand on to the bias of the layer that reads them."""
+def _hand_over(state, masks, dead, gone):
+    """Add what the removed units hand on to the bias of the layer that reads them."""
     if dead.reader is None:
         return
-    leaving = leaving.repeat_interleave(len(dead.constant) // len(leaving))  # heads, by their dimensions
+    gone = gone.repeat_interleave(len(dead.constant) // len(gone))  # heads, by their dimensions
     weight, name = state[f"{dead.reader}.weight"], f"{dead.reader}.bias"
-    change = weight[:, leaving].double() @ dead.constant[leaving]
+    change = weight[:, gone].double() @ dead.constant[gone]
     if change.any():
         bias = state[name]  # a sum in fp16 would not be the same function
         state[name] = (bias.double() + change).to(torch.promote_types(bias.dtype, torch.float32))

@@ -28,7 +28,7 @@ class Probe:
             what is pruned alone.
 
     Raises:
-        ValueError: units that leave by other means than masks, or by data; or as
+        ValueError: units that are removed by other means than masks, or by data; or as
             :class:`~fairseq_prune.engine.targets.Targets`.
     """
 
@@ -40,7 +40,7 @@ class Probe:
         self._targets = Targets(model, plan, lambda: find_structure(model), lambda s: dict.fromkeys(s.groups, 0.0))
         self.selector: Selector = self._targets.selector
         if self.selector.multiplies:
-            raise ValueError(f"--prune-units {plan.units}: leave by multipliers, not by masks; give e.g. neuron")
+            raise ValueError(f"--prune-units {plan.units}: are removed by multipliers, not by masks; give e.g. neuron")
         self._masks = dict(self._masked.local_masks())
         self._values = {name: p.detach().clone() for name, p in self._masked.parameters.items()}
 
@@ -49,7 +49,7 @@ class Probe:
         return self.selector.count(group, self._masked.local_masks())
 
     def can(self, group: str, fraction: float) -> bool:
-        """True if so much can leave, that is, one unit stays."""
+        """True if so much can be removed, that is, one unit stays."""
         return self.selector.highest(group, fraction) is None
 
     @contextmanager

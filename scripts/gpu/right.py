@@ -11,7 +11,7 @@ from fairseq_prune.pruning.masks import stored_masks
 from fairseq_prune.pruning.units import is_coupled, parse_units
 
 FOUND = {"l0", "group_hoyer_square", "group_lasso", "cnip_it", "none"}  # say no fraction, or find it on the way
-NODES = {  # of 64 neurons and 6 heads, of 112 filters, of 24 hidden units: how many leave
+NODES = {  # of 64 neurons and 6 heads, of 112 filters, of 24 hidden units: how many are removed
     "neuron": 32, "growing neuron": 32, "head": 3, "l1": 48, "greg1": 48, "greg2": 48, "filter": 56, "snap": 90,
     "snap_it": 90, "taylor": 56, "fisher": 56, "gate_decorators": 56,
     "admm": 56, "hidden": 12,
@@ -82,7 +82,7 @@ def _wrong_count(masks, whole, row, options):
 
 
 def _asked(row, units, target, shapes, of):
-    """How many weights are to leave, by hand."""
+    """How many weights are to be removed, by hand."""
     if ":" in units + target or units == "n:m":
         kept, group = map(int, (target if ":" in target else units).split(":"))
         return sum(shape.numel() * (group - kept) // group for shape in shapes)

@@ -85,7 +85,7 @@ def compacted(place, precision):
 
 
 def searched(place, precision):
-    """SiPO's search and one round of retraining: what leaves is zero, and counted."""
+    """SiPO's search and one round of retraining: what is removed is zero, and counted."""
     lm = f"{runs.RNN_LM} --optimizer sgd --lr 2 --clip-norm 0.25 {precision}"
     place.run("train", f"{lm} --user-dir {runs.USER_DIR}")
     for own in ("data:lines", "--save-dir @/run", "--max-epoch 4", runs.SAVES):  # sipo itself says these

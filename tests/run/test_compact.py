@@ -81,7 +81,7 @@ def shapes(checkpoint):
     return {name: tuple(value.shape) for name, value in checkpoint["model"].items()}
 
 
-def test_neurons_leave_a_stock_transformer(rows, capsys, tmp_path):
+def test_neurons_are_cut_from_a_stock_transformer(rows, capsys, tmp_path):
     before, out = rows.folder / "checkpoint_last.pt", tmp_path / "new" / "compact.pt"
     report = compact(capsys, before, out)
     assert report["removed"] == {"residual": 0, "head": 0, "qk": 0, "vo": 0, "neuron": 18, "layer": 0}
@@ -233,7 +233,7 @@ MASKED = {  # task, architecture, a block of which a head is masked, by hand or 
 
 
 @pytest.mark.parametrize("case", MASKED)
-def test_masked_heads_leave(trained, capsys, tmp_path, case):
+def test_masked_heads_are_cut(trained, capsys, tmp_path, case):
     """With what they put out: the bias of a value that has lost its weights is folded into what follows."""
     task, arch, block = MASKED[case]
     run = trained(f"heads-{case}", task, arch)

@@ -1,4 +1,4 @@
-"""Neurons, heads and dimensions of Transformers and hidden units of recurrent models, which leave as coupled units."""
+"""Coupled units: neurons, heads and dimensions of Transformers, hidden units of recurrent models."""
 
 import pytest
 import torch

@@ -76,8 +76,8 @@ def test_the_approach_fades_and_the_method_removes(runs, dense):
     assert not any((~keep).any() for keep in masks_of(during).values())
 
 
-def test_the_importance_says_what_leaves(runs, dense):
-    """With a stock method; by magnitude other weights would leave."""
+def test_the_importance_says_what_is_removed(runs, dense):
+    """With a stock method; by magnitude other weights would be removed."""
     how = " --prune-method magnitude --prune-importance unusual --prune-scope layer --prune-target 0.4"
     _, last = runs("unusual", how)
     differs = False
@@ -90,7 +90,7 @@ def test_the_importance_says_what_leaves(runs, dense):
     assert differs
 
 
-def test_units_of_the_family_leave_whole(runs, dense):
+def test_units_of_the_family_are_removed_whole(runs, dense):
     """A quarter of the hidden units: their rows, biases and columns alike."""
     _, last = runs("units", " --prune-method magnitude --prune-units neuron --prune-target 0.25")
     model = last["model"]

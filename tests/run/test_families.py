@@ -62,7 +62,7 @@ def test_exact_and_finite(new_run, parallel, monolingual, family):
 
 @pytest.mark.parametrize("units", UNITS)
 @pytest.mark.parametrize("family", ["transformer-tied", "lstm"])
-def test_whole_units_leave(new_run, family, units):
+def test_whole_units_are_removed(new_run, family, units):
     task, arch = FAMILIES[family]
     checkpoint = new_run(task=task, arch=arch).train(
         "--prune-method", "magnitude", "--prune-target", "0.5", "--prune-units", units, "--prune-scope", "layer"

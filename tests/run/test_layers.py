@@ -27,7 +27,7 @@ def config_of(checkpoint):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_exactly_so_many_layers_leave_and_the_config_says_so(new_run, method):
+def test_exactly_so_many_layers_are_cut_and_the_config_says_so(new_run, method):
     run = new_run(arch=ARCH)
     checkpoint = run.train("--prune-method", method, *HALF)
     assert (depth_of(checkpoint), depth_of(checkpoint, "encoder")) == (2, 2)

@@ -41,7 +41,7 @@ def options_of(method):
 
 
 def count(method, shape):
-    """Weights of a tensor that leave."""
+    """Weights of a tensor that are removed."""
     if METHODS[method].units == "n:m":
         return shape.numel() * 3 // 4
     if method == "skeleton":

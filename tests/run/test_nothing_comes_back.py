@@ -119,7 +119,7 @@ def check_count(plan, family, left):
     mine = {name: keep for name, keep in left.items() if has_units(plan, keep.shape)}
     if is_coupled(parse_units(plan.units)) and plan.units != "weight+node":
         vectors = [v for v in family[1].vectors.values() if v.kind in parse_units(plan.units).kinds]
-        heads = math.gcd(*(v.heads for v in vectors))  # of each of which as many leave
+        heads = math.gcd(*(v.heads for v in vectors))  # of each of which as many are removed
         dead = [int((~alive(family[1], v, left)).sum()) / heads for v in vectors]
         lengths = [v.length // heads for v in vectors]
         assert dead == list(map(asked, lengths)) if plan.scope == "layer" else sum(dead) == asked(sum(lengths))

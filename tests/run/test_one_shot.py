@@ -39,7 +39,7 @@ def test_the_command_removes_what_training_would(dense, new_run, tmp_path, metho
     assert all(not file["model"][name][~keep].any() for name, keep in masks.items())
 
 
-def test_of_every_output_of_wanda_the_same_part_leaves(dense, tmp_path):
+def test_of_every_output_of_wanda_the_same_part_is_removed(dense, tmp_path):
     masks = masks_of(pruned(dense, tmp_path, "--method", "wanda", "--target", "0.3"))
     for keep in masks.values():
         gone = (~keep).sum(1)
@@ -137,7 +137,7 @@ class Mean(torch.nn.Module):
 
 
 def test_the_second_layer_goes_by_what_the_pruned_first_one_gives_it():
-    """Wanda by hand on two layers; by what the dense one gave, other weights would leave."""
+    """Wanda by hand on two layers; by what the dense one gave, other weights would be removed."""
     torch.manual_seed(1)
     net = torch.nn.Sequential(torch.nn.Linear(10, 12, bias=False), torch.nn.Linear(12, 6, bias=False))
     first, second = (layer.weight.detach().clone() for layer in net)

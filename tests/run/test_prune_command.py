@@ -26,7 +26,7 @@ def pruned(dense, tmp_path, *words):
     return load_checkpoint(out)
 
 
-def test_the_smallest_weights_leave(dense, tmp_path, capsys):
+def test_the_smallest_weights_are_removed(dense, tmp_path, capsys):
     file = pruned(dense, tmp_path, "--target", "0.8")
     assert re.match(r"0\.(8000|7999) of the prunable weights are removed", capsys.readouterr().out)
     before, after, masks = dense.checkpoint()["model"], file["model"], masks_of(file)

@@ -44,7 +44,7 @@ def test_losses_are_those_of_layers_pruned_alone(dense, tmp_path, capsys):
 
 
 def test_a_recipe_removes_its_total(dense, new_run, tmp_path, capsys):
-    """fairseq-train reads it, and exactly 0.6 of all, rounded down, leave; groups are blocks."""
+    """fairseq-train reads it, and exactly 0.6 of all, rounded down, are removed; groups are blocks."""
     recipe = tmp_path / "recipe.yaml"
     report = report_of(capsys, dense, f"--targets 0.5,0.9 --by group --recipe {recipe} --total 0.6")
     assert {group["name"] for group in report["groups"]} == {
@@ -60,7 +60,7 @@ def test_a_recipe_removes_its_total(dense, new_run, tmp_path, capsys):
 
 
 def test_heads_of_which_one_stays(dense, capsys):
-    """Of 2 heads 1 can leave, not both; the table says so."""
+    """Of 2 heads 1 can be removed, not both; the table says so."""
     main(["sensitivity", str(dense.folder / "checkpoint_last.pt"), "--units", "head", "--targets", "0.5,0.9"])
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert rows[0] == ["head", "size", "0.5", "0.9", "sensitivity"] and len(rows[1:]) - rows.index([]) + 1 == 4

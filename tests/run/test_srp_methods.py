@@ -61,9 +61,9 @@ def test_magnitude_takes_the_smallest(runs):
     page = diary.pages[0]
     layer = "encoder.layers.0.self_attn"
     sizes = page.before[f"{layer}.v_proj.weight"].abs().mean(1).view(2, -1)
-    leaves = page.selected[f"{layer}_vo_c"].view(2, -1)
-    assert leaves.sum(1).tolist() == [int(leaves.sum()) // 2] * 2 and leaves.any()
-    assert all(sizes[head][leaves[head]].max() < sizes[head][~leaves[head]].min() for head in (0, 1))
+    removed = page.selected[f"{layer}_vo_c"].view(2, -1)
+    assert removed.sum(1).tolist() == [int(removed.sum()) // 2] * 2 and removed.any()
+    assert all(sizes[head][removed[head]].max() < sizes[head][~removed[head]].min() for head in (0, 1))
 
 
 def test_gradual_and_at_once_by_other_schedules(runs):

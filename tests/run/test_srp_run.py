@@ -73,7 +73,7 @@ def cut_by_hand(value, owners, keep):
 
 
 def test_cut(story):
-    """Exactly the selected units leave; weights, buffers and moments of the others stay to the bit."""
+    """Exactly the selected units are cut; weights, buffers and moments of the others stay to the bit."""
     diary, checkpoint = story
     (cut,) = diary.cuts
     for name, keep in cut.keep.items():

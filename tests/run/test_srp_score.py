@@ -24,10 +24,10 @@ def connectivity_scores(*trained):
     return {name: -gradient for name, gradient in gather("connectivity_gradient", *trained).items()}
 
 
-def loss_without(trained, leaving):
+def loss_without(trained, removed):
     """Loss in nats a token with the connectivity of some units 0, dict of vector name -> bool or index."""
     model, criterion, batches = trained
-    for name, units in leaving.items():
+    for name, units in removed.items():
         model.connectivity[name].vector[units] = 0
     model.refresh()
     with torch.no_grad():

@@ -164,7 +164,7 @@ def test_trains_pruned(task, request, tmp_path):
 
 
 def test_a_budget_of_multiplications_that_no_formula_knows(features, tmp_path):
-    """A speech model is run to see what it multiplies: neurons leave until it is as little as asked."""
+    """A speech model is run to see what it multiplies: neurons are removed until it is as little as asked."""
     options = RUNS["speech_to_text"][1]
     words = words_of("--prune-method magnitude --prune-units neuron --prune-macs-left 0.95")
     dense = train("prune_speech_to_text", features, tmp_path / "dense", f"{options} --max-update 1")

@@ -42,7 +42,7 @@ def left_of(checkpoint):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_any_method(new_run, dense, method, caplog):
-    """What leaves is as without a teacher; the weights that are left are others; the file is as it always is."""
+    """What is removed is as without a teacher; the weights that are left are others; the file is as it always is."""
     words = ["--finetune-from-model", dense, "--log-interval", "1", *METHODS[method].split()]
     alone = new_run("alone").train(*words)
     assert not kd_losses(caplog)

@@ -135,7 +135,7 @@ def test_gates_by_hand():
 
 
 def test_hoyer_by_hand():
-    """The regulariser's gradient by autograd, behind the step, down to zero; what is small leaves."""
+    """The regulariser's gradient by autograd, behind the step, down to zero; what is small is removed."""
     training = Training(target="0.1abs", approach={"prune_lambda": 0.02}, momentum=0.9, **METHODS["hoyer"])
     velocity, zeros = torch.zeros(6, 8), 0
     for _ in range(6):
@@ -239,8 +239,8 @@ def test_tick_tock_by_hand():
         assert training.pruner.metrics["closed"] == pytest.approx(float((gates == 0).float().mean()))
     before = training.weight
     training.pruner.before_update(training.optimizer, Position(0, 6))
-    leaves = torch.where(gates == 0, -1.0, effects).argsort(stable=True)[:3]
-    gates[leaves] = 0
+    removed = torch.where(gates == 0, -1.0, effects).argsort(stable=True)[:3]
+    gates[removed] = 0
     assert torch.allclose(training.weight, before * gates[:, None], atol=1e-5)
 
 

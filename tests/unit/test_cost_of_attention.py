@@ -1,4 +1,4 @@
-"""Budgets in costs where heads and dimensions of attention leave: met by what is cut."""
+"""Budgets in costs where heads and dimensions of attention are removed: met by what is cut."""
 
 import copy
 

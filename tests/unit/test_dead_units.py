@@ -87,7 +87,7 @@ HARMLESS = {
 
 
 @pytest.mark.parametrize("case", DEADLY)
-def test_dead_units_leave_and_nothing_changes(state, case):
+def test_dead_units_are_cut_and_nothing_changes(state, case):
     damage, vector = DEADLY[case]
     damage(state)
     assert find_dead(state, vector, F.gelu).units.nonzero().view(-1).tolist() == [1, 4]

@@ -58,7 +58,7 @@ def test_exact_counts(values):
 
 
 def test_by_hand():
-    """One ranking over two tensors; of equal weights the first leaves."""
+    """One ranking over two tensors; of equal weights the first is removed."""
     prunables = prunables_of((2, 2), (1, 3))
     prunables[0].parameter.data.copy_(torch.tensor([[5.0, -1.0], [0.5, 3.0]]))
     prunables[1].parameter.data.copy_(torch.tensor([[1.0, 0.1, -4.0]]))
@@ -79,7 +79,7 @@ def test_removed_stays_removed_as_the_fraction_grows(units):
         assert removed(keeps) <= round(fraction * total(prunables))
         if units == "weight":
             assert removed(keeps) == round(fraction * total(prunables))
-        if fraction == 0.6:  # control: without the masks, others would leave
+        if fraction == 0.6:  # control: without the masks, others would be removed
             assert any((fresh[name] & ~masks[name]).any() for name in masks)
         masks = keeps
         for p in prunables:
@@ -109,7 +109,7 @@ SHAPES = [[(6, 4)], [(6, 4), (9, 4)], [(6, 4), (4, 6)], [(7, 5), (3, 2, 2), (4, 
 
 
 @pytest.mark.parametrize("units", ["row", "column", "block:2x2", "block:3x4"])
-def test_units_leave_whole_and_within_the_budget(units):
+def test_units_are_removed_whole_and_within_the_budget(units):
     kind = parse_units(units)
     for shapes, values, fraction in itertools.product(SHAPES, VALUES, (*FRACTIONS, 0.2, 0.9)):
         prunables = prunables_of(*shapes, values=values)

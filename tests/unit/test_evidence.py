@@ -118,10 +118,10 @@ def test_taylor_chooses_the_units_of_tensors(units, worth):
     pruner = Pruner(net, make_plan({"method": "taylor", "units": units, "target": 0.5}), gather=lambda *_: evidence)
     evidence |= {name: value.square() for name, value in pruner.targets.unit_sums({"weight": products}).items()}
     pruner.before_update(Optimizer(torch.optim.SGD(net.parameters(), lr=0.1)), Position(0, 0))
-    leaves = ~pruner.masks["weight"]
+    removed = ~pruner.masks["weight"]
     expected = torch.zeros(len(worth(products)), dtype=torch.bool)
     expected[worth(products).square().argsort(stable=True)[: len(expected) // 2]] = True
-    assert torch.equal(leaves.all(1) if units == "row" else leaves.flatten(), expected)
+    assert torch.equal(removed.all(1) if units == "row" else removed.flatten(), expected)
 
 
 def test_the_hessian_times_the_gradient_by_finite_differences():
@@ -166,7 +166,7 @@ class SquaredError(nn.Module):
 
 
 def test_grasp_of_a_quadratic_by_hand():
-    """Gradient X'(XW/T - Y)/T and Hessian X'X/T^2: the half leaves without which the gradient's norm grows most."""
+    """Gradient X'(XW/T - Y)/T and Hessian X'X/T^2: the half is removed without which the gradient's norm grows most."""
     net, batch = Linear(), BATCHES[0]
     x, y = batch["x"], F.one_hot(batch["y"], 4).double() / 50
 

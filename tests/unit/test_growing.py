@@ -60,8 +60,8 @@ def test_ratio_is_a_running_mean():
     assert layers["a"].ratio == 10.0
     layers, _ = grow(GREG1, layers, True, {"a": 20.0})
     assert layers["a"].ratio == pytest.approx(0.9 * 10 + 0.1 * 20)
-    leaves = torch.tensor([True, False, False, True])
-    assert magnitude_ratio(torch.tensor([1.0, 6.0, 4.0, 3.0]), leaves) == 2.5
+    removed = torch.tensor([True, False, False, True])
+    assert magnitude_ratio(torch.tensor([1.0, 6.0, 4.0, 3.0]), removed) == 2.5
 
 
 @pytest.mark.parametrize("growth", [GREG1, GREG2], ids=["greg1", "greg2"])

@@ -230,7 +230,7 @@ def steps(cell, inputs):
 
 
 def test_layers_of_one_module_are_cut_alike():
-    """As many units of each, in proportion; what leaves beyond that stays masked."""
+    """As many units of each, in proportion; what is removed beyond that stays masked."""
     vectors = {
         name: Coupled(name, "hidden", length, alike=alike)
         for name, length, alike in (("a", 4, "rnn"), ("b", 8, "rnn"), ("c", 5, ""))

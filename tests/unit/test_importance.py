@@ -33,7 +33,7 @@ def test_magnitudes(name, units, expected):
 
 def test_smallness_is_the_opposite_order():
     assert torch.equal(scores("smallness", Column()), -scores("magnitude_l1", Column()))
-    assert scores("smallness", Weight()).argmin() == 8  # the largest leaves first
+    assert scores("smallness", Weight()).argmin() == 8  # the largest is removed first
 
 
 def test_l1_and_l2_order_rows_differently():

@@ -68,7 +68,7 @@ def test_one_threshold_for_both(target):
         assert torch.equal(bias, units) and units.any()
 
 
-def test_both_kinds_leave_and_what_is_gone_stays_so():
+def test_both_kinds_are_removed_and_what_is_gone_stays_so():
     found, evidence = targets(0.9)
     first = found.select(1, {}, evidence)
     last = found.select(5, first.masks, {name: value.flip(0) for name, value in evidence.items()})

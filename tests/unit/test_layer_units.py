@@ -195,7 +195,7 @@ CHANGES = {"encoder.layers": torch.tensor([0.3, 0.1, 0.2]), "decoder.layers": to
         ({"target": "0.34", "only": "decoder.layers.[1-3].fc1.weight"}, None, [1, 1, 0, 1]),
     ],
 )
-def test_exactly_the_lowest_leave(options, encoder, decoder):
+def test_exactly_the_lowest_are_removed(options, encoder, decoder):
     chooser, plan = selector(build_model("transformer", **DEEP), **options)
     fractions = {group: plan.target["*"] for group in chooser.groups}
     keep = chooser.select(fractions, {}, torch.Generator().manual_seed(1), CHANGES).keep

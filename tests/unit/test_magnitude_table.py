@@ -20,7 +20,7 @@ def table_of(**tensors):
 
 
 class TestReferenceRule:
-    def test_the_threshold_leaves_too(self):
+    def test_the_threshold_is_removed_too(self):
         assert reference_count(0.4, ascending(0.5, -0.1, 0.3, 0.2, -0.4)) == 3  # kept: .5 and -.4
 
     @pytest.mark.parametrize(
@@ -32,10 +32,10 @@ class TestReferenceRule:
     def test_rate_zero_removes_one_and_rate_one_all(self):
         assert (reference_count(0.0, distinct(7)), reference_count(1.0, distinct(7))) == (1, 7)
 
-    def test_ties_at_the_threshold_all_leave(self):
+    def test_ties_at_the_threshold_are_all_removed(self):
         assert reference_count(0.2, ascending(1, 1, 1, 2, 3)) == 3
 
-    def test_below_the_zero_fraction_only_zeros_leave(self):
+    def test_below_the_zero_fraction_only_zeros_are_removed(self):
         assert reference_count(0.1, ascending(0, 0, 0, 2, 3)) == 3
 
     def test_a_threshold_of_other_weights(self):
@@ -73,7 +73,7 @@ def test_written_weights_are_zero_or_bit_identical():
     assert all(torch.equal(out[name], WEIGHTS[name]) for name in WEIGHTS)
 
 
-def test_ties_leave_by_index():
+def test_ties_are_removed_by_index():
     assert table_of(w=torch.ones(5)).masks({"w": 2})["w"].tolist() == [False, False, True, True, True]
 
 
@@ -136,7 +136,7 @@ def test_the_removed_weights_of_the_groups_make_the_whole():
     [(4_499_874, 4_653_200, 96.7049), (116_952_767, 137_804_724, 84.8685), (191_360_406, 221_124_004, 86.5399)],
 )
 def test_published_counts_are_the_published_percentages(pruned, total, percent):
-    """Of a hundredth of each model, in two groups, and the ranks of what leaves."""
+    """Of a hundredth of each model, in two groups, and the ranks of what is removed."""
     parts = {"a": total // 300, "b": total // 100 - total // 300}
     table = table_of(**{name: torch.arange(1.0, 1 + size) for name, size in parts.items()})
     counts = {"a": parts["a"] - 7, "b": pruned // 100 - parts["a"] + 7}

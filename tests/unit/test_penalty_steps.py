@@ -24,17 +24,17 @@ BEHIND = {
 
 
 def test_the_penalty_decays_behind_adams_step():
-    """By the learning rate times the factor, those that leave alone; as AdamW does."""
+    """By the learning rate times the factor, those that are removed alone; as AdamW does."""
     training = Training(**GROWS)
     training.optimizer = Optimizer(torch.optim.Adam(training.model.parameters(), lr=0.03))
     by_hand = torch.nn.Parameter(training.weight)
     adam = torch.optim.Adam([by_hand], lr=0.03)
-    leaves = torch.zeros(48, dtype=torch.bool)
-    leaves[training.weight.abs().flatten().argsort()[:24]] = True
+    removed = torch.zeros(48, dtype=torch.bool)
+    removed[training.weight.abs().flatten().argsort()[:24]] = True
     for change in range(1, 5):
         _, by_hand.grad = training.step()
         adam.step()
-        by_hand.data[leaves.view(6, 8)] *= 1 - 0.03 * 0.25 * change
+        by_hand.data[removed.view(6, 8)] *= 1 - 0.03 * 0.25 * change
         assert torch.allclose(training.weight, by_hand.detach(), atol=1e-6)
     assert training.pruner.metrics["penalty"] == 1.0 and not training.pruner.masks
 
@@ -100,12 +100,12 @@ def trained_to_the_end(seed, **options):
     x = torch.randn(16, 8, generator=torch.Generator().manual_seed(seed))
     y = torch.randn(16, 6, generator=torch.Generator().manual_seed(100 + seed))
     training.model.weight.data = torch.linalg.lstsq(x, y).solution.T.contiguous()
-    leaves = torch.zeros(48, dtype=torch.bool)
-    leaves[training.weight.abs().flatten().argsort()[:24]] = True
-    ratios, leaves = [], leaves.view(6, 8)
+    removed = torch.zeros(48, dtype=torch.bool)
+    removed[training.weight.abs().flatten().argsort()[:24]] = True
+    ratios, removed = [], removed.view(6, 8)
     while training.pruner.pending:
         now = training.weight.abs()
-        ratios.append(float(now[~leaves].mean() / now[leaves].mean()))
+        ratios.append(float(now[~removed].mean() / now[removed].mean()))
         training.step(x, y)
     loss = F.mse_loss(training.model(x), y)
     return ratios, training.pruner.masks["weight"], float(loss)
@@ -113,7 +113,7 @@ def trained_to_the_end(seed, **options):
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_kept_weights_move_away_and_the_loss_is_lower_than_at_once(seed):
-    """GReg's point: the same weights leave, but little is left of them and the others have made up for it."""
+    """GReg's point: the same weights are removed, but little is left of them and the others have made up for it."""
     grows = {"update_reg_interval": 5, "reg_granularity_prune": 0.1, "stabilize_reg_interval": 10}
     once, mask_at_once, loss_at_once = trained_to_the_end(seed, method="magnitude", start="0up")
     ratios, mask, loss = trained_to_the_end(seed, method="greg1", units="weight", approach=grows)
@@ -127,7 +127,7 @@ def test_a_common_penalty_tells_the_curvature():
     curvature = torch.linspace(0.2, 2, 48)[torch.randperm(48, generator=torch.Generator().manual_seed(1))].view(6, 8)
     options = {"update_reg_interval": 40, "reg_granularity_pick": 0.125, "reg_upper_limit_pick": 0.75}
     training = Training(method="greg2", units="weight", lr=0.4, approach=options)
-    training.model.weight.data = 1 - 1e-3 * curvature  # by magnitude, those of most curvature would leave
+    training.model.weight.data = 1 - 1e-3 * curvature  # by magnitude, those of most curvature would be removed
     spreads = []
     for update in range(240):
         training.step(loss=lambda weight: (curvature * (weight - 1).square()).sum() / 2)

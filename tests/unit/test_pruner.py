@@ -111,7 +111,7 @@ def test_a_resumed_run_has_the_same_plan():
 
 
 @pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm` is deprecated:FutureWarning")
-def test_a_slice_that_leaves_takes_its_direction_mask_along():
+def test_a_removed_slice_takes_its_direction_mask_along():
     """First an element of row 0, then the row: only its scale is masked then, no stale mask of v is kept."""
     net = weight_norm(nn.Linear(4, 3))
     net.weight_v.data.fill_(1.0)

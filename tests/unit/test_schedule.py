@@ -114,7 +114,7 @@ def test_impossible_schedules_are_explained(arguments, words):
 
 @pytest.mark.parametrize("initial", [0.0, 0.36])
 def test_exponential_keeps_the_same_share_at_every_event(initial):
-    """The first is where it starts, then a fifth leaves each time; a linear one takes more and more of what is left."""
+    """The first is where it starts, then a fifth is removed each time; a linear one takes more and more of the rest."""
     target = 1 - (1 - initial) * 0.8**4
     for shape, expected in (("exponential", True), ("linear", False)):
         plan = schedule(shape, "0up", "8up", "2up")

@@ -72,7 +72,7 @@ def test_control_a_threshold_misses_the_count():
 
 
 def test_neighbours_in_float64_are_told_apart():
-    """In float32 these scores are equal and the first would leave."""
+    """In float32 these scores are equal and the first would be removed."""
     scores = torch.tensor([1 + 1e-12, 1.0], dtype=torch.float64)
     assert drop_lowest(scores, 1).tolist() == [True, False]
     assert drop_lowest(scores.float(), 1).tolist() == [False, True]

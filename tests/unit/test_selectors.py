@@ -1,4 +1,4 @@
-"""Which units leave: exact counts per head and over all layers, whatever the ties."""
+"""Which units are removed: exact counts per head and over all layers, whatever the ties."""
 
 import pytest
 import torch
@@ -61,7 +61,7 @@ def brute_force(scores, widths, alive, sizes):
 
 
 def units(chosen):
-    return {(name, i) for name, leaves in chosen.items() for i in leaves.nonzero().flatten().tolist()}
+    return {(name, i) for name, removed in chosen.items() for i in removed.nonzero().flatten().tolist()}
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -74,7 +74,7 @@ def test_equals_its_definition(seed):
     for widths in (WIDTHS, Widths({RESIDUAL: 0, QK: 2, VO: 9}, 0), Widths({RESIDUAL: 6, QK: 8, VO: 12}, 12)):
         chosen = select(scores, widths, VECTORS, alive, sizes)
         assert list(chosen) == [v.name for v in VECTORS]
-        assert {name: (leaves.shape, leaves.dtype) for name, leaves in chosen.items()} == {
+        assert {name: (removed.shape, removed.dtype) for name, removed in chosen.items()} == {
             name: (values.shape, torch.bool) for name, values in scores.items()
         }
         assert units(chosen) == brute_force(scores, widths, alive, sizes)
@@ -95,7 +95,7 @@ def test_control_the_definition_notices():
 def test_ties_do_not_change_the_counts():
     """spec 3.3: the original's threshold compare leaves tied units in, e.g. dead ReLUs with score 0."""
     chosen = select(constant(0.0), WIDTHS, VECTORS, everyone(), constant(1.0))
-    assert {name: leaves.tolist() for name, leaves in chosen.items()} == {
+    assert {name: removed.tolist() for name, removed in chosen.items()} == {
         RESIDUAL: [True, True, False, False, False, False],
         QK: [True, True, False, False] * 2,
         VO: [True, True, True, False] * 3,
@@ -107,7 +107,7 @@ def test_ties_do_not_change_the_counts():
     assert int(original.sum()) == 0
 
 
-def test_ties_leave_by_size_then_order():
+def test_ties_are_removed_by_size_then_order():
     sizes = changed(constant(1.0), FC, [1.0, 0.5, 1.0, 2.0, 1.0])
     sizes = changed(sizes, FC2, [1.0, 0.25, 1.0, 1.0, 1.0, 1.0, 3.0])
     scores = changed(constant(0.0), FC, [0.0, 0.0, 0.0, 0.0, -1.0])
@@ -121,7 +121,7 @@ def test_heads_are_never_compared():
     scores = changed(constant(0.0), QK, [1.0, 2.0, 3.0, 4.0, 90.0, 80.0, 70.0, 60.0])
     chosen = select(scores, WIDTHS, [VECTORS[1]], everyone(), constant(1.0))
     assert chosen[QK].tolist() == [True, True, False, False, False, False, True, True]
-    alone = [Coupled(QK, "qk", 8)]  # control: as a single head all four of the first leave
+    alone = [Coupled(QK, "qk", 8)]  # control: as a single head all four of the first are removed
     assert select(scores, WIDTHS, alone, everyone(), constant(1.0))[QK].tolist() == [True] * 4 + [False] * 4
 
 
@@ -148,7 +148,7 @@ def test_vectors_that_are_already_cut():
     now = [v for v in VECTORS if v.name in cut]
     chosen = select(scores, Widths({QK: 4, VO: 0}, 2), now, alive, sizes)
     assert units(chosen) == {(QK, 0), (QK, 3), (FC2, 0)}
-    assert {name: len(leaves) for name, leaves in chosen.items()} == cut
+    assert {name: len(removed) for name, removed in chosen.items()} == cut
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16], ids=str)

@@ -121,14 +121,14 @@ def test_the_total_is_met_at_most(total):
     assert all(fractions[name] >= curve.start for name, curve in curves.items())
 
 
-def test_layers_alike_leave_one_after_the_other():
+def test_layers_alike_lose_one_after_the_other():
     """5 of 20: at every growth both would lose as many, so one gets the last."""
     curves = dict.fromkeys("ab", Curve(0.0, [(0.9, 1.0)]))
     fractions = equal_loss(curves, 0.25, {"a": 10, "b": 10}, counted(10))
     assert sorted(round(10 * fraction) for fraction in fractions.values()) == [2, 3]
 
 
-def test_a_level_curve_leaves_first():
+def test_a_level_curve_loses_first():
     curves = {"level": Curve(0.0, [(0.5, -0.3), (0.9, 0.0)]), "steep": Curve(0.0, [(0.9, 1.0)])}
     fractions = equal_loss(curves, 0.25, {"level": 100, "steep": 100}, counted(100))
     assert fractions == {"level": pytest.approx(0.5, abs=0.01), "steep": 0.0}

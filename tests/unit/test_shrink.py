@@ -1,4 +1,4 @@
-"""The multiplier of a unit that is leaving: from 1 to exactly 0, by time alone."""
+"""The multiplier of a unit that is being removed: from 1 to exactly 0, by time alone."""
 
 import pytest
 

@@ -78,25 +78,25 @@ def test_selected_units_are_held_wherever_they_are_kept(training, kind):
     before, table, sizes = run.values(), run.model.table, run.model.original_shapes
     for update in range(1, 5):
         connectivity = run.begin()
-        leaving = {name: c != 1 for name, c in connectivity.items()}
+        removed = {name: c != 1 for name, c in connectivity.items()}
         value = torch.tensor(1 - update / 5).to(next(run.model.parameters()))
-        assert all((c[leaving[name]] == value).all() for name, c in connectivity.items())
+        assert all((c[removed[name]] == value).all() for name, c in connectivity.items())
         last = run.values()
         run.finish()
         for name, tensors in run.values().items():
-            held = owned(table, name, sizes[name], leaving)
+            held = owned(table, name, sizes[name], removed)
             assert len(tensors) == (2 if kind in WITH_MASTERS else 1) and held.any() and not held.all()
             for now, then, first in zip(tensors, last[name], before[name], strict=True):
                 assert torch.equal(now[held], first[held]), name
                 assert (now != then)[~held].float().mean() > 0.5, name
-    assert all((c[leaving[name]] == 0).all() for name, c in run.begin().items())
+    assert all((c[removed[name]] == 0).all() for name, c in run.begin().items())
     run.finish()
     lengths = {name: len(c.vector) for name, c in run.model.connectivity.items()}
     if kind in WITH_MASTERS:
-        assert lengths == {name: len(c) for name, c in leaving.items()}
-        assert all(torch.equal(c.vector == 0, leaving[name]) for name, c in run.model.connectivity.items())
+        assert lengths == {name: len(c) for name, c in removed.items()}
+        assert all(torch.equal(c.vector == 0, removed[name]) for name, c in run.model.connectivity.items())
     else:
-        assert lengths == {name: int((~c).sum()) for name, c in leaving.items()}
+        assert lengths == {name: int((~c).sum()) for name, c in removed.items()}
     assert not run.pruner.pending
     run.begin()
     run.finish()
@@ -105,10 +105,10 @@ def test_selected_units_are_held_wherever_they_are_kept(training, kind):
 def test_gradients_of_held_units_do_not_count(training):
     """In the norm that --clip-norm compares."""
     run, free = training(), training(plan=Plan())
-    leaving = {name: c != 1 for name, c in run.begin().items()}
+    removed = {name: c != 1 for name, c in run.begin().items()}
     assert free.begin() and not free.pruner.pending
     shapes = {name: p.shape for name, p in run.model.named_parameters()}
-    held = sum(int(owned(run.model.table, name, shape, leaving).sum()) for name, shape in shapes.items())
+    held = sum(int(owned(run.model.table, name, shape, removed).sum()) for name, shape in shapes.items())
     share = held / sum(shape.numel() for shape in shapes.values())
     for training_run in (run, free):
         training_run.generator.manual_seed(2)
@@ -118,11 +118,11 @@ def test_gradients_of_held_units_do_not_count(training):
 def test_moments_of_held_units_are_normal_numbers(training):
     """Zeros and denormals slow Adam's square root down; these are still nothing beside the others."""
     run = training()
-    leaving = {name: c != 1 for name, c in run.begin().items()}
+    removed = {name: c != 1 for name, c in run.begin().items()}
     run.finish()
     for name, parameter in run.model.named_parameters():
         moment = run.optimizer.optimizer.state[parameter]["exp_avg_sq"]
-        held = owned(run.model.table, name, moment.shape, leaving)
+        held = owned(run.model.table, name, moment.shape, removed)
         assert held.any() and moment[held].min() >= torch.finfo(torch.float32).tiny and moment[held].max() < 1e-18
         assert moment[~held].mean() > 0.01
 

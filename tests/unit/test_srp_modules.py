@@ -69,7 +69,7 @@ def test_scaled_linear_layers():
 
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("axis", [0, 1])
-def test_gradients_of_what_leaves_are_not_formed(axis, bias):
+def test_gradients_of_what_is_removed_are_not_formed(axis, bias):
     linear, x, upstream = nn.Linear(3, 4, bias=bias).double(), randomly(1, 2, 5, 3), randomly(2, 2, 5, 4)
     inputs = {"stock": x.clone().requires_grad_(), "ours": x.clone().requires_grad_()}
     linear(inputs["stock"]).backward(upstream)

@@ -31,7 +31,7 @@ def test_movement_by_hand():
 
 
 def test_soft_movement_by_hand():
-    """Scores follow Adam down the loss and a penalty; some of those below the threshold leave, in the end all."""
+    """Scores follow Adam down the loss and a penalty; some of those below the threshold are removed, in the end all."""
     settings = {"prune_score_lr": 0.4, "prune_lambda": 3.0}
     training = Training(**METHODS["soft movement"], target="0.3abs", approach=settings)
     scores = torch.zeros(6, 8)

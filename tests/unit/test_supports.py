@@ -33,7 +33,7 @@ def conv(outputs=6, inputs=8, size=3, **more):
     return nn.Sequential(nn.Conv2d(inputs, outputs, size, **more))
 
 
-def test_stripes_leave_whole_and_the_smallest_first():
+def test_stripes_are_removed_whole_and_the_smallest_first():
     model = conv()
     keep = select(model, 0.5, units="stripe")["0.weight"]
     stripes = keep.any(1)
@@ -42,7 +42,7 @@ def test_stripes_leave_whole_and_the_smallest_first():
     assert norms[stripes].min() >= norms[~stripes].max()
 
 
-def test_kernels_leave_whole_and_the_smallest_first():
+def test_kernels_are_removed_whole_and_the_smallest_first():
     model = conv()
     keep = select(model, 0.25, units="kernel")["0.weight"]
     kernels = keep.flatten(2).any(2)
@@ -162,7 +162,7 @@ def test_the_seeds_patterns():
 
 
 @pytest.mark.parametrize("fraction, kernels", [(0.0, 48), (0.2, 48), (5 / 9, 48), (0.8, 22), (0.99, 1)])
-def test_kernels_leave_beyond_what_patterns_remove(fraction, kernels):
+def test_kernels_are_removed_beyond_what_patterns_remove(fraction, kernels):
     model = conv()
     masks = select(model, fraction, units="pattern")
     keep = masks.get("0.weight", torch.ones(6, 8, 3, 3))

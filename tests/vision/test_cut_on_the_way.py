@@ -47,7 +47,7 @@ def test_snap_it_during_training(tmp_path):
 
 
 @pytest.mark.parametrize("scope", ["global", "layer"])
-def test_the_same_channels_leave_as_beside_masks(scope, tmp_path):
+def test_the_same_channels_are_removed_as_beside_masks(scope, tmp_path):
     """Weights that do not move: what is kept after three cuts is what three masks keep."""
     words = [*words_of(EVENTS), *words_of("--prune-method magnitude --prune-schedule linear --prune-units filter")]
     words += ["--lr", "1e-12", "--weight-decay", "0", "--prune-scope", scope]

@@ -1,4 +1,4 @@
-"""What can leave an image classifier: channels without input or reader, made by hand."""
+"""What can be cut from an image classifier: channels without input or reader, made by hand."""
 
 import copy
 from collections import OrderedDict
@@ -52,7 +52,7 @@ def test_units_without_input_or_reader(perceptron):
     assert cut_widths(edited(checkpoint, kill)) == [300 - 2 - 3, 99]
 
 
-def test_units_that_only_the_leaving_know(perceptron):
+def test_units_that_only_removed_ones_know(perceptron):
     """Unit 8 is read by the unread unit 3 alone; unit 5 gets nothing but what the empty unit 0 had to say."""
     checkpoint, (one, two, three) = perceptron
 
@@ -93,7 +93,7 @@ def test_masks_of_single_weights_are_cut_along(perceptron):
 
 
 def test_a_norm_that_shifts_keeps_its_channel():
-    """Filters of zeros are constants after a norm with a shift; with the shift gone, too, they can leave."""
+    """Filters of zeros are constants after a norm with a shift; with the shift gone, too, they can be cut."""
     checkpoint = new_checkpoint("resnet8")
 
     def kill(state, norm=False):

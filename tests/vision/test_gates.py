@@ -1,4 +1,4 @@
-"""Regularisers and gates that decide themselves what leaves, in whole runs of fairseq-train."""
+"""Regularisers and gates that decide themselves what is removed, in whole runs of fairseq-train."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ def nodes_left(checkpoint):
 
 
 @pytest.mark.parametrize("method", RUNS)
-def test_nodes_leave_in_the_end(new_image_run, method):
+def test_nodes_are_removed_in_the_end(new_image_run, method):
     """Cut out of a residual net; resumed in the middle, the same to the bit."""
     words = ["--prune-method", method, *RUNS[method].split(), "--prune-end", "6up", "--max-update", "9"]
     run = new_image_run("whole")
@@ -35,7 +35,7 @@ def test_nodes_leave_in_the_end(new_image_run, method):
     assert same_tensors(whole["last_optimizer_state"]["state"], after["last_optimizer_state"]["state"])
 
 
-def test_nodes_and_weights_leave_together(new_image_run):
+def test_nodes_and_weights_are_removed_together(new_image_run):
     """Before training, the exact number of weights: those of cut nodes and those masked."""
     checkpoint = new_image_run().train("--prune-method", "cnip_it", "--prune-target", "0.9", "--max-update", "2")
     whole = new_image_run("dense").train("--max-update", "1")["model"]

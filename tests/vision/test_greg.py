@@ -1,4 +1,4 @@
-"""Filters that leave under a growing penalty, in whole runs of fairseq-train."""
+"""Filters that are removed under a growing penalty, in whole runs of fairseq-train."""
 
 import pytest
 import torch
@@ -75,11 +75,11 @@ def test_law_of_the_penalty(new_image_run):
     run.train("--prune-method", "greg1", "--stage-pr", RATIOS, *words_of(law), *words_of(steps), "--max-update", "6")
     names = [path.name for path in sorted(run.folder.glob("checkpoint_*_?.pt"), key=lambda p: int(p.stem[-1]))]
     weights = [run.checkpoint(name)["model"]["net.layer1.0.conv1.weight"] for name in names]
-    leaves = weights[0].abs().mean((1, 2, 3)).argsort()[:12]
-    stays = [i for i in range(16) if i not in leaves]
+    removed = weights[0].abs().mean((1, 2, 3)).argsort()[:12]
+    stays = [i for i in range(16) if i not in removed]
     pairs = zip((0.5, 0.75), weights[:2], weights[1:3], strict=True)  # 0.25 was that of the first update
     for factor, before, after in pairs:
-        assert torch.allclose(after[leaves], before[leaves] * (1 - 0.5 * factor), rtol=1e-5)
+        assert torch.allclose(after[removed], before[removed] * (1 - 0.5 * factor), rtol=1e-5)
         assert torch.equal(after[stays], before[stays])
 
 

@@ -40,7 +40,7 @@ def bases(tmp_path_factory):
 
 
 def follow(run, method, base, *more):
-    """Train frozen weights, of which as much leaves as another checkpoint has lost."""
+    """Train frozen weights, of which as much is removed as another checkpoint has lost."""
     frozen = SHORT if method == "l1" else STILL
     return run.train("--prune-method", method, *prune(method)[4:], "--base-pr-model", base, *more, *frozen)
 
@@ -112,14 +112,14 @@ def test_masks_outlive_new_weights(new_image_run):
 
 
 def test_law_of_the_penalty_on_norms(new_image_run, bases):
-    """With --reg-bn the scales of filters that leave shrink as these do; those that stay, and all others, do not."""
+    """With --reg-bn the scales of removed filters shrink as these do; those that stay, and all others, do not."""
     law = """--block-loss-grad --momentum 0 --weight-decay 0 --stabilize-reg-interval 0 --update-reg-interval 1
         --reg-granularity-prune 0.25 --reg-upper-limit 0.6 --prune-lr 0.5 --max-update 3 --save-interval-updates 2"""
     words = ["--prune-method", "greg1", "--stage-pr", RATIOS, *words_of(law)]
     initial = load_checkpoint(bases["dense"])["model"]
-    leaves = initial[CONV].abs().mean((1, 2, 3)).argsort()[:12]
+    removed = initial[CONV].abs().mean((1, 2, 3)).argsort()[:12]
     expected = torch.ones(16)
-    expected[leaves] = (1 - 0.5 * 0.25) * (1 - 0.5 * 0.5)
+    expected[removed] = (1 - 0.5 * 0.25) * (1 - 0.5 * 0.5)
     scale = "net.layer1.0.bn1.weight"
     for name, option in (("with", ["--reg-bn"]), ("without", [])):
         run = new_image_run(name)

@@ -73,20 +73,20 @@ def test_one_ranking_of_all_layers():
     structure, keep = select(net, 0.4, "global")
     left, total = sum(int(units.sum()) for units in keep.values()), sum(v.length for v in structure.vectors.values())
     widest = max(v.heads for v in structure.vectors.values())
-    assert widest > 1 and 0 <= left - round(0.6 * total) < widest  # as long as what leaves together fits
+    assert widest > 1 and 0 <= left - round(0.6 * total) < widest  # as long as what is removed together fits
     shares = {name: units.view(structure.vectors[name].heads, -1).sum(1) for name, units in keep.items()}
     assert all((counts == counts[0]).all() and counts[0] > 0 for counts in shares.values())
     assert len({int(counts[0]) / len(keep[name]) * len(counts) for name, counts in shares.items()}) > 3
 
 
-def test_columns_leave_by_block():
+def test_columns_are_removed_by_block():
     """Element by element: in channel j of group i is the column j of that group's filters alone."""
     weight, keep = torch.arange(4 * 3.0).view(4, 3, 1, 1), torch.tensor([True, False, True, False, True, True])
     cut = cut_tensor(weight, [Owner(1, "in", blocks=2)], {"in": keep})
     assert cut.flatten(1).tolist() == [[0, 2], [3, 5], [7, 8], [10, 11]] and cut.is_contiguous()
 
 
-def test_dead_channels_leave_evenly():
+def test_dead_channels_are_cut_evenly():
     net = build("resnext").eval()
     structure, norm = trace(net, torch.zeros(2, 3, 16, 16)), net.layer1[0].bn2
     dead = [0, 1, 2, 9, 10, 17, 26, 27]  # 3, 2, 1 and 2 of the groups

@@ -8,7 +8,7 @@ from conftest import masks_of
 from fairseq_prune.cli.main import main
 from fairseq_prune.pruning.measures import harmonic_mean
 
-NODES = 16 + 32 + 64  # of resnet8 that can leave
+NODES = 16 + 32 + 64  # of resnet8 that can be removed
 STEM, FC = 64 * 9 * 3 * 16, 640
 DENSE = STEM + FC + 2 * 9 * (64 * 16 * 16) + 9 * 16 * (16 * 32 + 32 * 32) + 9 * 4 * (32 * 64 + 64 * 64)
 CUT = STEM + FC + 9 * 64 * 2 * 16 * 4 + 9 * 16 * (16 * 16 + 16 * 32) + 9 * 4 * (32 * 44 + 44 * 64)  # 4, 16, 44 left

@@ -34,7 +34,7 @@ def test_layers_are_numbered_as_the_original_does(layers):
     assert shortcut.index == before.index  # a shortcut does not count
 
 
-def test_filters_leave_only_inside_of_blocks(layers):
+def test_filters_are_removed_only_inside_of_blocks(layers):
     found = lossy(layer_ratios(layers["resnet8"], "[0,0.75,0.75,0.32,0]", None, "filter"))
     assert found == {"layer1.0.conv1": 0.75, "layer2.0.conv1": 0.75, "layer3.0.conv1": 0.32}
     found = lossy(layer_ratios(layers["resnet8"], "0, 0.5, 0, 0, 0", None, "channel"))

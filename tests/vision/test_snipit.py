@@ -4,7 +4,7 @@ import pytest
 import torch
 from conftest import masks_of, same_tensors
 
-NODES = 16 + 32 + 64  # of resnet8 that can leave: inside its blocks
+NODES = 16 + 32 + 64  # of resnet8 that can be removed: inside its blocks
 
 
 def nodes_left(checkpoint):
@@ -12,7 +12,7 @@ def nodes_left(checkpoint):
 
 
 @pytest.mark.parametrize("method", ["snap", "snap_it"])
-def test_nodes_leave_before_training(new_image_run, method):
+def test_nodes_are_removed_before_training(new_image_run, method):
     """The exact number, from all layers together; the first step is already the small net's."""
     run = new_image_run()
     checkpoint = run.train("--prune-method", method, "--prune-target", "0.9", "--save-interval-updates", "1")
@@ -24,15 +24,15 @@ def test_nodes_leave_before_training(new_image_run, method):
     assert same_tensors(resumed.train("--prune-method", method, "--prune-target", "0.9")["model"], checkpoint["model"])
 
 
-def test_more_nodes_than_can_leave(new_image_run):
-    """One of every layer stays: 109 of 112 can leave. The fraction that the message names can be met."""
+def test_more_nodes_than_can_be_removed(new_image_run):
+    """One of every layer stays: 109 of 112 can be removed. The fraction that the message names can be met."""
     message = r"--prune-target 0.99: at most (0.9732) of 'all' can be removed: one unit of every layer stays; .*0.9732"
     with pytest.raises(SystemExit, match=message):
         new_image_run().train("--prune-method", "snap_it", "--prune-target", "0.99")
     assert nodes_left(new_image_run("most").train("--prune-method", "snap_it", "--prune-target", "0.9732")) == 3
 
 
-def test_nodes_leave_during_training(new_image_run):
+def test_nodes_are_removed_during_training(new_image_run):
     """Event by event, as the schedule says; resumed between two of them, the same to the bit."""
     words = "--prune-method snap_it --prune-target 0.8 --prune-end 6up --prune-every 2up".split()
     run = new_image_run()

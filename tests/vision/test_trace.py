@@ -12,7 +12,7 @@ from fairseq_prune.pruning.surgery.cut import cut_state, cut_tensor, entries
 from vision_bridge.models.nets import NETS, NetSpec
 from vision_bridge.surgery.trace import trace
 
-VECTORS = {  # net: size of images, vectors of channels that can leave
+VECTORS = {  # net: size of images, vectors of channels that can be cut
     "resnet8": (8, 3),  # option A: one in each block, the residual width stays
     "resnet20": (8, 9),
     "resnet8b": (8, 6),  # with convolutions as shortcuts three residual widths, too
@@ -110,7 +110,7 @@ def test_activations_that_make_something_of_nothing(act, same):
 
 
 def test_what_has_to_stay():
-    """The outputs, what a group norm mixes, and groups of one channel; what follows them can leave."""
+    """The outputs, what a group norm mixes, and groups of one channel; what follows them can be cut."""
 
     class Net(nn.Module):
         def __init__(self):

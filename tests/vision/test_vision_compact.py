@@ -9,7 +9,7 @@ from validation import validated_digits
 from fairseq_prune.compat import load_checkpoint
 
 
-def test_masked_channels_leave(masked, compacted):
+def test_masked_channels_are_cut(masked, compacted):
     out, report = compacted
     before, after = load_checkpoint(masked), load_checkpoint(out)
     assert widths(before["model"]) == {1: 16, 2: 32, 3: 64} and widths(after["model"]) == WIDTHS

@@ -1,4 +1,4 @@
-"""How much leaves of each layer so that all lose as much: fractions from what the layers lose when pruned alone."""
+"""How much is removed of each layer so that all lose as much: fractions from what the layers lose when pruned alone."""
 
 import math
 from bisect import bisect_right
@@ -10,7 +10,7 @@ _HALVINGS = 100  # beyond the precision of a float
 
 @dataclass(frozen=True)
 class Curve:
-    """How the loss grows with what leaves of one layer, in straight lines from point to point.
+    """How the loss grows with what is removed of one layer, in straight lines from point to point.
 
     Where it falls it counts as level: a layer does not pay back. Points that are no numbers end it.
 
@@ -66,7 +66,7 @@ def equal_loss(
         curves: dict of layer -> :class:`Curve`.
         total: fraction of all layers together that is removed at most, in [0, 1).
         sizes: dict of layer -> its size, in what budgets count.
-        budget: function of a layer and a fraction of it -> what leaves (count).
+        budget: function of a layer and a fraction of it -> what is removed (count).
 
     Returns:
         dict of layer -> fraction. The budgets add up to ``total`` times all, less what no layer's next unit fits into.

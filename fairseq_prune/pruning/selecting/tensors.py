@@ -79,13 +79,13 @@ class TensorSelector(Selector):
         generator: torch.Generator,
         evidence: Values | None = None,
     ) -> float:
-        leaves = 0
+        removed = 0
         for p in self.groups[group]:
             stays, keep = self._score(p, generator, evidence) > threshold.limit, p.mask_in(masks)
             stays = self._units.spread(stays, p.shape)
-            leaves += stays.numel() - int((stays if keep is None else stays & keep).sum())
+            removed += stays.numel() - int((stays if keep is None else stays & keep).sum())
         total = self.count(group, {})[1]
-        return min(leaves, total - 1) / total
+        return min(removed, total - 1) / total
 
     def budget(self, group: str, fraction: float) -> int:
         """What a fraction of a group comes to (count of weights); counted in units where all are of one size.

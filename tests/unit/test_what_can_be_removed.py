@@ -38,7 +38,7 @@ def removed(targets):
     return sum(targets.selector.count(group, masks)[0] for group in targets.selector.groups)
 
 
-LIMITS = {  # units and scope -> units that can leave of how many, in the layer where it is tightest
+LIMITS = {  # units and scope -> units that can be removed of how many, in the layer where it is tightest
     ("weight", "global"): (4 * 54 + 48 + 40 - 1, 304),
     ("row", "layer"): (4, 5),
     ("stripe", "layer"): (53, 54),
@@ -70,7 +70,7 @@ def test_recipes_of_sipo_can_remove_a_whole_group():
 
 
 def test_one_pattern_stays():
-    """23 of 24 kernels can leave, and 5 of 9 weights of the last."""
+    """23 of 24 kernels can be removed, and 5 of 9 weights of the last."""
     with pytest.raises(ValueError, match=r"--prune-target 0.995: at most 0.9814 of '0.weight' can be removed") as error:
         targets_of(net(), units="pattern", target=0.995)
     assert removed(targets_of(net(), units="pattern", target=float(str(error.value).rpartition(" ")[2]))) == 216 - 4
