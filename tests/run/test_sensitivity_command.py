@@ -15,9 +15,9 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 @pytest.fixture(scope="module")
 def dense(module_run):
-    """A trained Transformer of the stock task."""
+    """A trained Transformer of the stock task, whose loss is not what counts."""
     run = module_run("dense", task="translation")
-    run.train()
+    run.train("--criterion", "label_smoothed_cross_entropy", "--label-smoothing", "0.1")
     return run
 
 
@@ -40,7 +40,20 @@ def test_losses_are_those_of_layers_pruned_alone(dense, tmp_path, capsys):
     for path, found in ((last, report["dense"]), (pruned, groups[name]["trials"][1])):
         bench = Workbench(path)
         assert bench.by_criterion(bench.model(path), "valid")["loss"] == pytest.approx(found["loss"], abs=1e-6)
-    assert groups[name]["trials"][1]["growth"] == pytest.approx(found["loss"] - report["dense"]["loss"])
+    growth = found["nll_loss"] - report["dense"]["nll_loss"]
+    assert report["measure"] == "nll_loss" and groups[name]["trials"][1]["growth"] == pytest.approx(growth)
+    assert abs(growth - (found["loss"] - report["dense"]["loss"])) > 1e-4  # control: another measure
+
+
+def test_seed_split_and_patterns(dense, capsys):
+    words = "--method random --targets 0.9 --only encoder.layers.0.fc1.weight --seed"
+    one, again, other = (report_of(capsys, dense, f"{words} {seed}")["groups"] for seed in (1, 1, 2))
+    assert one == again != other
+    report = report_of(capsys, dense, "--targets 0.5 --by group --only *fc1.weight --split test")
+    assert {group["name"] for group in report["groups"]} == {"encoder.layers.0", "decoder.layers.0"}
+    last = str(dense.folder / "checkpoint_last.pt")
+    bench = Workbench(last)
+    assert bench.by_criterion(bench.model(last), "test")["loss"] == pytest.approx(report["dense"]["loss"], abs=1e-6)
 
 
 def test_a_recipe_removes_its_total(dense, new_run, tmp_path, capsys):
@@ -75,8 +88,11 @@ def test_language_models_and_images(new_run, new_image_run, counting, capsys):
     assert report["measure"] == "nll_loss" and 0 < report["dense"]["accuracy"] <= 100
     images = new_image_run()
     images.train()
-    report = report_of(capsys, images, "--targets 0.5 --units channel --batches 1 --split test")
+    report, more = (
+        report_of(capsys, images, f"--targets 0.5 --units channel --batches {count} --split test") for count in (1, 2)
+    )
     assert report["groups"][0]["sensitivity"] > 0 and "top1" in report["groups"][0]["trials"][0]
+    assert report["dense"]["loss"] != more["dense"]["loss"]
 
 
 BAD = {

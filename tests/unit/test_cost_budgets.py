@@ -16,8 +16,11 @@ from fairseq_prune.engine.costs import costs_of, family_costs, measured_costs
 from fairseq_prune.engine.plan import make_plan
 from fairseq_prune.engine.targets import Targets
 from fairseq_prune.families import structure_of
+from fairseq_prune.pruning.budget import CostLeft
+from fairseq_prune.pruning.budget.cost import Costs, Term
 from fairseq_prune.pruning.surgery.cut import cut_state, entries, replace_values
-from fairseq_prune.pruning.surgery.structure import masks_without
+from fairseq_prune.pruning.surgery.structure import Coupled, Structure, masks_without
+from fairseq_prune.pruning.surgery.table import Owner
 from fairseq_prune.report.cost import count_macs
 from vision_bridge.models.nets import NETS, NetSpec
 from vision_bridge.surgery.trace import trace
@@ -78,6 +81,50 @@ def test_what_cannot_be_met_names_what_can():
     prune_model(copy.deepcopy(dense), how | {"macs_left": least})
     with pytest.raises(ValueError, match=rf"give e.g. --prune-macs-left {least}\b"):
         prune_model(copy.deepcopy(dense), how | {"macs_left": least - 2e-4})
+
+
+def test_of_every_head_something_stays():
+    """The least that is named for dimensions of heads can be met."""
+    dense = build_model("transformer_lm", **DECODER)
+    with pytest.raises(ValueError, match="^--prune-params-left 0.1: at least ") as error:
+        prune_model(copy.deepcopy(dense), {"method": "magnitude", "units": "vo", "params_left": 0.1})
+    prune_model(dense, {"method": "magnitude", "units": "vo", "params_left": float(str(error.value).split()[4])})
+    assert dense.decoder.layers[0].self_attn.v_proj.weight.shape[0] == 2
+
+
+def test_exactly_what_may_be_left_is_enough():
+    """Half of four: two go, and nothing less would do."""
+    structure = Structure({"w": (Owner(0, "v"),)}, {"v": Coupled("v", "neuron", 4, ("w",))})
+    costs = Costs([Term("w", 1)], 0, {"w": (4, 3)})
+    kept = lambda fraction: {"v": torch.arange(4) >= round(4 * fraction)}  # noqa: E731
+    fraction = CostLeft("params", 0.5).fraction(costs, structure, kept)
+    assert round(4 * fraction) == 2 and fraction == pytest.approx(1.5 / 4, abs=1e-6)  # where 1 becomes 2
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("how", ["random", "random, some gone", "by evidence"])
+def test_what_is_counted_is_what_is_selected(how, seed):
+    """Heads and neurons cost unlike: by other units it would be too much that stays, or too little."""
+    torch.manual_seed(seed)
+    model = build_model("transformer", **ENCODER | DECODER)
+    method = "magnitude" if how == "by evidence" else "random"
+    plan = make_plan({"method": method, "units": "node", "macs_left": 0.8}, seed)
+    targets = Targets(model, plan)
+    costs, (units,) = family_costs(model), [sum(v.length for v in vs) for vs in targets.selector.groups.values()]
+    masks, evidence = {}, None
+    if how == "by evidence":
+        evidence = {name: torch.randn_like(parameter) for name, parameter in model.named_parameters()}
+    if how == "random, some gone":
+        keep = {name: torch.arange(v.length) > 6 for name, v in targets.structure.vectors.items() if v.length > 10}
+        masks = masks_without(targets.structure, costs.shapes, keep)
+    targets.begin(masks)
+    most = 0.8 * costs.after(targets.structure, {})
+    selection = targets.select(1, masks, evidence)
+    assert costs.after(targets.structure, selection.keep) <= most
+    removed = sum(int((~keep).sum()) for keep in selection.keep.values())
+    seeded = torch.Generator().manual_seed(seed)
+    fewer = targets.selector.select({"all": (removed - 1) / units}, masks, seeded, evidence).keep
+    assert costs.after(targets.structure, fewer) > most
 
 
 DEEP = ENCODER | DECODER | {"encoder_layers": 4, "decoder_layers": 4}

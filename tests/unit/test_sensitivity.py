@@ -91,6 +91,15 @@ def test_fractions_meet_the_total_at_the_least_loss():
     assert prune_model(net, {"method": "magnitude", "scope": "layer", "target": fractions}) == 0.5
 
 
+def test_what_is_removed_already_counts_towards_the_total():
+    """Of 8 weights 4, of which the one that matters has lost 2: what is gone costs nothing, the other gives 2."""
+    net = Net()
+    prune_model(net, {"method": "magnitude", "target": 0.5, "only": "first.weight"})
+    probe, groups = tried(net, 0.75)
+    fractions = equal_fractions(probe.selector, groups, 0.5)
+    assert {name: round(4 * fraction) for name, fraction in fractions.items()} == {"first.weight": 2, "idle.weight": 2}
+
+
 def counted(size):
     return lambda name, fraction: round(fraction * size)
 
