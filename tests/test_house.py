@@ -1,6 +1,7 @@
 """The arrows and sizes of the house: who may import whom, and how long a file or a function may get."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -165,6 +166,24 @@ def public_functions_have_hints(path, source):
                 yield f"{node.name} has no hints of {', '.join(missing)}"
 
 
+REFERENCE = re.compile(r":(?:class|func|meth|data|mod):`~?(\.+)([\w.]+)`")
+
+
+def references_lead_somewhere(path, source):
+    """Of docstrings to other files, by their places relative to the file's."""
+    package = Path(path).parts[:-1]
+    for dots, name in REFERENCE.findall(source):
+        base, parts = ROOT.joinpath(*package[: len(package) - len(dots) + 1]), name.split(".")
+        files = [(base.joinpath(*parts[:count]), parts[count:]) for count in range(len(parts), -1, -1)]
+        found = [(file, rest) for place, rest in files for file in _of_module(place) if file.is_file()]
+        if not found or not all(re.search(rf"\b{word}\b", found[0][0].read_text()) for word in found[0][1]):
+            yield f"refers to {dots}{name}"
+
+
+def _of_module(place):
+    return place.with_suffix(".py"), place / "__init__.py"
+
+
 PRUNING, ENGINE = "fairseq_prune/pruning/units/a.py", "fairseq_prune/engine/a.py"
 OPTIONS = "fairseq_prune/engine/options.py"
 POSTPONE = "from __future__ import annotations\n"
@@ -203,6 +222,8 @@ CONTROLS = [  # rule, path, a source that must be caught there, one that must no
     ),
     (rooms_that_need_fairseq_import_it_first, "fairseq_prune/files/a.py", "import fairseq", "import torch"),
     (plain_rooms_need_no_fairseq, "fairseq_prune/families/a.py", "import fairseq", "from ..pruning import fairseq"),
+    (references_lead_somewhere, ENGINE, ":class:`~.planned.Plan`", ":class:`~.plan.Plan` :mod:`..compat`"),
+    (references_lead_somewhere, ENGINE, ":meth:`.plan.Plan.unheard_of`", ":meth:`~.plan.Plan.asked` :class:`Plan`"),
 ]
 RULES = [*dict.fromkeys(control[0] for control in CONTROLS), names_say_something]
 

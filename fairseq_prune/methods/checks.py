@@ -20,7 +20,7 @@ def check_approach(plan: Any) -> None:
     """Refuse what cannot work.
 
     Args:
-        plan: :class:`~.plan.Plan`.
+        plan: :class:`~fairseq_prune.engine.plan.Plan`.
 
     Raises:
         ValueError: naming the option, the value and a valid example.
@@ -46,7 +46,7 @@ def check_in_order(plan: Any) -> None:
     """Refuse what layers that are pruned one after the other, by their inputs, cannot have.
 
     Args:
-        plan: :class:`~.plan.Plan`.
+        plan: :class:`~fairseq_prune.engine.plan.Plan`.
 
     Raises:
         ValueError: naming the option, the value and a valid example.

@@ -26,7 +26,7 @@ def totals(rows: Sequence[TensorEntry]) -> dict[str, Any]:
     """Add up rows, over all parameters and over the prunable set.
 
     Args:
-        rows: list of :class:`~.tensors.TensorEntry`.
+        rows: list of :class:`~..checkpoint.tensors.TensorEntry`.
 
     Returns:
         dict of counts and fractions in [0, 1].

@@ -56,7 +56,7 @@ class ImpRun:
         Returns:
             list of dict of plain values, one a round: ``round``, ``removed`` (fraction of the prunable weights),
             ``pruned`` and ``prunable`` (counts), ``checkpoint``, and under ``quality`` what
-            :func:`~..evaluation.quality.inspect_quality` returns of it.
+            :func:`~fairseq_prune.evaluate.quality.inspect_quality` returns of it.
         """
         records = []
         for number, fraction in enumerate(fractions(self._settings.target, self._settings.fraction)):

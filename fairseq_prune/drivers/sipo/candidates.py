@@ -27,10 +27,10 @@ class Candidates:
     Args:
         table: :class:`~fairseq_prune.pruning.search.table.MagnitudeTable`.
         count: function of (rate, group name) -> weights to remove (count).
-        evaluators: one :class:`~..evaluation.evaluator.Evaluator` for each worker; their weights change.
+        evaluators: one :class:`~fairseq_prune.evaluate.evaluator.Evaluator` for each worker; their weights change.
         limit: :class:`~fairseq_prune.pruning.search.objective.Limit`.
         targets: of the validation split (count).
-        records: :class:`~.records.Records`.
+        records: :class:`~fairseq_prune.files.records.Records`.
     """
 
     def __init__(

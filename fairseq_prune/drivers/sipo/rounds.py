@@ -32,7 +32,7 @@ class SipoRun:
     """One run in a folder; started again, it continues from what the folder holds.
 
     Args:
-        bench: :class:`~..evaluation.load.Workbench`.
+        bench: :class:`~fairseq_prune.evaluate.load.Workbench`.
         checkpoint: path of the original model.
         groups: dict of group name -> list of parameter names.
         settings: :class:`~.settings.SipoSettings`.

@@ -26,10 +26,10 @@ from .selector import Average, SelectionPlan, Selector, Values, units_of
 class CoupledSelector(Selector):
     """Chooses coupled units. Groups are single vectors (scope layer) or all of them (scope global).
 
-    Arguments as :class:`TensorSelector`, and:
+    Arguments as :class:`~.tensors.TensorSelector`, and:
 
     Args:
-        structure: :class:`~.surgery.structure.Structure`.
+        structure: :class:`~..surgery.structure.Structure`.
         parameters: dict of name -> parameter.
 
     Attributes:

@@ -28,8 +28,8 @@ class TensorSelector(Selector):
 
     Args:
         plan: with ``units``, ``importance``, ``scope``, ``stages`` and ``rounding``.
-        prunables: list of :class:`~.prunable.Prunable`.
-        units: :class:`~.units.Units`.
+        prunables: list of :class:`~..prunable.Prunable`.
+        units: :class:`~..units.base.Units`.
         average: function of scores -> scores, over ranks.
 
     Attributes:
