@@ -15,7 +15,7 @@ def add_record(folder: str, record: dict[str, Any] | None) -> None:
 
     Args:
         folder: where checkpoints are saved.
-        record: of :class:`~fairseq_prune.methods.growing.GrowingPenalty`; None: there is nothing to add. Only rank 0 writes.
+        record: of :class:`~fairseq_prune.methods.growing.GrowingPenalty`; None: nothing to add. Only rank 0 writes.
     """
     if record is None or ranks.rank():
         return

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Movement(Timed):
-    """As :class:`~.straight_through.StraightThrough`, by scores that gather -W dL/dW; what is not selected does not learn.
+    """As :class:`~.straight_through.StraightThrough`, by scores that gather -W dL/dW; what is removed does not learn.
 
     Source: Sanh et al., NeurIPS 2020 (arXiv:2005.07683), eqs. 3 and 6, hard movement pruning.
     """

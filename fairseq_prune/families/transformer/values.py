@@ -21,7 +21,8 @@ def value_dims(model: nn.Module) -> Vectors:
         model: ``nn.Module``; attention is fairseq's, SRP's or ``nn.MultiheadAttention``.
 
     Yields:
-        (list of (entry name, :class:`~fairseq_prune.pruning.surgery.table.Owner`), :class:`~fairseq_prune.pruning.surgery.structure.Coupled`).
+        (list of (entry name, :class:`~fairseq_prune.pruning.surgery.table.Owner`),
+        :class:`~fairseq_prune.pruning.surgery.structure.Coupled`).
     """
     values = entries(model)
     for block, module in model.named_modules():
