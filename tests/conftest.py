@@ -211,9 +211,11 @@ class ImageRun(Run):
 
     def train(self, *words):
         few = """--image-size 8 --max-train-images 64 --batch-size 16 --weight-decay 5e-4 --lr-scheduler phased
-            --prune-lr 0.01 --lr-ft 0:0.05 --max-update 16"""
-        unvalidated = [] if "--validate-interval" in words else ["--disable-validation"]
-        return train_images(self.folder, "synthetic", *words_of(self.arch), *words_of(few), *words, *unvalidated)
+            --lr-ft 0:0.05 --max-update 16"""
+        prunes = {"--prune-method", "--prune-recipe"} & set(words)
+        more = ["--prune-lr", "0.01"] if prunes else []
+        more += [] if "--validate-interval" in words else ["--disable-validation"]
+        return train_images(self.folder, "synthetic", *words_of(self.arch), *words_of(few), *more, *words)
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ REQUIRED = (
     Needed(
         "fairseq.trainer:Trainer.load_checkpoint",
         "self filename reset_optimizer reset_lr_scheduler optimizer_overrides reset_meters",
-        "lr_step",
+        "lr_step _previous_training_time",
     ),
     Needed("fairseq.trainer:Trainer.state_dict", "self", "ema"),
     Needed("fairseq.trainer:Trainer.train_step", "self", "_amp_retries"),

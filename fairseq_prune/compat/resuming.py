@@ -1,17 +1,23 @@
-"""What fairseq's trainer forgets when a run is interrupted."""
+"""What fairseq's trainer forgets when a run is interrupted, and that one which has ended is started again."""
+
+import logging
+import os
 
 from .best_checkpoint import patience, restore_patience
 from .patching import patch_once
+
+logger = logging.getLogger(__name__)
 
 KEY = "trainer"  # in the extra state of a checkpoint
 
 
 def install() -> None:
-    """Let a resumed run go on with all that one that was never interrupted has."""
+    """Let a resumed run go on with all that one that was never interrupted has, and one that is over end at once."""
     from fairseq.trainer import Trainer
 
     patch_once(Trainer, "state_dict", _with_the_rest)
     patch_once(Trainer, "load_checkpoint", _restoring_the_rest)
+    patch_once(Trainer, "load_checkpoint", _knowing_the_end)
 
 
 def _with_the_rest(state_dict):
@@ -40,3 +46,29 @@ def _restoring_the_rest(load_checkpoint):
         return extra
 
     return load
+
+
+def _knowing_the_end(load_checkpoint):
+    """fairseq asks only after an update whether a run has ended, so one that had would be trained further."""
+
+    def load(self, filename, *args, **kwargs):
+        extra = load_checkpoint(self, filename, *args, **kwargs)
+        is_own = os.path.realpath(os.path.dirname(filename)) == os.path.realpath(self.cfg.checkpoint.save_dir)
+        if extra is not None and is_own and (end := _end_of(self)):
+            logger.info(f"{filename}: this training has ended, by {end}; nothing is changed")
+            self.cfg.optimization.max_epoch = -1  # of the loop over epochs, which comes next
+        return extra
+
+    return load
+
+
+def _end_of(trainer):
+    """The option that a run has come to the end of, with its value; None: it goes on."""
+    limits, waits = trainer.cfg.optimization, trainer.cfg.checkpoint.patience
+    if 0 < limits.max_update <= trainer.get_num_updates():
+        return f"--max-update {limits.max_update}"
+    if 0 < waits <= patience().get("num_runs", 0):
+        return f"--patience {waits}"
+    if 0 < limits.stop_time_hours < trainer._previous_training_time / 3600:
+        return f"--stop-time-hours {limits.stop_time_hours}"
+    return None

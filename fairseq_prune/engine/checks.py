@@ -1,7 +1,10 @@
 """Checks of a run that need no data."""
 
+from argparse import Namespace
 from dataclasses import dataclass
 from typing import Any
+
+from fairseq.optim.lr_scheduler import LR_SCHEDULER_DATACLASS_REGISTRY
 
 from ..checkpoint.start import Start
 from ..distillation.options import read_distillation
@@ -10,6 +13,7 @@ from ..needs import refuse_idle_fields
 from .evidence import KINDS
 from .executing import check_execute
 from .options import PruneOptions
+from .own_options import whole_config
 from .plan import Plan
 from .reachable import RunLength, check_long_enough
 
@@ -39,7 +43,9 @@ def check_run(cfg: PruneOptions, plan: Plan, start: Start) -> None:
         ValueError: naming the option, the value and a valid example.
     """
     check_execute(cfg)
-    refuse_idle_fields(PruneOptions, cfg, Asked(cfg, plan))
+    asked = Asked(cfg, plan)
+    refuse_idle_fields(PruneOptions, cfg, asked)
+    _check_scheduler(getattr(whole_config(cfg), "lr_scheduler", None), asked)
     if cfg.prune_amp and cfg.prune_bf16:
         raise ValueError("--amp --bf16: are two ways to mix precisions; give --bf16, or --amp --prune-amp-bf16")
     read_distillation(cfg)
@@ -57,3 +63,10 @@ def check_run(cfg: PruneOptions, plan: Plan, start: Start) -> None:
         raise ValueError(f"--store-ema: averages miss the gates of --prune-method {plan.method}; leave it out")
     if plan.prunes:
         check_long_enough(plan, RunLength(cfg.prune_max_epoch, cfg.prune_max_update))
+
+
+def _check_scheduler(cfg, asked):
+    """Refuse what a scheduler of learning rates was given without effect, whoever wrote the scheduler."""
+    name = cfg.lr_scheduler if isinstance(cfg, Namespace) else getattr(cfg, "_name", None)
+    if config := LR_SCHEDULER_DATACLASS_REGISTRY.get(name):
+        refuse_idle_fields(config, cfg, asked)

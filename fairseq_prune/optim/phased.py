@@ -11,14 +11,19 @@ from fairseq.optim.lr_scheduler import FairseqLRScheduler, register_lr_scheduler
 from omegaconf import II
 
 from ..errors import one_line_errors
+from ..needs import Need
 from .following import FollowsRemoval
+
+_PRUNES = Need(lambda run: run.plan.prunes, "--prune-method magnitude --prune-target 0.5")
 
 
 @dataclass
 class PhasedConfig(FairseqDataclass):
     """Options of the scheduler."""
 
-    prune_lr: float = field(default=1e-3, metadata={"help": "learning rate until all is removed that is to be"})
+    prune_lr: float = field(
+        default=1e-3, metadata={"help": "learning rate until all is removed that is to be", "needs": _PRUNES}
+    )
     lr_ft: str = field(
         default="0:0.01,30:0.001,60:0.0001,75:0.00001",
         metadata={"help": "from then on: epoch:rate pairs, epoch 0 being the one of the removal"},

@@ -18,7 +18,7 @@ OPTIONS = {
     "inverse_sqrt": "--lr 0.01 --warmup-updates 4",
     "manual": "--lr 0.01 --epoch2lr {'1':0.01,'3-4':0.005} --update2lr {'8':0.002}",
     "pass_through": "--lr 0.01 --optimizer adam_triangular",
-    "phased": "--prune-lr 0.02 --lr-ft 0:0.01,1:0.005,3:0.002",
+    "phased": "--lr-ft 0:0.01,1:0.005,3:0.002",
     "polynomial_decay": "--lr 0.01 --total-num-update 30 --force-anneal 2 --warmup-updates 2",
     "reduce_lr_on_plateau": "--lr 0.01 --lr-shrink 0.5 --lr-patience 1 --lr-threshold 0.9 --warmup-updates 2",
     "step": "--lr 0.01 --lr-deacy-period 4",
@@ -27,7 +27,8 @@ OPTIONS = {
 }
 METHODS = {
     "none": "--prune-method none",
-    "magnitude": "--prune-method magnitude --prune-target 0.5 --prune-schedule cubic --prune-end 6up --prune-every 2up",
+    "magnitude": "--prune-method magnitude --prune-target 0.5 --prune-schedule cubic --prune-end 6up --prune-every 2up "
+    "--prune-lr 0.02",
 }
 
 
@@ -74,7 +75,8 @@ def test_interrupted_equals_uninterrupted(new_run, scheduler, method):
 def test_phased_counts_from_the_removal(new_run):
     """In epoch 2, after 4 updates; also in a run that goes on from epoch 3."""
     words = ["--lr-scheduler", "phased", *OPTIONS["phased"].split(), *LENGTH, "--disable-validation"]
-    words += "--prune-method magnitude --prune-target 0.5 --prune-start 4up --save-interval-updates 1".split()
+    words += "--prune-method magnitude --prune-target 0.5 --prune-start 4up --prune-lr 0.02".split()
+    words += ["--save-interval-updates", "1"]
     wanted = {1: 0.02, 2: 0.02, 4: 0.02, 5: 0.01, 7: 0.005, 8: 0.005, 10: 0.005, 11: 0.005, 13: 0.002, 14: 0.002}
     run, resumed = new_run("whole"), new_run("resumed")
     run.train(*words)
@@ -82,6 +84,18 @@ def test_phased_counts_from_the_removal(new_run):
     resumed.begin_at(run.folder / "checkpoint_3_8.pt")
     resumed.train(*words)
     assert rates_by_update(resumed) == {update: rate for update, rate in wanted.items() if update > 8}
+
+
+MULTILINGUAL = "--arch multilingual_transformer --lang-pairs de-en"  # its task has no dataclass
+
+
+@pytest.mark.parametrize(
+    "task, arch", [("translation", "--arch transformer"), ("multilingual_translation", MULTILINGUAL)]
+)
+def test_a_rate_while_pruning_is_refused_where_nothing_prunes(new_run, task, arch):
+    run = new_run(task=f"prune_{task}", arch=arch)
+    with pytest.raises(SystemExit, match="^--prune-lr 0.02: has no effect here; .* e.g. --prune-method magnitude"):
+        run.train("--lr-scheduler", "phased", "--prune-lr", "0.02")
 
 
 def test_a_scheduler_that_follows_the_removal_is_told_by_the_task(new_run, monkeypatch):

@@ -12,6 +12,7 @@ from fairseq_prune.engine.checks import Asked
 from fairseq_prune.engine.options import PruneOptions, given_options
 from fairseq_prune.engine.plan import make_plan
 from fairseq_prune.needs import OptionParser, refuse_idle_fields, spelt
+from fairseq_prune.optim.phased import PhasedConfig
 from fairseq_prune.tasks.srp_options import SrpOptions, plan_options
 from vision_bridge.pruning_options import VisionPruningOptions, add_vision_options
 
@@ -120,6 +121,11 @@ def prune(**given):
     refuse_idle_fields(PruneOptions, cfg, Asked(cfg, make_plan(given_options(cfg))))
 
 
+def phased(**given):
+    cfg = config(PruneOptions, PhasedConfig, **given)
+    refuse_idle_fields(PhasedConfig, cfg, Asked(cfg, make_plan(given_options(cfg))))
+
+
 def vision(**given):
     cfg = config(PruneOptions, VisionPruningOptions, **given)
     add_vision_options(cfg, given_options(cfg))
@@ -142,6 +148,7 @@ def own(kind, *parents):
 
 RULES = {  # of a function that checks options: its config, what always counts, and how each other one has no effect
     prune: (PruneOptions, {"prune_method", "prune_recipe", "prune_pack", "prune_teacher"}, {}),
+    phased: (PhasedConfig, {"lr_ft"}, {"prune_lr": {"prune_method": "none"}}),
     vision: (VisionPruningOptions, set(), {}),
     srp: (
         SrpOptions,

@@ -6,7 +6,6 @@ import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from ...compat import load_checkpoint
 from ...files.alone import StrPath
 from ..child import ends_with
 from ..training import command_of
@@ -46,14 +45,6 @@ def train_logged(data: str, folder: str, words: Iterable[object], hopeless: Call
     if code:
         raise ValueError(f"fairseq-train stopped with status {code}: {_last_line(path)} (all of it: {path})")
     return True
-
-
-def is_over(folder: StrPath, max_update: str | None) -> bool:
-    """True of a training that has come to ``--max-update``: fairseq, started again, would train one update more."""
-    last = os.path.join(folder, "checkpoint_last.pt")
-    if not max_update or not max_update.isdigit() or not int(max_update) or not os.path.exists(last):
-        return False
-    return load_checkpoint(last)["optimizer_history"][-1]["num_updates"] >= int(max_update)
 
 
 def _ended(process):

@@ -9,7 +9,7 @@ from ...files.alone import wait_alone
 from ...files.json_file import read_sealed, write_json, write_sealed
 from ..identity import file_checksum, stay_the_same
 from ..training import option_of
-from .logged import is_over, train_logged, validation_losses
+from .logged import train_logged, validation_losses
 from .quality import higher_is_better, measure
 from .queue import Job, Queue, best_of, complete
 from .recipe import SweepRecipe
@@ -80,8 +80,7 @@ class Sweep:
         known = "".join(f" {option} {value}" for option, value in job.options.items())
         self._say(f"{self._queue.ended() + 1} of {count}: {job.name}{known}")
         words = self._words(job)
-        over = is_over(job.folder, option_of(map(str, words), "--max-update"))
-        if not over and not train_logged(self._recipe.data, job.folder, words, lambda: self._hopeless(job)):
+        if not train_logged(self._recipe.data, job.folder, words, lambda: self._hopeless(job)):
             job.tell(None)
             self._say(f"{job.name}: stopped early, {time.monotonic() - start:.0f} s")
             return
