@@ -150,6 +150,20 @@ def test_a_shell_never_reads_a_file_name(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a;touch PWNED.fasta"]
 
 
+@pytest.mark.parametrize("read, end", [(parsed, SystemExit), (eval, TypeError)])  # fairseq 0.12's reader fails later
+def test_a_manifest_of_speech_units_does_not_run(read, end, tmp_path, monkeypatch):
+    """Of ``prune_speech_unit_modeling``; the control is Python's own eval."""
+    from fairseq.data import Dictionary, codedataset
+
+    assert codedataset.eval is parsed
+    monkeypatch.setattr(codedataset, "eval", read)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "train").write_text(f"{{'audio': 'a.wav', 'hubert_km100': '3 3 1', 'duration': {CODE}}}\n")
+    with pytest.raises(end, match="never evaluated" if end is SystemExit else None):
+        codedataset.parse_manifest("train", Dictionary())
+    assert (tmp_path / "PWNED").exists() == (read is eval)
+
+
 @pytest.mark.filterwarnings("ignore:Environment variable TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD detected")
 def test_the_variable_that_lets_pickles_run_is_ignored(tmp_path, monkeypatch):
     from fairseq_prune import compat
