@@ -72,13 +72,16 @@ def test_absent_words_stay_impossible():
 
 
 class Timed(CsrLinear):
-    """CSR whose every product takes the seconds that a clock is told."""
+    """CSR whose every product takes the seconds that a clock is told, and the first those of making its matrix."""
 
     def __init__(self, layer, clock):
         super().__init__(layer.weight, layer.bias)
-        self.clock = clock
+        self.clock, self.made = clock, False
 
     def __call__(self, x):
+        if not self.made:
+            self.made = True
+            self.clock.pass_by("making")
         self.clock.pass_by("csr")
         return super().__call__(x)
 
@@ -86,8 +89,8 @@ class Timed(CsrLinear):
 class Clock:
     """Tells the time that was spent on calls, each way of computing with its own cost."""
 
-    def __init__(self, layer, dense, csr):
-        self.now, self.calls, self.costs = 0.0, [], {"dense": dense, "csr": csr}
+    def __init__(self, layer, dense, csr, making=0.0):
+        self.now, self.calls, self.costs = 0.0, [], {"dense": dense, "csr": csr, "making": making}
         self.faster = Faster("layer", self.dense, lambda: Timed(layer, self), clock=lambda: self.now)
 
     def dense(self, x):
@@ -95,7 +98,8 @@ class Clock:
         return x
 
     def pass_by(self, way):
-        self.calls.append(way)
+        if way != "making":
+            self.calls.append(way)
         self.now += self.costs[way]
 
 
@@ -135,6 +139,40 @@ def test_only_what_is_between_the_fractions_is_timed_again():
     assert len(calls(0.1, 1.0)) > 2 and len(calls(0.3, 3.0)) > 2
     assert calls(0.05, 9.0) == ["csr"] and calls(0.4, 0.1) == ["dense"]
     assert len(calls(0.2, 1.0)) > 2 and calls(0.15, 9.0) == ["csr"]
+
+
+@pytest.mark.parametrize("products, chosen", [(9, "dense"), (11, "csr")])
+@torch.no_grad()
+def test_matrices_are_made_where_that_is_repaid(products, chosen):
+    """As of a candidate of SiPO: 1 second saved a product, 10 to make the matrix; after one candidate it is known."""
+    clock, x = Clock(torn(nn.Linear(24, 100)), 2.0, 1.0, making=10.0), inputs(5, 24)
+
+    def candidate(products):
+        clock.faster.refresh()
+        clock.calls, before = [], clock.now
+        for _ in range(products):
+            clock.faster(x)
+        return set(clock.calls), clock.now - before
+
+    assert candidate(products)[0] == {"dense", "csr"}  # timed
+    assert candidate(products) == ({chosen}, min(2.0 * products, 10 + products))
+    assert candidate(1)[0] == {chosen} and candidate(20) == ({"dense"}, 40.0)  # goes by the one before
+    clock.faster.refresh()  # without a product between: nothing is learned of how often it is used
+    assert candidate(20) == ({"csr"}, 30.0)
+
+
+@torch.no_grad()
+def test_fewer_weights_left_may_repay_what_more_did_not():
+    """Fractions that CSR lost at say nothing of those far below."""
+    layer = nn.Linear(24, 100)
+    clock, x = Clock(layer, 2.0, 4.0, making=1.0), inputs(5, 24)
+    for left, csr, chosen in ((0.4, 4.0, "dense"), (0.38, 0.1, "dense"), (0.1, 0.5, "csr"), (0.11, 9.0, "csr")):
+        layer.weight.fill_(1.0).view(-1)[int(left * layer.weight.numel()) :] = 0
+        clock.costs["csr"] = csr
+        clock.faster.refresh()
+        clock.faster(x)
+        assert clock.calls[-1] == chosen
+    assert clock.calls.count("csr") == 2 * 4 + 2  # timed twice, and used
 
 
 def test_training_and_other_types_are_dense():

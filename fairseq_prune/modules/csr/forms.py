@@ -40,8 +40,13 @@ class CsrLinear:
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None):
-        self._whole, self.left = weight.detach(), _left([weight])
+        self._whole = weight.detach()
         self._bias = weight.new_zeros(len(weight), 1) if bias is None else bias.detach()[:, None]
+
+    @cached_property
+    def left(self) -> float:
+        """Of its matrix."""
+        return _left([self._whole])
 
     @cached_property
     def _weight(self):
@@ -106,7 +111,7 @@ class _Gates:
 
 
 def _left(weights: Sequence[Tensor]) -> float:
-    return sum(int(w.count_nonzero()) for w in weights) / max(1, sum(w.numel() for w in weights))
+    return sum(int(w.ne(0).sum()) for w in weights) / max(1, sum(w.numel() for w in weights))
 
 
 class CsrLstm:
@@ -119,7 +124,11 @@ class CsrLstm:
     def __init__(self, lstm: nn.LSTM):
         self._whole = lstm.all_weights
         self._width, self._inputs = lstm.hidden_size, lstm.input_size
-        self.left = _left([part for w in self._whole for part in w[:2]])
+
+    @cached_property
+    def left(self) -> float:
+        """Of the matrices of all layers."""
+        return _left([part for w in self._whole for part in w[:2]])
 
     @cached_property
     def _layers(self):
@@ -158,7 +167,12 @@ class CsrLstmCell:
     """
 
     def __init__(self, cell: nn.LSTMCell):
-        self._cell, self._inputs, self.left = cell, cell.input_size, _left([cell.weight_ih, cell.weight_hh])
+        self._cell, self._inputs = cell, cell.input_size
+
+    @cached_property
+    def left(self) -> float:
+        """Of both matrices."""
+        return _left([self._cell.weight_ih, self._cell.weight_hh])
 
     @cached_property
     def _gates(self):
