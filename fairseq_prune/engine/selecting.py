@@ -29,6 +29,11 @@ class Selecting:
     ):
         self._model, self._masked, self._targets, self._gather, self._event = model, masked, targets, gather, event
 
+    @property
+    def counts(self) -> bool:
+        """As of :class:`~fairseq_prune.methods.approach.Select`."""
+        return self._targets.plan.counts
+
     def __call__(self, evidence: Values | None = None) -> Selection:
         """As :meth:`~fairseq_prune.methods.approach.Select.__call__`."""
         kind = EVIDENCE.get(self._targets.plan.importance)

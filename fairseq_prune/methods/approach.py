@@ -51,7 +51,14 @@ ApproachSettings = Timed | Growth
 
 
 class Select(Protocol):
-    """Selects at the event that a run has come to."""
+    """Selects at the event that a run has come to.
+
+    Attributes:
+        counts: the target says how many units leave, and not which.
+    """
+
+    @property
+    def counts(self) -> bool: ...
 
     def __call__(self, evidence: Values | None) -> Selection:
         """By the weights and the target as they are now.

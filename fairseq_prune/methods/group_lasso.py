@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from ..pruning.schedule import Position, Schedule, When
 from ..pruning.selecting.selector import Selector, Values
-from ..pruning.soft_threshold import block_soft_threshold
-from .approach import APPROACHES, Timed
+from ..pruning.soft_threshold import block_soft_threshold, last_to_leave
+from .approach import APPROACHES, Select, Timed
 from .regularised import Regularised
+
+if TYPE_CHECKING:
+    from fairseq.optim import FairseqOptimizer
 
 
 @dataclass(frozen=True)
@@ -24,10 +28,19 @@ class GroupLasso(Timed):
 
     Args:
         weight: of the regulariser in the loss. A step takes the weight times the learning rate off a unit's root mean
-            square.
+            square. None: where the target is a fraction, at every step what brings so many units to zero by the end,
+            as evenly as it goes; :data:`WEIGHT` elsewhere.
+        end: of the schedule.
     """
 
-    weight: float = 0.1
+    weight: float | None = None
+    end: When | None = None
+
+    def __str__(self):
+        return f"GroupLasso(weight={self.weight})"
+
+
+WEIGHT = 0.1  # where none is given and there is nothing to fit it to
 
 
 @APPROACHES.add(GroupLasso)
@@ -37,6 +50,33 @@ class BlockThresholded(Regularised):
     def __init__(self, *given: Any):
         super().__init__(*given)
         self._sizes: dict[str, Tensor] = {}
+        self._leave: dict[str, int] = {}  # units that are to be zero in the end, by group, where that is known
+        self._left = 1  # steps, with the next
+
+    @classmethod
+    def completed(
+        cls, settings: GroupLasso, options: Mapping[str, Any], schedule: Schedule | None, single_weights: bool
+    ) -> GroupLasso:
+        return replace(settings, end=schedule and schedule.end)
+
+    def begin(self, position: Position, layers: Sequence[str], select: Select, optimizer: FairseqOptimizer) -> None:
+        super().begin(position, layers, select, optimizer)
+        if self.settings.weight is None and select.counts:
+            selection = select(None)
+            for group, members in self.selector.layers.items():
+                self._leave[group] = sum(int(self.selector.removed(layer, selection).sum()) for layer in members)
+
+    def before_update(self, position: Position, select: Select, optimizer: FairseqOptimizer) -> None:
+        end = self.settings.end
+        if end.unit == "up":
+            self._left = end.count - position.updates
+        else:
+            assert position.updates_until is not None  # in training
+            self._left = position.updates_until(end.count - position.epochs)
+
+    @property
+    def weight(self) -> float:
+        return WEIGHT if self.settings.weight is None else self.settings.weight
 
     def _changes(self, squares: Values, step: float) -> Iterator[tuple[Selector, dict[str, Tensor]]]:
         if not self._sizes:
@@ -44,11 +84,29 @@ class BlockThresholded(Regularised):
             self._sizes = self._over_sides(ones)
         norms = {layer: total.sqrt() for layer, total in self._over_sides(squares).items()}
         self._sum = torch.stack([(self._sizes[layer].sqrt() * norms[layer]).sum() for layer in norms]).sum()
-        changes = {layer: block_soft_threshold(norms[layer], self._sizes[layer], step) - 1 for layer in norms}
+        steps = dict.fromkeys(norms, step) | self._fitted(norms)
+        changes = {layer: block_soft_threshold(norms[layer], self._sizes[layer], steps[layer]) - 1 for layer in norms}
         for selector in self.selector.sides:
             yield selector, changes
+
+    def _fitted(self, norms):
+        """What is taken off root mean squares so that the last unit to leave gets to zero, dict of layer -> tensor."""
+        found = {}
+        for group, count in self._leave.items():
+            layers = self.selector.layers[group]
+            rms = torch.cat([norms[layer] / self._sizes[layer].sqrt() for layer in layers])
+            found.update(dict.fromkeys(layers, last_to_leave(rms, count) / self._left))
+        return found
 
     def _over_sides(self, values):
         """Sums over all that writes or reads units, dict of layer -> [units]."""
         sides = self.selector.sides
         return {layer: sum(side.sum_over(layer, values) for side in sides) for layer in self._layers}
+
+    def state(self) -> dict[str, Any] | None:
+        state = super().state()
+        return state and {**state, "leave": dict(self._leave)}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        super().load_state(state)
+        self._leave = state.get("leave", {})  # files of earlier versions have a weight

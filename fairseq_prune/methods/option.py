@@ -47,7 +47,7 @@ class Option:
         if self.bounds == ABOVE_0 and not value > 0:
             raise ValueError(f"{said}: must be above 0, e.g. {default or 0.01}")
         if self.bounds == AT_LEAST_0 and not value >= 0:
-            raise ValueError(f"{said}: must not be below 0, e.g. {default}")
+            raise ValueError(f"{said}: must not be below 0, e.g. {0.1 if default is None else default}")
 
 
 REGULARISER = Option("prune_lambda", "weight", "weight of the regulariser in the loss", AT_LEAST_0, example="l0")

@@ -59,7 +59,7 @@ class Regularised(Approach):
         names = [name for name in self.parameters if name in owned]
         values = [values_of(self.parameters[name], masters)[0].float() for name in names]
         squares = dict(zip(names, torch._foreach_mul(values, values), strict=True))
-        step = self.settings.weight * optimizer.get_lr()
+        step = self.weight * optimizer.get_lr()
         step /= 1 - optimizer.optimizer.param_groups[0].get("momentum", 0.0)
         changes = []  # in order, as those of several layers may meet in one parameter
         for selector, of_layers in self._changes(squares, step):
@@ -67,6 +67,11 @@ class Regularised(Approach):
                 changes += selector.spread(layer, change).items()
         factors = torch._foreach_add([change for _, change in changes], 1)
         multiply_values([self.parameters[name] for name, _ in changes], factors, masters)
+
+    @property
+    def weight(self) -> float:
+        """Of the regulariser in the loss."""
+        return self.settings.weight
 
     def _changes(self, squares: Values, step: float) -> Iterator[tuple[Selector, dict[str, Tensor]]]:
         """What units are multiplied by, less 1: for each side of the selector a dict of layer -> float [units]."""

@@ -24,7 +24,7 @@ METHODS = {
     "sr_ste": {"method": "sr_ste", "target": "2:4", "freeze": "6up"},
     "skeleton": {"method": "skeleton", "units": "row", "end": "6up"},
     "hoyer": {"method": "hoyer_square", "end": "6up"},
-    "group lasso": {"method": "group_lasso", "units": "row", "end": "6up"},
+    "group lasso": {"method": "group_lasso", "units": "row", "end": "6up", "approach": {"prune_lambda": 0.1}},
     "l0": {"method": "l0", "units": "row", "end": "6up"},
     "tick-tock": {
         "method": "gate_decorators", "units": "row", "end": "6up", "every": "1up",
@@ -162,7 +162,7 @@ def test_hoyer_by_hand():
 
 def test_group_lasso_by_hand():
     """Behind every step the root mean square of each row loses lr times the weight, down to exactly 0."""
-    training = Training(target="0abs", approach={"prune_lambda": 0.3}, momentum=0.5, **METHODS["group lasso"])
+    training = Training(momentum=0.5, **METHODS["group lasso"] | {"target": "0abs", "approach": {"prune_lambda": 0.3}})
     velocity = torch.zeros(6, 8)
     for _ in range(6):
         before = training.weight
@@ -178,6 +178,27 @@ def test_group_lasso_by_hand():
     assert 0 < int(zero.sum()) < 6 and torch.equal(zero, (training.weight == 0).any(1))
     training.pruner.before_update(training.optimizer, Position(0, 6))
     assert torch.equal(~training.pruner.masks["weight"], zero[:, None].expand(6, 8))
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
+def test_group_lasso_brings_the_asked_part_to_zero_by_itself(momentum):
+    """Without a weight and whatever the learning rate, evenly; with one it does what that says."""
+    for lr in (0.001, 0.1):
+        training = Training(lr=lr, momentum=momentum, **METHODS["group lasso"] | {"approach": {}, "end": "40up"})
+        sizes = []
+        for _ in range(40):
+            training.step()
+            sizes.append(float(training.weight.square().mean(1).sqrt().sort().values[2]))
+        zero = (training.weight == 0).all(1)
+        assert int(zero.sum()) == 3 and sizes[-1] == 0 < sizes[-2]
+        if lr == 0.001:  # where gradients hardly move it, along a straight line
+            assert sizes[19] == pytest.approx(20 * sizes[38], rel=0.1)
+        training.step()
+        assert torch.equal(~training.pruner.masks["weight"], zero[:, None].expand(6, 8))
+    given = Training(lr=0.001, **METHODS["group lasso"] | {"end": "40up"})
+    for _ in range(40):
+        given.step()
+    assert (given.weight != 0).all()
 
 
 def test_hoyer_makes_sparse():

@@ -60,7 +60,7 @@ def test_own_options_have_the_values_of_the_method(capsys):
     assert own_values(described(capsys, "l0")) == {"--prune-lambda": 10.0, "--prune-gate-lr": None}
     assert own_values(described(capsys, "hoyer_square")) == {"--prune-lambda": 1e-3}
     assert own_values(described(capsys, "group_hoyer_square")) == {"--prune-lambda": 0.1}
-    assert own_values(described(capsys, "group_lasso")) == {"--prune-lambda": 0.1}
+    assert own_values(described(capsys, "group_lasso")) == {"--prune-lambda": None}
     assert own_values(described(capsys, "magnitude")) == {}
 
 
