@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ..pruning.schedule import Position, Schedule, When
+from ..pruning.schedule import Schedule
 from ..pruning.selecting.selector import Selector, Values
 from ..pruning.soft_threshold import block_soft_threshold, last_to_leave
+from ..pruning.times import Position, When
 from .approach import APPROACHES, Select, Timed
 from .regularised import Regularised
 
@@ -55,9 +56,9 @@ class BlockThresholded(Regularised):
 
     @classmethod
     def completed(
-        cls, settings: GroupLasso, options: Mapping[str, Any], schedule: Schedule | None, single_weights: bool
+        cls, settings: GroupLasso, options: Mapping[str, Any], schedule: Schedule, single_weights: bool
     ) -> GroupLasso:
-        return replace(settings, end=schedule and schedule.end)
+        return replace(settings, end=schedule.end)
 
     def begin(self, position: Position, layers: Sequence[str], select: Select, optimizer: FairseqOptimizer) -> None:
         super().begin(position, layers, select, optimizer)
@@ -68,6 +69,7 @@ class BlockThresholded(Regularised):
 
     def before_update(self, position: Position, select: Select, optimizer: FairseqOptimizer) -> None:
         end = self.settings.end
+        assert end is not None  # growing has one
         if end.unit == "up":
             self._left = end.count - position.updates
         else:
