@@ -29,8 +29,8 @@ class GroupLasso(Timed):
 
     Args:
         weight: of the regulariser in the loss. A step takes the weight times the learning rate off a unit's root mean
-            square. None: where the target is a fraction, at every step what brings so many units to zero by the end,
-            as evenly as it goes; :data:`WEIGHT` elsewhere.
+            square. None: where the target is a fraction, for every layer and step what brings as many of its units to
+            zero by the end as the first selection would remove of it, evenly; :data:`WEIGHT` elsewhere.
         end: of the schedule.
     """
 
@@ -51,7 +51,7 @@ class BlockThresholded(Regularised):
     def __init__(self, *given: Any):
         super().__init__(*given)
         self._sizes: dict[str, Tensor] = {}
-        self._leave: dict[str, int] = {}  # units that are to be zero in the end, by group, where that is known
+        self._leave: dict[str, int] = {}  # units of each layer that are to be zero in the end, where it is known
         self._left = 1  # steps, with the next
 
     @classmethod
@@ -64,8 +64,7 @@ class BlockThresholded(Regularised):
         super().begin(position, layers, select, optimizer)
         if self.settings.weight is None and select.counts:
             selection = select(None)
-            for group, members in self.selector.layers.items():
-                self._leave[group] = sum(int(self.selector.removed(layer, selection).sum()) for layer in members)
+            self._leave = {layer: int(self.selector.removed(layer, selection).sum()) for layer in layers}
 
     def before_update(self, position: Position, select: Select, optimizer: FairseqOptimizer) -> None:
         end = self.settings.end
@@ -93,12 +92,8 @@ class BlockThresholded(Regularised):
 
     def _fitted(self, norms):
         """What is taken off root mean squares so that the last unit to leave gets to zero, dict of layer -> tensor."""
-        found = {}
-        for group, count in self._leave.items():
-            layers = self.selector.layers[group]
-            rms = torch.cat([norms[layer] / self._sizes[layer].sqrt() for layer in layers])
-            found.update(dict.fromkeys(layers, last_to_leave(rms, count) / self._left))
-        return found
+        sizes = {layer: norms[layer] / self._sizes[layer].sqrt() for layer in self._leave}
+        return {layer: last_to_leave(sizes[layer], count) / self._left for layer, count in self._leave.items()}
 
     def _over_sides(self, values):
         """Sums over all that writes or reads units, dict of layer -> [units]."""

@@ -138,6 +138,7 @@ def test_every_setting_has_an_option_and_every_option_a_setting_and_a_method(dat
         "picks",
         "grow",
         "events",
+        "end",
     }
     assert all(option in options_of(METHODS[option.example].approach) for option in options)
 
