@@ -1,7 +1,7 @@
 """The pruner: one model's plan and its position in the schedule."""
 
 import logging
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -196,7 +196,9 @@ class Pruner:
 
     def in_training(self) -> AbstractContextManager[None]:
         """Context in which the loss is that of the model as the approach lets it see it."""
-        return stand_in(self.masked.parameters, self._approach.trained_values() if self.approaching else {})
+        if not self.approaching:
+            return nullcontext()
+        return stand_in(self.masked.parameters, self._approach.trained_values(), self._approach.in_training())
 
     def before_validation(self) -> None:
         """Select what validation is to see of a model that is not sparse yet."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import Tensor, nn
@@ -161,6 +162,10 @@ class Approach:
     def trained_values(self) -> dict[str, Tensor]:
         """What the loss sees instead of parameters: dict of parameter name -> tensor."""
         return {}
+
+    def in_training(self) -> AbstractContextManager[None]:
+        """Context of the losses that see :meth:`trained_values`, entered with these in place."""
+        return nullcontext()
 
     def validated_values(self, select: Select) -> dict[str, Tensor]:
         """What validation sees instead of parameters: dict of parameter name -> tensor."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -110,6 +111,7 @@ class FreezeAndShrink(Approach):
         super().__init__(*given)
         self._removed: dict[str, Tensor] = {}
         self._held: HeldElements | None = None  # from the round's first update on
+        self._multiplied: Any = None  # likewise, :class:`~fairseq_prune.modules.multiplied.Multiplied`
         self._began, self._length, self._value = Position(), 0, 1.0
 
     def begin(self, position: Position, layers: Sequence[str], select: Select, optimizer: FairseqOptimizer) -> None:
@@ -131,16 +133,26 @@ class FreezeAndShrink(Approach):
         if not self._held:
             self._hold(optimizer)
         self._value = self._value_at(position)
-        self.selector.shrink(self._removed, self._value)
+        self._multiplied.shrink(self._value)
 
     def _hold(self, optimizer):
-        """Remember what belongs to the units that are removed."""
+        """Remember what belongs to the units that are removed, or were and could not be cut out."""
         table, self._removed = self.selector.table, self._here(self._removed)
-        owned = {p: owned_elements(p.shape, table.get(name, ()), self._removed) for name, p in self.parameters.items()}
+        units = {name: c.vector == 0 for name, c in self.model.connectivity.items()}
+        units |= {name: units[name] | these for name, these in self._removed.items()}
+        owned = {p: owned_elements(p.shape, table.get(name, ()), units) for name, p in self.parameters.items()}
         where = {p: elements for p, elements in owned.items() if elements is not None}
         self._held = HeldElements(where, partial(values_of, masters=homes(optimizer)))
+        self._multiplied = self.model.falling(self._removed)
         if all(map(on_host, where)):
             self.model.leave_out(self._removed)
+
+    def trained_values(self) -> dict[str, Tensor]:
+        """Products with connectivity, all at once instead of layer by layer."""
+        return self._multiplied.products(self._value)
+
+    def in_training(self) -> AbstractContextManager[None]:
+        return self._multiplied.in_weights()
 
     def _value_at(self, position):
         """The multiplier in an update, in [0, 1]."""
@@ -172,7 +184,7 @@ class FreezeAndShrink(Approach):
 
     def end(self, optimizer: FairseqOptimizer) -> None:
         super().end(optimizer)
-        self._removed, self._held = {}, None
+        self._removed, self._held, self._multiplied = {}, None, None
         self.model.leave_out({})
 
     @property

@@ -13,6 +13,7 @@ from ..errors import one_line_errors
 from ..families.transformer.table import transformer_table, vectors_of
 from ..modules.connectivity import ConnectedLinear
 from ..modules.layer_norm import ConnectedLayerNorm
+from ..modules.multiplied import Multiplied
 from ..pruning.surgery.cut import entries
 from ..pruning.surgery.table import shortest_axis
 from .srp_connect import connect
@@ -102,6 +103,10 @@ class SrpTransformerModel(TransformerModel):
             if isinstance(module, ConnectedLinear):
                 shape, owners = module.weight.shape, self.table[f"{name}.weight"]
                 module.kept = shortest_axis(shape, owners, units)
+
+    def falling(self, units: Mapping[str, torch.Tensor]) -> Multiplied:
+        """What a multiplier of units acts on, for a dict of vector name -> bool tensor [length]."""
+        return Multiplied(self, {self.connectivity[name]: falling for name, falling in units.items()})
 
     def refresh(self) -> None:
         """Look again at the connectivity and the layer-norm mode; call after changing them."""

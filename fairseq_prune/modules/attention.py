@@ -8,8 +8,10 @@ from fairseq.modules import MultiheadAttention
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .connectivity import ConnectedLinear, Connectivity, InputScaledLinear, OutputScaledLinear
+from ..pruning.devices import on_host
+from .connectivity import ConnectedLinear, Connectivity, InputScaledLinear, OutputScaledLinear, joined
 
+CACHED = "prev_key", "prev_value", "prev_key_padding_mask"
 Cache = dict[str, dict[str, Tensor | None]]  # fairseq's, of keys and values
 
 
@@ -70,8 +72,14 @@ class AnyWidthAttention(FairseqIncrementalState, nn.Module):
         """
         single = static_kv or incremental_state is not None  # as fairseq's, whose softmax is then float32
         beams = self.beam_size if static_kv and incremental_state is not None else 1
-        keys, values, padding = self._keys_and_values(key, key_padding_mask, incremental_state, static_kv, beams)
-        queries = _join_beams(self._split_heads(self.q_proj(query)), beams)
+        if known := static_kv and self._get_input_buffer(incremental_state):
+            queries, keys, values, padding = self.q_proj(query), *(known[name] for name in CACHED)
+        else:
+            queries, keys, values = self._project(query, key, beams)
+            keys, values, padding = self._keys_and_values(
+                keys, values, key_padding_mask, incremental_state, static_kv, beams
+            )
+        queries = _join_beams(self._split_heads(queries), beams)
         mask = _mask(attn_mask, padding, queries.dtype)
         if not (single or need_weights or need_head_weights):
             context, probabilities = self._fused(queries, keys, values, mask), None
@@ -97,19 +105,20 @@ class AnyWidthAttention(FairseqIncrementalState, nn.Module):
         """[length, batch, heads * d] -> [batch, heads, length, d]."""
         return x.view(*x.shape[:2], self.num_heads, x.size(2) // self.num_heads).permute(1, 2, 0, 3)
 
-    def _keys_and_values(self, key, padding, incremental_state, static, beams):
+    def _project(self, query, key, beams):
+        """Queries, and once for so many hypotheses keys and values, each [length, batch, width]."""
+        key = key[:, ::beams]
+        return self.q_proj(query), self.k_proj(key), self.v_proj(key)
+
+    def _keys_and_values(self, keys, values, padding, incremental_state, static, beams):
         """Keys [batch / beams, heads, d, source length], values [batch / beams, heads, source length, d], padding.
 
         With what the cache holds of them. It keeps static keys as they are multiplied: on CPUs that product is up to
         ten times as fast as one with a transposed view.
         """
-        cache = self._get_input_buffer(incremental_state)
-        if static and cache:
-            return cache["prev_key"], cache["prev_value"], cache["prev_key_padding_mask"]
-        key, padding = key[:, ::beams], None if padding is None else padding[::beams]
-        keys, values = self._split_heads(self.k_proj(key)), self._split_heads(self.v_proj(key))
-        padding = padding.bool() if padding is not None else None
-        if cache:
+        keys, values = self._split_heads(keys), self._split_heads(values)
+        padding = padding[::beams].bool() if padding is not None else None
+        if cache := self._get_input_buffer(incremental_state):
             padding = _join_padding(cache["prev_key_padding_mask"], padding, cache["prev_key"], keys)
             keys = torch.cat([cache["prev_key"], keys], 2)
             values = torch.cat([cache["prev_value"], values], 2)
@@ -117,7 +126,7 @@ class AnyWidthAttention(FairseqIncrementalState, nn.Module):
         if incremental_state is not None:
             if static:
                 keys = factors = factors.contiguous()
-            cache = {"prev_key": keys, "prev_value": values, "prev_key_padding_mask": padding}
+            cache = dict(zip(CACHED, (keys, values, padding), strict=True))
             self._set_input_buffer(incremental_state, cache)
         return factors, values, padding
 
@@ -163,6 +172,14 @@ class ConnectedAttention(AnyWidthAttention):
         self.k_proj, self.v_proj = ConnectedLinear(attention.k_proj), ConnectedLinear(attention.v_proj)
         self.q_proj = OutputScaledLinear(attention.q_proj, qk)
         self.out_proj = InputScaledLinear(attention.out_proj, vo)
+
+    def _project(self, query, key, beams):
+        """In as few products as there are inputs, where launches count and weights are not joined for a single step."""
+        if on_host(query) or not torch.is_grad_enabled():
+            return super()._project(query, key, beams)
+        if query is key:
+            return joined(query, self.q_proj, self.k_proj, self.v_proj)
+        return self.q_proj(query), *joined(key, self.k_proj, self.v_proj)
 
 
 def _join_beams(x, beams):

@@ -18,7 +18,11 @@ class Connectivity:
 
     Attributes:
         idle: True while all values are 1; multiplying is then left out.
+        in_weights: True while the weights that it multiplies hold the products
+            (:class:`~.multiplied.Multiplied`).
     """
+
+    in_weights = False
 
     def __init__(self, owner: nn.Module, name: str, length: int):
         owner.register_buffer(name, torch.ones(length))
@@ -45,6 +49,10 @@ class Connectivity:
         self.vector.masked_fill_(units, value)
         self.idle = False  # looking would wait for the GPU
 
+    def scale_weight(self, weight: Tensor, axis: int) -> Tensor:
+        """As :meth:`scale`, a parameter."""
+        return weight if self.in_weights else self.scale(weight, axis)
+
     def scale(self, tensor: Tensor, axis: int) -> Tensor:
         """Multiply a tensor by the vector along an axis."""
         c = self.active
@@ -53,6 +61,9 @@ class Connectivity:
         shape = [1] * tensor.dim()
         shape[axis] = -1
         return tensor * c.to(tensor.dtype).view(shape)
+
+
+Products = list[tuple[Tensor, Connectivity, int]]  # a parameter, what multiplies it, along which axis
 
 
 class ScaledFeatures(nn.Module):
@@ -108,13 +119,21 @@ class ConnectedLinear(nn.Module):
         self.weight, self.bias = linear.weight, linear.bias
         self.kept: tuple[int, Tensor] | None = None
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self._transform(x, self.weight, self.bias)
+    def scaled(self) -> tuple[Tensor, Tensor | None]:
+        """Weight and bias as they act."""
+        return self.weight, self.bias
 
-    def _transform(self, x, weight, bias):
+    def forward(self, x: Tensor) -> Tensor:
+        weight, bias = self.scaled()
         if self.kept is None or not torch.is_grad_enabled():
             return F.linear(x, weight, bias)
         return _GradientOfKept.apply(x, weight, bias, *self.kept)
+
+
+def joined(x: Tensor, *layers: ConnectedLinear) -> tuple[Tensor, ...]:
+    """What layers with biases make of one input, in one product; none of them may leave gradients out."""
+    weights, biases = zip(*(layer.scaled() for layer in layers), strict=True)
+    return F.linear(x, torch.cat(weights), torch.cat(biases)).split([len(weight) for weight in weights], -1)
 
 
 class InputScaledLinear(ConnectedLinear):
@@ -131,13 +150,20 @@ class InputScaledLinear(ConnectedLinear):
         super().__init__(linear)
         self._connectivity = connectivity
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self._transform(x, self._connectivity.scale(self.weight, 1), self.bias)
+    def scaled(self) -> tuple[Tensor, Tensor | None]:
+        return self._connectivity.scale_weight(self.weight, 1), self.bias
+
+    def multiplied(self) -> Products:
+        """The parameters that the connectivity multiplies, and along which axis."""
+        return [(self.weight, self._connectivity, 1)]
 
 
 class OutputScaledLinear(InputScaledLinear):
     """A linear layer whose outputs, bias included, are multiplied by a connectivity vector."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        bias = None if self.bias is None else self._connectivity.scale(self.bias, 0)
-        return self._transform(x, self._connectivity.scale(self.weight, 0), bias)
+    def scaled(self) -> tuple[Tensor, Tensor | None]:
+        c, bias = self._connectivity, self.bias
+        return c.scale_weight(self.weight, 0), None if bias is None else c.scale_weight(bias, 0)
+
+    def multiplied(self) -> Products:
+        return [(p, self._connectivity, 0) for p in (self.weight, self.bias) if p is not None]

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .connectivity import Connectivity
+from .connectivity import Connectivity, Products
+from .sided_norm import Shared, SidedLayerNorm
 
 
 def dimension_weights(c: Tensor) -> Tensor:
@@ -86,6 +87,7 @@ class ConnectedLayerNorm(nn.Module):
         weighted: True: dimensions count in the moments by their c. False (SRP's plain mode): the
             vector times c is normalised as if padded to its original width. After a cut these are
             different functions.
+        shared: what it needs to normalise in few launches, as long as its parameters hold their products with c.
     """
 
     def __init__(self, norm: nn.LayerNorm, connectivity: Connectivity):
@@ -93,7 +95,16 @@ class ConnectedLayerNorm(nn.Module):
         self.weight, self.bias, self.eps = norm.weight, norm.bias, norm.eps
         self.original_width = self.weight.numel()
         self.weighted = True
+        self.shared: Shared | None = None
         self._connectivity = connectivity
+
+    def multiplied(self) -> Products:
+        """The parameters that the connectivity multiplies, and along which axis."""
+        return [(self.weight, self._connectivity, 0), (self.bias, self._connectivity, 0)]
+
+    def reads(self, connectivity: Connectivity) -> bool:
+        """True if it is that of its stream."""
+        return self._connectivity is connectivity
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise ``x`` [..., width]."""
@@ -105,7 +116,9 @@ class ConnectedLayerNorm(nn.Module):
 
     def _normalise(self, x, c):
         c = torch.ones_like(x[(0,) * (x.dim() - 1)]) if c is None else c.to(x.dtype)
-        scale, shift = self.weight.to(x.dtype) * c, self.bias.to(x.dtype) * c
+        scale, shift = (self._connectivity.scale_weight(p.to(x.dtype), 0) for p in (self.weight, self.bias))
+        if self.shared:
+            return SidedLayerNorm.apply(x, scale, shift, self.shared, self.eps)
         if self.weighted and not c.requires_grad:
             return _WeightedLayerNorm.apply(x, scale, shift, c, self.eps)
         if self.weighted:

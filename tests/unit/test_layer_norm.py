@@ -8,7 +8,8 @@ from test_srp_modules import connected, randomly
 from torch import nn
 from torch.nn import functional as F
 
-from fairseq_prune.modules.layer_norm import ConnectedLayerNorm, _WeightedLayerNorm
+from fairseq_prune.modules.layer_norm import ConnectedLayerNorm, _WeightedLayerNorm, dimension_weights
+from fairseq_prune.modules.sided_norm import SidedLayerNorm, shared_by
 
 C = torch.tensor([1.0, 0, 1, 1, 0, 1]).double()
 ALIVE = C == 1
@@ -140,3 +141,36 @@ def test_own_backward_is_the_derivative():
     (again,) = torch.autograd.grad(run(*inputs).square().sum(), inputs[0], create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):  # rather than wrong
         again.sum().backward()
+
+
+def sided(c, scale):
+    (shared,) = shared_by(dimension_weights(c.detach()), [scale.detach()])
+    return lambda x, scale, shift: SidedLayerNorm.apply(x, scale, shift, shared, 1e-5)
+
+
+@pytest.mark.parametrize("values", [C, torch.tensor([1.0, 0.3, 1, 0, 1e-5, 1]).double(), torch.ones(6).double()])
+def test_the_norm_of_few_launches_is_the_weighted_one(values):
+    """Values and all gradients; the scale and the shift hold their products with connectivity."""
+    found = []
+    values = values.detach()
+    inputs = [3 * randomly(3, 5, 2, 6) + 2, randomly(1, 6) * values, randomly(2, 6) * values]
+    for norm in (lambda *given: _WeightedLayerNorm.apply(*given, values, 1e-5), sided(values, inputs[1])):
+        leaves = [value.clone().requires_grad_() for value in inputs]
+        out = norm(*leaves)
+        out.backward(randomly(4, *out.shape))
+        found.append([out, *(leaf.grad for leaf in leaves)])
+        assert out.is_contiguous()
+    for theirs, ours in zip(*found, strict=True):
+        assert theirs.abs().max() > 0.1 and (ours - theirs).abs().max() < 1e-12
+    other = sided(C.roll(1), inputs[1])(*inputs)
+    assert (other - found[0][0]).abs().max() > 0.01
+
+
+def test_the_norm_of_few_launches_sees_only_what_is_kept():
+    x, (scale, shift) = randomly(3, 5, 2, 6), randomly(1, 2, 6) * C
+    before = sided(C, scale)(x, scale, shift)
+    x[..., ~ALIVE] += 100
+    assert (sided(C, scale)(x, scale, shift) - before).abs().max() < 1e-12
+    none = torch.zeros(6).double()
+    assert not sided(none, none)(x, none, none).any()
+    assert (sided(C, scale)(x * 0 + 3, scale, shift) - shift).abs().max() < 1e-12  # no variance

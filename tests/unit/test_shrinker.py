@@ -143,6 +143,20 @@ def test_uncut_units_do_not_come_back(training, options):
     assert widths[-1] == expected_width()
 
 
+def test_units_of_earlier_rounds_are_held_too(training):
+    """Their multiplier of 0 would not show in gradients that are formed by the products."""
+    run = training(plan=plan_of(updates=2, rounds=2), averaged=True)
+    for _ in range(2):
+        run.begin()
+        run.finish()
+    gone = {name: c == 0 for name, c in run.begin().items()}
+    before = run.values()
+    run.finish()
+    for name, (now,) in run.values().items():
+        held = owned(run.model.table, name, now.shape, gone)
+        assert held.any() and torch.equal(now[held], before[name][0][held]), name
+
+
 def expected_width():
     once = Training()
     for _ in range(5):
