@@ -13,6 +13,7 @@ TOOLS = "awk basename bash cat chmod cp cut dirname env grep ls mkdir mktemp mv 
 LOOPS = re.compile(
     r"(for (?:seed|fraction|ratio|lambda|target) in )([^\s;$]+) [^;\n]*"
 )  # all values, of which one will do
+PREPARED = re.compile(r"prepare(?:_iwslt14\.sh()|\w*\.sh \S+ (\S+))")  # the folder, or that of IWSLT'14
 SPLITS, SIDES = ("train", "valid", "test", "test2016"), ("de", "en", "txt")
 RECIPE = "prune-method: magnitude\nprune-target: 0.5"
 # Stands for every program: notes its words, and leaves behind what scripts that call it look for.
@@ -39,7 +40,7 @@ while [ $# -gt 0 ]; do
     case $1 in
     --save-dir | --destdir)
         [ -d "$2" ] || mkdir -p "$2"
-        for file in checkpoint_best.pt checkpoint_last.pt best.pt summary.json dict.de.txt dict.en.txt; do
+        for file in checkpoint_{{best,last}}.pt best.pt summary.json search-0.jsonl record.txt dict.{{de,en}}.txt; do
             : >"$2/$file"
         done
         echo "$RECIPE" >"$2/rates-0.yaml" ;;
@@ -101,8 +102,8 @@ class World:
     def commands(self, block):
         """What a block would run, in order: lists of words, scripts' own commands in their place."""
         self.spoken.write_text("")
-        for folder in re.findall(r"prepare\w*\.sh \S+ (\S+)", block):  # it refuses one that is there
-            shutil.rmtree(self.folder / folder, ignore_errors=True)
+        for _, folder in PREPARED.findall(block):  # it refuses one that is there
+            shutil.rmtree(self.folder / (folder or "data-bin/iwslt14.tokenized.de-en"), ignore_errors=True)
         command = [shutil.which("bash"), "-euo", "pipefail", "-c", LOOPS.sub(r"\1\2", block)]
         environment = {"PATH": str(self.programs), "SPOKEN": str(self.spoken), "RECIPE": RECIPE}
         done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)

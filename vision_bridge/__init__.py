@@ -3,7 +3,7 @@
 
 def register() -> None:
     """Register what fairseq finds by name; idempotent."""
-    from . import compact, criterion, describe, rmsprop, task  # noqa: F401
+    from . import compact, criterion, describe, optimizers, task  # noqa: F401
     from .attack import evaluate  # noqa: F401
     from .models import classifier  # noqa: F401
     from .plots import command  # noqa: F401

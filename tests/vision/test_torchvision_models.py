@@ -165,3 +165,16 @@ def test_mistakes(options, message):
     with pytest.raises(ValueError) as error:
         build(**options)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(("given", "asked"), [("IMAGENET1K_V1", "IMAGENET1K_V1"), ("default", "IMAGENET1K_V2")])
+def test_weights_that_torchvision_names(given, asked, monkeypatch):
+    """The seeds' are the first version; the default is the latest."""
+    from torchvision.models import WeightsEnum
+
+    def download(self, **kwargs):
+        raise OSError(self.name)
+
+    monkeypatch.setattr(WeightsEnum, "get_state_dict", download)
+    with pytest.raises(ValueError, match=f"{given}: cannot be read, {asked};"):
+        build("resnet50", given, size=32)

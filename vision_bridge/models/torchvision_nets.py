@@ -22,7 +22,8 @@ def build_torchvision(name: str, weights: str | None, spec: NetSpec) -> nn.Modul
 
     Args:
         name: torchvision's, e.g. ``resnet50``.
-        weights: file of a state dict; ``default`` for the one that torchvision downloads; None: random.
+        weights: file of a state dict; a name of those that torchvision downloads, as ``IMAGENET1K_V1``, or
+            ``default``, its best; None: random.
         spec: :class:`~vision_bridge.models.nets.NetSpec`.
 
     Returns:
@@ -74,9 +75,10 @@ def _sized(name, spec):
 def _read(name, weights):
     from torchvision import models
 
-    if weights == "default":
+    theirs = models.get_model_weights(name).__members__
+    if (member := weights.upper()) in theirs:
         try:
-            state = models.get_model_weights(name).DEFAULT.get_state_dict(check_hash=True)
+            state = theirs[member].get_state_dict(check_hash=True)
         except (OSError, RuntimeError) as error:
             reason = str(error).partition("\n")[0]
             raise ValueError(f"{OPTION} {weights}: cannot be read, {reason}; {EXAMPLE}") from None

@@ -1,4 +1,4 @@
-"""torch's RMSprop for fairseq."""
+"""torch's optimizers that SNIP-it trains with and fairseq lacks: RMSprop, and Adam with coupled weight decay."""
 
 from dataclasses import dataclass, field
 from typing import List
@@ -38,6 +38,33 @@ class RMSprop(FairseqOptimizer):
             "momentum": self.cfg.momentum,
             "weight_decay": self.cfg.weight_decay,
         }
+
+    @property
+    def supports_flat_params(self):
+        """Each weight is updated alone."""
+        return True
+
+
+@dataclass
+class CoupledAdamConfig(FairseqDataclass):
+    """Options of Adam; for the others torch's defaults, which are fairseq's."""
+
+    weight_decay: float = field(default=0.0, metadata={"help": "share of the weights added to their gradients"})
+    lr: List[float] = II("optimization.lr")
+
+
+@register_optimizer("coupled_adam", dataclass=CoupledAdamConfig)
+class CoupledAdam(FairseqOptimizer):
+    """Adam with an L2 penalty, as torch has it; the decay of fairseq's ``adam`` stays apart from the gradient."""
+
+    def __init__(self, cfg, params):
+        super().__init__(cfg)
+        self._optimizer = torch.optim.Adam(params, **self.optimizer_config)
+
+    @property
+    def optimizer_config(self):
+        """Arguments of torch's optimizer; they override those in a checkpoint."""
+        return {"lr": self.cfg.lr[0], "weight_decay": self.cfg.weight_decay}
 
     @property
     def supports_flat_params(self):
