@@ -5,7 +5,8 @@ import re
 from pathlib import Path
 
 import pytest
-from as_printed import files_read, take
+from as_printed import complete, files_read, take
+from bound import Binder
 from pages import ROOT, World, blocks, pages
 
 ELSEWHERE = {  # pages whose blocks another test runs, with what a reader has to fill in
@@ -40,8 +41,13 @@ def spoken(world):
     return {page: commands_of(page, world) for page in PAGES}
 
 
+@pytest.fixture(scope="module")
+def binder():
+    return Binder()
+
+
 @pytest.mark.parametrize("page", PAGES)
-def test_programs_take_the_commands_of(page, world, spoken, monkeypatch):
+def test_programs_take_the_commands_of(page, world, spoken, binder, monkeypatch):
     monkeypatch.chdir(world.folder)
     if isinstance(spoken[page], AssertionError):
         pytest.fail(f"{page}: {spoken[page]}")
@@ -50,6 +56,7 @@ def test_programs_take_the_commands_of(page, world, spoken, monkeypatch):
             assert os.path.exists(file), f"{page}: no page writes {file}, which {name} reads"
         try:
             take(name, words)
+            binder.bind(name, complete(words))
         except REFUSALS as error:
             pytest.fail(f"{page}: {name} {' '.join(words)}\n{error}")
 
@@ -73,15 +80,17 @@ FAULTS = {  # a block -> what is said of it
     "fairseq-prune sipo data-bin/mine --checkpoint dense.pt --save-dir x --epochs 3": "--epochs 3: has no effect",
     f"{IMAGES} --prune-method greg1 --stage-pr [0,0.5,0.5,0.5,0] --max-epoch 120": "may take until update 89,996",
     f"{IMAGES} --prune-method magnitude": "--prune-target",
+    f"{IMAGES} --prune-method l1 --stage-pr [0,0.5,0.5,0]": "--stage-pr [0,0.5,0.5,0]",
+    f"{IMAGES} --prune-recipe recipes/ddp/vgg16_cifar10_filter.yaml": "block0.3.weight",
     "make demos": "demos",
     f"{IMAGES} --finetune-from-model dens.pt": "no page writes dens.pt",
 }
 
 
 @pytest.mark.parametrize("block", FAULTS, ids=range(len(FAULTS)))
-def test_a_fault_is_seen(block, world, spoken, monkeypatch):
+def test_a_fault_is_seen(block, world, spoken, binder, monkeypatch):
     """As the message of the test above."""
     with pytest.raises((AssertionError, pytest.fail.Exception), match=re.escape(FAULTS[block])):
         monkeypatch.setitem(spoken, "faulty", [])
         monkeypatch.setitem(spoken, "faulty", world.commands(block))
-        test_programs_take_the_commands_of("faulty", world, spoken, monkeypatch)
+        test_programs_take_the_commands_of("faulty", world, spoken, binder, monkeypatch)
