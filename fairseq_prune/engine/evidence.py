@@ -76,15 +76,22 @@ def sensitivity(
     parameters: Parameters, model: BaseFairseqModel, criterion: FairseqCriterion, batches: Iterable[Sample]
 ) -> dict[str, Tensor]:
     """Weights times the gradient of the loss: Lee et al., ICLR 2019 (arXiv:1810.02340), eq. 5 before the absolute."""
-    gradients = _gradients(parameters, model, criterion, batches)
-    return {name: parameters[name].detach().float() * gradient for name, gradient in gradients.items()}
+    gradients = gradient(parameters, model, criterion, batches)
+    return {name: parameters[name].detach().float() * derivative for name, derivative in gradients.items()}
 
 
 def gradient(
     parameters: Parameters, model: BaseFairseqModel, criterion: FairseqCriterion, batches: Iterable[Sample]
 ) -> dict[str, Tensor]:
-    """The gradient of the loss, by what is removed as well."""
-    return _gradients(parameters, model, criterion, batches)
+    """The gradient of the mean loss of a batch, summed over batches, by what is removed as well."""
+    totals = {name: torch.zeros_like(p, dtype=torch.float32) for name, p in parameters.items()}
+    for sample in batches:
+        loss = _mean_loss(model, criterion, sample)
+        found = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
+        for total, derivative in zip(totals.values(), found, strict=True):
+            if derivative is not None:
+                total += derivative.float()
+    return totals
 
 
 def squares(
@@ -124,12 +131,13 @@ def hessian_gradient(
     totals = [torch.zeros_like(p, dtype=torch.float32) for p in values]
     try:
         with batch_statistics(model), sdpa_kernel(SDPBackend.MATH):  # other kernels have no second derivative
-            gradients = list(_gradients(parameters, model, criterion, batches).values())
+            gradients = list(gradient(parameters, model, criterion, batches).values())
             for sample in batches:
                 loss = _mean_loss(model, criterion, sample)
                 firsts = torch.autograd.grad(loss, values, create_graph=True, allow_unused=True)
                 pairs = zip(firsts, gradients, strict=True)
-                product = sum((first.float() * g).sum() for first, g in pairs if first is not None)
+                products = ((first.float() * g).sum() for first, g in pairs if first is not None)
+                product = sum(products, start=torch.zeros((), device=loss.device))
                 seconds = torch.autograd.grad(product, values, allow_unused=True)
                 for total, second in zip(totals, seconds, strict=True):
                     if second is not None:
@@ -218,18 +226,6 @@ KINDS = {
     "hidden_change": Kind(hidden_change, fine=False, passes=_one),
     "loss_growth": Kind(loss_growth, fine=False, passes=lambda model: 1 + layer_count(model)),
 }
-
-
-def _gradients(parameters, model, criterion, batches):
-    """Sums over batches of the mean loss's gradients."""
-    totals = {name: torch.zeros_like(p, dtype=torch.float32) for name, p in parameters.items()}
-    for sample in batches:
-        loss = _mean_loss(model, criterion, sample)
-        found = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
-        for total, gradient in zip(totals.values(), found, strict=True):
-            if gradient is not None:
-                total += gradient.float()
-    return totals
 
 
 def _mean_loss(model, criterion, sample):

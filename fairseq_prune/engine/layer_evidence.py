@@ -18,10 +18,7 @@ if TYPE_CHECKING:
     from fairseq.criterions import FairseqCriterion
     from fairseq.models import BaseFairseqModel
 
-PADDING = (
-    "self_attn_padding_mask",
-    "encoder_padding_mask",
-)  # of a layer's own tokens, if it has no argument of the first
+PADDING = ("self_attn_padding_mask", "encoder_padding_mask")  # of a layer's own tokens; the second without the first
 
 
 def layer_count(model: nn.Module) -> int:

@@ -47,11 +47,8 @@ class Method:
             units: only single weights are compared within an output.
             by_layer: layers have fractions of their own.
         """
-        return (
-            "layer"
-            if self.scope == "output" and units != "weight" or by_layer and self.scope == "global"
-            else (self.scope)
-        )
+        within = self.scope == "output" and units != "weight"
+        return "layer" if within or by_layer and self.scope == "global" else self.scope
 
     @property
     def prunes(self) -> bool:

@@ -12,9 +12,8 @@ from .erdos_renyi import ErdosRenyi
 from .outliers import Outliers
 from .threshold import Threshold
 
-Target = Mapping[
-    str, float | Deviation | Threshold | Outliers | ErdosRenyi | CostLeft
-]  # group, or pattern -> fraction, or how to find it
+Goal = float | NofM | Deviation | Threshold | Outliers | ErdosRenyi | CostLeft  # a fraction, or how to find it
+Target = Mapping[str, Goal]  # of groups, by name or pattern
 
 
 def parse_target(given: float | str | Mapping[str, float | str]) -> Target:

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from ..budget import CostLeft, Deviation, ErdosRenyi, Outliers, Threshold, targets_for
+from ..budget import targets_for
 from ..budget.counting import ROUNDINGS, highest
+from ..budget.given import Goal
 from ..masks import Masks
 from ..prunable import Prunable
 from ..units import Kernel, Weight
@@ -191,7 +192,7 @@ class NMSelector(SupportSelector):
         return [keeps[p.name] for p in prunables]
 
 
-def _goal(target: float | Deviation | Threshold | Outliers | ErdosRenyi | CostLeft) -> NofM | None:
+def _goal(target: Goal) -> NofM | None:
     """What a tensor's target says; None for nothing."""
     if not target:
         return None
