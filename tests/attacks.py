@@ -1,8 +1,7 @@
 """Attacks on a net for the digits, in few steps."""
 
-import json
+from commands import reported
 
-from fairseq_prune.cli.main import main
 from vision_bridge.attack.table import ATTACKS
 
 STEPS = {"cw": 20, "salt_pepper": 40, "ddn": 20, "gaussian_noise": 10, "deepfool": 20, "pgd": 20}
@@ -25,6 +24,4 @@ def pixels_of(split, indices):
 
 def attack(capsys, *words):
     """The JSON report of ``fairseq-prune attack``."""
-    capsys.readouterr()
-    main(["attack", *map(str, words), "--cpu", "--json"])
-    return json.loads(capsys.readouterr().out)
+    return reported(capsys, "attack", *words, "--cpu")

@@ -10,7 +10,7 @@ import ctranslate2
 import numpy as np
 import pytest
 import torch
-from commands import refused
+from commands import refused, reported
 from conftest import TINY, run_fairseq
 from subword_nmt.learn_bpe import learn_bpe
 from validation import validated
@@ -25,9 +25,7 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 
 def export(capsys, *words):
-    capsys.readouterr()
-    main(["export", *map(str, words), "--to", "ctranslate2", "--batches", "4", "--json"])
-    return json.loads(capsys.readouterr().out)
+    return reported(capsys, "export", *words, "--to", "ctranslate2", "--batches", "4")
 
 
 def widths(folder):

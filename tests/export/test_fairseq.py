@@ -1,6 +1,5 @@
 """`fairseq-prune export --to fairseq`: checkpoints for fairseq as it is, and for tools that read fairseq's."""
 
-import json
 import re
 import subprocess
 import sys
@@ -8,7 +7,7 @@ import sys
 import ctranslate2
 import pytest
 import torch
-from commands import refused
+from commands import refused, reported
 from conftest import USER_DIR, masks_of, run_fairseq
 
 from checkpoints import edited
@@ -24,9 +23,7 @@ assert "fairseq_prune" not in sys.modules
 
 
 def export(capsys, *words):
-    capsys.readouterr()
-    main(["export", *map(str, words), "--to", "fairseq", "--batches", "2", "--json"])
-    return json.loads(capsys.readouterr().out)
+    return reported(capsys, "export", *words, "--to", "fairseq", "--batches", "2")
 
 
 def translations(printed):

@@ -1,6 +1,5 @@
 """`fairseq-prune export --to onnx` of Transformers and recurrent language models: the steps of fairseq."""
 
-import json
 import re
 from argparse import Namespace
 from dataclasses import replace
@@ -9,11 +8,10 @@ from pathlib import Path
 import onnxruntime
 import pytest
 import torch
-from commands import refused
+from commands import refused, reported
 from conftest import Run
 
 from fairseq_prune.checkpoint.load import load_model, load_task
-from fairseq_prune.cli.main import main
 from fairseq_prune.deploy.export.onnx_steps import Steps
 from fairseq_prune.deploy.export.read import read_transformer
 
@@ -30,9 +28,7 @@ RECURRENT = {
 
 
 def export(capsys, checkpoint, out):
-    capsys.readouterr()
-    main(["export", str(checkpoint), str(out), "--to", "onnx", "--batches", "4", "--json"])
-    return json.loads(capsys.readouterr().out)
+    return reported(capsys, "export", checkpoint, out, "--to", "onnx", "--batches", "4")
 
 
 @pytest.mark.parametrize("name", ["post-norm", "pre-norm", "masked", "srp", "lm"])

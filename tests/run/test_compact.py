@@ -1,12 +1,11 @@
 """`fairseq-prune compact`: the same output from smaller tensors, in everything that fairseq does with them."""
 
-import json
 import re
 from dataclasses import replace
 
 import pytest
 import torch
-from commands import refused
+from commands import refused, reported
 from conftest import TINY, USER_DIR, Run, masks_of, run_fairseq, same_tensors
 from validation import validated_loss
 
@@ -61,9 +60,7 @@ def edited(run, path, edit):
 
 
 def compact(capsys, *words):
-    capsys.readouterr()
-    main(["compact", *map(str, words), "--json"])
-    return json.loads(capsys.readouterr().out)
+    return reported(capsys, "compact", *words)
 
 
 def hypotheses(capsys, data, path, task="prune_translation"):

@@ -1,12 +1,11 @@
 """`fairseq-prune pack` and `--prune-pack`: packed checkpoints do for fairseq what the others do."""
 
-import json
 import re
 import shutil
 
 import pytest
 import torch
-from commands import refused
+from commands import refused, reported
 from conftest import USER_DIR, masks_of, run_fairseq, same_tensors
 
 from fairseq_prune.cli.main import main
@@ -31,9 +30,7 @@ def packed(pruned, tmp_path_factory):
 
 
 def report(capsys, *words):
-    capsys.readouterr()
-    main([*map(str, words), "--json"])
-    return json.loads(capsys.readouterr().out)
+    return reported(capsys, *words)
 
 
 def translations(capsys, data, path):

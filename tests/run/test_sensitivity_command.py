@@ -1,10 +1,8 @@
 """``fairseq-prune sensitivity``: each layer pruned alone, measured, and written as a recipe."""
 
-import json
-
 import pytest
 import yaml
-from commands import refused
+from commands import refused, reported
 from conftest import masks_of, words_of
 
 from fairseq_prune.cli.main import main
@@ -22,9 +20,7 @@ def dense(module_run):
 
 
 def report_of(capsys, run, words):
-    capsys.readouterr()
-    main(["sensitivity", str(run.folder / "checkpoint_last.pt"), "--json", *words_of(words)])
-    return json.loads(capsys.readouterr().out)
+    return reported(capsys, "sensitivity", run.folder / "checkpoint_last.pt", *words_of(words))
 
 
 def test_losses_are_those_of_layers_pruned_alone(dense, tmp_path, capsys):

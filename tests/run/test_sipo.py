@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 import torch
+from commands import reported
 from conftest import Run, masks_of, words_of
 
 from fairseq_prune.cli.main import main
@@ -203,9 +204,7 @@ def test_hits_are_those_of_fairseqs_own_forward_pass(counting, dense):
 
 def test_inspect_shows_original_and_pruned_side_by_side(counting, dense, tmp_path, capsys):
     summary = sipo(counting, dense, tmp_path, "--group", "stage", *QUICK)
-    capsys.readouterr()
-    main(["inspect", str(tmp_path / "best.pt"), "--data", str(counting), "--original", str(dense), "--json"])
-    shown = json.loads(capsys.readouterr().out)
+    shown = reported(capsys, "inspect", tmp_path / "best.pt", "--data", counting, "--original", dense)
     search, pruned = summary["rounds"][0]["search"], summary["rounds"][0]["pruned"]
     assert shown["pruned"]["params"] == shown["original"]["params"] == search["total"]
     assert shown["pruned"]["pruned"] == search["pruned"] > shown["original"]["pruned"]

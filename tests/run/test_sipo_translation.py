@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from commands import reported
 from conftest import masks_of, words_of
 from fairseq import checkpoint_utils
 from fairseq.tasks.translation import TranslationTask
@@ -56,9 +57,7 @@ def test_the_grid_starts_at_zero_and_stops_at_the_first_violation(pruned, parall
 
 def test_inspect_shows_what_the_run_measured(pruned, parallel, capsys):
     _, out, summary, dense = pruned
-    capsys.readouterr()
-    main(["inspect", str(out / "best.pt"), "--original", str(dense), "--data", str(parallel), "--json"])
-    shown = json.loads(capsys.readouterr().out)
+    shown = reported(capsys, "inspect", out / "best.pt", "--original", dense, "--data", parallel)
     search, measured = summary["rounds"][0]["search"], summary["rounds"][0]["pruned"]
     assert shown["pruned"]["pruned"] == search["pruned"] > shown["original"]["pruned"]
     for name in ("bleu", "sacrebleu", "hyp_ppl"):

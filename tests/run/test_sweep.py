@@ -210,7 +210,8 @@ def test_a_search_stops_what_is_worse_than_the_median(sweep, write, tmp_path, mo
     monkeypatch.setattr(run, "train_logged", train)
     monkeypatch.setattr(run, "measure", lambda *given: {"quality": 1.0 + len(asked), "params": 10, "nonzero": 5})
     search = {"trials": 5, "space": {"--dropout": ["0.1", "0.2"]}}
-    report, _ = sweep(write(methods=["magnitude"], targets=[0.5], search=search), "stopping")
+    train = f"{TRAIN} --valid-subset valid,test"  # the first of them counts
+    report, _ = sweep(write(methods=["magnitude"], targets=[0.5], search=search, train=train), "stopping")
     assert asked == [3, 3, 3, 2, 3]
     assert report["rows"][0]["stopped"] == 2 and report["rows"][0]["mean"] == 2.0
 

@@ -1,22 +1,17 @@
 """`fairseq-prune export --to onnx`: onnxruntime sees in images what fairseq sees."""
 
-import json
-
 import numpy as np
 import onnxruntime
 import pytest
 import torch
-from commands import refused
+from commands import refused, reported
 
 from fairseq_prune.checkpoint.load import load_model, load_task
-from fairseq_prune.cli.main import main
 from fairseq_prune.compat.onnx import write_onnx
 
 
 def export(capsys, *words):
-    capsys.readouterr()
-    main(["export", *map(str, words), "--to", "onnx", "--batches", "5", "--json"])
-    return json.loads(capsys.readouterr().out)
+    return reported(capsys, "export", *words, "--to", "onnx", "--batches", "5")
 
 
 @pytest.fixture

@@ -1,15 +1,14 @@
 """Layer norms and attention: the residual width of ViT and ConvNeXt, heads, neurons, in runs of a few updates."""
 
 import copy
-import json
 
 import pytest
 import torch
+from commands import reported
 from conftest import masks_of, same_tensors, train_images, words_of
 from torch import nn
 from torch.nn import functional as F
 
-from fairseq_prune.cli.main import main
 from fairseq_prune.compat import load_checkpoint
 from fairseq_prune.modules.partial_norm import PartialLayerNorm
 from vision_bridge.compact import compact
@@ -65,8 +64,7 @@ def test_convnext_masked_is_compacted(tmp_path, capsys):
     words = (*words_of(HALF), "filter", "--store-ema", "--ema-decay", "0.9")
     masked = train(tmp_path, "convnext_mini", 3, *words)
     assert masks_of(masked)["net.features.0.1.weight"].sum() == 16  # of the first layer norm
-    main(["compact", str(tmp_path / "checkpoint_last.pt"), str(tmp_path / "small.pt"), "--json"])
-    report = json.loads(capsys.readouterr().out)
+    report = reported(capsys, "compact", tmp_path / "checkpoint_last.pt", tmp_path / "small.pt")
     assert report["difference"] < 1e-12 and report["removed"]["channel"] == (32 + 64 + 128 + 128 + 256 + 512 * 2) // 2
     assert 0.25 < report["after"]["params"] / report["before"]["params"] < 0.27
     small = load_checkpoint(tmp_path / "small.pt")
