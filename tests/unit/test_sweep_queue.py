@@ -3,11 +3,9 @@
 from types import SimpleNamespace
 
 import pytest
-import torch
 
 pytest.importorskip("optuna")
 
-from fairseq_prune.drivers.sweep.logged import is_over
 from fairseq_prune.drivers.sweep.queue import Queue
 from fairseq_prune.drivers.sweep.recipe import SweepRecipe
 from fairseq_prune.drivers.sweep.run import Sweep
@@ -84,13 +82,6 @@ def test_no_trial_is_stopped_before_its_warm_up(tmp_path):
     assert stops == [False, True]
 
 
-@pytest.mark.parametrize("updates, over", [(7, False), (8, True), (9, True)])
-def test_a_training_is_over_at_its_last_update(tmp_path, updates, over):
-    assert not is_over(tmp_path, "8")
-    torch.save({"model": {}, "optimizer_history": [{"num_updates": updates}]}, tmp_path / "checkpoint_last.pt")
-    assert is_over(tmp_path, "8") == over and not is_over(tmp_path, None) and not is_over(tmp_path, "0")
-
-
 @pytest.fixture
 def sweep(tmp_path, monkeypatch):
     """A sweep of a search by BLEU, whose trainings end at once: its report, and the words of each training."""
@@ -98,7 +89,6 @@ def sweep(tmp_path, monkeypatch):
 
     (tmp_path / "dense.pt").write_bytes(b"dense")
     words, bleu = [], iter((20.0, 30.0, 25.0, 1.0))
-    monkeypatch.setattr(run, "is_over", lambda *given: False)
     monkeypatch.setattr(run, "train_logged", lambda data, folder, given, hopeless: words.append(given) or True)
 
     def measured(path, metric, data):
