@@ -92,9 +92,9 @@ class Targets:
         self.selector: Any = NoUnits()  # a Selector; those of tensors can more
         self.structure = Structure({}, {})
         self._goals = Goals({}, plan.asked_by, self.selector, self._generator)
-        self._seen = self.total
         if plan.prunes:
             self._look()
+        self._seen = self.total
 
     def _patterns(self):
         """Patterns of tensors to count and prune; of coupled units, patterns match vectors instead."""
@@ -128,10 +128,11 @@ class Targets:
 
     def follow(self) -> bool:
         """Look anew if the weights of a cut model have come in since; True if so."""
-        before, self._seen = self._seen, self.total
-        if self._seen != before:
+        changed = self.total != self._seen
+        if changed:
             self._look()
-        return self._seen != before
+            self._seen = self.total
+        return changed
 
     def _look(self):
         """Find what there is to choose from, in the shapes that the model has now."""
