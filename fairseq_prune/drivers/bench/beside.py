@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 WARM_UP = 2  # batches
-COMPARED = 256  # sentences, rows or images, about, that the first runtime runs again beside each other
+COMPARED, FEWEST = 256, 5  # sentences, rows or images, and batches, that the first runtime repeats beside others
 
 
 class Timed(Protocol):
@@ -62,7 +62,7 @@ def time_beside(first: First, trial: Timed, beam: int, size: int) -> dict[str, A
     for index in range(min(WARM_UP, len(units))):
         trial.seconds(beam, size, index)
     alone = trial is first.trial and beam == first.beam
-    apart = max(1, len(units) * size // COMPARED)
+    apart = max(1, min(len(units) * size // COMPARED, -(-len(units) // FEWEST)))
     own, ratios = [], []
     for index in range(len(units)):
         other = None if alone or index % apart else first.trial.seconds(first.beam, size, index)
