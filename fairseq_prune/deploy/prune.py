@@ -13,6 +13,7 @@ from ..checkpoint.load import load_model, load_task
 from ..checkpoint.write import write_checked
 from ..compat import load_checkpoint
 from ..engine.costs import costs_of
+from ..engine.how_much import named
 from ..engine.plan import Plan, make_plan
 from ..engine.pruner import Pruner
 from ..engine.scoring import ScoringMixin
@@ -80,9 +81,12 @@ def plan_at_once(options: Mapping[str, Any], seed: int) -> Plan:
         ValueError: naming the option, the value and a valid example; also where the method needs training.
     """
     method = options.get("method", "none")
-    _check_needs_no_training(method, METHODS[method])
+    row = named("method", METHODS.__getitem__, method)
+    _check_needs_no_training(f"--prune-method {method}", row)
+    if row.schedule != "once" and not row.steps and "schedule" not in options:
+        raise ValueError(_needs_training(f"--prune-method {method}"))
     plan = make_plan({name: _typed(value) for name, value in options.items()}, seed)
-    _check_needs_no_training(method, plan)
+    _check_needs_no_training(f"--prune-importance {plan.importance}", plan)
     if plan.rewind or plan.schedule.end or plan.schedule.start.count:
         raise ValueError(f"--prune-schedule {plan.schedule}: without training all is removed at once; leave times out")
     return plan
@@ -102,12 +106,16 @@ def _device():
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def _check_needs_no_training(name: str, answers: Method | Plan) -> None:
+def _check_needs_no_training(asked: str, answers: Method | Plan) -> None:
     """Refuse what only training can do, of a method's row or of a plan."""
     if not answers.prunes:
-        raise ValueError(f"--prune-method {name}: removes nothing; give e.g. magnitude")
+        raise ValueError(f"{asked}: removes nothing; give e.g. magnitude")
     if answers.importance in EVIDENCE and answers.importance not in WORTHS or answers.approach:
-        raise ValueError(f"--prune-method {name}: needs training; use it with fairseq-train, or give e.g. magnitude")
+        raise ValueError(_needs_training(asked))
+
+
+def _needs_training(asked):
+    return f"{asked}: needs training; use it with fairseq-train, or give e.g. magnitude"
 
 
 def _check_data(plan, options, gather):
@@ -137,6 +145,7 @@ def prune_checkpoint(path: str, out: str, options: dict[str, Any], data: str | N
     Raises:
         ValueError: as :func:`prune_model`; or the checkpoint cannot be read or its data are not there.
     """
+    plan_at_once(options, seed)  # what cannot be is refused before anything is read
     checkpoint = load_checkpoint(path)
     task, config = load_task(path, data, pruning=True)
     model = load_model(path, task).float()

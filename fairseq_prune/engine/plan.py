@@ -271,6 +271,8 @@ def _count(option, value):
         count = int(value)
     except ValueError:
         raise ValueError(f"--prune-{option} {value}: give a whole number, e.g. --prune-{option} 5") from None
+    if count < 1:
+        raise ValueError(f"--prune-{option} {value}: give at least 1, e.g. --prune-{option} 5")
     if count > _MOST:
         raise ValueError(f"--prune-{option} {value}: give at most {_MOST}, e.g. --prune-{option} 5")
     return count

@@ -7,6 +7,7 @@ from ..pruning.calibration.worth import WORTHS
 from ..pruning.importance import EVIDENCE
 from ..pruning.units import NM, Layer, Pattern, Support, Weight, WeightAndNode, Width, is_coupled, parse_units
 from .approach import APPROACHES, Approach
+from .method import METHODS
 
 OF_UNITS = {  # importances of one kind of units: (their class, what to say of them)
     "connectivity": (Width, "units with connectivity, e.g. width"),
@@ -36,6 +37,8 @@ def check_approach(plan: Any) -> None:
     derived = kind and plan.importance in EVIDENCE and not kind.takes_evidence
     if derived or kind and kind.gated and plan.importance != "score":
         raise ValueError(f"--prune-importance {plan.importance}: is not for --prune-method {plan.method}; leave it out")
+    if plan.importance == "score" and METHODS[plan.method].importance != "score":
+        raise ValueError("--prune-importance score: is what a method has learnt; give e.g. --prune-method movement")
     if plan.importance in ("gradient_flow", "score") and isinstance(units, Pattern):
         raise ValueError(
             f"--prune-units {plan.units}: have no signed scores, as --prune-method {plan.method} needs; e.g. kernel"

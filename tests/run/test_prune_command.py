@@ -74,6 +74,15 @@ def test_further(dense, tmp_path):
 BAD = {
     "--method snip --target 0.5": "--method snip: needs training",
     "--method movement --target 0.5": "--method movement: needs training",
+    "--method rigl --target 0.5": "--method rigl: needs training",
+    "--method group_lasso": "--method group_lasso: needs training",
+    "--method imp --target 0.5": "--method imp: needs training",
+    "--target 0.5 --importance taylor": "--importance taylor: needs training",
+    "--target 0.5 --importance score": "--importance score: is what a method has learnt",
+    "--method wnada --target 0.5": "did you mean 'wanda'",
+    "--method wanda --target 0.5 --batches 0": "--batches 0: give at least 1, e.g. --batches 5",
+    "--method wanda --target 0.5 --batches -3": "--batches -3: give at least 1",
+    "--units 3:7": "its 16 inputs are not divisible by 7",
     "--method none": "removes nothing",
     "": "needs --target",
     "--target 1.5": "1.5",
@@ -88,6 +97,11 @@ def test_bad_input(dense, tmp_path, words):
     with pytest.raises(SystemExit, match=BAD[words].replace(".", r"\.").replace("*", ".")) as stop:
         pruned(dense, tmp_path, *words_of(words))
     assert "\n" not in str(stop.value) and not (tmp_path / "pruned.pt").exists()
+
+
+def test_options_are_refused_before_the_checkpoint_is_read(tmp_path):
+    with pytest.raises(SystemExit, match="--method rigl: needs training"):
+        main(["prune", str(tmp_path / "none.pt"), str(tmp_path / "out.pt"), "--method", "rigl", "--target", "0.5"])
 
 
 def test_out_that_exists(dense, tmp_path):
