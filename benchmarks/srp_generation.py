@@ -26,11 +26,19 @@ KEEP_BUFFERS = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "100000000000
 USER_DIR = str(Path(__file__).resolve().parent.parent / "fairseq_prune")
 
 
-def call(command, *words):
-    """Run ``fairseq-<command>`` and return what it printed; its error output ends the benchmark."""
-    code = f"from fairseq_cli.{command} import cli_main; cli_main()"
+def call(command, *words, then=""):
+    """Run ``fairseq-<command>`` and return what it printed; its error output ends the benchmark.
+
+    Args:
+        command: without ``fairseq-``.
+        words: its arguments.
+        then: Python that the same process runs at its end; it may import from this folder.
+    """
+    code = f"from fairseq_cli.{command} import cli_main; cli_main(); {then}"
     command = [sys.executable, "-c", code, *map(str, words)]
-    done = subprocess.run(command, env={**os.environ, **KEEP_BUFFERS}, capture_output=True, text=True)
+    path = os.pathsep.join([str(Path(__file__).resolve().parent), os.environ.get("PYTHONPATH", "")])
+    env = {**os.environ, **KEEP_BUFFERS, "PYTHONPATH": path}
+    done = subprocess.run(command, env=env, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(done.stderr[-2000:])
     return done.stdout + done.stderr
@@ -64,12 +72,15 @@ def make_models(folder, arch, device):
 
 
 def speed(folder, checkpoint, batch_size, device):
-    """Sentences per second of ``fairseq-generate`` with beam 5."""
+    """Sentences per second of ``fairseq-generate`` with beam 5, and the most memory that it took (MiB)."""
+    report = f"import devices; print(devices.Device({device.torch.type!r}).memory())"
     log = call("generate", folder / "bin", "--user-dir", USER_DIR, "--task", "srp_translation", "--path", checkpoint,
                "--beam", "5", "--batch-size", batch_size, "--min-len", LENGTH, "--max-len-b", LENGTH,
                "--max-len-a", "0", *device.words, "--num-workers", "0",
-               "--gen-subset", "test1" if batch_size == 1 else "test", "--required-batch-size-multiple", 1)  # fmt: skip
-    return float(re.search(r"\(([\d.]+) sentences/s", log)[1])
+               "--gen-subset", "test1" if batch_size == 1 else "test", "--required-batch-size-multiple", 1,
+               then=report)  # fmt: skip
+    memory = re.search(r"at most ([\d,]+) MiB", log)[1]
+    return float(re.search(r"\(([\d.]+) sentences/s", log)[1]), int(memory.replace(",", ""))
 
 
 def main():
@@ -82,8 +93,8 @@ def main():
     add_device(parser)
     args = parser.parse_args()
     title = f"fairseq-generate, {args.device.name}, beam 5, {LENGTH} tokens"
-    print(f"| {title} | batch | base sentences/s | cut to 20 % | ratio |")
-    print("|---|---|---|---|---|")
+    print(f"| {title} | batch | base sentences/s | cut to 20 % | ratio | base MiB | cut to 20 % |")
+    print("|---|---|---|---|---|---|---|")
     for arch in args.arch:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
@@ -91,9 +102,11 @@ def main():
             models = make_models(folder, arch, args.device)
             for size in args.batch_size:
                 rounds = [[speed(folder, model, size, args.device) for model in models] for _ in range(args.rounds)]
-                base, cut = (statistics.median(column) for column in zip(*rounds, strict=True))
-                ratio = statistics.median(after / before for before, after in rounds)
-                print(f"| {arch} | {size:,} | {base:.2f} | {cut:.2f} | {ratio:.2f} |", flush=True)
+                speeds = [[fast for fast, _ in both] for both in rounds]
+                base, cut = (statistics.median(column) for column in zip(*speeds, strict=True))
+                ratio = statistics.median(after / before for before, after in speeds)
+                most = " | ".join(f"{max(mib for _, mib in column):,}" for column in zip(*rounds, strict=True))
+                print(f"| {arch} | {size:,} | {base:.2f} | {cut:.2f} | {ratio:.2f} | {most} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Measures on this machine's GPU in at most 4 minutes: scripts/gpu/bench.sh [cpu|cuda]. Prints its tables and writes them to
-# checkpoints/gpu-bench.md.
+# Measures on this machine's GPU, each table in 2 minutes at most: scripts/gpu/bench.sh [cpu|cuda]. Prints its tables and
+# writes them to checkpoints/gpu-bench.md.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 device=${1:-cuda} page=checkpoints/gpu-bench.md

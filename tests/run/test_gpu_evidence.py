@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import programs
+import torch
 
 CIFAR = Path(__file__).parents[2] / "scripts" / "gpu" / "evidence" / "cifar.sh"
 RUN = "resnet8-snip_it-0.8-1"
@@ -24,8 +25,17 @@ def test_a_row_with_the_cards_name_and_nothing_twice(tmp_path):
     log = (tmp_path / RUN / "log").read_text()
     files = [path for path in tmp_path.rglob("*.pt")]
     assert [path.name for path in files] == ["checkpoint_last.pt"] and files[0].stat().st_size < 2**24
+    kept = torch.load(files[0], weights_only=False)
+    assert not kept["last_optimizer_state"] and any(v.dtype == torch.float16 for v in kept["model"].values())
     again = cifar(tmp_path, RUN)
     assert again.stdout == done.stdout and (tmp_path / RUN / "log").read_text() == log
+
+
+def test_what_is_too_large_does_not_stay(tmp_path):
+    done = cifar(tmp_path, RUN, KEEP="1000")
+    assert done.returncode == 0 and RUN in done.stdout, done.stderr[-2000:]
+    assert not list(tmp_path.rglob("*.pt")) and not (tmp_path / RUN / "done").exists()
+    assert cifar(tmp_path, RUN).stdout == done.stdout and not list(tmp_path.rglob("*.pt"))
 
 
 def test_without_time_there_is_more_to_do(tmp_path):

@@ -31,12 +31,14 @@ units() { case $1 in irregular) echo weight ;; pattern) echo pattern:seed ;; *) 
 
 for run in "$@"; do
     IFS=- read -r net method fraction seed <<<"$run"
-    options=$(of "$net" "$method" "$fraction" "$seed")
-    case $options in *finetune*) [ -e "$STATE/$net-none-0-$seed/done" ] || "$0" "$images" "$net-none-0-$seed" ;; esac
+    if [ -z "${START:-}" ] && stands "$run, $epochs epochs"; then continue; fi
+    options=$(of "$net" "$method" "$fraction" "$seed") dense=$net-none-0-$seed
+    case $options in *finetune*) [ -e "$STATE/$dense/done" ] || START=1 "$0" "$images" "$dense" ;; esac
     folder=$STATE/${run/:/_}
     train "$folder" "$images" $task $adam --criterion image_classification --max-update $((each * epochs)) --arch "$net" \
         --seed "$seed" $options
     [ -e "$folder/test.log" ] || fairseq-validate "$images" --user-dir fairseq_prune $task $device --valid-subset test \
         --path "$folder/checkpoint_last.pt" --log-format json >"$folder/test.log" 2>&1 || fail "$folder/test.log"
     row "$run, $epochs epochs" "$(python3 scripts/vision/compare.py "$run=$folder/test.log:$folder/checkpoint_last.pt" | sed -n 2p)"
+    [ -n "${START:-}" ] || { keep "$folder" && keep "$STATE/$dense"; }
 done

@@ -1,7 +1,8 @@
 # Sourced by the scripts of this folder, which make the published results in steps of at most MINUTES. Called again a script
 # goes on where it stopped; it says "more to do" and exits with 75 until all is done. Environment variables:
 #   MINUTES    of one call (8)
-#   STATE      folder that has to come back between calls: packed checkpoints and logs, under 16 MiB a run (checkpoints/evidence)
+#   STATE      folder that has to come back between calls: packed checkpoints and logs, under 16 MiB a finished run of
+#              cifar.sh; larger dense nets are trained again where they are wanted again (checkpoints/evidence)
 #   TABLE      Markdown file that rows are added to, with the card's name ($STATE/table.md)
 #   MINIATURE  1: tiny models and few updates, to try it on a CPU
 set -euo pipefail
@@ -33,6 +34,21 @@ train() { # train FOLDER OPTION...: to its end; packed, one checkpoint every 200
     touch "$folder/done"
 }
 
+most=$((16 << 20)) # bytes
+
+keep() { # keep FOLDER: of a run that was tested, weights in fp16 without moments; nothing if that is more than 16 MiB
+    local file=$1/checkpoint_last.pt
+    rm -f "$1"/checkpoint_[0-9]*.pt
+    [ -e "$file" ] && [ ! -e "$1/kept" ] || return 0
+    fairseq-prune pack "$file" "$file.part" --half >>"$1/log" 2>&1 || fail "$1/log"
+    mv "$file.part" "$file"
+    if [ "$(stat -c %s "$file")" -le "${KEEP:-$most}" ]; then touch "$1/kept"; else rm "$file" "$1/done"; fi
+}
+
+stands() { # stands NAME: prints its row of the table, if it has one
+    grep -sF "| $1 | $card |" "$TABLE"
+}
+
 fail() { # fail LOG
     tail -n 3 "$1" | cut -c -300 >&2
     exit 1
@@ -41,6 +57,6 @@ fail() { # fail LOG
 row() { # row NAME RESULT...: adds a row to the table, once
     local name=$1
     shift
-    grep -qsF "| $name | $card |" "$TABLE" || printf '| %s | %s | %s | %s |\n' "$name" "$card" "$(date +%F)" "$*" >>"$TABLE"
-    grep -F "| $name | $card |" "$TABLE"
+    stands "$name" >/dev/null || printf '| %s | %s | %s | %s |\n' "$name" "$card" "$(date +%F)" "$*" >>"$TABLE"
+    stands "$name"
 }
