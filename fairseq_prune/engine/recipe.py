@@ -45,17 +45,19 @@ def read_recipe(path: str, known: Collection[str]) -> dict[str, Any]:
 
 _LISTS, _MAPPINGS = ("include", "skip", "only"), ("target", "stages")
 _WRAPPERS = re.compile(r"^(module\.|_orig_mod\.)+")  # of DistributedDataParallel and torch.compile
-_HEADS = {"last_linear": "fc"}  # what the original calls the heads of torchvision's models
+_RESNETS = {"last_linear": "fc"}  # what the original calls layers of torchvision's models
+_VGGS = {"linear0": "classifier.0", "linear1": "classifier.3", "last_linear": "classifier.6"}
 
 
 def _by_layer(path, ratios):
     """The seed's map of parameter names to fractions or ``m4n2``: what it names is pruned and nothing else."""
     if not isinstance(ratios, dict) or not ratios:
         raise ValueError(f"--prune-recipe {path}: prune_ratio names no layers; write e.g. 'layer1.0.conv1.weight: 0.5'")
+    names = {_WRAPPERS.sub("", str(name)).rpartition("."): ratio for name, ratio in ratios.items()}
+    layers = _VGGS if any(stem.startswith("_features.") or stem == "linear0" for stem, _, _ in names) else _RESNETS
     target = {}
-    for name, ratio in ratios.items():
-        stem, _, leaf = _WRAPPERS.sub("", str(name)).rpartition(".")
-        target[f"*{_HEADS.get(stem, stem)}.{leaf}"] = ratio
+    for (stem, _, leaf), ratio in names.items():
+        target[f"*{layers.get(stem, stem).replace('_features.', 'features.')}.{leaf}"] = ratio
     return {"target": target, "only": list(target)}
 
 

@@ -97,6 +97,14 @@ def test_the_original_file_is_read_unchanged(tmp_path):
     assert options["only"] == list(options["target"])
 
 
+def test_the_original_names_of_vgg(tmp_path):
+    file = tmp_path / "ratios.yaml"
+    lines = (f"  module.{layer}.weight: 0.5" for layer in ("_features.2", "linear0", "linear1", "last_linear"))
+    file.write_text("\n".join(["prune_ratio:", *lines]))
+    layers = ("features.2", "classifier.0", "classifier.3", "classifier.6")
+    assert read_recipe(file, NAMES)["only"] == [f"*{layer}.weight" for layer in layers]
+
+
 def test_unlisted_layers_stay_whole(new_image_run, tmp_path):
     file = tmp_path / "ratios.yaml"
     file.write_text("prune-method: irregular\nprune_ratio:\n  layer1.0.conv1.weight: 0.25\n  fc.weight: 0.5\n")

@@ -6,10 +6,12 @@ from types import SimpleNamespace
 import pytest
 import torch
 from fairseq.models import ARCH_CONFIG_REGISTRY
+from torch import nn
 
 from vision_bridge.models.classifier import ImageClassifier
 from vision_bridge.models.nets import NetSpec
 from vision_bridge.models.torchvision_nets import build_torchvision
+from vision_bridge.models.weights import load_weights
 
 SMALL = "squeezenet1_1"
 
@@ -178,3 +180,21 @@ def test_weights_that_torchvision_names(given, asked, monkeypatch):
     monkeypatch.setattr(WeightsEnum, "get_state_dict", download)
     with pytest.raises(ValueError, match=f"{given}: cannot be read, {asked};"):
         build("resnet50", given, size=32)
+
+
+def test_weights_in_the_names_of_the_ddp_suite():
+    """It renames the layers of VGG."""
+    features, classifier = nn.Sequential(nn.Linear(2, 2)), nn.Sequential(*(nn.Linear(2, 2) for _ in range(7)))
+    net = nn.ModuleDict({"features": features, "classifier": classifier})
+    theirs = {
+        "classifier.0": "linear0",
+        "classifier.3": "linear1",
+        "classifier.6": "last_linear",
+        "features.0": "_features.0",
+    }
+    state = {}
+    for entry, tensor in net.state_dict().items():
+        layer, _, leaf = entry.rpartition(".")
+        state[f"{theirs.get(layer, layer)}.{leaf}"] = torch.full_like(tensor, len(state))
+    load_weights(net, state, "--net-weights", "a.pt", "vgg16", 2, "")
+    assert [float(tensor.flatten()[0]) for tensor in net.state_dict().values()] == [*range(len(state))]

@@ -54,7 +54,7 @@ class ImageClassifier(BaseFairseqModel):
         parser.add_argument(
             "--torchvision-weights",
             metavar="FILE",
-            help="with --arch torchvision: a state dict to start from, or 'default' to download torchvision's own",
+            help="with --arch torchvision: a state dict to start from, or torchvision's: 'IMAGENET1K_V1', 'default'",
         )
         parser.add_argument(
             "--net-weights",

@@ -11,7 +11,13 @@ from fairseq_prune.files.alone import StrPath
 from .heads import begin_heads_anew, foreign_heads
 
 WRAPPERS = re.compile(r"^(module\.|_orig_mod\.)+")  # of DistributedDataParallel and torch.compile
-HEADS = re.compile(r"^last_linear\.")  # what some call the head of torchvision's nets
+NAMES = [  # what the DDP suite calls parts of torchvision's nets, and what they are called there
+    ("last_linear.", "fc."),
+    ("last_linear.", "classifier.6."),
+    ("linear0.", "classifier.0."),
+    ("linear1.", "classifier.3."),
+    ("_features.", "features."),
+]
 
 
 def read_weights(option: str, path: StrPath, example: str) -> dict[str, Tensor]:
@@ -60,11 +66,17 @@ def load_weights(
     Raises:
         ValueError: it is for another net.
     """
-    if not any(entry.startswith("last_linear.") for entry in net.state_dict()):
-        state = {HEADS.sub("fc.", entry): tensor for entry, tensor in state.items()}
+    ours = net.state_dict().keys()
+    state = {_known(entry, ours): tensor for entry, tensor in state.items()}
     if heads := foreign_heads(net, state, classes):
         state = begin_heads_anew(net, state, heads, classes, f"{option} {path}")
     try:
         net.load_state_dict(state)
     except RuntimeError:
         raise ValueError(f"{option} {path}: does not fit {name}; {example}") from None
+
+
+def _known(entry, ours):
+    """An entry's name in a net that has these."""
+    renamed = (known + entry.removeprefix(theirs) for theirs, known in NAMES if entry.startswith(theirs))
+    return entry if entry in ours else next((name for name in renamed if name in ours), entry)
