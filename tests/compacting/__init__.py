@@ -1,0 +1,1 @@
+"""`fairseq-prune compact`: cut models, held against what they were."""
