@@ -19,8 +19,8 @@ def on_files(files, config):
 
 
 def on_page_markdown(markdown, **_):
-    """Pages link to the README as it lies in the repository."""
-    return re.sub(r"\]\(((?:\.\./)*)\.\./README\.md", rf"](\1{HOME}", markdown)
+    """Pages link to the README and to the notebook as they lie in the repository."""
+    return re.sub(r"\]\(((?:\.\./)*)\.\./README\.md", rf"](\1{HOME}", markdown).replace("](tour.ipynb)", f"]({TOUR})")
 
 
 def on_page_content(html, **_):

@@ -27,7 +27,10 @@ def test_the_whole_site(tmp_path):
     assert pages.keys() - {"404.html"} == sources | {"index.html", "tour.html"}
     home = pages["index.html"]
     assert "Prune the fairseq models you already have" in home and 'href="choose.html"' in home
-    assert 'id="fairseq_prune.api.prune"' in pages["api.html"] and ":func:" not in pages["api.html"]
+    reference = pages["api.html"]
+    assert 'id="fairseq_prune.api.prune"' in reference and 'id="fairseq_prune.methods.approach.Approach"' in reference
+    assert ":func:" not in reference and ":class:" not in reference
+    assert "Prune in training" in pages["tour.html"] and 'href="tour.html"' in home
     assert (tmp_path / "site/search/search_index.json").stat().st_size > 100_000
 
 

@@ -132,7 +132,7 @@ def test_deploy_commands(new_run, parallel, tmp_path, capsys):
 
 
 def test_short_enough_to_be_read():
-    assert len(README.split()) < 1300
+    assert len(README.split()) < 950
 
 
 def test_user_dir(capsys):

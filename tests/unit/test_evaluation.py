@@ -6,8 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from small_models import DECODER, build_model
 
 from fairseq_prune.evaluate.abandon import is_hopeless
+from fairseq_prune.evaluate.blocks import batch_blocks
 from fairseq_prune.evaluate.output import OutputLayer
 from fairseq_prune.evaluate.score import Score
 from fairseq_prune.evaluate.translation import _text, hypothesis_perplexity, whitespace_bleu
@@ -65,6 +67,20 @@ class TestOutputLayer:
         adaptive = SimpleNamespace(dictionary=range(20), share_input_output_embed=True, adaptive_softmax=object())
         with pytest.raises(ValueError, match="linear output layer"):
             OutputLayer(adaptive)
+
+
+RNN = {"decoder_embed_dim": 8, "decoder_hidden_size": 8, "decoder_out_embed_dim": 8}
+
+
+@pytest.mark.parametrize("arch, options", [("transformer_lm", DECODER), ("lstm_lm", RNN)])
+def test_what_a_stock_language_model_puts_out_is_what_is_scored(arch, options):
+    """By its output layer it gives the model's own logits; padding does not count."""
+    model, pad = build_model(arch, **options).eval(), 1
+    tokens = torch.tensor([[5, 6, 7, 8], [9, 10, 11, pad]])
+    target = torch.tensor([[6, 7, 8, 2], [10, 11, 2, pad]])
+    ((features, words),) = batch_blocks([{"net_input": {"src_tokens": tokens}, "target": target}], pad)(model)
+    assert torch.equal(words, target[target != pad])
+    assert torch.allclose(model.decoder.output_layer(features), model(tokens)[0][target != pad], atol=1e-6)
 
 
 class TestScore:
