@@ -45,7 +45,7 @@ lint: $(STAMP) ## Check the style and the types
 	.venv/bin/mypy fairseq_prune vision_bridge
 
 docs: $(STAMP) ## Build the documentation site into build/site (10 seconds)
-	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --quiet --strict
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict
 	@echo "Open build/site/index.html"
 
 bench: $(STAMP) demo ## Run the benchmarks and write docs/benchmarks.md (wants an idle machine)
