@@ -150,11 +150,11 @@ SCHEDULERS = [
     "--lr-scheduler triangular --max-lr 0.02 --lr-period-updates 8",
 ]
 OPTIMIZERS = [
-    "--optimizer adam --lr 0.01",
-    "--optimizer adam --lr 0.01 --weight-decay 0.1 --clip-norm 0.5",
-    "--optimizer sgd --momentum 0.9 --lr 0.01",
-    "--optimizer adam --lr 0.01 --store-ema --ema-decay 0.9 --ema-update-freq 2",
-    "--optimizer adagrad --lr 0.01",
+    "--optimizer adam",
+    "--optimizer adam --weight-decay 0.1 --clip-norm 0.5",
+    "--optimizer sgd --momentum 0.9",
+    "--optimizer adam --store-ema --ema-decay 0.9 --ema-update-freq 2",
+    "--optimizer adagrad",
 ]
 NO_AVERAGES = {"l0", "gate_decorators", "skeleton"}  # gates, which averages would miss
 
@@ -184,14 +184,15 @@ def _varied(run, turn):
     optimizers = [words for words in OPTIMIZERS if not ("ema" in words and run.name in NO_AVERAGES)]
     scheduler, optimizer = SCHEDULERS[turn % len(SCHEDULERS)], optimizers[turn % len(optimizers)]
     name = f"{run.name}, {scheduler.split()[1]}, {optimizer.split()[1]}"
-    words = (*command.words, *shlex.split(optimizer), *scheduler.split())
+    rate = [] if "phased" in scheduler else ["--lr", "0.01"]
+    words = (*command.words, *shlex.split(optimizer), *rate, *scheduler.split())
     return replace(run, name=name, commands=(Command("train", words),))
 
 
 def _imp():
     """``fairseq-prune imp``, from each point that it can rewind to."""
     train = f"""--train --task prune_image_classification --arch lenet300 --image-size 8 --max-train-images 96
-        --batch-size 16 --criterion image_classification --optimizer sgd --momentum 0.9 --lr 0.05 --max-epoch 3
+        --batch-size 16 --criterion image_classification --optimizer sgd --momentum 0.9 --max-epoch 3
         --lr-scheduler phased --lr-ft 0:0.05,1:0.02,2:0.01 {TRAINS}"""
     words = "imp synthetic --save-dir @/run --target 0.3 --rewind {} " + train
     rewinds = ("0up", "1ep", "4up")

@@ -1,7 +1,7 @@
 """Options that do nothing without others: each says what it needs, and is refused where that is missing."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -30,7 +30,8 @@ class Need:
             ValueError: naming the option, its value and what it needs.
         """
         if not self.holds(known):
-            said = option if value is True else f"{option} {' '.join(value) if isinstance(value, list) else value}"
+            several = isinstance(value, Sequence) and not isinstance(value, str)  # argparse's, OmegaConf's
+            said = option if value is True else f"{option} {' '.join(map(str, value)) if several else value}"
             raise ValueError(f"{said}: has no effect here; leave it out, or give e.g. {self.example}")
 
 
@@ -43,7 +44,8 @@ def refuse_idle_fields(config: type, cfg: object, known: object) -> None:
     """Refuse what was given of a config class, that is, differs from its default, and has no effect.
 
     Args:
-        config: dataclass whose fields may have a :class:`Need` as ``needs`` in their metadata.
+        config: dataclass whose fields may have a :class:`Need` as ``needs`` in their metadata, and as ``unset`` the
+            default of one that is of another group of the config.
         cfg: the values.
         known: the argument of :attr:`Need.holds`.
 
@@ -51,8 +53,9 @@ def refuse_idle_fields(config: type, cfg: object, known: object) -> None:
         ValueError: as :meth:`Need.require`.
     """
     for field in fields(config):
-        value = getattr(cfg, field.name, field.default)
-        if "needs" in field.metadata and value != field.default:
+        unset = field.metadata.get("unset", field.default)
+        value = getattr(cfg, field.name, unset)
+        if "needs" in field.metadata and value != unset:
             field.metadata["needs"].require(spelt(field.name), value, known)
 
 

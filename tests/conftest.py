@@ -161,9 +161,9 @@ class Run:
         criterion = "masked_lm" if "masked_lm" in self.task else "cross_entropy"
         run_fairseq(
             "train", self.data, "--user-dir", USER_DIR, "--task", self.task, *words_of(self.arch),
-            *words_of(f"""--criterion {criterion} --optimizer adam --lr 0.01 --max-tokens 100 --cpu
+            *words_of(f"""--criterion {criterion} --optimizer adam --max-tokens 100 --cpu
             --num-workers 0 --max-update 8 --no-epoch-checkpoints --log-format simple --log-interval 1000"""),
-            "--save-dir", self.folder, *words,
+            *_rate("0.01", words), "--save-dir", self.folder, *words,
         )  # fmt: skip
         return self.checkpoint()
 
@@ -175,6 +175,11 @@ class Run:
     def checkpoint(self, name="checkpoint_last.pt"):
         """Load a checkpoint of the run."""
         return load_checkpoint(self.folder / name)
+
+
+def _rate(rate, words):
+    """``--lr``, which one scheduler refuses."""
+    return [] if "phased" in words else ["--lr", rate]
 
 
 def run_maker(folder, parallel):
@@ -196,13 +201,14 @@ def module_run(tmp_path_factory, parallel):
     return run_maker(tmp_path_factory.mktemp("module"), parallel)
 
 
-IMAGES = """--task prune_image_classification --criterion image_classification --optimizer sgd --momentum 0.9 --lr 0.05
+IMAGES = """--task prune_image_classification --criterion image_classification --optimizer sgd --momentum 0.9
     --batch-size 64 --cpu --num-workers 0 --no-epoch-checkpoints --log-format simple --log-interval 1000"""
 
 
 def train_images(folder, data, *words):
     """``fairseq-train`` of an image classifier; of options given twice the last counts. Returns the last checkpoint."""
-    run_fairseq("train", data, "--user-dir", USER_DIR, *words_of(IMAGES), "--save-dir", folder, *words)
+    rate = _rate("0.05", words)
+    run_fairseq("train", data, "--user-dir", USER_DIR, *words_of(IMAGES), *rate, "--save-dir", folder, *words)
     return load_checkpoint(folder / "checkpoint_last.pt")
 
 

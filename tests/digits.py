@@ -12,7 +12,9 @@ from fairseq.models import ARCH_CONFIG_REGISTRY
 
 from vision_bridge.models.classifier import ImageClassifier
 
-MLP = f"{IMAGES} --arch lenet300 --max-epoch 3 --best-checkpoint-metric top1 --maximize-best-checkpoint-metric"
+MLP = (
+    f"{IMAGES} --lr 0.05 --arch lenet300 --max-epoch 3 --best-checkpoint-metric top1 --maximize-best-checkpoint-metric"
+)
 L1 = "--prune-method l1 --stage-pr [0,0.75,0.5,0.3,0]"
 WIDTHS = {1: 4, 2: 16, 3: 44}  # what stays of 16, 32 and 64 filters of each block's first convolution
 LAYERS = {  # of the cut net: multiplications of 3x3 (and 1x1) kernels on 8x8, 4x4 and 2x2 pixels

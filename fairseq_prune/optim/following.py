@@ -7,7 +7,8 @@ from typing import Protocol, runtime_checkable
 class FollowsRemoval(Protocol):
     """A pruning task tells such a scheduler before every update; one of a user's own ``--user-dir`` too.
 
-    fairseq's schedulers know their optimizer only. :mod:`fairseq_prune.compat.schedulers` introduces them to the task.
+    fairseq's schedulers know their optimizer only. :mod:`fairseq_prune.compat.schedulers` introduces them to the task,
+    and refuses one whose task would tell it nothing.
     """
 
     def begin_finetuning(self, epoch: int | None) -> None:

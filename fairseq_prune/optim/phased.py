@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import List
 
 from fairseq.dataclass import FairseqDataclass
+from fairseq.dataclass.configs import OptimizationConfig
 from fairseq.optim import FairseqOptimizer
 from fairseq.optim.lr_scheduler import FairseqLRScheduler, register_lr_scheduler
 from omegaconf import II
@@ -15,6 +16,7 @@ from ..needs import Need
 from .following import FollowsRemoval
 
 _PRUNES = Need(lambda run: run.plan.prunes, "--prune-method magnitude --prune-target 0.5")
+_NOTHING = Need(lambda run: False, "--lr-ft 0:0.01,30:0.001")
 
 
 @dataclass
@@ -28,7 +30,9 @@ class PhasedConfig(FairseqDataclass):
         default="0:0.01,30:0.001,60:0.0001,75:0.00001",
         metadata={"help": "from then on: epoch:rate pairs, epoch 0 being the one of the removal"},
     )
-    lr: List[float] = II("optimization.lr")
+    lr: List[float] = field(
+        default=II("optimization.lr"), metadata={"needs": _NOTHING, "unset": OptimizationConfig().lr}
+    )
 
 
 @register_lr_scheduler("phased", dataclass=PhasedConfig)

@@ -13,7 +13,7 @@ from fairseq_prune.compat import load_checkpoint
 from fairseq_prune.drivers.imp.settings import fractions
 
 TRAIN = words_of("""--task prune_image_classification --arch lenet300 --image-size 8 --max-train-images 64
-    --batch-size 16 --criterion image_classification --optimizer sgd --momentum 0.9 --lr 0.05 --max-epoch 2 --cpu
+    --batch-size 16 --criterion image_classification --optimizer sgd --momentum 0.9 --max-epoch 2 --cpu
     --num-workers 0 --log-format simple --log-interval 1000""")
 
 
@@ -29,7 +29,7 @@ def test_fractions():
 def imp(trains_here, capsys):
     """Run the driver; returns the records, and the trainings' folders."""
 
-    def run(folder, *words, train=()):
+    def run(folder, *words, train=("--lr", "0.05")):
         trains_here.clear()
         main(["imp", "synthetic", "--save-dir", str(folder), "--target", "0.3", *words, "--train", *TRAIN, *train])
         header, *records = map(json.loads, (folder / "rounds.jsonl").read_text().splitlines())

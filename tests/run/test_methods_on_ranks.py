@@ -14,7 +14,7 @@ from fairseq_prune.methods.table import METHODS
 TEXT = f"""--task prune_translation --arch transformer --share-all-embeddings {TINY} --criterion cross_entropy
     --optimizer adam --lr 0.01 --max-tokens 100 --max-update 8"""
 IMAGES = """--task prune_image_classification --criterion image_classification --arch resnet8 --image-size 8
-    --max-train-images 64 --batch-size 8 --optimizer sgd --momentum 0.9 --lr 0.05 --lr-scheduler phased --prune-lr 0.01
+    --max-train-images 64 --batch-size 8 --optimizer sgd --momentum 0.9 --lr-scheduler phased --prune-lr 0.01
     --lr-ft 0:0.05 --max-update 16"""
 NODES = "--prune-target 0.5 --prune-batches 2"
 ON_IMAGES = {

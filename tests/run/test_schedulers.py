@@ -92,10 +92,17 @@ MULTILINGUAL = "--arch multilingual_transformer --lang-pairs de-en"  # its task 
 @pytest.mark.parametrize(
     "task, arch", [("translation", "--arch transformer"), ("multilingual_translation", MULTILINGUAL)]
 )
-def test_a_rate_while_pruning_is_refused_where_nothing_prunes(new_run, task, arch):
+def test_a_rate_without_effect_is_refused(new_run, task, arch):
+    """``--prune-lr`` where nothing prunes; ``--lr``, which phased has two other names for, always."""
     run = new_run(task=f"prune_{task}", arch=arch)
-    with pytest.raises(SystemExit, match="^--prune-lr 0.02: has no effect here; .* e.g. --prune-method magnitude"):
-        run.train("--lr-scheduler", "phased", "--prune-lr", "0.02")
+    for rate, prunes in (("--prune-lr 0.02", ""), ("--lr 0.02", ""), ("--lr 0.02", METHODS["magnitude"])):
+        with pytest.raises(SystemExit, match=f"^{rate}: has no effect here; .* e.g. --(prune-method|lr-ft) "):
+            run.train("--lr-scheduler", "phased", *rate.split(), *prunes.split())
+
+
+def test_a_task_that_never_tells_of_a_removal_has_no_scheduler_that_waits_for_it(new_run):
+    with pytest.raises(SystemExit, match="^--lr-scheduler phased: --task translation prunes nothing; .* prune_trans"):
+        new_run(task="translation").train("--lr-scheduler", "phased")
 
 
 def test_a_scheduler_that_follows_the_removal_is_told_by_the_task(new_run, monkeypatch):

@@ -122,7 +122,7 @@ def prune(**given):
 
 
 def phased(**given):
-    cfg = config(PruneOptions, PhasedConfig, **given)
+    cfg = config(PruneOptions, PhasedConfig, **{"lr": [0.25]} | given)
     refuse_idle_fields(PhasedConfig, cfg, Asked(cfg, make_plan(given_options(cfg))))
 
 
