@@ -30,8 +30,9 @@ class Need:
             ValueError: naming the option, its value and what it needs.
         """
         if not self.holds(known):
-            several = isinstance(value, Sequence) and not isinstance(value, str)  # argparse's, OmegaConf's
-            said = option if value is True else f"{option} {' '.join(map(str, value)) if several else value}"
+            if isinstance(value, Sequence) and not isinstance(value, str):  # argparse's, OmegaConf's
+                value = " ".join(map(str, value))
+            said = option if value is True else f"{option} {value}"
             raise ValueError(f"{said}: has no effect here; leave it out, or give e.g. {self.example}")
 
 
