@@ -81,7 +81,7 @@ class Regrowing(Approach):
     def completed(
         cls, settings: DropAndGrow, options: Mapping[str, Any], schedule: Schedule, single_weights: bool
     ) -> DropAndGrow:
-        return replace(settings, events=schedule.num_events if schedule else 1)
+        return replace(settings, events=schedule.num_events)
 
     @classmethod
     def check(cls, settings: DropAndGrow, units: Any, schedule: Schedule) -> None:

@@ -138,8 +138,8 @@ class FreezeAndShrink(Approach):
     def _hold(self, optimizer):
         """Remember what belongs to the units that are removed, or were and could not be cut out."""
         table, self._removed = self.selector.table, self._here(self._removed)
-        units = {name: c.vector == 0 for name, c in self.model.connectivity.items()}
-        units |= {name: units[name] | these for name, these in self._removed.items()}
+        fallen = {name: c.vector == 0 for name, c in self.model.connectivity.items() if not c.idle}
+        units = fallen | {name: these | fallen.get(name, these) for name, these in self._removed.items()}
         owned = {p: owned_elements(p.shape, table.get(name, ()), units) for name, p in self.parameters.items()}
         where = {p: elements for p, elements in owned.items() if elements is not None}
         self._held = HeldElements(where, partial(values_of, masters=homes(optimizer)))

@@ -22,12 +22,10 @@ class Connectivity:
             (:class:`~.multiplied.Multiplied`).
     """
 
-    in_weights = False
-
     def __init__(self, owner: nn.Module, name: str, length: int):
         owner.register_buffer(name, torch.ones(length))
         self._owner, self._name = owner, name
-        self.idle = True
+        self.idle, self.in_weights = True, False
 
     @property
     def vector(self) -> Tensor:

@@ -10,14 +10,16 @@ from test_masters import KINDS, WITH_MASTERS, config
 from fairseq_prune.engine.plan import Plan, make_plan
 from fairseq_prune.engine.pruner import Pruner
 from fairseq_prune.families import structure_of
+from fairseq_prune.methods import shrinking
 from fairseq_prune.optim.masters import homes, values_of
 from fairseq_prune.pruning.times import Position
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*GradScaler.*")
 
 
-def plan_of(updates=5, rounds=1):
-    return make_plan({"method": "srp", "target": 0.6, "steps": rounds, "approach": {"srp_pruning_updates": updates}})
+def plan_of(updates=5, rounds=1, **options):
+    approach = {"approach": {"srp_pruning_updates": updates}}
+    return make_plan({"method": "srp", "target": 0.6, "steps": rounds, **approach, **options})
 
 
 PLAN = plan_of()
@@ -155,6 +157,17 @@ def test_units_of_earlier_rounds_are_held_too(training):
     for name, (now,) in run.values().items():
         held = owned(run.model.table, name, now.shape, gone)
         assert held.any() and torch.equal(now[held], before[name][0][held]), name
+
+
+def test_what_loses_nothing_is_not_held(training, monkeypatch):
+    """Embeddings are large, and no width of theirs is removed here."""
+    seen, hold = [], shrinking.HeldElements
+    monkeypatch.setattr(shrinking, "HeldElements", lambda where, values: seen.extend(where) or hold(where, values))
+    run = training(plan=plan_of(units="width:qk", target=0.1))
+    gone = {name: c != 1 for name, c in run.begin().items()}
+    lose = {n for n, p in run.model.named_parameters() if owned(run.model.table, n, p.shape, gone).any()}
+    assert {n for n, p in run.model.named_parameters() if any(p is held for held in seen)} == lose
+    assert {name.split(".")[-2] for name in lose} == {"q_proj", "k_proj"}
 
 
 def expected_width():
