@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ..compat import forget_best
 from ..families import permutable
 from ..methods import approach_for
+from ..methods.stand_in import stand_in
 from ..optim.masters import overflowed
 from ..pruning.masks import Masks, checksum
 from ..pruning.times import Position
@@ -24,7 +25,6 @@ from .removal import Removal
 from .rewind import Rewind
 from .same_plan import check_same_plan
 from .selecting import Gather, Selecting
-from .stand_in import stand_in
 from .tally import Tally
 from .targets import FindStructure, FindTargets, Targets, no_data
 from .telling import warn_of_half_shrunk
@@ -196,9 +196,7 @@ class Pruner:
 
     def in_training(self) -> AbstractContextManager[None]:
         """Context in which the loss is that of the model as the approach lets it see it."""
-        if not self.approaching:
-            return nullcontext()
-        return stand_in(self.masked.parameters, self._approach.trained_values(), self._approach.in_training())
+        return self._approach.in_training() if self.approaching else nullcontext()
 
     def before_validation(self) -> None:
         """Select what validation is to see of a model that is not sparse yet."""

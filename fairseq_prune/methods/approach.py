@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from ..pruning.selecting import Selection
 from ..pruning.selecting.selector import Selector, Values
 from ..pruning.times import Position
 from .option import Option
+from .stand_in import stand_in
 
 if TYPE_CHECKING:
     from fairseq.optim import FairseqOptimizer
@@ -164,8 +165,8 @@ class Approach:
         return {}
 
     def in_training(self) -> AbstractContextManager[None]:
-        """Context of the losses that see :meth:`trained_values`, entered with these in place."""
-        return nullcontext()
+        """Context of the loss, which sees :meth:`trained_values`."""
+        return stand_in(self.parameters, self.trained_values())
 
     def validated_values(self, select: Select) -> dict[str, Tensor]:
         """What validation sees instead of parameters: dict of parameter name -> tensor."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -151,8 +151,10 @@ class FreezeAndShrink(Approach):
         """Products with connectivity, all at once instead of layer by layer."""
         return self._multiplied.products(self._value)
 
-    def in_training(self) -> AbstractContextManager[None]:
-        return self._multiplied.in_weights()
+    @contextmanager
+    def in_training(self) -> Iterator[None]:
+        with super().in_training(), self._multiplied.in_weights():
+            yield
 
     def _value_at(self, position):
         """The multiplier in an update, in [0, 1]."""

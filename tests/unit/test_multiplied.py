@@ -5,7 +5,7 @@ import torch
 from srp_models import batch, busy, srp
 from torch.nn import functional as F
 
-from fairseq_prune.engine.stand_in import stand_in
+from fairseq_prune.methods.stand_in import stand_in
 from fairseq_prune.modules.layer_norm import ConnectedLayerNorm
 from fairseq_prune.pruning import devices
 from fairseq_prune.pruning.surgery.table import owned_elements
@@ -49,7 +49,7 @@ def test_the_step_of_a_shrinking_model(device, weighted, options):
     loss, gradients = loss_and_gradients(model)
     parameters = dict(model.named_parameters())
     own = {name: p.data_ptr() for name, p in parameters.items()}
-    with stand_in(parameters, held.products(VALUE), held.in_weights()):
+    with stand_in(parameters, held.products(VALUE)), held.in_weights():
         ours, found = loss_and_gradients(model)
         fast = [norm.shared for norm in model.modules() if isinstance(norm, ConnectedLayerNorm)]
     assert all(bool(shared) == (weighted and device == "gpu") for shared in fast)

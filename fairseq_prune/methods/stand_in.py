@@ -7,11 +7,7 @@ from torch import Tensor, nn
 
 
 @contextlib.contextmanager
-def stand_in(
-    parameters: Mapping[str, nn.Parameter],
-    values: Mapping[str, Tensor],
-    meanwhile: contextlib.AbstractContextManager[None] | None = None,
-) -> Iterator[None]:
+def stand_in(parameters: Mapping[str, nn.Parameter], values: Mapping[str, Tensor]) -> Iterator[None]:
     """Exchange the values of parameters for a while.
 
     Gradients that are computed meanwhile are those by the other values.
@@ -19,14 +15,12 @@ def stand_in(
     Args:
         parameters: dict of name -> parameter.
         values: dict of name -> tensor of the same shape.
-        meanwhile: entered with these in place.
     """
     own = {name: parameters[name].data for name in values}
     for name, value in values.items():
         parameters[name].data = value
     try:
-        with meanwhile or contextlib.nullcontext():
-            yield
+        yield
     finally:
         for name, value in own.items():
             parameters[name].data = value
