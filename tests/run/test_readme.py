@@ -13,6 +13,7 @@ from fairseq_prune.cli.main import main
 from fairseq_prune.engine.options import NAMES
 from fairseq_prune.engine.plan import make_plan
 from fairseq_prune.engine.recipe import read_recipe
+from fairseq_prune.report.layout import align
 
 ROOT = Path(USER_DIR).parent
 README, OPTIONS = ((ROOT / page).read_text() for page in ("README.md", "docs/options.md"))
@@ -90,7 +91,7 @@ def test_vision_commands(tmp_path, monkeypatch, capsys):
     _, top1, parameters, _ = cells = compare["describe"]("greg1", "log", model)
     assert float(top1) > 20 and parameters == f"{sum(p.numel() for p in model.parameters()):,}"
     header, row = [*compare["HEADER"], compare["SPEED"]], [*cells, *map(str, compare["speeds"]([model]))]
-    shown = compare["render"]([header, row]).splitlines()[0]
+    shown, _ = align([header, row])
     assert shown.split() == block("Filters removed for good", "text", "docs/vision.md").splitlines()[0].split()
 
 

@@ -19,7 +19,8 @@ from vision_bridge.cost import layer_costs
 from vision_bridge.pruning_options import VisionPruningOptions, add_vision_options
 from vision_bridge.rebuild import rebuild
 
-STILL = words_of("--prune-lr 0 --lr-ft 0:0 --weight-decay 0")
+FROZEN = words_of("--lr-ft 0:0 --weight-decay 0")
+STILL = [*FROZEN, "--prune-lr", "0"]
 SHORT = [*STILL, "--max-update", "2"]
 CONV = "net.layer1.0.conv1.weight"
 
@@ -35,7 +36,8 @@ def bases(tmp_path_factory):
         "dense": [],
     }
     for name, more in words.items():
-        ImageRun(folder / name, None, None, "--arch resnet8").train(*more, *SHORT)
+        still = STILL if more else FROZEN
+        ImageRun(folder / name, None, None, "--arch resnet8").train(*more, *still, "--max-update", "2")
     return {name: folder / name / "checkpoint_last.pt" for name in words}
 
 
