@@ -51,28 +51,28 @@ class Forward(torch.nn.Module):
 
 
 def seconds(function):
-    """Time one call (s)."""
-    start = time.perf_counter()
+    """Processor time of one call (s): other work on the machine does not count."""
+    start = time.process_time()
     function()
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def sums_and_solve(model, samples, importance):
     """Seconds that the sums over a layer's inputs and its pruning take by themselves, over all layers."""
     worth, weights, spent = WORTHS[importance], dict(model.named_parameters()), 0.0
-    seen = set()
+    seen: list[Inputs] = []  # no set of ids: they are given again to those that come later
     for name, found in (input_products if worth.paired else inputs)(weights, model, Forward(), samples):
         weight, rows = weights[name].detach(), torch.randn(int(found.rows), weights[name].shape[1])
 
         def work(weight=weight, rows=rows, found=found):
-            if id(found) not in seen:  # queries, keys and values share theirs
-                seen.add(id(found))
+            if not any(found is other for other in seen):  # queries, keys and values share theirs
+                seen.append(found)
                 own = Inputs.none(weight, 1, weight.shape[1], worth.paired)
                 for part in rows.chunk(BATCHES):
                     own.add(part.unsqueeze(0))
             keep = torch.ones_like(weight, dtype=torch.bool)
             if worth.compensates:
-                reconstruct(weight[None], found.products, Share(weight.numel() // 2, keep))
+                reconstruct(weight[None], found.factor, Share(weight.numel() // 2, keep))
             else:
                 worth.score(weight[None], found)[0].sort(dim=1)
 

@@ -70,10 +70,12 @@ def naive_obs(keep_of, block):
     return keep, weight * keep
 
 
-@pytest.mark.parametrize("block", [128, 4, 3])
-def test_sparsegpt_is_the_optimal_brain_surgeon(block):
-    keep, weight = reconstruct(W[None], HESSIAN[None], Share(33, torch.ones(6, 10, dtype=torch.bool)), block=block)
-    by_hand, expected = naive_obs(Share(33, torch.ones(6, 10, dtype=torch.bool)), min(block, 10))
+@pytest.mark.parametrize("step, block", [(128, 16), (128, 4), (4, 4), (4, 9), (8, 2), (3, 2)])
+def test_sparsegpt_is_the_optimal_brain_surgeon(step, block):
+    """However many columns are chosen from at once, and after however many the others hear of it."""
+    factor, keep_all = inverse_factor(HESSIAN[None]), torch.ones(6, 10, dtype=torch.bool)
+    keep, weight = reconstruct(W[None], factor, Share(33, keep_all), step, block)
+    by_hand, expected = naive_obs(Share(33, keep_all), min(step, 10))
     assert torch.equal(keep[0], by_hand) and int((~keep).sum()) == 33
     assert torch.allclose(weight[0], expected, atol=1e-9)
     assert not torch.allclose(weight[0], W * by_hand, atol=1e-2)  # control: what stays has changed
@@ -81,7 +83,7 @@ def test_sparsegpt_is_the_optimal_brain_surgeon(block):
 
 def test_n_of_m_of_sparsegpt():
     weight, keep_all = W[:, :8], torch.ones(6, 8, dtype=torch.bool)
-    keep, new = reconstruct(weight[None], HESSIAN[None, :8, :8], OfEvery(2, 4, keep_all), step=4)
+    keep, new = reconstruct(weight[None], inverse_factor(HESSIAN[None, :8, :8]), OfEvery(2, 4, keep_all), step=4)
     assert (keep.view(6, 2, 4).sum(2) == 2).all()
 
     def error(w):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from .reconstruct import inverse_factor
 
 
 @dataclass
@@ -19,13 +22,21 @@ class Inputs:
 
     Args:
         products: of all pairs of columns, [groups, columns, columns]; None: only :attr:`squares` are wanted.
-        squares: of each column, [groups, columns].
+        squares: of each column, [groups, columns]; the diagonal of the products where there are such.
         rows: how many (count).
     """
 
     products: Tensor | None
     squares: Tensor
     rows: float = 0.0
+
+    @cached_property
+    def factor(self) -> Tensor:
+        """Of the inverse of the products, as :func:`~.reconstruct.inverse_factor`, once all rows are added.
+
+        Weights with the same inputs, as of queries, keys and values, share it.
+        """
+        return inverse_factor(torch.diag_embed(self.squares) if self.products is None else self.products)
 
     @classmethod
     def none(cls, like: Tensor, groups: int, columns: int, paired: bool) -> Inputs:
@@ -36,8 +47,14 @@ class Inputs:
             groups, columns: sizes (counts).
             paired: products of pairs, too.
         """
-        zeros = like.new_zeros((groups, columns), dtype=torch.promote_types(torch.float32, like.dtype))
-        return cls(zeros[:, :, None].repeat(1, 1, columns) if paired else None, zeros)
+        shape, dtype = (groups, columns), torch.promote_types(torch.float32, like.dtype)
+        if paired:
+            return cls._of_pairs(like.new_zeros((*shape, columns), dtype=dtype))
+        return cls(None, like.new_zeros(shape, dtype=dtype))
+
+    @classmethod
+    def _of_pairs(cls, products: Tensor, rows: float = 0.0) -> Inputs:
+        return cls(products, products.diagonal(dim1=1, dim2=2), rows)
 
     @classmethod
     def equal(cls, matrix: Tensor) -> Inputs:
@@ -49,15 +66,18 @@ class Inputs:
     def add(self, rows: Tensor, at: slice = slice(None)) -> None:
         """Add rows, float [groups, rows, columns], that met some of the weight's columns."""
         rows = rows.to(self.squares.dtype)
-        self.squares[:, at] += rows.square().sum(1)
-        if self.products is not None:
+        if self.products is None:
+            self.squares[:, at] += rows.square().sum(1)
+        else:
             self.products[:, at, at].baddbmm_(rows.transpose(1, 2), rows)
         self.rows += rows.shape[1]
 
     def reduced(self, average: Callable[[Tensor], Tensor]) -> Inputs:
         """The same of all ranks together, by a function that averages a tensor over them."""
         rows = float(average(self.squares.new_tensor(self.rows)))
-        return Inputs(None if self.products is None else average(self.products), average(self.squares), rows)
+        if self.products is not None:
+            return self._of_pairs(average(self.products), rows)
+        return Inputs(None, average(self.squares), rows)
 
     @property
     def norms(self) -> Tensor:

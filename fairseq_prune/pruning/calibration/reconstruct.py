@@ -7,14 +7,15 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-BLOCK = 128  # columns that are selected from at once
+STEP = 128  # columns that are selected from at once
+BLOCK = 16  # columns after which changes reach the others: a cache line of each row
 DAMPING = 0.01  # of the mean diagonal
 
 Choose = Callable[[Tensor, slice], Tensor]  # scores [rows, columns], which columns -> bool, True = keep
 
 
 def reconstruct(
-    weight: Tensor, products: Tensor, choose: Choose, step: int | None = None, block: int = BLOCK
+    weight: Tensor, factor: Tensor, choose: Choose, step: int | None = None, block: int = BLOCK
 ) -> tuple[Tensor, Tensor]:
     """Remove weights of a linear layer and change those to the right so that the outputs stay nearest.
 
@@ -23,22 +24,23 @@ def reconstruct(
 
     Args:
         weight: [groups, rows, columns], float32 or wider.
-        products: X^T X of the inputs, [groups, columns, columns].
+        factor: of the inverse of X^T X, X being the inputs, as :func:`inverse_factor`, [groups, columns, columns].
         choose: function of (scores [groups x rows, some columns], which columns) -> bool of their shape, True = keep.
-        step: columns that are chosen from at once; None: a block.
-        block: columns after which the changes reach the others, a multiple of ``step``.
+        step: columns that are chosen from at once; None: 128.
+        block: columns after which the changes reach the others, all at once; rounded to divide ``step``, or to be a
+            multiple of it. The result does not depend on it.
 
     Returns:
         (bool, True = keep; new weight), both shaped like ``weight``. Zero where nothing is kept.
     """
-    width, step = weight.shape[2], step or block
-    block = max(block // step * step, step)
-    left, keep, factor = weight.clone(), torch.ones_like(weight, dtype=torch.bool), inverse_factor(products)
+    width, step = weight.shape[2], step or STEP
+    block = block // step * step or (step if step % block else block)
+    left, keep = weight.clone(), torch.ones_like(weight, dtype=torch.bool)
     for start in range(0, width, block):
         here = slice(start, min(start + block, width))
         errors = torch.zeros_like(left[:, :, here])
         for column in range(here.start, here.stop):
-            if (column - start) % step == 0:
+            if column % step == 0:
                 those = slice(column, min(column + step, width))
                 scales = factor.diagonal(dim1=1, dim2=2)[:, None, those]
                 scores = (left[:, :, those] / scales).square()
@@ -47,7 +49,7 @@ def reconstruct(
             errors[:, :, column - start] = error
             ahead = slice(column + 1, here.stop)
             left[:, :, ahead] -= error.unsqueeze(2) * factor[:, None, column, ahead]
-        left[:, :, here.stop :] -= errors @ factor[:, here, here.stop :]
+        left[:, :, here.stop :].baddbmm_(errors, factor[:, here, here.stop :], alpha=-1)
     return keep, left * keep
 
 

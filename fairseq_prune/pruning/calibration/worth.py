@@ -10,7 +10,6 @@ from torch import Tensor
 
 from ..registry import Registry
 from .inputs import Inputs
-from .reconstruct import inverse_factor
 
 
 def wanda(weight: Tensor, inputs: Inputs) -> Tensor:
@@ -46,8 +45,7 @@ def obs(weight: Tensor, inputs: Inputs) -> Tensor:
     """
     if inputs.products is None:  # unrelated to each other
         return (weight * inputs.norms.unsqueeze(1)).square()
-    factor = inverse_factor(inputs.products)
-    return (weight / factor.diagonal(dim1=1, dim2=2).unsqueeze(1)).square()
+    return (weight / inputs.factor.diagonal(dim1=1, dim2=2).unsqueeze(1)).square()
 
 
 @dataclass(frozen=True)
