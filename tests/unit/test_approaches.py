@@ -2,6 +2,7 @@
 
 import math
 
+import one_layer
 import pytest
 import torch
 from one_layer import Training
@@ -31,6 +32,7 @@ METHODS = {
         "approach": {"prune_ticks": 2, "prune_tocks": 1, "prune_gate_l1": 0.1, "prune_gate_lr": 0.05},
     },
 }  # fmt: skip
+FITTED = {"method": "group_lasso", "units": "row", "end": "6up"}  # as strong as its target needs
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -62,10 +64,10 @@ def test_validation_sees_a_sparse_model_and_leaves_the_weights(method):
         assert int((seen == 0).sum()) == 24
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [*METHODS, "fitted"])
 @pytest.mark.parametrize("stop", [1, 3, 5])
 def test_resumes_to_the_same_bits(method, stop):
-    one = Training(**METHODS[method])
+    one = Training(**METHODS.get(method, FITTED))
     for _ in range(stop):
         one.step()
     other = one.resumed()
@@ -180,11 +182,16 @@ def test_group_lasso_by_hand():
     assert torch.equal(~training.pruner.masks["weight"], zero[:, None].expand(6, 8))
 
 
-@pytest.mark.parametrize("momentum", [0.0, 0.5])
-def test_group_lasso_brings_the_asked_part_to_zero_by_itself(momentum):
+def in_epochs_of_20(_, updates):
+    return Position(updates // 20, updates, updates % 20 == 19, lambda epochs: 20 * epochs - updates % 20)
+
+
+@pytest.mark.parametrize("momentum, end", [(0.0, "40up"), (0.5, "40up"), (0.5, "2ep")])
+def test_group_lasso_brings_the_asked_part_to_zero_by_itself(momentum, end, monkeypatch):
     """Without a weight and whatever the learning rate, evenly; with one it does what that says."""
+    monkeypatch.setattr(one_layer, "Position", in_epochs_of_20)
     for lr in (0.001, 0.1):
-        training = Training(lr=lr, momentum=momentum, **METHODS["group lasso"] | {"approach": {}, "end": "40up"})
+        training = Training(lr=lr, momentum=momentum, **FITTED | {"end": end})
         sizes = []
         for _ in range(40):
             training.step()
@@ -195,7 +202,7 @@ def test_group_lasso_brings_the_asked_part_to_zero_by_itself(momentum):
             assert sizes[19] == pytest.approx(20 * sizes[38], rel=0.1)
         training.step()
         assert torch.equal(~training.pruner.masks["weight"], zero[:, None].expand(6, 8))
-    given = Training(lr=0.001, **METHODS["group lasso"] | {"end": "40up"})
+    given = Training(lr=0.001, **METHODS["group lasso"] | {"end": end})
     for _ in range(40):
         given.step()
     assert (given.weight != 0).all()
