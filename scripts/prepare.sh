@@ -6,9 +6,11 @@
 # TEXT holds train.SRC, train.TGT, valid.SRC, valid.TGT and any number of
 # test*.SRC/test*.TGT, one sentence a line. OUT becomes a fairseq data folder
 # with one dictionary for both sides (joined, the default) or one for each
-# (separate), and keeps the BPE codes. Needs fairseq-preprocess and subword-nmt
+# (separate), and keeps the BPE codes; one that was made of the same stays.
+# Needs fairseq-preprocess and subword-nmt
 # on PATH (source .venv/bin/activate).
 set -euo pipefail
+. "$(dirname "$0")/kept.sh"
 
 usage="usage: scripts/prepare.sh TEXT OUT SRC TGT [BPE_MERGES], e.g. scripts/prepare.sh corpus data-bin/corpus de en 6000"
 text=${1:?$usage} out=${2:?$usage} src=${3:?$usage} tgt=${4:?$usage} merges=${5:-6000}
@@ -18,12 +20,14 @@ case ${DICTIONARIES:=joined} in
     separate) join="" ;;
     *) echo "DICTIONARIES $DICTIONARIES: give joined or separate; $usage" >&2; exit 2 ;;
 esac
-[ ! -e "$out" ] || { echo "OUT $out exists already; remove it or give another folder; $usage" >&2; exit 2; }
 for split in train valid; do
     for side in "$src" "$tgt"; do
         [ -s "$text/$split.$side" ] || { echo "TEXT $text: no file $split.$side; $usage" >&2; exit 2; }
     done
 done
+
+made_of=$(made_of "$src $tgt $merges $DICTIONARIES" "$text"/{train,valid,test*}.{"$src","$tgt"})
+keep "$out" "$made_of" "$usage"
 
 mkdir -p "$(dirname "$out")"
 work=$(mktemp -d "$(dirname "$out")/.prepare.XXXXXX") # beside OUT, which so appears whole
@@ -45,6 +49,7 @@ fairseq-preprocess --source-lang "$src" --target-lang "$tgt" $join --workers 2 \
     --trainpref "$work/bpe/train" --validpref "$work/bpe/valid" ${tests:+--testpref "$tests"} \
     --destdir "$work/bin"
 
+echo "$made_of" >"$work/bin/made-of.txt"
 mv "$work/bin" "$out"
 entries() { echo "$(($(wc -l <"$out/dict.$1.txt") + 4)) $1"; } # with fairseq's four special symbols
 echo "binarised corpus in $out; entries of the dictionaries ($DICTIONARIES): $(entries "$src"), $(entries "$tgt")"

@@ -27,6 +27,9 @@ def test_a_language_model_in_rounds(text, tmp_path):
     """Words: 36 of 40, <unk> and the end of a line; then a round with its dense control, and the inspections."""
     data, runs = tmp_path / "data", tmp_path / "runs"
     assert script("prepare_lm.sh", text, data, "en", 38).returncode == 0
+    kept, other = script("prepare_lm.sh", text, data, "en", 38), script("prepare_lm.sh", text, data, "en", 37)
+    assert kept.returncode == 0 and kept.stdout == f"{data}: already there, kept\n"
+    assert other.returncode == 2 and other.stderr.startswith(f"OUT {data} exists already and was made of something else")
     frequent = (data / "dict.txt").read_text().splitlines()
     replaced = re.search(r"train\.en: .* ([\d.]+)% replaced", (data / "preprocess.log").read_text())
     assert len(frequent) == 36 and 0 < float(replaced[1]) < 20
