@@ -7,8 +7,8 @@
 # test*.SRC/test*.TGT, one sentence a line. OUT becomes a fairseq data folder
 # with one dictionary for both sides (joined, the default) or one for each
 # (separate), and keeps the BPE codes; one that was made of the same stays.
-# Needs fairseq-preprocess and subword-nmt
-# on PATH (source .venv/bin/activate).
+# Needs fairseq-preprocess and subword-nmt on
+# PATH (source .venv/bin/activate).
 set -euo pipefail
 . "$(dirname "$0")/kept.sh"
 
