@@ -117,7 +117,7 @@ class ConnectedLayerNorm(nn.Module):
     def _normalise(self, x, c):
         c = torch.ones_like(x[(0,) * (x.dim() - 1)]) if c is None else c.to(x.dtype)
         scale, shift = (self._connectivity.scale_weight(p.to(x.dtype), 0) for p in (self.weight, self.bias))
-        if self.shared:
+        if self.shared is not None:
             return SidedLayerNorm.apply(x, scale, shift, self.shared, self.eps)
         if self.weighted and not c.requires_grad:
             return _WeightedLayerNorm.apply(x, scale, shift, c, self.eps)

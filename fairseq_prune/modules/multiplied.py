@@ -16,6 +16,9 @@ from .sided_norm import shared_by
 class Multiplied:
     """Units whose multiplier is one value at a time, and the weights of a model times connectivity.
 
+    Gradients by the products are those by the weights where units are whole, and no matter where they fall or are gone.
+    Vectors with others between 0 and 1, of a run that stopped halfway, are left to the layers.
+
     Args:
         model: ``nn.Module``; those of its modules whose parameters connectivity multiplies say so by ``multiplied()``.
         falling: dict of :class:`~.connectivity.Connectivity` -> its units whose value falls, bool [units]; the others
@@ -26,14 +29,15 @@ class Multiplied:
         self._falling = list(falling)
         others = {c: c.vector.masked_fill(units, 0) for c, units in falling.items()}
         self._others, self._units = list(others.values()), [units.to(others[c]) for c, units in falling.items()]
+        self._joined = [c for c, rest in others.items() if bool(((rest == 0) | (rest == 1)).all())]
         names: dict[Tensor, str] = {p: name for name, p in model.named_parameters()}
         layers: list[Any] = [module for module in model.modules() if hasattr(module, "multiplied")]
-        owned = [(p, c, axis) for layer in layers for p, c, axis in layer.multiplied() if c in falling]
+        owned = [(p, c, axis) for layer in layers for p, c, axis in layer.multiplied() if c in self._joined]
         self._parameters = {names[p]: p for p, *_ in owned}
         self._kept = [_over(others[c], axis, p) for p, c, axis in owned]
         self._selected = [_over(falling[c], axis, p) for p, c, axis in owned]
         norms = [layer for layer in layers if isinstance(layer, ConnectedLayerNorm) and layer.weighted]
-        self._norms = {c: [norm for norm in norms if norm.reads(c)] for c in falling}
+        self._norms = {c: [norm for norm in norms if norm.reads(c)] for c in self._joined}
 
     def shrink(self, value: float) -> None:
         """Set the multipliers."""
@@ -45,6 +49,8 @@ class Multiplied:
 
     def products(self, value: float) -> dict[str, Tensor]:
         """The weights as they act with that multiplier, dict of parameter name -> tensor."""
+        if not self._parameters:
+            return {}
         factors = torch._foreach_add(self._kept, self._selected, alpha=value)
         weights = [p.detach() for p in self._parameters.values()]
         return dict(zip(self._parameters, torch._foreach_mul(weights, factors), strict=True))
@@ -52,13 +58,13 @@ class Multiplied:
     @contextlib.contextmanager
     def in_weights(self) -> Iterator[None]:
         """Let layers take it that their parameters hold these products meanwhile."""
-        for c in self._falling:
+        for c in self._joined:
             c.in_weights = True
         self._share()
         try:
             yield
         finally:
-            for c in self._falling:
+            for c in self._joined:
                 c.in_weights = False
             for norm in (norm for norms in self._norms.values() for norm in norms):
                 norm.shared = None

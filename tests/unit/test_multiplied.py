@@ -41,6 +41,7 @@ def test_the_step_of_a_shrinking_model(device, weighted, options):
     model.ask_layer_norm(weighted)
     model.connectivity["encoder.layers.0.fc_c"].vector[5:9] = 0  # gone before
     model.connectivity["encoder.embedding_c"].vector[[1, 4]] = 0
+    model.connectivity["encoder.layers.1.fc_c"].vector[1] = 0.6  # another run stopped halfway
     dense, _ = loss_and_gradients(model)
     units = falling(model)
     frozen = {name: units.get(name, c.vector == 0) | (c.vector == 0) for name, c in model.connectivity.items()}
@@ -52,7 +53,7 @@ def test_the_step_of_a_shrinking_model(device, weighted, options):
     with stand_in(parameters, held.products(VALUE)), held.in_weights():
         ours, found = loss_and_gradients(model)
         fast = [norm.shared for norm in model.modules() if isinstance(norm, ConnectedLayerNorm)]
-    assert all(bool(shared) == (weighted and device == "gpu") for shared in fast)
+    assert all((shared is not None) == (weighted and device == "gpu") for shared in fast)
     assert abs(ours - loss) < 1e-12 and abs(loss - dense) > 0.01
     for name, gradient in gradients.items():
         owned = owned_elements(gradient.shape, model.table.get(name, ()), frozen)
@@ -60,6 +61,17 @@ def test_the_step_of_a_shrinking_model(device, weighted, options):
         assert (found[name] - gradient)[counts].abs().max() < 1e-12, name
     assert all(p.data_ptr() == own[name] for name, p in parameters.items())
     assert loss_and_gradients(model)[0] == loss
+
+
+def test_where_no_unit_is_whole_or_gone():
+    model = busy(srp()).train()
+    for c in model.connectivity.values():
+        c.vector[1] = 0.6
+    held = model.falling(falling(model))
+    held.shrink(VALUE)
+    loss, _ = loss_and_gradients(model)
+    with held.in_weights():
+        assert held.products(VALUE) == {} and loss_and_gradients(model)[0] == loss
 
 
 def test_control_products_without_telling_the_layers():
