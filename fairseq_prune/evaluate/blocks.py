@@ -7,6 +7,7 @@ from fairseq.models import BaseFairseqModel
 from torch import Tensor
 
 from ..engine.columns import chunk, num_chunks
+from .output import output_module
 
 Blocks = Callable[[BaseFairseqModel], Iterator[tuple[Tensor, Tensor]]]  # -> float [n, width], int64 [n]
 
@@ -53,10 +54,25 @@ def batch_blocks(samples: Iterable[dict[str, Any]], pad: int) -> Blocks:
 
 
 def _features(model, inputs):
-    if not hasattr(model, "encoder"):
-        return model.decoder.extract_features(inputs["src_tokens"], None)[0]  # stock decoders ask for an encoder
-    encoded = model.encoder(inputs["src_tokens"], src_lengths=inputs["src_lengths"])
-    return model.decoder.extract_features(inputs["prev_output_tokens"], encoder_out=encoded)[0]
+    decoder, tokens, encoded = model.decoder, inputs["src_tokens"], None
+    if hasattr(model, "encoder"):
+        encoded = model.encoder(tokens, src_lengths=inputs["src_lengths"])
+        tokens = inputs["prev_output_tokens"]
+    try:
+        return decoder.extract_features(tokens, encoded)[0]
+    except NotImplementedError:  # of convolutional decoders
+        return _given(output_module(decoder), lambda: decoder(tokens, encoded))
+
+
+def _given(layer, run):
+    """What a layer is given while a function runs, its one argument."""
+    seen = []
+    handle = layer.register_forward_pre_hook(lambda layer, given: seen.extend(given))
+    try:
+        run()
+    finally:
+        handle.remove()
+    return seen[0]
 
 
 def _counted(features, targets, pad):

@@ -2,7 +2,7 @@
 
 import torch
 from fairseq.models import FairseqDecoder
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..modules.csr.choice import Faster
@@ -51,8 +51,7 @@ class OutputLayer:
         self._few_scores.refresh()
 
     def _linear(self):
-        decoder = self._decoder
-        layer = getattr(decoder, "output_projection", None) or getattr(decoder, "fc_out", None)
+        decoder, layer = self._decoder, output_module(self._decoder)
         if layer is not None:
             return layer.weight, layer.bias
         if getattr(decoder, "share_input_output_embed", False) and getattr(decoder, "adaptive_softmax", None) is None:
@@ -102,6 +101,12 @@ class OutputLayer:
         for x, row in zip(features.split(_PIECE), (targets - self._first).split(_PIECE), strict=True):
             total += float(F.cross_entropy(self._scores(x).float(), row, reduction="sum").double())
         return total
+
+
+def output_module(decoder: FairseqDecoder) -> nn.Module | None:
+    """A decoder's linear output layer, by the names that fairseq has for it; None: it has none of its own."""
+    layers = (getattr(decoder, name, None) for name in ("output_projection", "fc_out", "fc3"))
+    return next((layer for layer in layers if layer is not None), None)
 
 
 def _product(name, matrix, how):

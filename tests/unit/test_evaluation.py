@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from small_models import DECODER, build_model
+from torch.nn import functional as F
 
 from fairseq_prune.evaluate.abandon import is_hopeless
 from fairseq_prune.evaluate.blocks import batch_blocks
@@ -72,7 +73,11 @@ class TestOutputLayer:
 RNN = {"decoder_embed_dim": 8, "decoder_hidden_size": 8, "decoder_out_embed_dim": 8}
 
 
-@pytest.mark.parametrize("arch, options", [("transformer_lm", DECODER), ("lstm_lm", RNN)])
+CONVOLUTIONS = {"decoder_layers": "[(8, 3)] * 2", "decoder_embed_dim": 8, "decoder_attention": "False"}
+STOCK = {"transformer_lm": DECODER, "lstm_lm": RNN, "fconv_lm": CONVOLUTIONS}
+
+
+@pytest.mark.parametrize("arch, options", STOCK.items())
 def test_what_a_stock_language_model_puts_out_is_what_is_scored(arch, options):
     """By its output layer it gives the model's own logits; padding does not count."""
     model, pad = build_model(arch, **options).eval(), 1
@@ -80,7 +85,9 @@ def test_what_a_stock_language_model_puts_out_is_what_is_scored(arch, options):
     target = torch.tensor([[6, 7, 8, 2], [10, 11, 2, pad]])
     ((features, words),) = batch_blocks([{"net_input": {"src_tokens": tokens}, "target": target}], pad)(model)
     assert torch.equal(words, target[target != pad])
-    assert torch.allclose(model.decoder.output_layer(features), model(tokens)[0][target != pad], atol=1e-6)
+    logits, output = model(tokens)[0][target != pad], OutputLayer(model.decoder)
+    assert output.nll(features, words) == pytest.approx(float(F.cross_entropy(logits, words, reduction="sum")), 1e-6)
+    assert output.count_hits(features, logits.argmax(1)) == len(words) > output.count_hits(features, words)
 
 
 class TestScore:
