@@ -80,7 +80,8 @@ class Multiplied:
 
 
 def _over(vector, axis, parameter):
-    """A vector along an axis of a parameter, as large as this: so that all are multiplied in one launch."""
+    """A vector along an axis of a parameter; where launches count as large as this, so that one multiplies all."""
     shape = [1] * parameter.dim()
     shape[axis] = -1
-    return vector.to(parameter.dtype).view(shape).expand_as(parameter).contiguous()
+    along = vector.to(parameter.dtype).view(shape)
+    return along if on_host(parameter) else along.expand_as(parameter).contiguous()
