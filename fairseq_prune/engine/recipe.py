@@ -54,7 +54,8 @@ def _by_layer(path, ratios):
     if not isinstance(ratios, dict) or not ratios:
         raise ValueError(f"--prune-recipe {path}: prune_ratio names no layers; write e.g. 'layer1.0.conv1.weight: 0.5'")
     names = {_WRAPPERS.sub("", str(name)).rpartition("."): ratio for name, ratio in ratios.items()}
-    layers = _VGGS if any(stem.startswith("_features.") or stem == "linear0" for stem, _, _ in names) else _RESNETS
+    is_vgg = any(stem.startswith("_features.") or stem in _VGGS.keys() - _RESNETS.keys() for stem, _, _ in names)
+    layers = _VGGS if is_vgg else _RESNETS
     target = {}
     for (stem, _, leaf), ratio in names.items():
         target[f"*{layers.get(stem, stem).replace('_features.', 'features.')}.{leaf}"] = ratio
