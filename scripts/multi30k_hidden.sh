@@ -50,7 +50,7 @@ train() { # train FOLDER OPTION ...: unless it is done
 rows="" seeds=${*:-1}
 for seed in $seeds; do
     start=$dense/$name-$seed/checkpoint_best.pt
-    [ -e "$start" ] || train "$dense/$name-$seed" $first --max-epoch "$epochs" --seed "$seed"
+    train "$dense/$name-$seed" $first --max-epoch "$epochs" --seed "$seed"
     go="$second --seed $seed --finetune-from-model"
     # The penalty grows over the first two fifths; its strength is what takes weights to a thousandth by then.
     train "$runs/greg1-$seed" $go "$start" $half --prune-method greg1 --update-reg-interval 1 --reg-upper-limit 20 \
