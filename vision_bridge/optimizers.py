@@ -1,12 +1,27 @@
 """torch's optimizers that SNIP-it trains with and fairseq lacks: RMSprop, and Adam with coupled weight decay."""
 
 from dataclasses import dataclass, field
-from typing import List
+from typing import ClassVar, List
 
 import torch
 from fairseq.dataclass import FairseqDataclass
 from fairseq.optim import FairseqOptimizer, register_optimizer
 from omegaconf import II
+
+
+class _OfTorch(FairseqOptimizer):
+    """An optimizer of torch under fairseq's hood; each weight is updated alone."""
+
+    made_by: ClassVar[type[torch.optim.Optimizer]]
+
+    def __init__(self, cfg, params):
+        super().__init__(cfg)
+        self._optimizer = self.made_by(params, **self.optimizer_config)
+
+    @property
+    def supports_flat_params(self):
+        """Weights may come as one flat tensor."""
+        return True
 
 
 @dataclass
@@ -21,12 +36,10 @@ class RMSpropConfig(FairseqDataclass):
 
 
 @register_optimizer("rmsprop", dataclass=RMSpropConfig)
-class RMSprop(FairseqOptimizer):
+class RMSprop(_OfTorch):
     """Divides each gradient by the root of a running mean of its squares."""
 
-    def __init__(self, cfg, params):
-        super().__init__(cfg)
-        self._optimizer = torch.optim.RMSprop(params, **self.optimizer_config)
+    made_by = torch.optim.RMSprop
 
     @property
     def optimizer_config(self):
@@ -39,11 +52,6 @@ class RMSprop(FairseqOptimizer):
             "weight_decay": self.cfg.weight_decay,
         }
 
-    @property
-    def supports_flat_params(self):
-        """Each weight is updated alone."""
-        return True
-
 
 @dataclass
 class CoupledAdamConfig(FairseqDataclass):
@@ -54,19 +62,12 @@ class CoupledAdamConfig(FairseqDataclass):
 
 
 @register_optimizer("coupled_adam", dataclass=CoupledAdamConfig)
-class CoupledAdam(FairseqOptimizer):
+class CoupledAdam(_OfTorch):
     """Adam with an L2 penalty, as torch has it; the decay of fairseq's ``adam`` stays apart from the gradient."""
 
-    def __init__(self, cfg, params):
-        super().__init__(cfg)
-        self._optimizer = torch.optim.Adam(params, **self.optimizer_config)
+    made_by = torch.optim.Adam
 
     @property
     def optimizer_config(self):
         """Arguments of torch's optimizer; they override those in a checkpoint."""
         return {"lr": self.cfg.lr[0], "weight_decay": self.cfg.weight_decay}
-
-    @property
-    def supports_flat_params(self):
-        """Each weight is updated alone."""
-        return True

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from test_approaches import Training
+from one_layer import Training
 
 from fairseq_prune.pruning.times import Position
 
