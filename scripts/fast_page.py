@@ -26,7 +26,7 @@ def table(header, rows):
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
-def over_seeds(rows):
+def points_of(rows):
     """One row a point and way to run it: means of ``measured``, ``per_second`` and ``bleu``, and ``spread`` of BLEU."""
     points = {}
     for row in rows:
@@ -67,7 +67,7 @@ def sentence(rows, first):
 
 def written(report):
     """The measured part of the page (str)."""
-    rows = over_seeds(report["rows"])
+    rows = points_of(report["rows"])
     ways = list(dict.fromkeys(map(label_of, rows)))
     frontier = [
         [row["name"], label_of(row), f"{row['measured']:.2f}", bleu(row), f"{row['bytes'] / 1e6:.2f}"]
