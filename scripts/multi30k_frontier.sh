@@ -28,7 +28,7 @@ all="longer-0-1 masked-0.8-1 neuron-0.5-1 head-0.5-1 srp-0.1-1 srp-0.2-1 srp-0.3
 dense=$runs/dense/checkpoint_best.pt
 out=checkpoints/multi30k-frontier
 mkdir -p $out
-[ -e $dense ] || scripts/multi30k.sh "$text" dense >&2
+scripts/multi30k.sh "$text" dense >&2 # or the rest of it
 
 cut_layers() { # cut_layers FOLDER LAYERS_LEFT SEED [fairseq-train options]
     local folder=$1 left=$2 seed=$3

@@ -24,7 +24,7 @@ dense=${DENSE:-checkpoints/multi30k/dense/checkpoint_best.pt}
 runs=${RUNS:-checkpoints/multi30k-one-shot}
 device=$(device)
 
-[ -e "$dense" ] || scripts/multi30k.sh "$text" dense
+[ -n "${DENSE:-}" ] || scripts/multi30k.sh "$text" dense >&2 # or the rest of it
 mkdir -p "$runs"
 [ -e "$runs/dense.pt" ] || cp "$dense" "$runs/dense.pt"
 [ -e "$runs/dense.test.log" ] || scripts/evaluate.sh "$data" "$runs/dense.pt" $device

@@ -31,7 +31,7 @@ sizes() { # sizes WIDTH NEURONS: 4 + 4 layers of 4 heads
         --encoder-ffn-embed-dim $2 --decoder-ffn-embed-dim $2"
 }
 [ -d $DATA ] || scripts/prepare.sh "$text" $DATA de en 6000
-[ -e $BASE ] || scripts/multi30k.sh "$text" dense
+scripts/multi30k.sh "$text" dense >&2 # or the rest of it
 
 finetuning() { # finetuning EPOCHS: options; an epoch has 252 updates
     echo "--lr 2e-3 --lr-scheduler polynomial_decay --warmup-updates 50 --total-num-update $((252 * $1)) --max-epoch $1"

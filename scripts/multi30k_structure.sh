@@ -38,7 +38,7 @@ dense=${DENSE:-checkpoints/multi30k/dense/checkpoint_best.pt}
 device=$(device)
 
 mkdir -p "$runs"
-[ -e "$dense" ] || scripts/multi30k.sh "$text" dense
+[ -n "${DENSE:-}" ] || scripts/multi30k.sh "$text" dense >&2 # or the rest of it
 [ -e "$runs/dense.pt" ] || cp "$dense" "$runs/dense.pt"
 
 shape="--user-dir fairseq_prune --arch transformer --share-all-embeddings --dropout 0.2

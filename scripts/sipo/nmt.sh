@@ -23,9 +23,10 @@ rounds)
 esac
 dense=$RUNS/$arch-dense-$SEED
 # The original's training: SGD from learning rate 1, half of it when validation does not improve, clipped at 5.
-[ -e "$dense/checkpoint_best.pt" ] || fairseq-train "$DATA" --user-dir fairseq_prune $common --batch-size 128 --lr 1 \
+[ -e "$dense/done" ] || fairseq-train "$DATA" --user-dir fairseq_prune $common --batch-size 128 --lr 1 \
     --clip-norm 5 --lr-scheduler reduce_lr_on_plateau --lr-shrink 0.5 --max-epoch "${EPOCHS:-13}" --seed "$SEED" \
     --no-epoch-checkpoints --save-dir "$dense" ${DENSE:-}
+touch "$dense/done"
 # Its retraining: learning rate 0.1, from the fourth epoch on half of the last one's.
 fairseq-prune sipo "$DATA" --checkpoint "$dense/checkpoint_best.pt" --save-dir "$RUNS/$arch-${GROUP:-stage}-$mode-$SEED" \
     --group "${GROUP:-stage}" --max-drop "$MAX_DROP" --seed "$SEED" $rounds $SEARCH $retrain

@@ -3,3 +3,4 @@
 source "$(dirname "$0")/common.sh"
 fairseq-train "$DATA" --user-dir fairseq_prune $LM_TRAIN --max-epoch "${EPOCHS:-6}" --seed "$SEED" \
     --no-epoch-checkpoints --save-dir "$RUNS/dense-$SEED"
+touch "$RUNS/dense-$SEED/done"
