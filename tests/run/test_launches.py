@@ -55,6 +55,7 @@ def test_a_teacher_costs_its_forward_pass_and_the_divergence(parallel, plain, mo
     monkeypatch.setattr(Teacher, "beside", beside_counted)
     taught = count_step(parallel, TAUGHT)
     assert taught.kernels - plain.kernels - passes[-1].kernels <= 36  # half of them log
+    assert taught.kernels <= CONTENDERS[TAUGHT][-1] * plain.kernels
     assert taught.waits == plain.waits + passes[-1].waits + 1  # for the log
 
 
