@@ -15,6 +15,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/machine.sh
+. scripts/multi30k_options.sh
 
 text=${1:?usage: scripts/multi30k_structure.sh TEXT [RUN ...], e.g. scripts/multi30k_structure.sh ../shared/data/multi30k-de-en}
 shift
@@ -33,35 +34,23 @@ for seed in 1 2 3; do
 done
 asked=${*:-$all}
 asked=${asked//importances/$importances}
-data=${DATA:-data-bin/multi30k} runs=${RUNS:-checkpoints/multi30k-structure} updates=${UPDATES:-504}
-dense=${DENSE:-checkpoints/multi30k/dense/checkpoint_best.pt}
-device=$(device)
+deep=$runs/dense-6 dense=${DENSE:-$runs/dense/checkpoint_best.pt}
+data=${DATA:-$data} runs=${RUNS:-checkpoints/multi30k-structure} updates=${UPDATES:-504}
 
 mkdir -p "$runs"
 [ -n "${DENSE:-}" ] || scripts/multi30k.sh "$text" dense >&2 # or the rest of it
 [ -e "$runs/dense.pt" ] || cp "$dense" "$runs/dense.pt"
 
-shape="--user-dir fairseq_prune --arch transformer --share-all-embeddings --dropout 0.2
-    --encoder-embed-dim 128 --encoder-ffn-embed-dim 256 --encoder-attention-heads 4
-    --decoder-embed-dim 128 --decoder-ffn-embed-dim 256 --decoder-attention-heads 4
-    --max-tokens 2048 --num-workers 0 --log-interval 50 $device"
-options="$shape --lr 1e-3 --warmup-updates 100"
-deep=checkpoints/multi30k/dense-6/checkpoint_best.pt
-
-train_deep() {
-    [ -e checkpoints/multi30k/dense-6/done ] && return
-    fairseq-train $data $shape --encoder-layers 6 --decoder-layers 6 --seed 1 --save-dir checkpoints/multi30k/dense-6 \
-        --criterion label_smoothed_cross_entropy --label-smoothing 0.1 --optimizer adam --adam-betas '(0.9,0.98)' \
-        --clip-norm 1.0 --lr 3e-3 --lr-scheduler inverse_sqrt --warmup-updates 600 --max-epoch 15 \
-        --no-epoch-checkpoints --log-format simple
-    touch checkpoints/multi30k/dense-6/done
-}
-
 rows="dense=$runs/dense.test.log:$runs/dense.pt"
-case "$asked" in *layer-*) train_deep && rows="$rows dense-6=${deep%.pt}.test.log:$deep" ;; esac
+case "$asked" in
+*layer-*)
+    from_scratch "$deep" 1 $(options 6 6)
+    rows="$rows dense-6=$deep/checkpoint_best.test.log:$deep/checkpoint_best.pt"
+    ;;
+esac
 for run in $asked; do
     IFS=- read -r units method target seed <<<"$run"
-    start=$dense more="--encoder-layers 4 --decoder-layers 4"
+    start=$dense more=$(options 4 4)
     [ "$method" = "${method%+self}" ] || more="$more --prune-teacher self"
     method=${method%+self}
     unset SCHEDULE
@@ -71,10 +60,10 @@ for run in $asked; do
     group_lasso) export SCHEDULE="--prune-end $((updates / 2))up" ;;
     esac
     case $units in
-    layer) start=$deep more="--encoder-layers 6 --decoder-layers 6 --prune-only decoder.layers.*" ;;
+    layer) start=$deep/checkpoint_best.pt more="$(options 6 6) --prune-only decoder.layers.*" ;;
     esac
     if [ ! -e "$runs/$run/done" ]; then
-        scripts/prune.sh "$data" "$start" "$runs/$run" "$target" "$updates" $options $more --seed "$seed" \
+        scripts/prune.sh "$data" "$start" "$runs/$run" "$target" "$updates" $more --lr 1e-3 --warmup-updates 100 --seed "$seed" \
             --prune-units "$units" --prune-method $method
         touch "$runs/$run/done"
     fi
