@@ -1,6 +1,5 @@
 """What is done with models, step by step: SRP, SiPO, two processes, cutting, translating."""
 
-import math
 import re
 
 import soak_runs as runs
@@ -17,6 +16,7 @@ SRP = f"{runs.TRANSFORMER} {COMMON}".replace("--arch transformer", "--arch srp_t
 )
 SHRINK = "--srp --compression-rate 0.5 --srp-pruning-updates 12 --srp-score-batches 2 --max-update 14"
 RATE = 0.5  # of SRP: what is left
+FLAT = ("--fp16", "--bf16")  # masters are one tensor, out of which nothing is cut
 
 
 def unpruned(place, precision):
@@ -34,7 +34,9 @@ def srp_in_stages(place, precision):
     second = _stage(place, "stage2", f"{precision} {SHRINK} --pruning-stage 2", first)
     end = _stage(place, "finetuned", f"{precision} --max-update 4", second)
     whole, one, two, finetuned = (_left(path) for path in (base, first, second, end))
-    right = whole > one > two == finetuned and (RATE - 0.1) * whole < two <= RATE * whole
+    later = precision in FLAT  # the next run cuts what a run has shrunk
+    steps = whole == one > two > finetuned if later else whole > one > two == finetuned
+    right = steps and (RATE - 0.1) * whole < finetuned <= RATE * whole
     check([] if right else [f"parameters: {whole}, {one}, {two}, {finetuned}"])
 
 
@@ -113,12 +115,11 @@ def on_two_processes(place, precision):
 
 
 def _left(path):
-    """Parameters of a checkpoint (count), each once."""
+    """Parameters of a checkpoint (count), each once: from half precision, fairseq saves what is shared as copies."""
     model = load_checkpoint(path)["model"]
-    shapes = {
-        v.data_ptr(): v.shape for name, v in model.items() if not name.endswith(("_c", "_mask", "norm", "version"))
-    }
-    return sum(math.prod(shape) for shape in shapes.values())
+    weights = [v for name, v in model.items() if not name.endswith(("_c", "_mask", "norm", "version"))]
+    copies = [v.dim() > 1 and any(v.equal(other) for other in weights[:at]) for at, v in enumerate(weights)]
+    return sum(v.numel() for v, copy in zip(weights, copies, strict=True) if not copy)
 
 
 def _other_weights(one, two):
