@@ -3,11 +3,14 @@
 #
 #   scripts/multi30k.sh TEXT [RUN ...]
 #
-# TEXT holds train/valid/test2016.{de,en}. A RUN is METHOD-TARGET-SEED, e.g. movement-0.8-1 or n:m-2:4-1; longer-0-1
-# trains the dense model as much longer, dense is that model alone, movement+self-0.8-1 has it as its teacher. Without
-# any, all but those with a teacher run, with seed 1 (scripts/multi30k_distil.sh runs those).
-# Every step is skipped once its result stands, so an interrupted run continues where it stopped. Seeds vary the
-# pruning and finetuning runs; the dense model is trained once, with seed 1.
+# TEXT holds train/valid/test2016.{de,en}. A RUN is METHOD-TARGET-SEED, e.g. movement-0.8-1 or n:m-2:4-1:
+#   longer-0-1        the dense model, trained as much longer; dense is that model alone
+#   sparsegpt-0.8-1   all at once at the start, then as much training as the others, which prune during its first half
+#   student-6+1-1     from scratch, as long as the dense model: 6 layers of the encoder and 1 of the decoder
+#   movement+self-0.8-1, longer+self-0-1, student+self-6+1-1   the dense model is the teacher
+# Without any, global and irregular magnitude, 2:4, movement and random run, with seed 1; scripts/multi30k_distil.sh runs
+# others. Every step is skipped once its result stands, so an interrupted run continues where it stopped. Seeds vary the
+# runs; the dense model is trained once, with seed 1. Environment variables: multi30k_options.sh.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/machine.sh
@@ -18,29 +21,36 @@ shift
 all="longer-0-1 n:m-2:4-1"
 for target in 0.5 0.8 0.9; do all="$all magnitude-$target-1 random-$target-1"; done
 for target in 0.8 0.9; do all="$all irregular-$target-1 movement-$target-1"; done
-[ -d $data ] || scripts/prepare.sh "$text" $data de en 6000
+listed ${*:-$all}
+begin "$text"
 
-common=$(options 4 4)
-from_scratch $runs/dense 1 $common
-
-updates=504 # two epochs: weights are removed during the first half, the second half fine-tunes
-rows="dense=$runs/dense/checkpoint_best.test.log:$runs/dense/checkpoint_best.pt"
-for run in ${*:-$all}; do
-    IFS=- read -r method target seed <<<"$run"
-    out=$runs/${run//:/_} # fairseq takes a colon in --path for the end of a name
-    teacher=
-    [ "$method" = "${method%+self}" ] || teacher="--prune-teacher self"
-    method=${method%+self}
+run() { # run METHOD TARGET SEED FOLDER [fairseq-train options]
+    local method=$1 target=$2 seed=$3 folder=$4 SCHEDULE
     case $method in
-    dense) continue ;;
+    student)
+        from_scratch "$folder" "$seed" $(options ${target/+/ }) --task prune_translation "${@:5}"
+        return
+        ;;
     longer) method=magnitude ;;
     movement) method="movement --prune-every 1up" ;; # its scores have to be seen at every update
+    sparsegpt) export SCHEDULE="" ;;
     esac
-    if [ ! -e "$out/checkpoint_last.test.log" ]; then
-        scripts/prune.sh $data $runs/dense/checkpoint_best.pt "$out" "$target" $updates $common --lr 1e-3 \
-            --warmup-updates 100 --seed "$seed" --prune-method $method $teacher
-        scripts/evaluate.sh $data "$out/checkpoint_last.pt" $device
-    fi
-    rows="$rows $run=$out/checkpoint_last.test.log:$out/checkpoint_last.pt"
+    once "$folder" scripts/prune.sh "$data" "$dense" "$folder" "$target" "$updates" $(options 4 4) --lr 1e-3 \
+        --warmup-updates 100 --seed "$seed" --prune-method $method "${@:5}"
+    translated "$folder/checkpoint_last.pt"
+}
+
+rows="dense=${dense%.pt}.test.log:$dense"
+for name in ${*:-$all}; do
+    IFS=- read -r method target seed <<<"$name"
+    folder=$multi30k/${name//:/_} # fairseq takes a colon in --path for the end of a name
+    which=last teacher=self
+    case $method in
+    dense) continue ;;
+    student*) which=best teacher=$dense ;;
+    esac
+    [ "$method" != "${method%+self}" ] || teacher=
+    run "${method%+self}" "$target" "$seed" "$folder" ${teacher:+--prune-teacher "$teacher"}
+    rows="$rows $name=$folder/checkpoint_$which.test.log:$folder/checkpoint_$which.pt"
 done
-python3 scripts/compare.py $rows
+table $rows

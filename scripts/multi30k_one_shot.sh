@@ -5,11 +5,12 @@
 #
 # TEXT holds train/valid/test2016.{de,en}. A RUN is METHOD-TARGET-SEED, e.g. wanda-0.5-1 or sparsegpt-2:4-2; irregular
 # is magnitude layer by layer. Without any, all of them run, with seeds 1 to 3, which draw calibration batches and random
-# weights (magnitude has no seeds). The dense model is that of scripts/multi30k.sh, trained first if it is not there;
-# DENSE and DATA name another one and its data. Every step is skipped once its result stands.
+# weights (magnitude has no seeds). The dense model is that of scripts/multi30k.sh, trained first if it is not there.
+# Every step is skipped once its result stands. Environment variables, as DENSE and DATA: multi30k_options.sh.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/machine.sh
+. scripts/multi30k_options.sh
 
 text=${1:?usage: scripts/multi30k_one_shot.sh TEXT [RUN ...], e.g. scripts/multi30k_one_shot.sh ../shared/data/multi30k-de-en}
 shift
@@ -19,17 +20,11 @@ for target in 0.3 0.5 0.7 2:4; do
     all="$all irregular-$target-1"
     for seed in 1 2 3; do for method in wanda ria sparsegpt random; do all="$all $method-$target-$seed"; done; done
 done
-data=${DATA:-data-bin/multi30k}
-dense=${DENSE:-checkpoints/multi30k/dense/checkpoint_best.pt}
-runs=${RUNS:-checkpoints/multi30k-one-shot}
-device=$(device)
+runs=$checkpoints/multi30k-one-shot
+listed ${*:-$all}
+begin "$text"
 
-[ -n "${DENSE:-}" ] || scripts/multi30k.sh "$text" dense >&2 # or the rest of it
-mkdir -p "$runs"
-[ -e "$runs/dense.pt" ] || cp "$dense" "$runs/dense.pt"
-[ -e "$runs/dense.test.log" ] || scripts/evaluate.sh "$data" "$runs/dense.pt" $device
-
-rows="dense=$runs/dense.test.log:$runs/dense.pt"
+rows="dense=${dense%.pt}.test.log:$dense"
 for run in ${*:-$all}; do
     IFS=- read -r method target seed <<<"$run"
     out=$runs/${run//:/_} # fairseq takes a colon in --path for the end of a name
@@ -37,10 +32,8 @@ for run in ${*:-$all}; do
     *:*) how="--units $target" ;;
     *) how="--target $target" ;;
     esac
-    if [ ! -e "$out.test.log" ]; then
-        fairseq-prune prune "$runs/dense.pt" "$out.pt" --method "$method" $how --data "$data" --seed "$seed" --overwrite
-        scripts/evaluate.sh "$data" "$out.pt" $device
-    fi
-    rows="$rows $run=$out.test.log:$out.pt"
+    once "$out" fairseq-prune prune "$dense" "$out/pruned.pt" --method "$method" $how --data "$data" --seed "$seed" --overwrite
+    translated "$out/pruned.pt"
+    rows="$rows $run=$out/pruned.test.log:$out/pruned.pt"
 done
-python3 scripts/compare.py $rows
+table $rows

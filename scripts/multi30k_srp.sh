@@ -4,8 +4,9 @@
 #   scripts/multi30k_srp.sh TEXT [RUN ...]
 #
 # TEXT holds train/valid/test2016.{de,en}. A RUN is KIND-RATE-DECREASING-SEED, e.g. two_stage-0.2-sa-1; without any,
-# all of them run. Prints a table. Every step is skipped once its result stands. All runs start from the
-# dense model of scripts/multi30k.sh (15 epochs) and train it for 5 epochs more:
+# all of them run. Prints a table. Every step is skipped once its result stands. Environment variables:
+# multi30k_options.sh; UPDATES is of each part of a run. All runs start from the dense model of scripts/multi30k.sh (15
+# epochs) and train it for 5 epochs more:
 #   two_stage   shrink residual widths (1), shrink the rest (1), finetune (3)
 #   squared     the same with squared scores, which is not SRP's own choice
 #   single      shrink everything (2), finetune (3)
@@ -14,27 +15,27 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/machine.sh
+. scripts/multi30k_options.sh
 
 text=${1:?usage: scripts/multi30k_srp.sh TEXT [RUN ...], e.g. scripts/multi30k_srp.sh ../shared/data/multi30k-de-en}
 shift
 all="two_stage-0.2-sa-1 one_shot-0.2-sa-1 narrow-0.2-sa-1 two_stage-0.2-sa-2 one_shot-0.2-sa-2 narrow-0.2-sa-2
     two_stage-0.2-sa-3 one_shot-0.2-sa-3 narrow-0.2-sa-3 single-0.2-sa-1 single-0.2-sg-1 two_stage-0.2-sg-1
     squared-0.2-sa-1 two_stage-0.1-sa-1 one_shot-0.1-sa-1 two_stage-0.3-sa-1 one_shot-0.3-sa-1"
-device=$(device)
+listed ${*:-$all}
+begin "$text"
 
-export DATA=data-bin/multi30k ARCH=srp_transformer MAX_TOKENS=2048 VALIDATE=loss PERIOD=1 LR=1e-3 MODEL EXTRA
-export BASE=checkpoints/multi30k/dense/checkpoint_best.pt
+export DATA=$data BASE=$dense ARCH=srp_transformer MAX_TOKENS=2048 VALIDATE=loss PERIOD=1 LR=1e-3 MODEL EXTRA
 EXTRA="--clip-norm 1.0 --num-workers 0 --log-format simple --log-interval 50 $device"
 sizes() { # sizes WIDTH NEURONS: 4 + 4 layers of 4 heads
     echo "--share-all-embeddings --dropout 0.2 --encoder-layers 4 --decoder-layers 4
         --encoder-attention-heads 4 --decoder-attention-heads 4 --encoder-embed-dim $1 --decoder-embed-dim $1
         --encoder-ffn-embed-dim $2 --decoder-ffn-embed-dim $2"
 }
-[ -d $DATA ] || scripts/prepare.sh "$text" $DATA de en 6000
-scripts/multi30k.sh "$text" dense >&2 # or the rest of it
 
 finetuning() { # finetuning EPOCHS: options; an epoch has 252 updates
-    echo "--lr 2e-3 --lr-scheduler polynomial_decay --warmup-updates 50 --total-num-update $((252 * $1)) --max-epoch $1"
+    echo "--lr 2e-3 --lr-scheduler polynomial_decay --warmup-updates 50 --total-num-update $((252 * $1)) --max-epoch $1
+        ${UPDATES:+--max-update $UPDATES}"
 }
 execute() { # execute KIND: the runs of one kind, in RUNS
     case $1 in
@@ -52,7 +53,7 @@ execute() { # execute KIND: the runs of one kind, in RUNS
         ;;
     narrow)
         MODEL=$(sizes 44 84)
-        BASE_EPOCHS=15 scripts/srp/train_base.sh --lr 3e-3 --warmup-updates 600 # as the dense model
+        BASE_EPOCHS=${EPOCHS:-15} scripts/srp/train_base.sh --lr 3e-3 --warmup-updates 600 # as the dense model
         scripts/srp/finetune.sh "$RUNS/base/checkpoint_best.pt" $(finetuning 5)
         ;;
     *)
@@ -62,17 +63,14 @@ execute() { # execute KIND: the runs of one kind, in RUNS
     esac
 }
 
-rows="dense=checkpoints/multi30k/dense/checkpoint_best.test.log:$BASE"
+rows="dense=${dense%.pt}.test.log:$dense"
 for run in ${*:-$all}; do
-    export RUNS=checkpoints/multi30k-srp/$run RATE DECREASING SEED
+    export RUNS=$checkpoints/multi30k-srp/$run RATE DECREASING SEED
     IFS=- read -r kind RATE DECREASING SEED <<<"$run"
     last=$RUNS/finetuned/checkpoint_last
     MODEL=$(sizes 128 256)
-    if [ ! -e $last.test.log ]; then
-        mkdir -p "$RUNS"
-        (execute "$kind") >>"$RUNS/log" 2>&1 || { tail -n 3 "$RUNS/log" >&2; exit 1; }
-        scripts/evaluate.sh $DATA $last.pt --task srp_translation $device
-    fi
+    once "$RUNS" execute "$kind"
+    translated "$last.pt"
     rows="$rows $run=$last.test.log:$last.pt"
 done
-python3 scripts/compare.py $rows
+table $rows

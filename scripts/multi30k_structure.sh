@@ -10,8 +10,8 @@
 # Layers are removed from the decoder of a deeper model, of six layers on both sides, that is trained first: layer-shortgpt-0.34-1
 # (by the hidden state), layer-layer_loss-0.34-1, layer-layer_gradient-0.34-1; 0.34 of six are two. All others start from
 # the dense model of scripts/multi30k.sh. Units are removed during 252 updates and cut, and the rest trains for 252 more, as
-# there. Without a RUN, all of them run. Training is skipped once its result stands; then all are evaluated anew, one
-# after the other, so that their speeds can be compared.
+# there. Without a RUN, all of them run. Every step is skipped once its result stands; SPEED=1 makes speeds comparable.
+# Environment variables: multi30k_options.sh.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/machine.sh
@@ -34,14 +34,11 @@ for seed in 1 2 3; do
 done
 asked=${*:-$all}
 asked=${asked//importances/$importances}
-deep=$runs/dense-6 dense=${DENSE:-$runs/dense/checkpoint_best.pt}
-data=${DATA:-$data} runs=${RUNS:-checkpoints/multi30k-structure} updates=${UPDATES:-504}
+deep=$multi30k/dense-6 runs=$checkpoints/multi30k-structure
+listed $asked
+begin "$text"
 
-mkdir -p "$runs"
-[ -n "${DENSE:-}" ] || scripts/multi30k.sh "$text" dense >&2 # or the rest of it
-[ -e "$runs/dense.pt" ] || cp "$dense" "$runs/dense.pt"
-
-rows="dense=$runs/dense.test.log:$runs/dense.pt"
+rows="dense=${dense%.pt}.test.log:$dense"
 case "$asked" in
 *layer-*)
     from_scratch "$deep" 1 $(options 6 6)
@@ -62,15 +59,9 @@ for run in $asked; do
     case $units in
     layer) start=$deep/checkpoint_best.pt more="$(options 6 6) --prune-only decoder.layers.*" ;;
     esac
-    if [ ! -e "$runs/$run/done" ]; then
-        scripts/prune.sh "$data" "$start" "$runs/$run" "$target" "$updates" $more --lr 1e-3 --warmup-updates 100 --seed "$seed" \
-            --prune-units "$units" --prune-method $method
-        touch "$runs/$run/done"
-    fi
+    once "$runs/$run" scripts/prune.sh "$data" "$start" "$runs/$run" "$target" "$updates" $more --lr 1e-3 \
+        --warmup-updates 100 --seed "$seed" --prune-units "$units" --prune-method $method
+    translated "$runs/$run/checkpoint_last.pt"
     rows="$rows $run=$runs/$run/checkpoint_last.test.log:$runs/$run/checkpoint_last.pt"
 done
-
-for row in $rows; do
-    scripts/evaluate.sh "$data" "${row#*:}" $device
-done
-python3 scripts/compare.py $rows
+table $rows

@@ -9,8 +9,8 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 PROGRAMS = """fairseq-train fairseq-hydra-train fairseq-generate fairseq-validate fairseq-eval-lm fairseq-preprocess
     fairseq-prune make subword-nmt python3 curl tar""".split()
-TOOLS = """awk basename bash cat chmod cksum cp cut dirname env grep ls mkdir mktemp mv paste rm sort tail tee touch
-    wc""".split()
+TOOLS = """awk basename bash cat chmod cksum cp cut dirname env flock grep ls mkdir mktemp mv paste rm sort tail tee
+    touch wc""".split()
 LOOPS = re.compile(
     r"(for (?:seed|fraction|ratio|lambda|target) in )([^\s;$]+) [^;\n]*"
 )  # all values, of which one will do
