@@ -96,6 +96,19 @@ def test_cut_attention(kinds, options, tmp_path):
     assert largest_difference(masked, tmp_path, cut) < 2e-5
 
 
+@pytest.mark.parametrize("width", ["head", "qk"])
+def test_one_head_narrower_than_the_stream(width, tmp_path):
+    """Of every block one head of two is left; or one head has lost dimensions."""
+    model = busy(stock(**{f"{side}_attention_heads": 2 if width == "head" else 1 for side in ("encoder", "decoder")}))
+    structure, optimizer = structure_of(model), Optimizer(torch.optim.SGD(model.parameters(), lr=0.1))
+    kinds = (width,) if width == "head" else ("qk", "vo")
+    vectors = [vector for vector in structure.vectors.values() if vector.kind in kinds]
+    keep = {vector.name: torch.arange(vector.length) < vector.length // 2 for vector in vectors}
+    cut_in_run(model, structure.table, keep, optimizer, MaskedModel(model))
+    assert model.decoder.layers[0].self_attn.num_heads == 1
+    assert largest_difference(model, tmp_path) < 2e-5
+
+
 @pytest.mark.parametrize(
     "options, reason",
     [

@@ -1,7 +1,7 @@
 """Plain layers as a model of CTranslate2.
 
 What its C++ demands (read in version 4.8.5): one number of heads for all layers of a side, one width
-of queries, keys and values in all heads of a block, no layer of width 0. Zeros make up what is missing,
+of queries, keys and values in all heads of a block, that of the stream if there is one head, no layer of width 0. Zeros make up what is missing,
 which is exact: a score, a value or a neuron that is 0 adds nothing.
 """
 
@@ -78,7 +78,10 @@ def _options(side, activation):
 
 
 def _heads(side):
-    return max(block.heads for layer in side.layers for block in (layer.itself, layer.source) if block)
+    """Of all its blocks; at least two where a block is narrower than the stream, as whose width one head is taken."""
+    blocks = [block for layer in side.layers for block in (layer.itself, layer.source) if block]
+    narrow = any(max(len(b.query.weight), len(b.value.weight)) < len(b.output.weight) for b in blocks)
+    return max(1 + narrow, *(block.heads for block in blocks))
 
 
 def _fill_decoder(spec, side):
