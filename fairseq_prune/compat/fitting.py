@@ -1,4 +1,4 @@
-"""Checkpoints that do not fit the training that is to continue from them."""
+"""Checkpoints that do not fit the training that is to continue from them, and options blamed on checkpoints."""
 
 from ..files.messages import in_short, one_line
 from .patching import patch_once
@@ -9,6 +9,7 @@ def install() -> None:
     from fairseq.trainer import Trainer
 
     patch_once(Trainer, "load_checkpoint", _explaining)
+    patch_once(Trainer, "_build_optimizer", _naming_options)
 
 
 def _explaining(load_checkpoint):
@@ -23,6 +24,20 @@ def _explaining(load_checkpoint):
         return extra
 
     return load
+
+
+def _naming_options(build_optimizer):
+    """fairseq builds the optimizer while it loads: what fails then is not the file's fault."""
+
+    def build(self):
+        try:
+            return build_optimizer(self)
+        except Exception as error:  # of torch, of the device, of any optimizer or scheduler
+            names = f"--optimizer {self.cfg.optimizer._name} --lr-scheduler {self.cfg.lr_scheduler._name}"
+            half = " --fp16" if self.cfg.common.fp16 else ""
+            raise SystemExit(one_line(f"{names}{half}: cannot be set up ({in_short(error)})")) from error
+
+    return build
 
 
 _ANEW = "start from its weights alone, in a new folder: --finetune-from-model FILE"

@@ -35,26 +35,40 @@ class Goals:
         shares: dict of group name -> fraction that its outliers say, once they have been looked at.
 
     Raises:
-        ValueError: a layer would be left without units; names the highest fraction that can be.
+        ValueError: a layer would be left without units, or all would keep all; names a fraction that can be.
     """
 
     def __init__(self, target: Target, asked_by: str, selector: Any, seeded: Callable[[], torch.Generator]):
         self._target, self._asked_by, self._seeded = {**target, **_by_shapes(target, selector)}, asked_by, seeded
         self.shares: dict[str, float] = {}
-        self._refuse_unreachable(selector)
-
-    def _refuse_unreachable(self, selector):
         fractions = {group: goal for group, goal in self._target.items() if not isinstance(goal, _SAID_LATER)}
+        self._refuse_unreachable(selector, fractions)
+        if len(fractions) == len(self._target):
+            self._refuse_none_at_all(selector, {group: goal for group, goal in fractions.items() if goal})
+
+    def _refuse_unreachable(self, selector, fractions):
         highest = {group: selector.highest(group, fraction) for group, fraction in fractions.items()}
         reached = {group: fraction for group, fraction in highest.items() if fraction is not None}
         if reached:
             least = min(reached, key=lambda group: reached[group])
             most = math.floor(reached[least] * 1e4) / 1e4
             else_skip = "skip it or " if len(selector.groups) > 1 else ""
+            advice = f"give e.g. --prune-target {most}" if most else _OTHERS
             raise ValueError(
                 f"{self._asked_by} {self._target[least]}: at most {most} of {least!r} can be removed: one unit of "
-                f"every layer stays; {else_skip}give e.g. --prune-target {most}"
+                f"every layer stays; {else_skip}{advice}"
             )
+
+    def _refuse_none_at_all(self, selector, fractions):
+        """Less than half of a unit, of every group."""
+        if not fractions or any(selector.budget(group, fraction) for group, fraction in fractions.items()):
+            return
+        group, fraction = max(fractions.items(), key=lambda item: item[1])
+        more = (2.0**power * fraction for power in range(60) if 2.0**power * fraction < 1)
+        enough = next((goal for goal in more if selector.budget(group, goal)), None)
+        fits = enough and selector.highest(group, enough) is None
+        advice = f"give e.g. --prune-target {enough:g}" if fits else _OTHERS
+        raise ValueError(f"{self._asked_by} {fraction}: comes to none of the units of {group!r}; {advice}")
 
     @property
     def known(self) -> bool:
@@ -158,6 +172,7 @@ class CostGoals(Goals):
         return True
 
 
+_OTHERS = "give other units, e.g. --prune-units row"
 _SAID_LATER = (Threshold, Deviation, Outliers, CostLeft)
 
 

@@ -51,7 +51,8 @@ class PruneOptions(DistillationOptions, ApproachOptions):
     )
     prune_units: Optional[str] = _option(
         "what is removed together: weight (default), row, column, block:4x4, stripe, kernel, pattern, 2:4, n:m; "
-        "filter, channel, neuron, head, hidden, embedding, node, weight+node; with connectivity width, width:residual"
+        "filter, channel, neuron, head, qk, vo, hidden, embedding, layer, node, weight+node; with connectivity width, "
+        "width:residual"
     )
     prune_importance: Optional[str] = _option("what is kept: magnitude (L1), magnitude_l2, random, taylor, fisher")
     prune_scope: Optional[str] = _option("compared with whom: global (default), layer, output, stage")

@@ -188,8 +188,7 @@ class Targets:
             if removed > self.selector.budget(group, fractions[group]):
                 asked, more = self._goals.asked(group)
                 raise ValueError(
-                    f"{asked}: {removed / total:.4f} of {group!r} is removed already; "
-                    f"{more}, or keep it with --prune-method none"
+                    f"{asked}: {removed / total:.4f} of {group!r} is removed already; {more}, or prune no further"
                 )
 
     def select(self, event: int, masks: Masks, evidence: Any = None) -> Selection:

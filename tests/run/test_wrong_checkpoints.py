@@ -99,6 +99,13 @@ def test_a_damaged_state(new_run, changed, damage):
     )
 
 
+def test_an_optimizer_that_cannot_be_set_up_is_not_blamed_on_the_file(new_run, pruned):
+    line = line_of(
+        new_run(), "--restore-file", pruned.folder / "checkpoint_last.pt", "--encoder-layers", 2, "--optimizer", "lamb"
+    )
+    assert line.startswith("--optimizer lamb --lr-scheduler fixed: cannot be set up (ModuleNotFoundError")
+
+
 def test_a_state_of_earlier_versions_has_no_account(new_run, changed):
     file = changed(lambda c: c["extra_state"][STATE].pop("account"))
     new_run().train("--restore-file", file, "--encoder-layers", 2, *PRUNING, "--max-update", 10, "--disable-validation")

@@ -1,8 +1,9 @@
 """Plain layers as a model of CTranslate2.
 
 What its C++ demands (read in version 4.8.5): one number of heads for all layers of a side, one width
-of queries, keys and values in all heads of a block, that of the stream if there is one head, no layer of width 0. Zeros make up what is missing,
-which is exact: a score, a value or a neuron that is 0 adds nothing.
+of queries, keys and values in all heads of a block, which is that of the stream where there is one head,
+no layer of width 0. Zeros make up what is missing, which is exact: a score, a value or a neuron that is 0
+adds nothing.
 """
 
 from __future__ import annotations
