@@ -9,6 +9,7 @@ from fairseq.models import BaseFairseqModel
 from fairseq.tasks import FairseqTask
 
 from ..checkpoint.load import load_model, load_task
+from ..errors import errors_of_a_file
 
 LIMIT = 1e-6
 ROWS = 4  # sentences or images in a batch; logits of a whole vocabulary in float64 are large
@@ -39,7 +40,8 @@ def require_same(original: str, cut: str, batches: int, data: str | None = None)
     samples = samples_of(task, split, one, batches)
     if not samples:
         raise ValueError(f"the data have nothing in split {split!r} to compare on; give e.g. --data data-bin/demo")
-    difference = float(torch.tensor([largest_difference(one, other, sample) for sample in samples]).max())
+    with errors_of_a_file(original, "the model alone does not run on its validation split; nothing can be compared"):
+        difference = float(torch.tensor([largest_difference(one, other, sample) for sample in samples]).max())
     if not difference <= LIMIT:  # so for NaN, too
         raise ValueError(
             f"the outputs of the new model differ by {difference:.2e} of the largest one, more than {LIMIT:.0e}; "

@@ -7,7 +7,7 @@ import torch
 from commands import refused
 from conftest import TINY
 
-from fairseq_prune.checkpoint.load import load_model, load_task
+from checkpoints import logits
 from fairseq_prune.cli.main import main
 from fairseq_prune.compat import load_checkpoint
 from fairseq_prune.deploy.export.onnx_steps import Steps
@@ -25,17 +25,6 @@ def export(capsys, path, out, target):
     capsys.readouterr()
     main(["export", str(path), str(out), "--to", target, "--batches", "3", "--json"])
     return json.loads(capsys.readouterr().out)
-
-
-def logits(path, tokens):
-    """By fairseq, of a checkpoint of the task that it names."""
-    task, _ = load_task(str(path))
-    model = load_model(str(path), task).eval()
-    inputs = {"src_tokens": tokens}
-    if hasattr(model, "encoder"):
-        inputs |= {"src_lengths": torch.full((len(tokens),), tokens.shape[1]), "prev_output_tokens": tokens}
-    with torch.no_grad():
-        return model.get_normalized_probs(model(**inputs), log_probs=True)
 
 
 @pytest.fixture(scope="module")

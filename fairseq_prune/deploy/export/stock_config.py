@@ -12,12 +12,14 @@ from fairseq.optim.lr_scheduler import LR_SCHEDULER_DATACLASS_REGISTRY, LR_SCHED
 from fairseq.tasks import TASK_DATACLASS_REGISTRY, TASK_REGISTRY
 from omegaconf import DictConfig, OmegaConf
 
+from ...engine.options import PruneOptions
+
 _RUN = {  # group of the config -> (what is registered, their configs); without them fairseq evaluates as well
     "criterion": (CRITERION_REGISTRY, CRITERION_DATACLASS_REGISTRY),
     "optimizer": (OPTIMIZER_REGISTRY, OPTIMIZER_DATACLASS_REGISTRY),
     "lr_scheduler": (LR_SCHEDULER_REGISTRY, LR_SCHEDULER_DATACLASS_REGISTRY),
 }
-_OURS = ("prune_", "srp_", "weighted_layernorm")  # what options of ours begin with
+_OURS = ("prune_", "srp_", "weighted_layernorm")  # what options of our architectures begin with
 
 
 def stock_config(config: DictConfig) -> dict[str, Any]:
@@ -34,16 +36,38 @@ def stock_config(config: DictConfig) -> dict[str, Any]:
     """
     stored: Any = OmegaConf.to_container(config, enum_to_str=True)  # a mapping, as the config is one
     groups = {name: vars(group) if isinstance(group, argparse.Namespace) else group for name, group in stored.items()}
-    task = groups["task"] = _stock_group(groups["task"], TASK_REGISTRY, TASK_DATACLASS_REGISTRY)
-    if task is None:
+    tables = {"task": (TASK_REGISTRY, TASK_DATACLASS_REGISTRY), **_RUN}
+    before = {name: groups.get(name) or {} for name in tables}
+    groups |= {name: _stock_group(before[name], *tables[name]) for name in tables}
+    if groups["task"] is None:
         raise ValueError(f"task {config.task._name}: fairseq has none like it")
-    for name, tables in _RUN.items():
-        groups[name] = _stock_group(groups.get(name), *tables)
     arch = _stock_arch(groups["model"].get("_name") or groups["model"]["arch"])
-    model = {key: value for key, value in groups["model"].items() if not key.startswith(_OURS)}
-    groups["model"] = {**model, "_name": arch, "arch": arch, "task": task["_name"], "user_dir": None}
+    kept = {option for name, group in groups.items() if name != "model" for option in group or ()}
+    ours = {option for group in before.values() for option in group} - kept
+    names: dict[str, Any] = {name: groups[name] and groups[name]["_name"] for name in tables}
+    names |= {"arch": arch, "user_dir": None}
+    for name in ("task", "model"):  # in a namespace each has the options of all groups
+        options = {option: names.get(option, value) for option, value in groups[name].items()}
+        groups[name] = {key: value for key, value in options.items() if key not in ours and not key.startswith(_OURS)}
+    groups["model"] |= {"_name": arch, "arch": arch, "task": names["task"], "user_dir": None}
     groups["common"]["user_dir"] = None
     return groups
+
+
+def name_size(model: dict[str, Any], option: str, size: int) -> None:
+    """Have a model's config name a size, where it has the option.
+
+    Args:
+        model: that group of the config; of a training by hydra the options of each side are a group of their own.
+        option: e.g. ``"encoder_ffn_embed_dim"``.
+        size: the new value.
+    """
+    side, _, rest = option.partition("_")
+    inner = model.get(side)
+    if isinstance(inner, dict) and rest in inner:
+        inner[rest] = size
+    elif option in model:
+        model[option] = size
 
 
 def plain_namespace(values: dict[str, Any]) -> OrderedDict[str, Any]:
@@ -59,12 +83,15 @@ def plain_namespace(values: dict[str, Any]) -> OrderedDict[str, Any]:
 
 def _stock_group(group, registered, configs):
     """A group under the name of the nearest class of fairseq's own, with the options of that; None: there is none."""
-    name = group and group.get("_name")
+    name = group.get("_name")
     stock = _stock_name(registered.get(name), registered) if name else None
-    if stock is None or stock not in configs:
+    if stock is None:
         return None
-    known = {field.name for field in dataclasses.fields(configs[stock])}
-    return {**{key: value for key, value in group.items() if key in known}, "_name": stock}
+    if stock in configs:
+        known = {field.name for field in dataclasses.fields(configs[stock])}
+    else:  # its options have no dataclass, and stand among those of all groups
+        known = set(group) - {field.name for field in dataclasses.fields(PruneOptions)}
+    return {**{option: value for option, value in group.items() if option in known}, "_name": stock}
 
 
 def _stock_arch(arch):

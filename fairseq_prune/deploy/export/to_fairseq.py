@@ -1,5 +1,6 @@
 """`--to fairseq`: a checkpoint that fairseq loads without --user-dir."""
 
+import inspect
 import os
 import re
 from argparse import Namespace
@@ -12,13 +13,14 @@ from omegaconf import OmegaConf
 from ...checkpoint.load import load_task
 from ...checkpoint.write import write_checked
 from ...compat import load_checkpoint
+from ...errors import errors_of_a_file
 from ...families import options_of
 from ..verify import require_same
 from .exporters import EXPORTERS, Job
 from .read import load_cut
-from .stock_config import plain_namespace, stock_config
+from .stock_config import name_size, plain_namespace, stock_config
 
-_SIDES = ("encoder", "decoder")
+_INNER = re.compile(r"\b(encoder|decoder)\.(?:\w+\.)*layers\.\d+\.fc1\.weight")
 
 
 @EXPORTERS.add("fairseq")
@@ -37,14 +39,17 @@ def to_fairseq(job: Job) -> dict[str, Any]:
     original, stamp = load_checkpoint(job.checkpoint), job.stamp()
     task, config = load_task(job.checkpoint, job.data)
     groups = stock_config(config)
-    state = _stock_state(load_cut(job.checkpoint, task), groups)
+    model = load_cut(job.checkpoint, task)
+    with errors_of_a_file(job.checkpoint, f"fairseq does not build {groups['model']['arch']} of plain options"):
+        state = _stock_state(model, groups)
 
     def check(path):
         job.require_unchanged(stamp)
         return require_same(job.checkpoint, path, job.batches, job.data)
 
-    if isinstance(config.model, Namespace):  # and not a dict, as of models with a dataclass for options
-        groups["model"] = plain_namespace(groups["model"])
+    for name in ("task", "model"):
+        if isinstance(config[name], Namespace):  # and not a dict, as of those with a dataclass for options
+            groups[name] = plain_namespace(groups[name])
     difference, batches = write_checked(_checkpoint(original, groups, state), job.out, check)
     names = {"architecture": groups["model"]["arch"], "task": groups["task"]["_name"]}
     return {**names, "batches": batches, "largest_difference": difference, "bytes": os.path.getsize(job.out)}
@@ -73,24 +78,31 @@ def _stock_state(model, groups):
         if not (state[name] == 1).all():
             raise ValueError(f"{name}: units are in the middle of shrinking; let the run finish")
     arch = groups["model"]["arch"]
-    for side in _SIDES:
-        blocks = (name for name in state if re.fullmatch(rf"{side}\.layers\.\d+\.fc1\.weight", name))
-        widths = sorted({len(state[name]) for name in blocks})
-        if len(widths) > 1:
-            several = " and ".join(map(str, widths))
-            raise ValueError(f"{side}.layers.*.fc1.weight: {several} neurons; {arch} has one number for all layers")
-        if widths:
-            groups["model"][f"{side}_ffn_embed_dim"] = widths[0]
-    layers = {option: count for option, count in options_of(model).items() if option in groups["model"]}
-    groups["model"].update(layers)
+    for option, size in {**options_of(model), **_neurons(state, arch)}.items():
+        name_size(groups["model"], option, size)
     stock = _build(groups).state_dict()
     _require_fit(stock, state, {name for name, _ in model.named_parameters()}, arch)
     return OrderedDict((name, state[name]) for name in stock)
 
 
+def _neurons(state, arch):
+    """Widths of the feed-forward blocks by the options that name them."""
+    found: dict[str, set[int]] = {}
+    for name, value in state.items():
+        if match := _INNER.search(name):
+            found.setdefault(match[1], set()).add(len(value))
+    for side, widths in found.items():
+        if len(widths) > 1:
+            several = " and ".join(map(str, sorted(widths)))
+            raise ValueError(f"{side}.layers.*.fc1.weight: {several} neurons; {arch} has one number for all layers")
+    return {f"{side}_ffn_embed_dim": widths.pop() for side, widths in found.items()}
+
+
 def _build(groups):
     config = OmegaConf.create({name: groups[name] for name in ("task", "model")})
-    return tasks.setup_task(config.task, from_checkpoint=True).build_model(config.model, from_checkpoint=True)
+    build = tasks.setup_task(config.task, from_checkpoint=True).build_model
+    asks = "from_checkpoint" in inspect.signature(build).parameters  # not all tasks do
+    return build(config.model, from_checkpoint=True) if asks else build(config.model)
 
 
 def _require_fit(stock, state, parameters, arch):
