@@ -42,7 +42,7 @@ def _without_epoch(entry):
 
 
 def unlike(a, b, place=""):
-    """Places of two nested structures that hold other tensors or other plain values, list of str."""
+    """Places of two nested structures that hold other tensors or other plain values, and by how much, list of str."""
     if isinstance(a, dict) and isinstance(b, dict):
         found = [f"{place}.{name}" for name in a.keys() ^ b.keys()]
         return found + [p for name in a.keys() & b.keys() for p in unlike(a[name], b[name], f"{place}.{name}")]
@@ -52,4 +52,11 @@ def unlike(a, b, place=""):
         same = a.shape == b.shape and a.dtype == b.dtype and torch.equal(a.nan_to_num(), b.nan_to_num())
     else:
         same = type(a) is type(b) and (a == b or a != a and b != b)
-    return [] if same else [place]
+    return [] if same else [place + _by(a, b)]
+
+
+def _by(a, b):
+    """How much numbers differ at most; empty for what has no such measure."""
+    if not torch.is_tensor(a) or not a.is_floating_point() or getattr(b, "shape", None) != a.shape:
+        return ""
+    return f" by {(a.double() - b.double()).abs().max():.2g}"

@@ -27,7 +27,7 @@ from .best_checkpoint import forget_best, forget_best_of, hold_best
 from .checkpoints import load_checkpoint
 from .last_words import say_in_the_end
 from .options import refuse_references
-from .precision import unscaled
+from .precision import unscaled, will_be_skipped
 from .ranks import load_on_every_rank, read_on_every_rank
 from .required import require
 from .tasks import of_class
@@ -47,6 +47,7 @@ __all__ = [
     "say_in_the_end",
     "start_averages_from_weights",
     "unscaled",
+    "will_be_skipped",
 ]
 
 

@@ -14,13 +14,15 @@ if TYPE_CHECKING:
 
 
 def install() -> None:
-    """Let a resumed run have the fp32 masters and the loss scale of one that was never interrupted.
+    """Let a resumed run have the fp32 masters and the loss scale of one that was never interrupted; unscale once.
 
     All is part of the optimizer's state, so it is restored where that is. ``MemoryEfficientFP16Optimizer`` has no
     masters.
     """
     from fairseq.optim import AMPOptimizer, FP16Optimizer, MemoryEfficientFP16Optimizer
 
+    patch_once(AMPOptimizer, "clip_grad_norm", _noting_the_norm)
+    patch_once(AMPOptimizer, "step", _unscaling_once)
     patch_once(AMPOptimizer, "state_dict", _with_grad_scaler)
     patch_once(AMPOptimizer, "load_state_dict", _restoring_grad_scaler)
     for optimizer in (FP16Optimizer, MemoryEfficientFP16Optimizer):
@@ -33,6 +35,36 @@ def install() -> None:
 def unscaled(optimizer: FairseqOptimizer) -> float | Tensor:
     """What gradients wait to be multiplied by with fp16: a float; a tensor [] once they were clipped."""
     return getattr(optimizer, "_multiply_factor", 1.0)
+
+
+def will_be_skipped(optimizer: FairseqOptimizer) -> bool:
+    """True if ``--amp`` is not going to take the step, as gradients overflowed; fp16 does not come to it then."""
+    norm = getattr(optimizer, "fairseq_prune_norm", None)
+    return norm is not None and not bool(norm.isfinite().all())
+
+
+def _noting_the_norm(clip_grad_norm):
+    """So that it need not be looked for in the gradient of every parameter."""
+
+    def clip(self, *limits, **more):
+        self.fairseq_prune_norm = clip_grad_norm(self, *limits, **more)
+        return self.fairseq_prune_norm
+
+    return clip
+
+
+def _unscaling_once(step):
+    """``--amp`` divides by the loss scale twice: torch's scaler is told of two optimizers, one that wraps the other.
+
+    SGD takes steps that are 128 times too small, or more as the scale grows; with an adaptive optimizer only epsilon
+    counts for as much more. And a step without gradients fails.
+    """
+
+    def step_once(self):
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+
+    return step_once
 
 
 def _with_grad_scaler(state_dict):

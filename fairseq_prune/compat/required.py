@@ -38,8 +38,10 @@ REQUIRED = (
     Needed("fairseq.models.ema.ema:EMA.__init__", "self model", "fp32_params skip_keys update_freq_counter"),
     Needed("fairseq.models.ema.ema:EMA.restore", "self state_dict"),
     Needed("fairseq.optim.amp_optimizer:AMPOptimizer.scaler"),
+    Needed("fairseq.optim.amp_optimizer:AMPOptimizer.clip_grad_norm", "self max_norm", "unscale_ optimizer"),
     Needed("fairseq.optim.amp_optimizer:AMPOptimizer.load_state_dict", _LOADS),
     Needed("fairseq.optim.amp_optimizer:AMPOptimizer.state_dict", "self"),
+    Needed("fairseq.optim.amp_optimizer:AMPOptimizer.step", "self", "scaler update"),
     Needed(
         "fairseq.optim.dynamic_loss_scaler:DynamicLossScaler.__init__",
         knows="_iter _last_overflow_iter _last_rescale_iter _overflows_since_rescale",

@@ -8,11 +8,10 @@ from typing import Any
 from fairseq.optim import FairseqOptimizer
 from torch import Tensor, nn
 
-from ..compat import forget_best
+from ..compat import forget_best, will_be_skipped
 from ..families import permutable
 from ..methods import approach_for
 from ..methods.stand_in import stand_in
-from ..optim.masters import overflowed
 from ..pruning.masks import Masks, checksum
 from ..pruning.times import Position
 from . import ranks
@@ -213,9 +212,7 @@ class Pruner:
 
     def before_step(self, optimizer: FairseqOptimizer) -> None:
         """Let an approach into the gradients of a step."""
-        self._acts = self.approaching and (
-            self._approach.also_when_skipped or not overflowed(optimizer, self.masked.parameters.values())
-        )
+        self._acts = self.approaching and (self._approach.also_when_skipped or not will_be_skipped(optimizer))
         if self._acts:
             self._approach.before_step(optimizer)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from ..optim.masters import Home, homes
 from ..pruning.schedule import Schedule
@@ -60,6 +61,7 @@ class TickTockGates(Gated):
         super().__init__(*given)
         self._interval = 0
         self._effects = torch.empty(0)
+        self._aside: dict[Tensor, Tensor | None] = {}  # gradients, while a step is taken without them
 
     @classmethod
     def check(cls, settings: TickTock, units: Any, schedule: Schedule) -> None:
@@ -101,10 +103,15 @@ class TickTockGates(Gated):
         super().before_step(optimizer)
         if self._ticks:
             masters = homes(optimizer)
-            for parameter in self.parameters.values():
-                masters.get(parameter, Home(parameter)).key.grad = None  # neither momentum nor decay
+            keys = {masters.get(parameter, Home(parameter)).key for parameter in self.parameters.values()}
+            self._aside = {key: key.grad for key in keys}
+            for key in keys:
+                key.grad = None  # neither momentum nor decay
 
     def after_step(self, optimizer: FairseqOptimizer) -> None:
+        for key, gradient in self._aside.items():
+            key.grad = gradient  # fairseq zeroes that of flat masters, so there has to be one
+        self._aside = {}
         if self._ticks:
             self._effects += (self._gates * self._gradients).abs()
         super().after_step(optimizer)

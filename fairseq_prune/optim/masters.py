@@ -7,7 +7,7 @@ list aligned with the parameters, or (by default) one flat vector for all of the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -118,18 +118,6 @@ def moments_of(parameter: nn.Parameter, masters: Homes, optimizer: FairseqOptimi
         for value in state.values()
         if torch.is_tensor(value) and value.shape == home.key.shape
     ]
-
-
-def overflowed(optimizer: FairseqOptimizer, parameters: Iterable[nn.Parameter]) -> bool:
-    """True if the step will be skipped: with AMP a scaler looks for gradients that are not finite.
-
-    Args:
-        optimizer: the fairseq optimizer.
-        parameters: iterable of parameters.
-    """
-    if getattr(optimizer, "scaler", None) is None:  # bfloat16 needs none, and every step is taken
-        return False
-    return not all(p.grad is None or bool(p.grad.isfinite().all()) for p in parameters)
 
 
 def add_to_gradients(

@@ -80,7 +80,7 @@ def run_all(args, folder, name, cards, began):
 
     data, device = folder / "data", Device(name, cards, began + args.seconds, LONGEST * args.seconds)
     make_data(data, children.run_in_child)
-    jobs = [job for job in all_jobs(not cards) if re.search(args.only, str(job))]
+    jobs = [job for job in all_jobs() if re.search(args.only, str(job))]
     places = [Place(folder / str(number), data, device, cards[number % len(cards)] if cards else "")
               for number in range(len(jobs))]  # fmt: skip
     rows = []
@@ -94,8 +94,8 @@ def run_all(args, folder, name, cards, began):
 
 
 def run_one(job, place):
-    """Do a job; dict of what it was, its outcome, seconds, those of a core, and what was wrong."""
-    began, spent, outcome, wrong = time.monotonic(), core_seconds(), "ok", ""
+    """Do a job; dict of what it was, its outcome, seconds, those of a core, what was wrong, and all known of that."""
+    began, spent, outcome, wrong, more = time.monotonic(), core_seconds(), "ok", "", ""
     if began > place.device.deadline:
         outcome = "not run"
     else:
@@ -103,13 +103,12 @@ def run_one(job, place):
         try:
             job.work(place)
             shutil.rmtree(place.folder)
-        except AssertionError as error:
-            outcome, wrong = "failed", str(error)
-        except Exception:
-            outcome, wrong = "failed", traceback.format_exc().strip().replace("\n", " / ")[-600:]
+        except Exception as error:
+            outcome, wrong = "failed", str(error) or type(error).__name__
+            more = getattr(error, "more", "") or traceback.format_exc()
     what = {"kind": job.kind, "name": job.name, "precision": job.precision}
     took = {"seconds": round(time.monotonic() - began, 1), "core_seconds": round(core_seconds() - spent, 1)}
-    return {**what, "outcome": outcome, **took, "wrong": wrong}
+    return {**what, "outcome": outcome, **took, "wrong": wrong, "more": more}
 
 
 def core_seconds():

@@ -8,8 +8,12 @@ import soak_runs as runs
 import stories
 from right import check, differences, faults_of
 
+from fairseq_prune.engine.evidence import KINDS
+from fairseq_prune.methods.table import METHODS
+from fairseq_prune.pruning.importance import EVIDENCE
+
 PRECISIONS = {"fp32": "", "amp": "--amp", "fp16": "--fp16", "bf16": "--bf16", "amp in bf16": "--amp --prune-amp-bf16"}
-ON_CPUS = ("fp32", "amp", "bf16", "amp in bf16")
+HALF = ("fp16", "bf16")  # too coarse for some derivatives, and refused with them
 ADAM = "--optimizer adam --lr 0.01"
 OFTEN = "--keep-interval-updates -1"  # so that there is a checkpoint to resume from
 RECURRENT = {"hidden": "--prune-method l1 --prune-units hidden --prune-target 0.5 --prune-start 8up"}
@@ -35,12 +39,8 @@ class Job:
         return f"{self.kind}, {self.name}, {self.precision}"
 
 
-def all_jobs(on_cpu):
-    """List of :class:`Job`, those that take longest first.
-
-    Args:
-        on_cpu: leave out what CPUs do not have.
-    """
+def all_jobs():
+    """List of :class:`Job`: stories, which take longest, first, then all methods in one precision after the other."""
     text = {name: f"--prune-method {name} {words}" for name, words in runs.TEXT_METHODS.items()}
     images = {name: f"--prune-method {name} {words}" for name, words in runs.IMAGE_METHODS.items()}
     families = {
@@ -48,16 +48,23 @@ def all_jobs(on_cpu):
         "Transformer": (runs.TRANSFORMER, {**text, **runs.UNITS}),
         "RNN": (runs.LSTM, {**text, **RECURRENT}),
     }
-    precisions = ON_CPUS if on_cpu else PRECISIONS
     jobs = [Job("story", name, precision, partial(story, precision=PRECISIONS[precision]))
-            for name, (story, able) in stories.STORIES.items() for precision in precisions
+            for name, (story, able) in stories.STORIES.items() for precision in PRECISIONS
             if able in (stories.EVERY, precision) or able == stories.STOCK and "in" not in precision]  # fmt: skip
-    for kind, (common, methods) in families.items():
-        for name, words in methods.items():
-            for precision in precisions:
-                command = f"--user-dir {runs.USER_DIR} {common} {ADAM} {OFTEN} {PRECISIONS[precision]} {words}"
+    for precision, option in PRECISIONS.items():
+        for kind, (common, methods) in families.items():
+            for name, words in methods.items():
+                if precision in HALF and _is_fine(name):
+                    continue
+                command = f"--user-dir {runs.USER_DIR} {common} {ADAM} {OFTEN} {option} {words}"
                 jobs.append(Job(kind, name, precision, partial(whole_and_resumed, name=name, command=command)))
     return jobs
+
+
+def _is_fine(name):
+    """True for a method by derivatives that half precision is too coarse for."""
+    kind = EVIDENCE.get(METHODS[name].importance) if name in METHODS else None
+    return kind is not None and KINDS[kind].fine
 
 
 def whole_and_resumed(place, name, command):

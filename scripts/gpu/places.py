@@ -7,11 +7,14 @@ import shutil
 import signal
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import soak_children as children
+from right import Failed
 
 PR_SET_PDEATHSIG = 1  # of prctl(2)
+LAST = 4000  # characters of what a program printed that a summary tells: two tracebacks through fairseq
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Place:
         """Run a program to its end, in a child; ``@`` and ``data:`` as in ``soak_runs.Command``.
 
         Raises:
-            AssertionError: it fails or takes too long; with the end of what it printed.
+            Failed: it did, or took too long.
         """
         self.wait([self.start(program, text, **more)])
 
@@ -74,20 +77,24 @@ class Place:
         """Wait until programs have ended.
 
         Raises:
-            AssertionError: as :meth:`run`.
+            Failed: as :meth:`run`.
         """
         end = min(self.device.deadline, time.monotonic() + self.device.longest)
         codes = [children.finish(child, max(0, end - time.monotonic())) for child, _ in started]
         for code, (_, log) in zip(codes, started, strict=True):
             if code:
-                last = (log.read_text(errors="replace").strip() or "nothing").splitlines()[-1]
-                raise AssertionError("took too long" if code == -signal.SIGKILL else f"status {code}: {last}")
+                printed = log.read_text(errors="replace").strip() or "nothing"
+                what = "took too long" if code == -signal.SIGKILL else f"status {code}"
+                raise Failed(f"{log.name}, {what}: {printed.splitlines()[-1]}", printed[-LAST:])
 
     def _enter(self, cards):
         """In the child: it ends with its parent, sees its cards, and sums in one order."""
+        import torch
+
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if self.device.cards:
-            import torch
-
             os.environ["CUDA_VISIBLE_DEVICES"] = cards
             torch.use_deterministic_algorithms(True, warn_only=True)
+        else:  # what --fp16 and --amp of fairseq know of cards alone
+            torch.cuda.current_device, torch.Tensor.cuda = lambda: None, lambda tensor: tensor
+            torch.cuda.amp.GradScaler = partial(torch.amp.GradScaler, "cpu")

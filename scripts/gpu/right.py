@@ -11,11 +11,25 @@ from fairseq_prune.pruning.masks import stored_masks
 from fairseq_prune.pruning.units import is_coupled, parse_units
 
 FOUND = {"l0", "group_hoyer_square", "group_lasso", "cnip_it", "none"}  # say no fraction, or find it on the way
-NODES = {  # of 64 neurons and 6 heads, of 112 filters, of 24 hidden units: how many are removed
+MOST = 40  # faults of one job that a summary tells
+NODES = {  # of 64 neurons and 6 heads, of 112 filters, of 24 hidden units, of a decoder layer: how many are removed
     "neuron": 32, "growing neuron": 32, "head": 3, "l1": 48, "greg1": 48, "greg2": 48, "filter": 56, "snap": 90,
     "snap_it": 90, "taylor": 56, "fisher": 56, "gate_decorators": 56,
-    "admm": 56, "hidden": 12,
+    "admm": 56, "hidden": 12, **dict.fromkeys(("shortgpt", "layer_loss", "layer_gradient"), 32 + 2 + 2),
 }  # fmt: skip
+
+
+class Failed(AssertionError):
+    """A job did.
+
+    Args:
+        what: one line.
+        more: all that is known, for the summary.
+    """
+
+    def __init__(self, what, more):
+        super().__init__(what)
+        self.more = more
 
 
 def faults_of(folder, name, words):
@@ -47,13 +61,14 @@ def faults_of(folder, name, words):
 def differences(whole, part):
     """How a resumed run ended differently, list of str; empty if in the same bits."""
     ends = (content_of(load_checkpoint(folder / "checkpoint_last.pt")) for folder in (whole, part))
-    return [f"resumed, {place} differs" for place in unlike(*ends)]
+    return [f"resumed, unlike {place}" for place in unlike(*ends)]
 
 
 def check(faults):
-    """Raise AssertionError if there are any."""
+    """Raise :class:`Failed` if there are any."""
     if faults:
-        raise AssertionError("; ".join(faults[:2]) + (f" and {len(faults) - 2} more" if len(faults) > 2 else ""))
+        more = f" and {len(faults) - 2} more" if len(faults) > 2 else ""
+        raise Failed("; ".join(faults[:2]) + more, "\n".join(faults[:MOST]))
 
 
 def _masks(checkpoint):

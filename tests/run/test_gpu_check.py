@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import time
 from pathlib import Path
 
 import programs
@@ -70,4 +71,20 @@ def test_another_bit_is_seen(right, pruned, tmp_path):
     (other / "checkpoint_last.pt").write_bytes((pruned / "checkpoint_last.pt").read_bytes())
     assert right.differences(pruned, other) == []
     changed(other, "checkpoint_last.pt", lambda end: end["model"]["encoder.layers.0.fc1.bias"].mul_(1 + 2**-20))
-    assert right.differences(pruned, other) == ["resumed, .model.encoder.layers.0.fc1.bias differs"]
+    (found,) = right.differences(pruned, other)
+    by = found.removeprefix("resumed, unlike .model.encoder.layers.0.fc1.bias by ")
+    assert 0 < float(by) < 1e-6
+
+
+def test_a_failed_program_tells_the_end_of_its_log(right, tmp_path):
+    from places import Device, Place
+    from soak_children import start_work
+
+    def work():
+        os.write(2, b"a traceback " * 500 + b"\nValueError: what was wrong\n")
+        sys.exit(1)
+
+    place = Place(tmp_path, tmp_path, Device("cpu", (), time.monotonic() + 60, 60), "")
+    with pytest.raises(right.Failed, match="^log, status 1: ValueError: what was wrong$") as caught:
+        place.wait([(start_work(work, tmp_path / "log"), tmp_path / "log")])
+    assert len(caught.value.more) >= 1500 and caught.value.more.endswith("ValueError: what was wrong")

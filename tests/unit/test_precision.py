@@ -1,4 +1,4 @@
-"""Mixed precision goes on where it was interrupted: fp32 masters, loss scales and what they count."""
+"""Mixed precision: steps of the right size, and an interrupted run has its masters, loss scales and their counts."""
 
 import io
 
@@ -31,11 +31,11 @@ def on_cpu(monkeypatch):
     monkeypatch.setattr(torch.cuda.amp, "GradScaler", scaler)
 
 
-def start(kind, weights=None):
+def start(kind, weights=None, optimizer=ADAM):
     """A net, new or with the weights of a file, and its optimizer, which fairseq builds then."""
     wrapper, switches = KINDS[kind]
     cfg = OmegaConf.structured(FairseqConfig())
-    cfg.optimizer = {"tpu": False, "use_old_adam": False, "fp16_adam_stats": False, **ADAM}
+    cfg.optimizer = {"tpu": False, "use_old_adam": False, "fp16_adam_stats": False, **optimizer}
     cfg.common.fp16_scale_window, cfg.common.fp16_init_scale = 3, 16
     for switch in switches:
         cfg.common[switch] = True
@@ -78,6 +78,30 @@ def resume(kind, state):
     net, optimizer = start(kind, state["model"])
     optimizer.load_state_dict(state["optimizer"])
     return net, optimizer
+
+
+def test_amp_takes_steps_of_the_right_size():
+    """fairseq's own would divide the gradient by the scale, 16, once more; and the scaler still sees overflows."""
+    net, optimizer = start("amp", optimizer={"_name": "sgd", "lr": [0.5], "momentum": 0.0, "weight_decay": 0.0})
+    before = [p.detach().clone() for p in net.parameters()]
+    train(net, optimizer, [2])  # the gradient is 0.2 * 2 * (p - 1)
+    for p, was in zip(net.parameters(), before, strict=True):
+        assert torch.allclose(p, was - 0.5 * 0.4 * (was - 1), atol=1e-6)
+    before = [p.detach().clone() for p in net.parameters()]
+    assert not compat.will_be_skipped(optimizer)
+    train(net, optimizer, [1])
+    assert compat.will_be_skipped(optimizer) and all(map(torch.equal, net.parameters(), before))
+
+
+def test_amp_takes_a_step_from_which_all_gradients_were_taken():
+    net, optimizer = start("amp")
+    before = [p.detach().clone() for p in net.parameters()]
+    optimizer.backward(sum(p.sum() for p in net.parameters()))
+    optimizer.clip_grad_norm(0.0)
+    for p in net.parameters():
+        p.grad = None
+    optimizer.step()
+    assert all(map(torch.equal, net.parameters(), before))
 
 
 @pytest.mark.parametrize("stop", [2, 4, 5])

@@ -1,4 +1,4 @@
-"""bfloat16, with fp32 masters (``--bf16``) and by autocast (``--amp --prune-amp-bf16``)."""
+"""fp16 and bfloat16 with fp32 masters, and bfloat16 by autocast (``--amp --prune-amp-bf16``)."""
 
 import pytest
 import torch
@@ -14,21 +14,30 @@ METHODS = {
     "movement": TIMES,
     "admm": "--prune-target 0.5 --prune-start 0up --prune-freeze 6up --prune-every 2up",
     "hoyer_square": f"{TIMES}",
+    "gate_decorators": "--prune-units row --prune-target 0.5 --prune-end 6up --prune-every 1up --prune-tocks 1",
 }
 
 
-def rounded(tensor):
-    return tensor.bfloat16().float()
+@pytest.fixture(autouse=True)
+def on_cpu(monkeypatch):
+    """What ``--fp16`` of fairseq asks of CUDA alone: a device for flat masters, and to move a number to."""
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: None)
+    monkeypatch.setattr(torch.Tensor, "cuda", lambda tensor: tensor)
 
 
-@pytest.mark.parametrize("precision", ["--bf16", AUTOCAST])
+def rounded(tensor, dtype=torch.bfloat16):
+    return tensor.to(dtype).float()
+
+
+@pytest.mark.parametrize("precision", ["--fp16", "--bf16", AUTOCAST])
 @pytest.mark.parametrize("method", METHODS)
 def test_removed_and_resumed_to_the_same_bits(new_run, method, precision):
     options = [*words_of(precision), "--prune-method", method, *words_of(METHODS[method])]
     whole = new_run("whole")
     end = whole.train(*options, "--save-interval-updates", "4")
     weights = [v for v in end["model"].values() if v.dim() > 1]
-    assert all(torch.equal(v, rounded(v)) for v in weights) == (precision == "--bf16")
+    dtype = torch.half if precision == "--fp16" else torch.bfloat16
+    assert all(torch.equal(v, rounded(v, dtype)) for v in weights) == (precision != AUTOCAST)
     masks = masks_of(end)
     assert sum(int((~keep).sum()) for keep in masks.values())
     assert all(not end["model"][name][~keep].any() for name, keep in masks.items())
