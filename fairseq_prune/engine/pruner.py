@@ -8,13 +8,12 @@ from typing import Any
 from fairseq.optim import FairseqOptimizer
 from torch import Tensor, nn
 
-from ..compat import forget_best, will_be_skipped
+from ..compat import will_be_skipped
 from ..families import permutable
 from ..methods import approach_for
 from ..methods.stand_in import stand_in
-from ..pruning.masks import Masks, checksum
+from ..pruning.masks import Masks
 from ..pruning.times import Position
-from . import ranks
 from .goals import FindCosts
 from .masked_model import MaskedModel
 from .permute import permute_in_run
@@ -67,13 +66,13 @@ class Pruner:
         self._model, self._find_permutable = model, find_permutable or partial(permutable, model)
         self._started = self._acts = False
         self.masked = MaskedModel(model)
-        self.removal = Removal(model, self.masked, averaged)
+        self._rewind = Rewind(self.masked.parameters, self.plan.rewind.count) if self.plan.rewind else None
+        self.removal = Removal(model, self.masked, averaged, self._rewind)
         self.targets = Targets(model, self.plan, find_structure, find_targets, find_costs)
         self._tally = Tally(self.masked, self.targets)
         self._select = Selecting(model, self.masked, self.targets, gather, lambda: self.events_done)
         self._approach = self._new_approach()
         self._validated: dict[str, Tensor] = {}
-        self._rewind = Rewind(self.masked.parameters, self.plan.rewind.count) if self.plan.rewind else None
 
     def _new_approach(self):
         return approach_for(self.plan.approach, self.targets.selector, self._model, self.plan.seed)
@@ -274,20 +273,5 @@ class Pruner:
             self.masked.hold(permute_in_run(*arguments, self.masked.local_masks()))
 
     def _remove(self, selection, optimizer, ema_model):
-        selection = selection.examined()
-        targets, decided = self.targets, checksum({**selection.masks, **selection.keep})
-        ranks.require_equal(decided, "pruning masks", next(iter(self.masked.parameters.values())).device)
-        closes = targets.selector.multiplies and selection.keep
-        if closes or checksum(selection.masks) != checksum(self.masks):
-            if (shared := targets.overlap(selection)) is not None:
-                logger.info(f"{shared:.4f} of what is removed is removed in --base-pr-model, too")
-            if self._rewind:
-                self._rewind.restore(optimizer)
-            if closes:
-                self.removal.close(selection.keep, targets.selector, targets.structure, optimizer)
-            else:
-                self.removal.mask(selection, targets.prunables, optimizer, ema_model)
-            forget_best()
-        now = targets.cuts_on_the_way or self.plan.schedule.is_last(self.events_done)
-        if not closes and now:  # few units may all be cut before
-            targets.look_again(self.removal.cut(selection.keep, targets.structure, optimizer))
+        cuts = self.targets.cuts_on_the_way or self.plan.schedule.is_last(self.events_done)
+        self.removal.carry_out(selection, self.targets, cuts, optimizer, ema_model)

@@ -1,11 +1,11 @@
 """Recipes: the ``--prune-*`` options as a YAML file."""
 
-import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import yaml
 
+from ..checkpoint.other_names import parts_of, renamed, unwrapped
 from ..pruning.registry import closest
 
 
@@ -44,21 +44,15 @@ def read_recipe(path: str, known: Collection[str]) -> dict[str, Any]:
 
 
 _LISTS, _MAPPINGS = ("include", "skip", "only"), ("target", "stages")
-_WRAPPERS = re.compile(r"^(module\.|_orig_mod\.)+")  # of DistributedDataParallel and torch.compile
-_RESNETS = {"last_linear": "fc"}  # what the original calls layers of torchvision's models
-_VGGS = {"linear0": "classifier.0", "linear1": "classifier.3", "last_linear": "classifier.6"}
 
 
 def _by_layer(path, ratios):
     """The seed's map of parameter names to fractions or ``m4n2``: what it names is pruned and nothing else."""
     if not isinstance(ratios, dict) or not ratios:
         raise ValueError(f"--prune-recipe {path}: prune_ratio names no layers; write e.g. 'layer1.0.conv1.weight: 0.5'")
-    names = {_WRAPPERS.sub("", str(name)).rpartition("."): ratio for name, ratio in ratios.items()}
-    is_vgg = any(stem.startswith("_features.") or stem in _VGGS.keys() - _RESNETS.keys() for stem, _, _ in names)
-    layers = _VGGS if is_vgg else _RESNETS
-    target = {}
-    for (stem, _, leaf), ratio in names.items():
-        target[f"*{layers.get(stem, stem).replace('_features.', 'features.')}.{leaf}"] = ratio
+    by_name = {unwrapped(str(name)): ratio for name, ratio in ratios.items()}
+    parts = parts_of(by_name)
+    target = {f"*{renamed(name, parts)}": ratio for name, ratio in by_name.items()}
     return {"target": target, "only": list(target)}
 
 

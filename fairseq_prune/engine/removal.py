@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from ..pruning.masks import pack_mask, unpack_mask
+from ..compat import forget_best
+from ..pruning.masks import checksum, pack_mask, unpack_mask
 from ..pruning.prunable import Prunable
 from ..pruning.selecting import Selection
 from ..pruning.selecting.widths import WidthSelector
 from ..pruning.surgery.structure import Structure, can_be_cut
+from . import ranks
 from .cut import cut_in_run, cut_layers_in_run, may_cut
 from .masked_model import MaskedModel
+from .rewind import Rewind
+from .targets import Targets
 from .weight_norms import rescale_norms
 
 if TYPE_CHECKING:
@@ -31,13 +35,51 @@ class Removal:
         model: ``nn.Module``.
         masked: its :class:`~.masked_model.MaskedModel`.
         averaged: the run keeps moving averages (--store-ema), whose shapes cannot follow a cut.
+        rewind: where weights are put back to after every removal, :class:`~.rewind.Rewind`; None: they are not.
 
     Attributes:
         kept: what was kept of coupled units in all cuts, packed: dict of vector name -> plain values.
     """
 
-    def __init__(self, model: nn.Module, masked: MaskedModel, averaged: bool):
-        self._model, self._masked, self._averaged, self.kept = model, masked, averaged, {}
+    def __init__(self, model: nn.Module, masked: MaskedModel, averaged: bool, rewind: Rewind | None = None):
+        self._model, self._masked, self._averaged, self._rewind, self.kept = model, masked, averaged, rewind, {}
+
+    def carry_out(
+        self,
+        selection: Selection,
+        targets: Targets,
+        cuts: bool,
+        optimizer: FairseqOptimizer,
+        ema_model: nn.Module | None,
+    ) -> None:
+        """Remove what an event selected, alike on all ranks; no checkpoint from before stays the best.
+
+        Args:
+            selection: what is removed.
+            targets: the units that it is of, :class:`~.targets.Targets`.
+            cuts: coupled units are to be cut out now.
+            optimizer, ema_model: as :meth:`mask`.
+
+        Raises:
+            RuntimeError: ranks have selected something else.
+            ValueError: a score is no number.
+        """
+        selection = selection.examined()
+        device = next(iter(self._masked.parameters.values())).device
+        ranks.require_equal(checksum({**selection.masks, **selection.keep}), "pruning masks", device)
+        closes = targets.selector.multiplies and selection.keep
+        if closes or checksum(selection.masks) != checksum(self._masked.masks):
+            if (shared := targets.overlap(selection)) is not None:
+                logger.info(f"{shared:.4f} of what is removed is removed in --base-pr-model, too")
+            if self._rewind:
+                self._rewind.restore(optimizer)
+            if closes:
+                self.close(selection.keep, targets.selector, targets.structure, optimizer)
+            else:
+                self.mask(selection, targets.prunables, optimizer, ema_model)
+            forget_best()
+        if cuts and not closes:  # few units may all be cut before
+            targets.look_again(self.cut(selection.keep, targets.structure, optimizer))
 
     def mask(
         self,

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.utils import weight_norm
 
-from fairseq_prune.engine import pruner as engine
+from fairseq_prune.engine import removal
 from fairseq_prune.engine.plan import make_plan
 from fairseq_prune.engine.pruner import Pruner
 from fairseq_prune.pruning.times import Position
@@ -135,7 +135,7 @@ def test_a_removed_slice_takes_its_direction_mask_along():
 def test_an_event_that_changes_no_mask_does_nothing(monkeypatch):
     _, pruner = start(half_gone(), **{**GRADUAL, "schedule": "linear", "target": 0.502, "end": "10up"})
     calls = []
-    monkeypatch.setattr(engine, "forget_best", lambda: calls.append(pruner.events_done))
+    monkeypatch.setattr(removal, "forget_best", lambda: calls.append(pruner.events_done))
     assert removed_at(pruner, range(11)) == [500, 500, 500, 501, 501, 501, 501, 501, 502, 502, 502]
     assert calls == [4, 9]
     assert pruner.events_done == 11

@@ -1,23 +1,14 @@
 """Reading weights from files of plain torch: a state dict, or a training's file with one under ``state_dict``."""
 
-import re
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
+from fairseq_prune.checkpoint.other_names import RESNET, VGG, renamed, unwrapped
 from fairseq_prune.files.alone import StrPath
 
 from .heads import begin_heads_anew, foreign_heads
-
-WRAPPERS = re.compile(r"^(module\.|_orig_mod\.)+")  # of DistributedDataParallel and torch.compile
-NAMES = [  # what the DDP suite calls parts of torchvision's nets, and what they are called there
-    ("last_linear.", "fc."),
-    ("last_linear.", "classifier.6."),
-    ("linear0.", "classifier.0."),
-    ("linear1.", "classifier.3."),
-    ("_features.", "features."),
-]
 
 
 def read_weights(option: str, path: StrPath, example: str) -> dict[str, Tensor]:
@@ -42,7 +33,7 @@ def read_weights(option: str, path: StrPath, example: str) -> dict[str, Tensor]:
     state = state.get("state_dict", state) if isinstance(state, dict) else state
     if not _is_state_dict(state):
         raise ValueError(f"{option} {path}: holds no state dict; {example}")
-    return {WRAPPERS.sub("", entry): tensor for entry, tensor in state.items()}
+    return {unwrapped(entry): tensor for entry, tensor in state.items()}
 
 
 def _is_state_dict(state):
@@ -78,5 +69,4 @@ def load_weights(
 
 def _known(entry, ours):
     """An entry's name in a net that has these."""
-    renamed = (known + entry.removeprefix(theirs) for theirs, known in NAMES if entry.startswith(theirs))
-    return entry if entry in ours else next((name for name in renamed if name in ours), entry)
+    return next((name for name in (entry, renamed(entry, RESNET), renamed(entry, VGG)) if name in ours), entry)
