@@ -12,7 +12,7 @@
 checkpoints=${CHECKPOINTS:-checkpoints} data=${DATA:-data-bin/multi30k} updates=${UPDATES:-504}
 multi30k=$checkpoints/multi30k
 dense=${DENSE:-$multi30k/dense/checkpoint_best.pt}
-device=$(device)
+device=$([ -n "${ONLY_LIST:-}" ] || device)
 
 # options ENCODER_LAYERS DECODER_LAYERS: with 4 and 4 the "tiny" Transformer that Wu et al. (ACL 2021) use for Multi30k.
 options() {
