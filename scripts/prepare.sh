@@ -6,9 +6,9 @@
 # TEXT holds train.SRC, train.TGT, valid.SRC, valid.TGT and any number of
 # test*.SRC/test*.TGT, one sentence a line. OUT becomes a fairseq data folder
 # with one dictionary for both sides (joined, the default) or one for each
-# (separate), and keeps the BPE codes; one that was made of the same stays.
-# Needs fairseq-preprocess and subword-nmt on
-# PATH (source .venv/bin/activate).
+# (separate), and keeps the BPE codes; one that was made of the same stays
+# (MADE_OF tells of what, where TEXT is only on the way). Needs
+# fairseq-preprocess and subword-nmt on PATH (source .venv/bin/activate).
 set -euo pipefail
 . "$(dirname "$0")/kept.sh"
 
@@ -26,7 +26,7 @@ for split in train valid; do
     done
 done
 
-made_of=$(made_of "$src $tgt $merges $DICTIONARIES" "$text"/{train,valid,test*}.{"$src","$tgt"})
+made_of=${MADE_OF:-$(made_of "$src $tgt $merges $DICTIONARIES" "$text"/{train,valid,test*}.{"$src","$tgt"})}
 keep "$out" "$made_of" "$usage"
 
 mkdir -p "$(dirname "$out")"

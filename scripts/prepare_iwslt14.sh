@@ -8,15 +8,19 @@
 # a dictionary of its own (separate, the default): SRP's authors had 8,848 and 6,632 entries, so
 # 39,469,056 parameters of srp_iwslt_de_en; joined makes one for both. ARCHIVE names an archive
 # that is here already; without it one is fetched (19 MB), which needs a network. OUT (default:
-# data-bin/iwslt14.tokenized.de-en beside this folder) appears whole or not at all.
+# data-bin/iwslt14.tokenized.de-en beside this folder) appears whole or not at all; one that was
+# made of the same stays.
 set -euo pipefail
+. "$(dirname "$0")/kept.sh"
 
 url=${IWSLT14_URL:-http://dl.fbaipublicfiles.com/fairseq/data/iwslt14/de-en.tgz}
 here=$(cd "$(dirname "$0")" && pwd)
 out=${1:-$(dirname "$here")/data-bin/iwslt14.tokenized.de-en}
 export DICTIONARIES=${DICTIONARIES:-separate}
 case $DICTIONARIES in joined | separate) ;; *) echo "DICTIONARIES $DICTIONARIES: give joined or separate" >&2; exit 2 ;; esac
-[ ! -e "$out" ] || { echo "OUT $out exists already; remove it or give another folder" >&2; exit 2; }
+MADE_OF=$(made_of "$url $DICTIONARIES" "${ARCHIVE:-/dev/null}")
+export MADE_OF
+keep "$out" "$MADE_OF" "e.g. scripts/prepare_iwslt14.sh data-bin/iwslt14"
 work=$(mktemp -d "${TMPDIR:-/tmp}/iwslt14.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 

@@ -92,7 +92,10 @@ def test_the_command_of_the_docs(elsewhere, tmp_path, dictionaries):
     assert (words["de"] == words["en"]) == bool(dictionaries)
     sizes = ", ".join(f"{len(words[la]) + 4} {la}" for la in SENTENCES)
     assert f"({dictionaries or 'separate'}): {sizes}" in result.stdout
-    assert programs.run(command, environment).returncode == 2  # it is there already
+    again = programs.run(command, environment)
+    assert (again.returncode, again.stdout) == (0, f"{out}: already there, kept\n")
+    other = programs.run(command, environment | {"DICTIONARIES": "separate" if dictionaries else "joined"})
+    assert other.returncode == 2 and f"OUT {out} exists already and was made of something else" in other.stderr
 
 
 def test_an_unknown_kind_of_dictionaries_is_refused(elsewhere):
