@@ -43,13 +43,9 @@ def no_process_outlives_the_tests():
 
 
 def reset_fairseq():
-    """fairseq keeps best score and patience as function attributes, meters and TensorBoard's files as globals."""
-    from fairseq import checkpoint_utils
+    """fairseq keeps meters and TensorBoard's files as globals."""
     from fairseq.logging import metrics, progress_bar
-    from fairseq_cli import train
 
-    for holder in (checkpoint_utils.save_checkpoint, train.should_stop_early):
-        holder.__dict__.clear()
     metrics.reset()
     progress_bar._close_writers()
     progress_bar._tensorboard_writers.clear()

@@ -3,7 +3,7 @@
 import logging
 import os
 
-from .best_checkpoint import patience, restore_patience
+from .best_checkpoint import forget_best, patience, restore_patience
 from .patching import patch_once
 
 logger = logging.getLogger(__name__)
@@ -35,6 +35,7 @@ def _with_the_rest(state_dict):
 
 def _restoring_the_rest(load_checkpoint):
     def load(self, filename, reset_optimizer=False, reset_lr_scheduler=False, overrides=None, reset_meters=False):
+        forget_best()  # of a training before, in this process
         extra = load_checkpoint(self, filename, reset_optimizer, reset_lr_scheduler, overrides, reset_meters)
         rest = (extra or {}).get(KEY)
         if rest and not reset_optimizer:

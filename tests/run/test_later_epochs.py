@@ -2,6 +2,8 @@
 
 import pytest
 from conftest import same_tensors
+from fairseq import checkpoint_utils
+from fairseq_cli import train
 
 
 def epochs(count):
@@ -32,6 +34,15 @@ def test_patience_goes_on(new_run):
     assert epoch_of(whole) == 4
     parts.train(*words, "--max-epoch", "2")
     assert epoch_of(parts.train(*words)) == 4
+
+
+def test_a_training_knows_nothing_of_another_in_its_process(new_run):
+    """fairseq keeps the best value and the patience in its functions, where the next training would find them."""
+    for holder in (checkpoint_utils.save_checkpoint, train.should_stop_early):
+        holder.best, holder.num_runs = -1.0, 2
+    run = new_run()
+    assert epoch_of(run.train(*epochs(3), "--patience", "3")) == 3
+    assert run.checkpoint("checkpoint_best.pt")["extra_state"]["best"] > 0
 
 
 @pytest.mark.parametrize("kind", ["--ema-update-freq 3", "--ema-fp32", "--ema-start-update 3"])
