@@ -162,6 +162,17 @@ def test_matrices_are_made_where_that_is_repaid(products, chosen):
 
 
 @torch.no_grad()
+def test_a_size_that_is_first_met_where_nothing_was_repaid_is_timed_with_the_next_weights():
+    clock = Clock(torn(nn.Linear(24, 100)), 2.0, 1.0, making=10.0)
+    for rows, products, chosen in ((5, 1, "csr"), (50, 20, "dense"), (50, 20, "csr"), (50, 20, "csr"), (5, 1, "csr")):
+        clock.faster.refresh()
+        for _ in range(products):
+            clock.faster(inputs(rows, 24))
+        assert clock.calls[-1] == chosen
+    assert clock.calls.count("dense") == 4 + 20 + 4  # both sizes timed once
+
+
+@torch.no_grad()
 def test_fewer_weights_left_may_repay_what_more_did_not():
     """Fractions that CSR lost at say nothing of those far below."""
     layer = nn.Linear(24, 100)

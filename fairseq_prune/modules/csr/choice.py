@@ -1,6 +1,7 @@
 """Of two ways to compute a layer the faster, by the clock."""
 
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -111,13 +112,16 @@ class Faster:
         return form if faster else self._dense
 
     def _repays(self, left):
-        """True if as many products as with the last weights save more seconds than making the matrices takes."""
+        """True if as many products as with the last weights save more seconds than making the matrices takes.
+
+        Sizes that were not timed yet may save any.
+        """
         if self._calls_before is None:
             return True
         saved = (
             calls * max(0.0, dense - left * csr)
             for size, calls in self._calls_before.items()
-            for dense, csr in [self._costs.get(size, (0.0, 0.0))]
+            for dense, csr in [self._costs.get(size, (math.inf, 0.0))]
         )
         return sum(saved) >= self._making
 
