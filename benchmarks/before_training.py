@@ -19,7 +19,7 @@ from fairseq_prune.pruning.times import Position
 from vision_bridge.models.nets import NETS, NetSpec
 from vision_bridge.surgery.trace import trace
 
-SPEC, STEPS, BATCHES, ROUNDS, STEP_BATCH = NetSpec(10, 3, 32), 5, 5, 9, 64
+SPEC, STEPS, BATCHES = NetSpec(10, 3, 32), 5, 5
 
 
 class Criterion(nn.Module):
@@ -65,9 +65,9 @@ def time_scoring(size, turns, device):
     print(f"| SNIP-it: scores, selections and masks | {ours:.2f} | {statistics.median(b / a for a, b in rows):.2f} |")
 
 
-def time_steps(device):
+def time_steps(size, rounds, device):
     """Print the training step of VGG-16, dense and after SNAP-it at 0.93, in turns."""
-    dense, batch = NETS["vgg16_fc3"](SPEC).to(device.torch), sample(STEP_BATCH, device)
+    dense, batch = NETS["vgg16_fc3"](SPEC).to(device.torch), sample(size, device)
     small = copy.deepcopy(dense)
     prune(small, [batch], method="snap_it", target=0.93)
     optimizers = {net: torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9) for net in (dense, small)}
@@ -77,10 +77,10 @@ def time_steps(device):
         Criterion()(net, batch)[0].backward()
         optimizers[net].step()
 
-    rows = [[device.seconds(lambda n=net: step(n))[0] for net in (dense, small)] for _ in range(2 + ROUNDS)][2:]
+    rows = [[device.seconds(lambda n=net: step(n))[0] for net in (dense, small)] for _ in range(2 + rounds)][2:]
     medians = [1000 * statistics.median(column) for column in zip(*rows, strict=True)]
     ratio = statistics.median(a / b for a, b in rows)
-    print(f"\n| training step of VGG-16, batch {STEP_BATCH}, {device.name} | median ms | dense / it |\n|---|---|---|")
+    print(f"\n| training step of VGG-16, batch {size}, {device.name} | median ms | dense / it |\n|---|---|---|")
     print(f"| dense | {medians[0]:.1f} | 1.00 |\n| SNAP-it, 93 % of its nodes cut | {medians[1]:.1f} | {ratio:.1f} |")
 
 
@@ -88,12 +88,14 @@ def main():
     """Print two tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--batch-size", type=int, default=64, help="images a batch of scores; the original has 512")
+    parser.add_argument("--step-batch-size", type=int, default=64, help="images a training step")
+    parser.add_argument("--rounds", type=int, default=9, help="training steps of each")
     parser.add_argument("--turns", type=int, default=3, help="of passes alone and of scoring")
     add_device(parser)
     args = parser.parse_args()
     torch.manual_seed(1)
     time_scoring(args.batch_size, args.turns, args.device)
-    time_steps(args.device)
+    time_steps(args.step_batch_size, args.rounds, args.device)
     print(f"\n{args.device.memory()}")
 
 

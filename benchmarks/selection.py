@@ -8,16 +8,18 @@ from devices import add_device
 
 from fairseq_prune.pruning.selecting.ranking import drop_lowest, drop_lowest_by_ranking
 
-COUNT, FRACTION, ROUNDS = 20_000_000, 0.8, 7
+FRACTION, ROUNDS = 0.8, 7
 
 
 def main():
     """Print one table row for each contender: median seconds, and how often ours fits into it."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scores", type=int, default=20_000_000, help="how many to select from")
     add_device(parser)
-    device = parser.parse_args().device
-    scores = torch.randn(COUNT, generator=torch.Generator().manual_seed(1)).abs().to(device.torch)
-    num_drop = round(FRACTION * COUNT)
+    args = parser.parse_args()
+    device, count = args.device, args.scores
+    scores = torch.randn(count, generator=torch.Generator().manual_seed(1)).abs().to(device.torch)
+    num_drop = round(FRACTION * count)
     contenders = {
         "drop_lowest (ours, exact, ties by index)": (lambda: drop_lowest(scores, num_drop), ROUNDS),
         "torch.kthvalue (threshold only)": (lambda: scores.kthvalue(num_drop), ROUNDS),
@@ -25,7 +27,7 @@ def main():
     }
     medians = {name: statistics.median(device.seconds(f)[0] for _ in range(n)) for name, (f, n) in contenders.items()}
     ours = next(iter(medians.values()))
-    title = f"selection of {COUNT:,} scores, {FRACTION:.0%} removed, {device.name}"
+    title = f"selection of {count:,} scores, {FRACTION:.0%} removed, {device.name}"
     print(f"| {title} | seconds | against ours |\n|---|---|---|")
     for name, median in medians.items():
         print(f"| {name} | {median:.3f} | {median / ours:.2f} x |")

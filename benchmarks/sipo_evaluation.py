@@ -2,7 +2,7 @@
 
 A language model of the reference's size (4.65 M parameters, 10,000 words) is trained for a moment on
 drawn text in which a word often says what follows, until it predicts like a real one; then its
-weights are removed by magnitude and it is evaluated on 73,760 tokens in 10 columns. Or give a
+weights are removed by magnitude and it is evaluated on 73,760 tokens in 10 columns (--tokens). Or give a
 trained model and a corpus, whose validation split is taken.
 """
 
@@ -23,7 +23,7 @@ from fairseq_prune.models.rnn_lm import RnnLm, RnnLmConfig
 from fairseq_prune.pruning.search.table import MagnitudeTable, sound_count
 
 fairseq_prune.register()
-WORDS, TOKENS, COLUMNS, CHUNK = 9_998, 73_760, 10, 35
+WORDS, COLUMNS, CHUNK = 9_998, 10, 35
 
 
 def draw_text(length, generator):
@@ -68,12 +68,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="evaluations of each kind")
     parser.add_argument("--updates", type=int, default=150, help="of the training before")
+    parser.add_argument("--tokens", type=int, default=73_760, help="to evaluate on, and to train on before")
     parser.add_argument("--checkpoint", help="evaluate this model instead, on --data")
     parser.add_argument("--data", help="folder of fairseq-preprocess (default: that of --checkpoint)")
     add_device(parser)
     args = parser.parse_args()
     seconds = args.device.seconds
-    evaluator, columns = _load(args.checkpoint, args.data) if args.checkpoint else _train(args.updates, args.device)
+    trained = lambda: _train(args.updates, args.tokens, args.device)  # noqa: E731
+    evaluator, columns = _load(args.checkpoint, args.data) if args.checkpoint else trained()
     targets = evaluator.measure().targets
     weights = {name: parameter.detach().clone() for name, parameter in evaluator.parameters.items()}
     size = sum(weight.numel() for weight in weights.values()) / 1e6
@@ -98,7 +100,7 @@ def main():
     print(f"\n{args.device.memory()}")
 
 
-def _train(updates, device):
+def _train(updates, tokens, device):
     """Evaluator of a model that learned drawn text for a moment, on further text; that text as columns."""
     generator = torch.Generator().manual_seed(1)
     torch.manual_seed(1)
@@ -106,9 +108,9 @@ def _train(updates, device):
     for word in range(WORDS):
         dictionary.add_symbol(f"w{word}")
     model = RnnLm.build_model(RnnLmConfig(), SimpleNamespace(source_dictionary=dictionary)).to(device.torch)
-    text = draw_text(TOKENS * 2, generator).to(device.torch)
-    train(model, text[TOKENS:], updates)
-    columns = lay_out(text[:TOKENS], COLUMNS, 1)
+    text = draw_text(tokens * 2, generator).to(device.torch)
+    train(model, text[tokens:], updates)
+    columns = lay_out(text[:tokens], COLUMNS, 1)
     return Evaluator(model, column_blocks(columns, 1)), columns
 
 

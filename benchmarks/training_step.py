@@ -22,7 +22,7 @@ TRAINING = """--share-all-embeddings --optimizer adam --lr 1e-4 --num-workers 0
 SIZES = {
     "iwslt_de_en": """--encoder-embed-dim 512 --decoder-embed-dim 512 --encoder-ffn-embed-dim 1024
         --decoder-ffn-embed-dim 1024 --encoder-attention-heads 4 --decoder-attention-heads 4""",
-    "3+3 x 256": """--encoder-layers 3 --decoder-layers 3 --encoder-embed-dim 256 --decoder-embed-dim 256
+    "3+3x256": """--encoder-layers 3 --decoder-layers 3 --encoder-embed-dim 256 --decoder-embed-dim 256
         --encoder-ffn-embed-dim 1024 --decoder-ffn-embed-dim 1024 --encoder-attention-heads 4
         --decoder-attention-heads 4""",
 }

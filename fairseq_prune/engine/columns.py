@@ -39,9 +39,9 @@ def lay_out(stream: Tensor, count: int, pad: int, drop_remainder: bool = False) 
         raise ValueError(f"{count} columns of {len(stream)} tokens: give at least 1 and at most {max(most, 1)}")
     if drop_remainder:
         return stream[: len(stream) // count * count].view(count, -1)
-    lengths = pairs // count + (torch.arange(count) < pairs % count).long()
+    lengths = pairs // count + (torch.arange(count, device=stream.device) < pairs % count).long()
     starts = lengths.cumsum(0) - lengths
-    offsets = torch.arange(int(lengths[0]) + 1)
+    offsets = torch.arange(int(lengths[0]) + 1, device=stream.device)
     positions = (starts[:, None] + offsets).clamp(max=pairs)
     return stream[positions].masked_fill(offsets > lengths[:, None], pad)
 

@@ -91,10 +91,13 @@ class Place:
         """In the child: it ends with its parent, sees its cards, and sums in one order."""
         import torch
 
+        from fairseq_prune.pruning import devices
+
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if self.device.cards:
             os.environ["CUDA_VISIBLE_DEVICES"] = cards
             torch.use_deterministic_algorithms(True, warn_only=True)
-        else:  # what --fp16 and --amp of fairseq know of cards alone
+        else:  # as on a card: what we do there, and what --fp16 and --amp of fairseq know of cards alone
+            devices.HOSTS = set()
             torch.cuda.current_device, torch.Tensor.cuda = lambda: None, lambda tensor: tensor
             torch.cuda.amp.GradScaler = partial(torch.amp.GradScaler, "cpu")

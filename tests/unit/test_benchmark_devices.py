@@ -1,6 +1,10 @@
 """What benchmarks ask of the device that they measure on."""
 
 import argparse
+import importlib
+import os
+import shlex
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -37,3 +41,32 @@ def test_a_gpu_that_is_not_there_is_refused():
 def test_benchmarks_take_it_and_report_memory(name):
     source = (BENCHMARKS / f"{name}.py").read_text()
     assert "add_device(parser)" in source and ".memory()" in source
+
+
+BENCH = Path(__file__).parents[2] / "scripts" / "gpu" / "bench.sh"
+
+
+def tables(miniature):
+    """The command lines of bench.sh."""
+    function = f'data=data-bin/demo; source <(sed -n "/^tables() {{/,/^}}/p" {BENCH}); tables'
+    env = os.environ | {"MINIATURE": miniature}
+    return subprocess.run(["bash", "-c", function], env=env, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("miniature", ["", "1"])
+def test_each_benchmark_takes_what_the_script_gives_it(miniature, monkeypatch):
+    class Read(Exception):
+        """All was understood."""
+
+    def read(parser):
+        raise Read(parser.parse_known_args()[1])
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", read)
+    lines = [shlex.split(line) for line in tables(miniature).splitlines()]
+    assert [words[0] for words in lines].count("training_step.py") == 2
+    assert {words[0] for words in lines} == {f"{name}.py" for name in MEASURING}
+    for words in lines:
+        monkeypatch.setattr(sys, "argv", [*words, "--device", "cpu"])
+        with pytest.raises(Read) as caught:
+            importlib.import_module(words[0].removesuffix(".py")).main()
+        assert caught.value.args == ([],), words
