@@ -1,6 +1,7 @@
 """The published results' scripts in miniature on the CPU: a row, and nothing done twice."""
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -12,31 +13,53 @@ CIFAR = Path(__file__).parents[2] / "scripts" / "gpu" / "evidence" / "cifar.sh"
 RUN = "resnet8-snip_it-0.8-1"
 
 
-def cifar(state, *runs, **more):
+def environment(state):
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    env = os.environ | {"PATH": path, "MINIATURE": "1", "STATE": str(state), "OMP_NUM_THREADS": "1"} | more
-    return programs.run(["bash", CIFAR, "synthetic", *runs], env)
+    return os.environ | {"PATH": path, "MINIATURE": "1", "STATE": str(state), "OMP_NUM_THREADS": "1"}
 
 
-def test_a_row_with_the_cards_name_and_nothing_twice(tmp_path):
-    done = cifar(tmp_path, RUN)
+def cifar(state, *runs, **more):
+    return programs.run(["bash", CIFAR, "synthetic", *runs], environment(state) | more)
+
+
+def common(state, command, **more):
+    """A function of the scripts, by itself."""
+    words = ["bash", "-c", f"source {CIFAR.with_name('common.sh')}; {command}"]
+    done = programs.run(words, environment(state) | more)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """State of one run, and what it printed."""
+    state = tmp_path_factory.mktemp("evidence")
+    done = cifar(state, RUN)
     assert done.returncode == 0, done.stderr[-2000:]
-    (row,) = (tmp_path / "table.md").read_text().splitlines()
+    return state, done.stdout
+
+
+def test_a_row_with_the_cards_name_and_nothing_twice(done):
+    state, printed = done
+    (row,) = (state / "table.md").read_text().splitlines()
     assert row.startswith(f"| {RUN}, 2 epochs | CPU | ") and f"{RUN}  " in row
-    log = (tmp_path / RUN / "log").read_text()
-    files = [path for path in tmp_path.rglob("*.pt")]
+    log = (state / RUN / "log").read_text()
+    files = [path for path in state.rglob("*.pt")]
     assert [path.name for path in files] == ["checkpoint_last.pt"] and files[0].stat().st_size < 2**24
     kept = torch.load(files[0], weights_only=False)
     assert not kept["last_optimizer_state"] and any(v.dtype == torch.float16 for v in kept["model"].values())
-    again = cifar(tmp_path, RUN)
-    assert again.stdout == done.stdout and (tmp_path / RUN / "log").read_text() == log
+    again = cifar(state, RUN)
+    assert again.stdout == printed and (state / RUN / "log").read_text() == log
 
 
-def test_what_is_too_large_does_not_stay(tmp_path):
-    done = cifar(tmp_path, RUN, KEEP="1000")
-    assert done.returncode == 0 and RUN in done.stdout, done.stderr[-2000:]
-    assert not list(tmp_path.rglob("*.pt")) and not (tmp_path / RUN / "done").exists()
-    assert cifar(tmp_path, RUN).stdout == done.stdout and not list(tmp_path.rglob("*.pt"))
+def test_what_is_too_large_is_kept_in_parts_and_put_together(done, tmp_path):
+    shutil.copytree(done[0] / RUN, tmp_path / RUN)
+    file = tmp_path / RUN / "checkpoint_last.pt"
+    before, most = file.read_bytes(), file.stat().st_size // 3
+    common(tmp_path, f"keep {file.parent}", KEEP=str(most))
+    sizes = [part.stat().st_size for part in sorted(file.parent.glob("*.pt*"))]
+    assert sizes == [min(most, len(before) - start) for start in range(0, len(before), most)] and len(sizes) >= 3
+    common(tmp_path, f"whole {file}")
+    assert file.read_bytes() == before and list(file.parent.glob("*.pt*")) == [file]
 
 
 def test_without_time_there_is_more_to_do(tmp_path):

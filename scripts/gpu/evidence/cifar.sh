@@ -35,6 +35,8 @@ for run in "$@"; do
     options=$(of "$net" "$method" "$fraction" "$seed") dense=$net-none-0-$seed
     case $options in *finetune*) [ -e "$STATE/$dense/done" ] || START=1 "$0" "$images" "$dense" ;; esac
     folder=$STATE/${run/:/_}
+    whole "$STATE/$dense/checkpoint_last.pt"
+    whole "$folder/checkpoint_last.pt"
     train "$folder" "$images" $task $adam --criterion image_classification --max-update $((each * epochs)) --arch "$net" \
         --seed "$seed" $options
     [ -e "$folder/test.log" ] || fairseq-validate "$images" --user-dir fairseq_prune $task $device --valid-subset test \

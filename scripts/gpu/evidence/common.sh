@@ -1,8 +1,8 @@
 # Sourced by the scripts of this folder, which make the published results in steps of at most MINUTES. Called again a script
 # goes on where it stopped; it says "more to do" and exits with 75 until all is done. Environment variables:
 #   MINUTES    of one call (8)
-#   STATE      folder that has to come back between calls: packed checkpoints and logs, under 16 MiB a finished run; of
-#              cifar.sh's larger dense nets, none, which are trained again where they are wanted again (checkpoints/evidence)
+#   STATE      folder that has to come back between calls: packed checkpoints and logs, of finished runs in files of
+#              16 MiB at most (checkpoints/evidence)
 #   TABLE      Markdown file that rows are added to, with the card's name ($STATE/table.md)
 #   MINIATURE  1: tiny models and few updates, to try it on a CPU
 set -euo pipefail
@@ -36,13 +36,20 @@ train() { # train FOLDER OPTION...: to its end; packed, one checkpoint every 200
 
 most=$((16 << 20)) # bytes
 
-keep() { # keep FOLDER [CHECKPOINT]: of a run that was tested, one file in fp16 without moments; nothing if it is over 16 MiB
+keep() { # keep FOLDER [CHECKPOINT]: of a run that was tested, in fp16 without moments, in files of at most 16 MiB
     local file=${2:-$1/checkpoint_last.pt}
-    [ -e "$file" ] && [ ! -e "$1/kept" ] || return 0
-    find "$1" -name '*.pt' ! -path "$file" -delete
-    fairseq-prune pack "$file" "$file.part" --half >>"$1/log" 2>&1 || fail "$1/log"
-    mv "$file.part" "$file"
-    if [ "$(stat -c %s "$file")" -le "${KEEP:-$most}" ]; then touch "$1/kept"; else rm "$file" "$1/done"; fi
+    [ -e "$file" ] || return 0
+    if [ ! -e "$1/kept" ]; then
+        find "$1" -name '*.pt' ! -path "$file" -delete
+        fairseq-prune pack "$file" "$file.part" --half >>"$1/log" 2>&1 || fail "$1/log"
+        mv "$file.part" "$file"
+        touch "$1/kept"
+    fi
+    [ "$(stat -c %s "$file")" -le "${KEEP:-$most}" ] || { split -d -b "${KEEP:-$most}" "$file" "$file." && rm "$file"; }
+}
+
+whole() { # whole CHECKPOINT: put together what was split
+    [ ! -e "$1.00" ] || { cat "$1".[0-9]* >"$1.part" && mv "$1.part" "$1" && rm "$1".[0-9]*; }
 }
 
 stands() { # stands NAME: prints its row of the table, if it has one
