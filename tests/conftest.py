@@ -23,6 +23,7 @@ from fairseq_prune.pruning.masks import stored_masks
 
 USER_DIR = str(Path(fairseq_prune.__file__).parent)
 torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"  # of child processes: sums of several threads differ in their last bits
 
 TINY = """--encoder-layers 1 --decoder-layers 1 --encoder-embed-dim 16 --decoder-embed-dim 16
     --encoder-ffn-embed-dim 32 --decoder-ffn-embed-dim 32 --encoder-attention-heads 2 --decoder-attention-heads 2"""

@@ -30,8 +30,10 @@ def prunable(module: str, name: str, task: type[FairseqTask]) -> type[FairseqTas
     new_task = type(f"Prune{task.__name__}", bases, {"__doc__": task.__doc__, "__module__": module})
     new_config = None
     if config:
-        says = {"__doc__": f"Options of {name}, and of pruning."}
-        new_config = make_dataclass(f"Prune{config.__name__}", [], bases=(PruneOptions, config), namespace=says)
+        new_config = make_dataclass(
+            f"Prune{config.__name__}", [], bases=(PruneOptions, config), repr=False, eq=False,  # which take time
+            namespace={"__doc__": f"Options of {name}, and of pruning."},
+        )  # fmt: skip
         new_config.__module__ = module
         setattr(sys.modules[module], new_config.__name__, new_config)
     setattr(sys.modules[module], new_task.__name__, new_task)
