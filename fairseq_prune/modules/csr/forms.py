@@ -78,15 +78,18 @@ class CsrLinear:
 class _Gates:
     """One layer of an LSTM: input and state beside each other, so that a step is one product.
 
-    The rows of the three gates with a sigmoid come first, then those of the new values.
+    tanh(x) is 2 sigmoid(2 x) - 1, since torch's sigmoid takes a tenth of the time of its tanh: the rows of the new
+    values are doubled and come last, and the cell is kept doubled.
     """
 
     def __init__(self, into: Tensor, recurrent: Tensor, biases: Sequence[Tensor]):
         bias = sum(biases, into.new_zeros(len(into))).detach()
         taken, kept, new, shown = torch.arange(len(into), device=into.device).chunk(4)
         order = torch.cat([taken, kept, shown, new])
-        self.weight = to_csr(torch.cat([into, recurrent], 1)[order])
-        self.bias, self.inputs = bias[order, None], into.size(1)
+        factor = torch.ones_like(bias)
+        factor[new] = 2
+        self.weight = to_csr((torch.cat([into, recurrent], 1) * factor[:, None])[order])
+        self.bias, self.inputs = (bias * factor)[order, None], into.size(1)
 
     def walk(self, steps: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
         """Go through steps [steps, in, batch] from a hidden state and a cell [width, batch].
@@ -99,16 +102,15 @@ class _Gates:
         joined[:-1, : self.inputs] = steps
         states = joined[:, self.inputs :]
         states[0] = hidden
-        cell, shown_cell = cell.clone(memory_format=torch.contiguous_format), torch.empty_like(hidden)
-        gates, bias = steps.new_empty(len(self.bias), batch), self.bias.expand(-1, batch)
-        opening, (taken, kept, shown, new) = gates[: 3 * len(hidden)], gates.chunk(4)
+        twice = (2 * cell).contiguous()
+        squashed, gates = torch.empty_like(twice), steps.new_empty(len(self.bias), batch)
+        bias, (taken, kept, shown, new) = self.bias.expand(-1, batch), gates.chunk(4)
         for step, state in zip(joined[:-1].unbind(0), states[1:].unbind(0), strict=True):
-            torch.addmm(bias, self.weight, step, out=gates)
-            opening.sigmoid_()
-            new.tanh_()
-            cell.mul_(kept).addcmul_(taken, new)
-            torch.mul(torch.tanh(cell, out=shown_cell), shown, out=state)
-        return states[1:], cell
+            torch.addmm(bias, self.weight, step, out=gates).sigmoid_()
+            twice.mul_(kept).addcmul_(taken, new, value=4).sub_(taken, alpha=2)
+            torch.sigmoid(twice, out=squashed)
+            torch.mul(squashed, shown, out=state).mul_(2).sub_(shown)
+        return states[1:], twice / 2
 
 
 def _left(weights: Sequence[Tensor]) -> float:
