@@ -78,10 +78,10 @@ def alternate(dense, auto, rounds):
     return *medians, statistics.median(one / other for one, other in pairs)
 
 
-def torn(model):
+def torn(model, fractions=FRACTIONS):
     """For each fraction: the model with that part of its matrices removed."""
     table = MagnitudeTable({n: p.detach().clone() for n, p in model.named_parameters()}, _groups(model))
-    for fraction in FRACTIONS:
+    for fraction in fractions:
         counts = {name: sound_count(fraction, group.magnitudes) for name, group in table.groups.items()}
         table.write(counts, dict(model.named_parameters()))
         yield model
@@ -98,12 +98,18 @@ def candidates(models, tokens, rounds):
         yield alternate(*(lambda e=e: e.hits(len(tokens)).hits for e in evaluators), rounds)
 
 
-def evaluations(models, dictionary, samples, rounds):
+def evaluations(models, dictionary, samples, rounds, fractions=FRACTIONS):
     """The same of fairseq-eval-lm's loop."""
-    for pair in zip(*map(torn, models), strict=True):
+    for pair in zip(*(torn(model, fractions) for model in models), strict=True):
         for how, model in zip(HOWS, pair, strict=True):
             Execution(model, how)
         yield alternate(*(lambda m=m: eval_lm([m], dictionary, samples)["loss"] for m in pair), rounds)
+
+
+def language_modelling(fractions, rounds):
+    """What :func:`evaluations` tell of the model with random weights, batches of 20."""
+    model, dictionary, tokens = drawn()
+    return evaluations((model, copy.deepcopy(model)), dictionary, list(batches(tokens, 20)), rounds, fractions)
 
 
 def main():

@@ -55,16 +55,16 @@ def in_fairseq(checkpoint):
     return run
 
 
-def contenders(folder, arch, sentences):
-    """What translates, by its name, and the texts."""
+def contenders(folder, arch, sentences, names=(FAIRSEQ, BASE, CUT)):
+    """What translates, dict by name, and the texts."""
     make_corpus(folder, SIZES[arch], sentences)
     base, cut = make_models(folder, arch, Device("cpu"))
-    runs = {
-        FAIRSEQ: in_fairseq(base),
-        BASE: in_ctranslate2(base, folder / "base-ct2"),
-        CUT: in_ctranslate2(cut, folder / "cut-ct2"),
+    made = {
+        FAIRSEQ: lambda: in_fairseq(base),
+        BASE: lambda: in_ctranslate2(base, folder / "base-ct2"),
+        CUT: lambda: in_ctranslate2(cut, folder / "cut-ct2"),
     }
-    return runs, (folder / "test.de").read_text().splitlines()
+    return {name: made[name]() for name in names}, (folder / "test.de").read_text().splitlines()
 
 
 def seconds(runs, texts, size, beam):
