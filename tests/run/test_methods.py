@@ -31,7 +31,6 @@ OPTIMIZERS = {
     "adam": [],
     "adam-decay": ["--weight-decay", "0.1"],
     "sgd": ["--optimizer", "sgd", "--momentum", "0.9", "--weight-decay", "0.01", "--lr", "0.1"],
-    "ema": ["--store-ema", "--ema-decay", "0.9"],
     "amp": ["--amp"],
 }
 
@@ -55,50 +54,66 @@ def removed_and_shapes(checkpoint):
     return sum(int((~m).sum()) for m in masks_of(checkpoint).values()), list(seen.values())
 
 
+AVERAGES = ["--store-ema", "--ema-decay", "0.9"]
+
+
+@pytest.fixture(scope="module")
+def whole(module_run):
+    """Function of a method -> its run, which also averages and saves at every update; and its last checkpoint."""
+    found = {}
+
+    def trained(method):
+        if method not in found:
+            run = module_run(method)
+            words = [*options_of(method), *AVERAGES, "--save-interval-updates", "1", "--disable-validation"]
+            found[method] = run, run.train(*words)
+        return found[method]
+
+    return trained
+
+
 @pytest.mark.parametrize("method", PRUNING)
-def test_exact_count_and_zero_under_the_mask(new_run, method):
-    checkpoint = new_run().train(*options_of(method))
+def test_exact_count_and_zero_under_the_mask(whole, method):
+    """Of averages, too."""
+    _, checkpoint = whole(method)
     removed, shapes = removed_and_shapes(checkpoint)
     if METHODS[method].scope == "global" and method != "skeleton":
         shapes = [torch.Size([sum(shape.numel() for shape in shapes)])]
     assert removed == sum(count(method, shape) for shape in shapes)
+    averages = checkpoint["extra_state"]["ema"]
     for name, keep in masks_of(checkpoint).items():
-        assert (checkpoint["model"][name][~keep] == 0).all()
+        assert not checkpoint["model"][name][~keep].any() and not averages[name][~keep].any()
         assert (checkpoint["model"][name][keep] != 0).float().mean() > 0.9
 
 
 @pytest.mark.parametrize(
     "method, optimizer",
-    [(m, o) for m in PRUNING for o in OPTIMIZERS if m == "magnitude" or o == "ema" or o == "adam-decay" and m in OWN],
+    [(m, o) for m in PRUNING for o in OPTIMIZERS if m == "magnitude" or o == "adam-decay" and m in OWN],
 )
 def test_stays_pruned(new_run, method, optimizer):
-    """After further updates, weights and averages are still masked."""
+    """After further updates, weights are still masked."""
     checkpoint = new_run().train(*options_of(method), *OPTIMIZERS[optimizer])
     masks = masks_of(checkpoint)
-    assert masks
-    averages = checkpoint["extra_state"].get("ema")
-    assert (averages is not None) == (optimizer == "ema")
+    assert masks and "ema" not in checkpoint["extra_state"]
     for name, keep in masks.items():
         assert not checkpoint["model"][name][~keep].any()
-        if averages is not None:
-            assert not averages[name][~keep].any()
 
 
 @pytest.mark.parametrize("method", PRUNING)
-def test_interrupted_equals_uninterrupted(new_run, method):
-    """Stopped anywhere in the schedule and resumed: weights, masks, position and moments agree."""
-    run = new_run("whole")
-    whole = run.train(*options_of(method), "--save-interval-updates", "1", "--disable-validation")
+def test_interrupted_equals_uninterrupted(whole, new_run, method):
+    """Stopped anywhere in the schedule and resumed: weights, averages, masks, position and moments agree."""
+    run, end = whole(method)
     for stop in (1, 3, 4, 7) if method == "magnitude" else (3, 7):
         resumed = new_run(f"stopped-{stop}")
         resumed.begin_at(run.folder / f"checkpoint_1_{stop}.pt")
         before = resumed.checkpoint()
-        assert not same_tensors(whole["model"], before["model"])  # control: there was something left to do
-        after = resumed.train(*options_of(method), "--disable-validation")
-        assert same_tensors(whole["model"], after["model"])
-        assert same_tensors(masks_of(whole), masks_of(after))
-        assert same_tensors(whole["last_optimizer_state"]["state"], after["last_optimizer_state"]["state"])
-        assert state_of(whole) == state_of(after)
+        assert not same_tensors(end["model"], before["model"])  # control: there was something left to do
+        after = resumed.train(*options_of(method), *AVERAGES, "--disable-validation")
+        assert same_tensors(end["model"], after["model"])
+        assert same_tensors(end["extra_state"]["ema"], after["extra_state"]["ema"])
+        assert same_tensors(masks_of(end), masks_of(after))
+        assert same_tensors(end["last_optimizer_state"]["state"], after["last_optimizer_state"]["state"])
+        assert state_of(end) == state_of(after)
 
 
 @pytest.fixture(scope="module")
