@@ -6,7 +6,7 @@ page=docs/benchmarks.md
 {
     echo "# Benchmarks"
     echo
-    echo "Written by \`make bench\` on $(date +%F): $(nproc) cores of $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1)," \
+    echo "Written by \`make bench\` on $(date +%F): $(env -u OMP_NUM_THREADS nproc) cores of $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1)," \
         "Python $(python3 -c 'import platform; print(platform.python_version())')," \
         "torch $(python3 -c 'import torch; print(torch.__version__)')." \
         "Every table compares within one run; load average at the start $(cut -d' ' -f1 /proc/loadavg)."

@@ -104,7 +104,8 @@ def run_one(job, place):
             job.work(place)
             shutil.rmtree(place.folder)
         except Exception as error:
-            outcome, wrong = "failed", str(error) or type(error).__name__
+            ended = time.monotonic() < place.device.deadline
+            outcome, wrong = "failed" if ended else "not run", str(error) or type(error).__name__
             more = getattr(error, "more", "") or traceback.format_exc()
     what = {"kind": job.kind, "name": job.name, "precision": job.precision}
     took = {"seconds": round(time.monotonic() - began, 1), "core_seconds": round(core_seconds() - spent, 1)}

@@ -49,10 +49,11 @@ one() { # one SCRIPT:RUN: trained, translated, told and packed; what others star
 }
 
 jobs=$(for job in "$@"; do runs_of "$job"; done)
+cores=$(env -u OMP_NUM_THREADS nproc) # else it tells that
 pids="" failed="" unfinished=""
 for job in $jobs; do
     if stands "$job"; then continue; fi
-    while [ "$(jobs -rp | wc -l)" -ge "${JOBS:-$(nproc)}" ]; do sleep 0.2; done
+    while [ "$(jobs -rp | wc -l)" -ge "${JOBS:-$cores}" ]; do sleep 0.2; done
     (one "$job") &
     pids="$pids $!:$job"
 done
