@@ -2,6 +2,7 @@
 
 import math
 import re
+from itertools import takewhile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -137,7 +138,8 @@ STARTS = "finetune-from-model pretrained-model prune-teacher base-pr-model net-w
 def files_read(name, words):
     """Checkpoints that a command starts from or looks at."""
     named = [word for option, word in zip(words, words[1:], strict=False) if option.lstrip("-") in STARTS]
-    if name == "fairseq-prune" and words[0] not in ("sipo", "imp", "sweep", "average"):
-        named.append(words[1])
+    if name == "fairseq-prune" and words[0] not in ("sipo", "imp", "sweep"):
+        given = list(takewhile(lambda word: not word.startswith("-"), words[1:]))
+        named += {"bench": given, "average": given[:-1]}.get(words[0], given[:1])
     paths = [path for names in named for path in names.rpartition("=")[2].split(":")]
-    return [path for path in paths if path not in ("self", "--run")]
+    return [path for path in paths if path != "self"]

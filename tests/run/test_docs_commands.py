@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from as_printed import complete, files_read, take
 from bound import Binder
+from miniature import Miniature, once
 from pages import ROOT, World, blocks, pages
 
 ELSEWHERE = {  # pages whose blocks another test runs, with what a reader has to fill in
@@ -16,6 +17,7 @@ ELSEWHERE = {  # pages whose blocks another test runs, with what a reader has to
 PAGES = [page for page in pages() if blocks(page) and page not in ELSEWHERE]
 GIVEN = """.venv/bin/activate checkpoints/dense/checkpoint_best.pt dense.pt masked.pt srp.pt run.log
     checkpoints/demo/dense/checkpoint_best.pt data-bin/mine/dict.de.txt data-bin/demo/dict.de.txt
+    checkpoints/cut/checkpoint_last.pt checkpoints/pruned/checkpoint8.pt checkpoints/pruned/checkpoint9.pt
     ORIGINAL PRUNED""".split()
 TEXTS = "../shared/data/multi30k-de-en ptb wmt14".split()
 REFUSALS = SystemExit, ValueError, AssertionError, KeyError, OSError
@@ -59,6 +61,17 @@ def test_programs_take_the_commands_of(page, world, spoken, binder, monkeypatch)
             binder.bind(name, complete(words))
         except REFUSALS as error:
             pytest.fail(f"{page}: {name} {' '.join(words)}\n{error}")
+
+
+def test_commands_run(spoken, monkeypatch, tmp_path, parallel, counting):
+    """What `fairseq-prune` does without training, on models of a few weights."""
+    monkeypatch.chdir(tmp_path)
+    reader = Miniature(tmp_path, {"transformer": parallel, "recurrent": parallel, "language": counting})
+    commands = once(command for said in spoken.values() for command in said)
+    assert {words[0] for words in commands} >= {
+        *"inspect prune export pack unpack plot sensitivity sipo attack average".split()
+    }
+    assert {" ".join(words): ended for words in commands if (ended := reader.run(words))} == {}
 
 
 def test_other_tests_run_the_other_pages():
