@@ -1,4 +1,4 @@
-"""A masked and a shrinking training step against plain fairseq and against torch.nn.utils.prune.
+"""A masked, a moving and a shrinking training step against plain fairseq and against torch.nn.utils.prune.
 
 The contenders take turns on the same batches in one process, so that whatever else the machine
 does hits all of them.
@@ -29,12 +29,14 @@ SIZES = {
 STOCK = "--arch transformer"
 MASKED = "--arch transformer --prune-method magnitude --prune-target 0.8"
 SRP = "--arch srp_transformer"
+MOVEMENT = "--arch transformer --prune-method movement --prune-target 0.8 --prune-end 100000up --prune-every 1up"
 SHRINKING = "--arch srp_transformer --srp --compression-rate 0.2 --srp-pruning-updates 100000 --srp-score-batches 1"
 RIVAL = "torch.nn.utils.prune, 80 %, feed-forward layers only"
 CONTENDERS = {
     "plain fairseq-train": ("translation", STOCK),
     "prune_translation, 80 % masked": ("prune_translation", MASKED),
     RIVAL: ("translation", STOCK),
+    "movement, selected at every update": ("prune_translation", f"{MOVEMENT} --prune-start 0up"),
     "SRP architecture, not pruned": ("srp_translation", SRP),
     "SRP architecture, shrinking to 20 %": ("srp_translation", SHRINKING),
 }

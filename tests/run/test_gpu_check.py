@@ -88,3 +88,19 @@ def test_a_failed_program_tells_the_end_of_its_log(right, tmp_path):
     with pytest.raises(right.Failed, match="^log, status 1: ValueError: what was wrong$") as caught:
         place.wait([(start_work(work, tmp_path / "log"), tmp_path / "log")])
     assert len(caught.value.more) >= 1500 and caught.value.more.endswith("ValueError: what was wrong")
+
+
+@pytest.mark.parametrize(("seconds", "outcome"), [(60, "failed"), (0.05, "not run")])
+def test_what_the_end_cuts_off_was_not_run(right, tmp_path, monkeypatch, seconds, outcome):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    from check import run_one
+    from jobs import Job
+    from places import Device, Place
+
+    def work(place):
+        time.sleep(0.1)
+        raise right.Failed("took too long", "the end of its log")
+
+    place = Place(tmp_path / "0", tmp_path, Device("cpu", (), time.monotonic() + seconds, 60), "")
+    row = run_one(Job("CNN", "l1", "fp32", work), place)
+    assert (row["outcome"], row["wrong"], row["more"]) == (outcome, "took too long", "the end of its log")
