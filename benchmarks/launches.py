@@ -125,19 +125,20 @@ def as_on_a_gpu():
         devices.HOSTS = hosts
 
 
-def count_step(data, name, layers=LAYERS):
+def count_step(data, name, layers=LAYERS, precision=""):
     """Count the last of a few training steps, in the midst of an epoch.
 
     Args:
         data: binarised parallel corpus.
         name: in :data:`CONTENDERS`.
         layers: of encoder and decoder (count).
+        precision: an option of fairseq-train, str.
 
     Returns:
         :class:`Step`.
     """
     with tempfile.TemporaryDirectory() as folder:
-        trainer = _trainer(data, name, layers, f"{folder}/dense.pt")
+        trainer = _trainer(data, name, layers, f"{folder}/dense.pt", precision)
     *warm_up, batch = itertools.islice(trainer.get_train_iterator(1).next_epoch_itr(shuffle=False), STEPS)
     with as_on_a_gpu():
         for other in warm_up:
@@ -147,16 +148,16 @@ def count_step(data, name, layers=LAYERS):
     return Step(count.kernels, count.waits)
 
 
-def _trainer(data, name, layers, dense):
+def _trainer(data, name, layers, dense, precision):
     """A contender's trainer; ``dense``: path of a checkpoint that is written if it asks for one."""
     task, words, _ = CONTENDERS[name]
     arch = "srp_transformer" if task == "srp_translation" else "transformer"
     depth = f"--arch {arch} --encoder-layers {layers} --decoder-layers {layers}"
     if "@" in words:
-        plain = _trainer(data, next(iter(CONTENDERS)), layers, dense)
+        plain = _trainer(data, next(iter(CONTENDERS)), layers, dense, precision)
         plain.consolidate_optimizer()
         plain.save_checkpoint(dense, {})
-    words = words.replace("@", dense)
+    words = f"{words.replace('@', dense)} {precision}"
     return make_trainer([str(data), "--task", task, *depth.split(), *TRAINING.split(), *words.split()])
 
 

@@ -37,6 +37,16 @@ def test_a_step_launches_little_more_than_plain_and_waits_for_nothing_more(paral
     assert step.waits == plain.waits
 
 
+@pytest.mark.filterwarnings("ignore:.*CUDA.*", "ignore:.*GradScaler.*")
+def test_amp_asks_once_whether_the_step_will_be_taken(parallel):
+    """Not of every gradient."""
+    plain, step = (
+        count_step(parallel, name, precision="--amp") for name in (PLAIN, "movement, selected at every update")
+    )
+    assert step.waits == plain.waits + 1
+    assert step.kernels <= 1.15 * plain.kernels
+
+
 def test_a_teacher_costs_its_forward_pass_and_the_divergence(parallel, plain, monkeypatch):
     passes, beside = [], Teacher.beside
 
