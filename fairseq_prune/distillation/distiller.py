@@ -16,7 +16,7 @@ from .divergence import divergence
 from .hidden import Place, States, check_stacks, hidden_distance, matched, stacks_of, watched
 from .logits import reader_of
 from .options import Distillation
-from .teacher import Teacher
+from .teacher import Teacher, check_kind
 
 if TYPE_CHECKING:
     from fairseq.criterions import FairseqCriterion
@@ -45,7 +45,7 @@ class Distiller:
         student: the model that it trains.
 
     Raises:
-        ValueError: the criterion has no logits, or hidden states cannot be compared.
+        ValueError: the teacher is of another kind, the criterion has no logits, or hidden states cannot be compared.
     """
 
     def __init__(self, asked: Distillation, teacher: Teacher, criterion: FairseqCriterion, student: nn.Module):
@@ -54,6 +54,7 @@ class Distiller:
         self._calls: list[_Call] = []
         self._states: dict[Place, States] = {}
         with errors_named(asked.asked):
+            check_kind(student, teacher.model)
             self._read = reader_of(criterion, student)
         if asked.hidden:
             with errors_named(f"--prune-kd-hidden {asked.hidden}"):

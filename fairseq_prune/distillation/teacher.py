@@ -6,6 +6,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 import torch
+from fairseq.models import FairseqEncoderDecoderModel, FairseqEncoderModel, FairseqLanguageModel, FairseqMultiModel
 from torch import nn
 
 from ..checkpoint.load import load_model, load_task
@@ -44,6 +45,27 @@ class Teacher:
         if (theirs.device, theirs.dtype) != (mine.device, mine.dtype):
             self.model.to(device=theirs.device, dtype=theirs.dtype)
         return self.model
+
+
+_KINDS: dict[type[nn.Module], str] = {  # which are called with other things
+    FairseqEncoderDecoderModel: "an encoder and a decoder",
+    FairseqLanguageModel: "a language model",
+    FairseqEncoderModel: "an encoder alone",
+    FairseqMultiModel: "several models in one",
+}
+
+
+def check_kind(student: nn.Module, teacher: nn.Module) -> None:
+    """Refuse a teacher that cannot be called as the student is; of models of no base of fairseq's nothing is known.
+
+    Raises:
+        ValueError: naming both kinds.
+    """
+    mine, theirs = (
+        next((kind for base, kind in _KINDS.items() if isinstance(model, base)), "") for model in (student, teacher)
+    )
+    if mine and theirs and mine != theirs:
+        raise ValueError(f"is {theirs}, the model that is trained {mine}; give one of the same kind, e.g. {EXAMPLE}")
 
 
 def _checksum(model):

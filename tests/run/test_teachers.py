@@ -132,6 +132,18 @@ def test_mistakes(new_run, dense):
         fails(new_run(), message, "--prune-teacher", dense, *words.split())
 
 
+def test_another_kind_of_model(new_run, dense, monolingual):
+    """Of as many words, too."""
+    task, arch = FAMILIES["transformer_lm"]
+    teacher = new_run("lm", monolingual, task, arch)
+    teacher.train("--max-update", "1", "--disable-validation")
+    path = teacher.folder / "checkpoint_last.pt"
+    words, theirs = (load_checkpoint(p)["model"]["decoder.embed_tokens.weight"].shape[0] for p in (dense, path))
+    assert words == theirs
+    message = f"--prune-teacher {path}: is a language model, the model that is trained an encoder and a decoder; give"
+    fails(new_run(), message, "--prune-teacher", path)
+
+
 def test_another_vocabulary(new_run, dense, parallel, monolingual, tmp_path):
     """Of another size; of the same size, with the words in another order, as long as the teacher's data are there."""
     lm = "--arch transformer_lm --decoder-layers 1 --decoder-embed-dim 16 --decoder-ffn-embed-dim 32"
