@@ -32,6 +32,7 @@ def add_arguments(parser: OptionParser) -> None:
         "--sentences", type=int, default=128, metavar="N", help="sentences, rows of text or images (default: 128)"
     )
     parser.add_argument("--beam", metavar="N,N", help="of translations (default: 5)")
+    parser.add_argument("--threads", type=int, metavar="N", help="of the processor (default: as many as torch takes)")
     parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
     parser.add_argument("--png", metavar="FILE", help="draw speed against quality")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
@@ -51,7 +52,7 @@ def run(args: argparse.Namespace) -> None:
         check_png("--png", args.png)
     asked = Asked(
         args.checkpoints, _names(args.runtimes), _counts("batch-sizes", args.batch_sizes), args.sentences, args.data,
-        args.split, args.device, _counts("beam", args.beam),
+        args.split, args.device, _counts("beam", args.beam), args.threads,
     )  # fmt: skip
     with quietly():
         report = bench(asked, lambda line: print(line, file=sys.stderr, flush=True))

@@ -70,6 +70,17 @@ def test_translation(exportable, here, capsys):
     assert progress.splitlines()[0] == f"1 of 8: {paths[0]}, fairseq" and len(progress.splitlines()) == 8
 
 
+def test_threads_of_every_runtime(exportable, here, capsys, monkeypatch):
+    """torch is told, and CTranslate2 and onnxruntime take as many."""
+    taken = []
+    monkeypatch.setattr("fairseq_prune.drivers.bench.trial.torch.set_num_threads", taken.append)
+    words = ["--sentences", "2", "--batch-sizes", "2", "--beam", "1", "--runtimes", "fairseq,onnx"]
+    report, _ = bench(capsys, exportable("post-norm"), *words, "--threads", "2")
+    assert report["threads"] == 2 and taken == [2, 2]
+    report, _ = bench(capsys, exportable("post-norm"), *words)
+    assert report["threads"] == torch.get_num_threads() == taken[-1]
+
+
 def test_language_models(monolingual, here, capsys, tmp_path):
     """One perplexity by all, and csr's MACs without the zeros."""
     run = Run(tmp_path / "run", monolingual, "prune_stateful_language_modeling", "--arch rnn_lm_tiny")
@@ -202,6 +213,7 @@ def test_mistakes_end_in_one_line(exportable, tmp_path, monkeypatch):
     assert "unknown value of --runtimes 'tensorrt'" in line("--runtimes", "tensorrt")
     assert line("--batch-sizes", "0").startswith("--batch-sizes 0: give 1 or more")
     assert line("--batch-sizes", "a").startswith("--batch-sizes a: give whole numbers")
+    assert line("--threads", "0").startswith("--threads 0: give 1 or more")
     assert line("--sentences", "0").startswith("--sentences 0:") and line("--beam", "0").startswith("--beam 0:")
     assert line("--beam", "2,1").startswith("--beam 2,1: has no effect here")
     assert line("--beam", "a").startswith("--beam a: give whole numbers")

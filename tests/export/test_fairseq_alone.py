@@ -126,7 +126,7 @@ def test_layers_of_several_widths(trained, tmp_path):
 
     path = edited(trained["transformer"], tmp_path / "narrow.pt", narrow)
     line = refused("export", path, tmp_path / "out.pt", "--to", "fairseq")
-    assert "decoder.layers.*.fc1.weight: 9 and 16 neurons; transformer has one number for all layers" in line
+    assert "decoder.layers.*.fc1.weight: 9 and 16 neurons; transformer has one number for all; use" in line
 
 
 def test_luongnet_is_none_of_fairseqs(new_run, tmp_path):

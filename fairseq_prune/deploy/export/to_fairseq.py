@@ -94,7 +94,9 @@ def _neurons(state, arch):
     for side, widths in found.items():
         if len(widths) > 1:
             several = " and ".join(map(str, sorted(widths)))
-            raise ValueError(f"{side}.layers.*.fc1.weight: {several} neurons; {arch} has one number for all layers")
+            raise ValueError(
+                f"{side}.layers.*.fc1.weight: {several} neurons; {arch} has one number for all; use --to ctranslate2"
+            )
     return {f"{side}_ffn_embed_dim": widths.pop() for side, widths in found.items()}
 
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -34,6 +35,7 @@ class Asked:
         split: of the data; None: test, or valid where there is none.
         device: "cpu" or "cuda".
         beams: of translations (counts); (): :data:`BEAM`.
+        threads: of the processor (count); None: as many as torch takes.
     """
 
     checkpoints: Sequence[str]
@@ -44,12 +46,14 @@ class Asked:
     split: str | None = None
     device: str = "cpu"
     beams: Sequence[int] = ()
+    threads: int | None = None
 
     def __post_init__(self):
         for option, values in (
             ("batch-sizes", self.sizes),
             ("sentences", [self.count]),
             ("beam", self.beams or [BEAM]),
+            ("threads", [1 if self.threads is None else self.threads]),
         ):
             if not values or min(values) < 1:
                 raise ValueError(f"--{option} {','.join(map(str, values))}: give 1 or more, e.g. --{option} 5")
@@ -91,9 +95,11 @@ def bench(asked: Asked, say: Say) -> dict[str, Any]:
     if asked.beams and kinds != ["translation"]:
         beams = ",".join(map(str, asked.beams))
         raise ValueError(f"--beam {beams}: has no effect here; leave it out, or give a model that translates")
+    threads = asked.threads or torch.get_num_threads()
     runtimes = list(asked.runtimes) or list(load_runtimes())
     jobs = [(*subject, runtime) for subject in subjects for runtime in runtimes]
-    with closing(Comparison(Child, asked.beams or [BEAM], asked.sizes, asked.count)) as comparison:
+    start = partial(_start, threads)
+    with closing(Comparison(start, asked.beams or [BEAM], asked.sizes, asked.count)) as comparison:
         for number, (name, subject, split, runtime) in enumerate(jobs, 1):
             say(f"{number} of {len(jobs)}: {name}, {runtime}")
             comparison.add(name, subject, split, runtime)
@@ -101,7 +107,11 @@ def bench(asked: Asked, say: Say) -> dict[str, Any]:
         for reason in patterns_in(load_checkpoint(subject.path)["model"]):
             comparison.note(name, "", reason)
     rows = [_expected(row, comparison.rows[0]) for row in comparison.rows]
-    return {"unit": WORKS[kinds[0]].unit, "threads": torch.get_num_threads(), "rows": rows, "notes": comparison.notes}
+    return {"unit": WORKS[kinds[0]].unit, "threads": threads, "rows": rows, "notes": comparison.notes}
+
+
+def _start(threads, request):
+    return Child({**request, "threads": threads})
 
 
 def _expected(row, first):

@@ -17,12 +17,13 @@ class Trial:
 
     Args:
         request: dict of ``subject``, ``runtime``, ``path`` (what the runtime loads), ``split``, ``count`` (of
-            sentences, rows or images) and ``sizes`` (of batches).
+            sentences, rows or images), ``sizes`` (of batches) and ``threads`` (of the processor).
         clock: function that returns seconds.
     """
 
     def __init__(self, request: dict[str, Any], clock: Callable[[], float] = time.perf_counter):
         path, split = request["path"], request["split"]
+        torch.set_num_threads(request["threads"])
         self._subject = Subject(**request["subject"])
         cut = path if path.endswith(".pt") else self._subject.path
         self._task, _ = load_task(cut, self._subject.data)
