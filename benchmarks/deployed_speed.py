@@ -1,6 +1,6 @@
 """Models in use against the goals for their speed: each pair in one run, one thread, medians of ratios taken in turn.
 
-What has been measured is kept in --keep, a file a part, and not measured again; --again PART does.
+With --keep FOLDER what has been measured is kept there, a file a part, and not measured again.
 """
 
 import argparse
@@ -71,10 +71,12 @@ PARTS = {part.__name__: part for part in (multi30k, demo, iwslt, rnn_lm, images)
 
 def measured(part, args):
     """[[what, goal, times as fast], ...] of a part, from its file where there is one."""
+    if args.keep is None:
+        return PARTS[part](args)
     file = args.keep / f"{part}.json"
-    if not file.exists() or part in args.again:
-        rows = list(PARTS[part](args))
-        file.with_suffix(".part").write_text(json.dumps(rows))
+    if not file.exists():
+        args.keep.mkdir(parents=True, exist_ok=True)
+        file.with_suffix(".part").write_text(json.dumps(list(PARTS[part](args))))
         file.with_suffix(".part").replace(file)
     return json.loads(file.read_text())
 
@@ -84,14 +86,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dense", help="checkpoint of a trained Transformer; without it, its part is left out")
     parser.add_argument("--data", help="its data")
-    parser.add_argument("--keep", type=Path, default=Path("checkpoints/deployed-speed"), help="folder of results")
-    parser.add_argument("--again", nargs="+", choices=PARTS, default=[], help="parts to measure anew")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="of results")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     args = parser.parse_args()
     if bool(args.dense) != bool(args.data):
         raise SystemExit("--dense and --data belong together: give both")
     torch.set_num_threads(1)
-    args.keep.mkdir(parents=True, exist_ok=True)
     print("| 1 thread | goal | measured | |\n|---|---|---|---|")
     for part in args.parts:
         if part != "multi30k" or args.dense:

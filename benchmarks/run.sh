@@ -18,6 +18,7 @@ selection.py
 training_step.py --size iwslt_de_en --max-tokens 4096 --rounds 10
 training_step.py
 srp_generation.py
+deployed_speed.py
 rnn_lm_training.py
 sipo_evaluation.py
 augmentation.py

@@ -67,7 +67,7 @@ EFFECTIVE = {  # options that always have an effect, or are only refused with wh
     "attack": "data attacks eps steps batches batch-size split seed cpu json plot",
     "plot-growth": "",
     "user-dir": "",
-    "bench": "data split runtimes batch-sizes sentences beam device png json",
+    "bench": "data split runtimes batch-sizes threads sentences beam device png json",
     "methods": "json user-dir",
     "sweep": "save-dir table json",
 }
