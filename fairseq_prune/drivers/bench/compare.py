@@ -91,7 +91,9 @@ def bench(asked: Asked, say: Say) -> dict[str, Any]:
     """
     subjects = [(name, *_subject(path, asked)) for name, path in map(name_and_path, asked.checkpoints)]
     if len(kinds := sorted({subject.kind for _, subject, _ in subjects})) > 1:
-        raise ValueError(f"CHECKPOINT {' '.join(asked.checkpoints)}: models of several kinds: {', '.join(kinds)}")
+        raise ValueError(
+            f"CHECKPOINT {' '.join(asked.checkpoints)}: models of several kinds: {', '.join(kinds)}; give those of one"
+        )
     if asked.beams and kinds != ["translation"]:
         beams = ",".join(map(str, asked.beams))
         raise ValueError(f"--beam {beams}: has no effect here; leave it out, or give a model that translates")
