@@ -11,6 +11,7 @@ import torch
 from commands import refused, reported
 from conftest import Run
 
+from checkpoints import edited
 from fairseq_prune.checkpoint.load import load_model, load_task
 from fairseq_prune.deploy.export.onnx_steps import Steps
 from fairseq_prune.deploy.export.read import read_transformer
@@ -108,6 +109,17 @@ def test_a_wrong_model_is_refused_and_leaves_nothing(exportable, tmp_path, monke
     line = refused("export", exportable("post-norm"), tmp_path / "out", "--to", "onnx", "--batches", "2")
     assert re.search(r"log-probabilities of onnxruntime differ by up to \d.*nothing is written", line)
     assert not list(tmp_path.iterdir())
+
+
+def test_large_scores_are_rounded_more(exportable, capsys, tmp_path):
+    """float32 has no 0.0001 at log-probabilities of -10,000: what counts is their fraction."""
+
+    def enlarge(state):
+        state["decoder.layers.0.final_layer_norm.weight"].mul_(3000)
+
+    path = edited(exportable("post-norm"), tmp_path / "large.pt", enlarge)
+    report = export(capsys, path, tmp_path / "out")
+    assert report["same_word"] == report["steps"] and report["largest_difference"] < 1e-5
 
 
 def test_mistakes_end_in_one_line(exportable, exportable_cut, tmp_path):

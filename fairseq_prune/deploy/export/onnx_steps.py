@@ -18,7 +18,7 @@ from .onnx_recurrent import RecurrentStep, is_recurrent_lm
 from .onnx_transformer import DecoderStep, Encoder
 from .read import read_transformer
 
-LIMIT = 1e-4  # difference of a log-probability; both compute in float32
+LIMIT = 1e-4  # difference of a log-probability, as a fraction of it below -1; both compute in float32
 _LONGEST = 64  # tokens of a row that are compared
 _BATCH, _LENGTH, _PAST, _NEW = 2, 5, 4, 3  # of the examples that are traced
 
@@ -162,8 +162,8 @@ def compare(folder: str, task: FairseqTask, model: BaseFairseqModel, split: str,
     """Log-probabilities of fairseq and of the files, step by step, on rows of text.
 
     Returns:
-        dict: ``sentences`` and ``steps`` (counts), ``largest_difference``, ``same_word``: steps whose best word is
-        fairseq's (count).
+        dict: ``sentences`` and ``steps`` (counts), ``largest_difference`` (of a log-probability below -1 as a fraction
+        of it), ``same_word``: steps whose best word is fairseq's (count).
 
     Raises:
         ValueError: they differ by more than :data:`LIMIT`.
@@ -172,7 +172,8 @@ def compare(folder: str, task: FairseqTask, model: BaseFairseqModel, split: str,
     largest, rows, count, same = torch.zeros(()), 0, 0, 0
     for sample in sentences(task, model, split, batches):
         for own, found in _pairs(steps, model, sample, task.source_dictionary.pad()):
-            largest = torch.maximum(largest, (own - found).abs().max())  # so NaN stays
+            difference = (own - found).abs() / own.abs().clamp(min=1)
+            largest = torch.maximum(largest, difference.max())  # so NaN stays
             count += len(own)
             same += int((own.argmax(1) == found.argmax(1)).sum())
         rows += len(sample["net_input"]["src_tokens"])
