@@ -45,11 +45,13 @@ def step_times(built, rounds, device):
         dict of name -> list of ``rounds`` floats; those at one place were taken in one turn.
     """
     times = {name: [] for name in built}
-    for step in range(rounds + WARM_UP):
+    cycle = max(WARM_UP, rounds)
+    warm_up = WARM_UP if device.torch.type == "cpu" else cycle  # a GPU loads its kernels when it meets a shape
+    for step in range(rounds + warm_up):
         for name, (trainer, batches) in built.items():
-            batch = batches[step % len(batches)]
+            batch = batches[step % cycle % len(batches)]
             taken, _ = device.seconds(lambda mine=trainer, batch=batch: mine.train_step([batch]))
-            if step >= WARM_UP:
+            if step >= warm_up:
                 times[name].append(taken)
     return times
 
