@@ -22,7 +22,7 @@ REMOVED = 0.96  # of the language model's matrices
 def multi30k(args):
     """A trained Transformer, the sentences of its test set."""
     command = f"""bench dense={args.dense} --data {args.data} --runtimes fairseq,ctranslate2 --beam {BEAM}
-        --batch-sizes {SIZE} --sentences 640 --json"""
+        --batch-sizes {SIZE} --sentences 640 --threads 1 --json"""
     program = "from fairseq_prune.cli.main import main; main()"
     done = subprocess.run([sys.executable, "-c", program, *command.split()], capture_output=True, text=True)
     if done.returncode:
