@@ -48,7 +48,9 @@ class Start:
             ValueError: naming the option, the value and a valid example.
         """
         if self.option and not self.is_there:
-            raise ValueError(f"{self.option} {self.path}: no such file; give e.g. checkpoints/dense/checkpoint_best.pt")
+            raise ValueError(
+                f"{self.option} {self.path}: no such file; give one that is, e.g. SAVE_DIR/checkpoint_best.pt"
+            )
 
 
 def find_start(cfg: DictConfig | Namespace, pretrained: str | None = None) -> Start:

@@ -67,7 +67,7 @@ def test_a_pretrained_model_counts_at_the_first_launch_only(tmp_path):
 ])  # fmt: skip
 def test_files_that_are_gone_and_options_that_exclude_each_other(tmp_path, option, field):
     gone = find_start(config(tmp_path, **{field: "gone.pt"}))
-    with pytest.raises(ValueError, match=f"{option} gone.pt: no such file; give e.g. checkpoints/dense/"):
+    with pytest.raises(ValueError, match=f"{option} gone.pt: no such file; give one that is, e.g. SAVE_DIR/"):
         gone.check()
     find_start(config(tmp_path)).check()
     for more in ({"restore_file": "a.pt"}, {"finetune_from_model": "a.pt"}):
