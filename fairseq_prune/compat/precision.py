@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def install() -> None:
-    """Let a resumed run have the fp32 masters and the loss scale of one that was never interrupted; unscale once.
+    """Let a resumed run have the fp32 masters and the loss scale of one that was never interrupted.
 
     All is part of the optimizer's state, so it is restored where that is. ``MemoryEfficientFP16Optimizer`` has no
     masters.
@@ -22,7 +22,7 @@ def install() -> None:
     from fairseq.optim import AMPOptimizer, FP16Optimizer, MemoryEfficientFP16Optimizer
 
     patch_once(AMPOptimizer, "clip_grad_norm", _noting_the_norm)
-    patch_once(AMPOptimizer, "step", _unscaling_once)
+    patch_once(AMPOptimizer, "step", _stepping_with_gradients)
     patch_once(AMPOptimizer, "state_dict", _with_grad_scaler)
     patch_once(AMPOptimizer, "load_state_dict", _restoring_grad_scaler)
     for optimizer in (FP16Optimizer, MemoryEfficientFP16Optimizer):
@@ -53,18 +53,20 @@ def _noting_the_norm(clip_grad_norm):
     return clip
 
 
-def _unscaling_once(step):
-    """``--amp`` divides by the loss scale twice: torch's scaler is told of two optimizers, one that wraps the other.
+def _stepping_with_gradients(step):
+    """torch's scaler fails where an approach has taken all gradients away: there is no step then.
 
-    SGD takes steps that are 128 times too small, or more as the scale grows; with an adaptive optimizer only epsilon
-    counts for as much more. And a step without gradients fails.
+    Else it stays fairseq's own, which divides gradients by the loss scale twice: its scaler is told of two optimizers,
+    one that wraps the other. SGD takes smaller steps by that; with an adaptive optimizer only epsilon counts for more.
     """
 
-    def step_once(self):
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
+    def step_if_any(self):
+        if any(p.grad is not None for group in self.optimizer.param_groups for p in group["params"]):
+            step(self)
+        else:
+            self.scaler.update()
 
-    return step_once
+    return step_if_any
 
 
 def _with_grad_scaler(state_dict):
