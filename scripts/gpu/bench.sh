@@ -27,8 +27,8 @@ END
     else
         cat <<END
 selection.py
-training_step.py --data $data --size iwslt_de_en --max-tokens 4096 --rounds 20
-training_step.py --data $data --size iwslt_de_en --max-tokens 4096 --rounds 20 --precision=--bf16
+training_step.py --data $data --size iwslt_de_en --max-tokens 4096 --rounds 10
+training_step.py --data $data --size iwslt_de_en --max-tokens 4096 --rounds 10 --precision=--bf16
 before_training.py --batch-size 512
 vision_step.py --rounds 20
 sipo_evaluation.py --updates 50
