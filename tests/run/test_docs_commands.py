@@ -9,6 +9,8 @@ from as_printed import complete, files_read, take
 from bound import Binder
 from miniature import Miniature, once
 from pages import ROOT, World, blocks, pages
+from short_runs import ShortRuns, removed
+from shortened import one_of_each
 
 ELSEWHERE = {  # pages whose blocks another test runs, with what a reader has to fill in
     "docs/distributed.md": "tests/run/test_distributed_docs.py",
@@ -72,6 +74,15 @@ def test_commands_run(spoken, monkeypatch, tmp_path, parallel, counting):
         *"inspect prune export pack unpack plot sensitivity sipo attack average".split()
     }
     assert {" ".join(words): ended for words in commands if (ended := reader.run(words))} == {}
+
+
+def test_trainings_run(spoken, monkeypatch, tmp_path, parallel, counting):
+    """One by every method and task of the pages, on a few sentences or images; what prunes has removed something."""
+    printed = [complete(words) for said in spoken.values() for name, *words in said if name == "fairseq-train"]
+    chosen = one_of_each(printed)
+    assert len(chosen) > 30
+    runs = ShortRuns(tmp_path, printed, {"parallel": parallel, "language": counting}, monkeypatch)
+    assert [" ".join(words) for words in chosen if not removed(runs.train(words)) > 0] == []
 
 
 def test_other_tests_run_the_other_pages():
