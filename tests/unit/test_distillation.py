@@ -220,7 +220,7 @@ def test_criterions_without_logits_are_refused():
         loss_of(small_model(1), small_model(2), AdaptiveLoss())
     adaptive = small_model(1, "transformer_lm", adaptive_softmax_cutoff="10,20", decoder_output_dim=16)
     with pytest.raises(ValueError, match="--prune-teacher a.pt: an adaptive softmax hands out no logits of all words"):
-        loss_of(adaptive, small_model(2), CrossEntropyCriterion(TASK, False))
+        loss_of(adaptive, small_model(2, "transformer_lm"), CrossEntropyCriterion(TASK, False))
 
 
 def test_masked_words():
