@@ -1,13 +1,14 @@
 """Trainings that the pages print, run in miniature one after the other: what one writes, the next starts from."""
 
 import os
+from functools import partial
 from pathlib import Path
 
 import image_data
 from as_printed import files_read
 from conftest import run_fairseq
 from pages import RECIPE, ROOT
-from shortened import shortened, started_dense, value
+from shortened import here, shortened, started_dense, value
 from torch import nn
 
 from fairseq_prune.evaluate.describe import describe_checkpoint
@@ -17,6 +18,9 @@ STAGES = "\nprune-stages: all=*"
 WIDE = "vgg", "torchvision", "resnet18_snip"
 WIDTHS = {"in_features", "out_features", "in_channels", "out_channels", "num_features"}
 LAYERS = nn.Conv2d, nn.Linear, nn.BatchNorm2d, nn.BatchNorm1d
+
+SMALLER = ["--cpu", "--num-workers", "0"]  # what an evaluation is given in addition
+FEW = {"language": ["--batch-size", "2"], "parallel": []}  # and for its kind of text
 
 
 class ShortRuns:
@@ -30,7 +34,7 @@ class ShortRuns:
     """
 
     def __init__(self, folder, printed, texts, patch):
-        self._texts, self._patch = texts, patch
+        self._printed, self._texts, self._patch = printed, texts, patch
         self._writers = {os.path.normpath(value(words, "--save-dir", "checkpoints")): words for words in printed}
         self._home = folder / "work" / "main"
         self._home.mkdir(parents=True, exist_ok=True)
@@ -43,6 +47,19 @@ class ShortRuns:
         self._provide(words)
         return self._train(words)
 
+    def evaluation(self, name, words):
+        """A program (generate, validate, eval-lm) ready to run; its checkpoint is there, trained as printed."""
+        words, task = here(words), value(words, "--task", "prune_translation")
+        path = Path(value(words, "--path"))
+        if not path.exists():
+            start = next((told for told in self._printed if value(told, "--task") == task), self._printed[0])
+            source = self._writers.get(os.path.normpath(path.parent), started_dense(start))
+            self.train([*source, "--save-dir", str(path.parent)])
+            if not path.exists():
+                (path.parent / "checkpoint_last.pt").rename(path)
+        self._data(words[0], kind_of(task))
+        return partial(run_fairseq, name.replace("-", "_"), *words, *SMALLER, *FEW[kind_of(task)])
+
     def _train(self, words):
         folder = Path(value(words, "--save-dir", "checkpoints"))
         for file in folder.glob("checkpoint*.pt"):
@@ -50,7 +67,7 @@ class ShortRuns:
         if (recipe := Path(value(words, "--prune-recipe", "recipes"))) and not recipe.exists():
             recipe.parent.mkdir(parents=True, exist_ok=True)
             recipe.write_text(RECIPE + STAGES * ("stage" in words))
-        self._data(words[0], "language" if "language" in value(words, "--task") else "parallel")
+        self._data(words[0], kind_of(value(words, "--task")))
         with self._patch.context() as patch:
             if value(words, "--arch").startswith(WIDE):
                 narrow(patch)
@@ -80,6 +97,11 @@ class ShortRuns:
             Path(name).parent.mkdir(parents=True, exist_ok=True)
             Path(name).unlink(missing_ok=True)
             Path(name).symlink_to(self._texts[kind])
+
+
+def kind_of(task):
+    """Of the text that a task reads."""
+    return "language" if "language" in task else "parallel"
 
 
 def narrow(patch):

@@ -46,12 +46,17 @@ def value(words, option, default=""):
     return given[-1] if given else default
 
 
+def here(words):
+    """The words with the folder of this copy after --user-dir."""
+    return [USER_DIR if Path(word).name == "fairseq_prune" else word for word in words]
+
+
 def shortened(words):
     """A training's words, with those added, or put in their place, that make it short."""
     words = complete(words)
     if WEIGHTS in words:
         words = words[: (at := words.index(WEIGHTS))] + words[at + 2 :]
-    words = [USER_DIR if Path(word).name == "fairseq_prune" else word for word in words]
+    words = here(words)
     method, arch = value(words, "--prune-method"), value(words, "--arch", "transformer")
     more = [*_times(words), *SAME.split()]
     for start, quick in QUICK.items():
@@ -124,3 +129,12 @@ def one_of_each(printed):
             met |= asked
             chosen.append(words)
     return chosen
+
+
+def kinds(commands):
+    """Of commands the first of every program, task and set of options."""
+    kept = {}
+    for name, *words in commands:
+        options = frozenset(word for word in words if word.startswith("--"))
+        kept.setdefault((name, value(words, "--task"), options), (name, words))
+    return list(kept.values())

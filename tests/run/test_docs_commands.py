@@ -1,16 +1,17 @@
 """Every bash block of README and docs is run: bash says its commands, and the programs take them."""
 
+import logging
 import os
 import re
 from pathlib import Path
 
 import pytest
-from as_printed import complete, files_read, take
+from as_printed import EVALUATES, complete, files_read, take
 from bound import Binder
 from miniature import Miniature, once
 from pages import ROOT, World, blocks, pages
 from short_runs import ShortRuns, removed
-from shortened import one_of_each
+from shortened import kinds, one_of_each
 
 ELSEWHERE = {  # pages whose blocks another test runs, with what a reader has to fill in
     "docs/distributed.md": "tests/run/test_distributed_docs.py",
@@ -50,6 +51,12 @@ def binder():
     return Binder()
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Folder of what trainings leave for the programs that evaluate."""
+    return tmp_path_factory.mktemp("trained")
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_programs_take_the_commands_of(page, world, spoken, binder, monkeypatch):
     monkeypatch.chdir(world.folder)
@@ -76,13 +83,31 @@ def test_commands_run(spoken, monkeypatch, tmp_path, parallel, counting):
     assert {" ".join(words): ended for words in commands if (ended := reader.run(words))} == {}
 
 
-def test_trainings_run(spoken, monkeypatch, tmp_path, parallel, counting):
+def test_trainings_run(spoken, monkeypatch, trained, parallel, counting):
     """One by every method and task of the pages, on a few sentences or images; what prunes has removed something."""
     printed = [complete(words) for said in spoken.values() for name, *words in said if name == "fairseq-train"]
     chosen = one_of_each(printed)
     assert len(chosen) > 30
-    runs = ShortRuns(tmp_path, printed, {"parallel": parallel, "language": counting}, monkeypatch)
+    runs = ShortRuns(trained, printed, {"parallel": parallel, "language": counting}, monkeypatch)
     assert [" ".join(words) for words in chosen if not removed(runs.train(words)) > 0] == []
+
+
+EVALUATED = r"^H-\d+\t-|Perplexity: \d|top1\W+\d"  # a translation, or what is said of a whole text or set of images
+
+
+def test_evaluations_run(spoken, monkeypatch, trained, parallel, counting, capsys, caplog):
+    """One by every program, task and set of options of the pages; all print what they found."""
+    caplog.set_level(logging.INFO)
+    commands = [command for said in spoken.values() for command in said]
+    chosen = kinds(command for command in commands if command[0] in EVALUATES)
+    assert {name for name, _ in chosen} == {*EVALUATES} and len(chosen) > 8
+    printed = [complete(words) for name, *words in commands if name == "fairseq-train"]
+    runs = ShortRuns(trained, printed, {"parallel": parallel, "language": counting}, monkeypatch)
+    for name, words in chosen:
+        program = runs.evaluation(name.removeprefix("fairseq-"), words)
+        capsys.readouterr(), caplog.clear()  # of trainings, which tell it too
+        program()
+        assert re.search(EVALUATED, capsys.readouterr().out + caplog.text, re.MULTILINE), f"{name} {' '.join(words)}"
 
 
 def test_other_tests_run_the_other_pages():
