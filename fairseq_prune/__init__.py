@@ -22,9 +22,11 @@ def register() -> None:
     vision_bridge.register()
 
 
-def _read_checkpoints():
-    from .compat import safe_globals
+def _before_fairseq():
+    """Which imports torch first."""
+    from .compat import advice, safe_globals
 
+    advice.install()
     safe_globals.install()
 
 
@@ -55,7 +57,7 @@ class _Arrival:
         return execute_and_call
 
 
-for _package, _function in (("torch", _read_checkpoints), ("fairseq", register)):
+for _package, _function in (("torch", _before_fairseq), ("fairseq", register)):
     if _package in sys.modules:
         _function()
     else:

@@ -227,3 +227,10 @@ def test_seeds(value, capsys):
         with pytest.raises(SystemExit):
             main([*words, f"--seed={value}"])
         assert "give a whole number in [0, 4294967295], e.g. --seed 1" in capsys.readouterr().err
+
+
+def test_a_report_is_all_that_is_printed(saved):
+    """Nothing of what fairseq advises at its import."""
+    command = [Path(sys.executable).with_name("fairseq-prune"), "inspect", saved]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout and done.stderr == ""
