@@ -12,7 +12,6 @@ HEADER = ("method", "target", "removed", "trials", "mean", "sd")
 FOOTER = """\
 removed: fraction of the dense model's weights that are zero or gone. sd: standard deviation over seeds (of a sample).
 dense: the checkpoint that all trials start from, not trained further."""
-_RANDOM = "random"  # the control, as recipes call it
 
 
 def rows_of(report: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -22,8 +21,8 @@ def rows_of(report: Mapping[str, Any]) -> list[dict[str, Any]]:
         report: of :meth:`fairseq_prune.drivers.sweep.run.Sweep.report`.
 
     Returns:
-        list of dict of ``method``, ``target``, ``options``, ``stopped``, ``trials`` (count), ``removed``, ``mean``
-        and ``sd``, None where there are too few trials.
+        list of dict of ``method``, ``control``, ``target``, ``options``, ``stopped``, ``trials`` (count), ``removed``,
+        ``mean`` and ``sd``, None where there are too few trials.
     """
     rows = []
     for cell in report["cells"]:
@@ -31,7 +30,7 @@ def rows_of(report: Mapping[str, Any]) -> list[dict[str, Any]]:
         removed = [trial["removed"] for trial in cell["trials"]]
         rows.append(
             {
-                **{name: cell[name] for name in ("method", "target", "options", "stopped")},
+                **{name: cell[name] for name in ("method", "control", "target", "options", "stopped")},
                 "trials": len(qualities),
                 "removed": statistics.fmean(removed) if removed else None,
                 "mean": statistics.fmean(qualities) if qualities else None,
@@ -96,7 +95,7 @@ def draw_sweep(report: Mapping[str, Any], path: StrPath) -> None:
         if own[0]["target"] is None:
             axes.axhline(own[0]["mean"], color="black", linestyle=":", label=f"{method}: dense, trained as long")
             continue
-        style: dict[str, Any] = {"color": "grey", "linestyle": "--"} if method == _RANDOM else {}
+        style: dict[str, Any] = {"color": "grey", "linestyle": "--"} if own[0]["control"] else {}
         places, means = [row[across] for row in own], [row["mean"] for row in own]
         axes.errorbar(places, means, [row["sd"] or 0 for row in own], marker="o", capsize=3, label=method, **style)
     axes.legend()

@@ -30,6 +30,16 @@ def test_words_of_cells():
     ]
 
 
+def test_controls():
+    methods = {
+        "random": (), "neurons": ("--prune-method", "random", "--prune-units", "neuron"), "magnitude": (), "none": (),
+        "chance": ("--prune-method", "magnitude", "--prune-importance", "random"), "rigl": (),
+        "worth": ("--prune-method", "random", "--prune-importance", "magnitude"),
+    }  # fmt: skip
+    asked = recipe(methods=methods)
+    assert [name for name in methods if asked.is_control(name)] == ["random", "neurons", "chance"]
+
+
 def test_a_winner_waits_for_the_search_and_is_of_it(tmp_path):
     """Others may train the rest of a search; what its winner does with other seeds is no part of it."""
     queue = Queue(str(tmp_path), recipe(search=RATES))

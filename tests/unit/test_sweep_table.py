@@ -6,14 +6,14 @@ REPORT = {
     "metric": "test_bleu", "budget": "target", "higher_is_better": True, "ended": 4, "count": 6, "dense": 40.0,
     "cells": [
         {
-            "method": "magnitude", "target": 0.5, "options": {}, "stopped": 0,
+            "method": "magnitude", "control": False, "target": 0.5, "options": {}, "stopped": 0,
             "trials": [{"seed": s, "quality": q, "removed": 0.5} for s, q in ((1, 38.0), (2, 39.0), (3, 43.0))],
         },
         {
-            "method": "random", "target": 0.5, "options": {"--lr": 0.1}, "stopped": 2,
+            "method": "chance", "control": True, "target": 0.5, "options": {"--lr": 0.1}, "stopped": 2,
             "trials": [{"seed": 1, "quality": 20.0, "removed": 0.4}],
         },
-        {"method": "none", "target": None, "options": {}, "stopped": 0, "trials": []},
+        {"method": "none", "control": False, "target": None, "options": {}, "stopped": 0, "trials": []},
     ],
 }  # fmt: skip
 
@@ -31,10 +31,10 @@ def test_text():
     assert [line.split() for line in lines[1:5]] == [
         ["dense", "-", "0.0000", "-", "40.0000", "-"],
         ["magnitude", "0.5", "0.5000", "3", "40.0000", "2.6458"],
-        ["random", "0.5", "0.4000", "1", "20.0000", "-"],
+        ["chance", "0.5", "0.4000", "1", "20.0000", "-"],
         ["none", "-", "-", "0", "-", "-"],
     ]
-    assert lines[-2:] == ["random at 0.5: --lr 0.1 (2 trials stopped early)", "4 of 6 trials are done"]
+    assert lines[-2:] == ["chance at 0.5: --lr 0.1 (2 trials stopped early)", "4 of 6 trials are done"]
 
 
 def test_figure(tmp_path, monkeypatch):

@@ -134,6 +134,17 @@ class SweepRecipe:
                 found[cell.name] = cell
         return list(found.values())
 
+    def is_control(self, name: str) -> bool:
+        """Whether a method's trials remove at random, which every other method is compared with.
+
+        Args:
+            name: of the method in the recipe.
+        """
+        words = (*self.train, *self.methods[name])
+        row = METHODS[option_of(words, "--prune-method") or name]
+        importance = option_of(words, "--prune-importance") or row.importance
+        return importance == "random" and row.approach is None  # drop-and-grow only starts from a random selection
+
     def plain(self) -> dict[str, Any]:
         """What the trials depend on, as plain values."""
         return {

@@ -111,9 +111,9 @@ class Sweep:
 
         Returns:
             dict of ``metric``, ``budget``, ``higher_is_better``, ``ended`` and ``count`` (of trials), ``dense`` (the
-            checkpoint's own quality) and ``cells``: for each ``method``, ``target``, ``options`` (found by a
-            search), ``stopped`` (count) and ``trials``, list of dict of ``seed``, ``quality``, ``removed`` (fraction
-            of the dense model's weights that are zero or gone).
+            checkpoint's own quality) and ``cells``: for each ``method``, ``control`` (whether it removes at
+            random), ``target``, ``options`` (found by a search), ``stopped`` (count) and ``trials``, list of dict of
+            ``seed``, ``quality``, ``removed`` (fraction of the dense model's weights that are zero or gone).
         """
         dense = self._dense()
         cells = [self._cell(cell, dense["nonzero"]) for cell in self._queue.cells]
@@ -131,6 +131,7 @@ class Sweep:
             shown = ([best] if best else []) + complete(trials[space.trials :])
         return {
             "method": cell.method,
+            "control": self._recipe.is_control(cell.method),
             "target": cell.target,
             "options": self._queue.best_options(cell),
             "stopped": sum(trial.state.name == "PRUNED" for trial in trials),
