@@ -45,7 +45,16 @@ def draw_sparsity(report: Report, path: str, original: Report | None = None) -> 
     _name_rows(axes, list(removed))
     axes.legend(fontsize="x-small")
     save_png(figure, path)
-    return f"{path}: {len(removed)} layers, {total:.4f} of the prunable set removed"
+    return f"{path}: {len(removed)} layers, {total:.4f} of {_whole(report)}"
+
+
+def _whole(report):
+    """What the fraction is of: units that were cut are in no tensor."""
+    since = report["total"].get("params_removed")
+    if not any((row["before"] or row["now"]) > row["now"] for row in report.get("structure", ())):
+        return "the prunable set removed"
+    more = "" if since is None else f", {since:.4f} of all since the start"
+    return f"what is left of the prunable set removed{more}"
 
 
 def structure_before(report: Report, original: Report | None) -> Rows:

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from fairseq_prune.report.figures import draw_structure, sparsities, structure_before
+from fairseq_prune.report.figures import draw_sparsity, draw_structure, sparsities, structure_before
 from fairseq_prune.report.run_log import draw_run, read_run
 
 SIMPLE = """\
@@ -73,6 +73,19 @@ def test_a_figure_of_units(tmp_path):
     assert (tmp_path / "s.png").stat().st_size > 10_000
     with pytest.raises(ValueError, match="^--structure: no heads"):
         draw_structure({"structure": []}, str(tmp_path / "s.png"))
+
+
+def test_sparsity_after_a_cut(tmp_path):
+    tensors = [{"name": "a", "fraction_removed": 0.25}]
+    report = {"total": {"prunable": ["a"], "prunable_fraction_removed": 0.25}, "tensors": tensors}
+
+    def told(now, **total):
+        parts = {"structure": [row("a", 8, now, now)], "total": report["total"] | total}
+        return draw_sparsity({**report, **parts}, str(tmp_path / "s.png")).partition("layers, ")[2]
+
+    assert told(8, params_removed=0.2) == "0.2500 of the prunable set removed"
+    assert told(6) == "0.2500 of what is left of the prunable set removed"
+    assert told(6, params_removed=0.4).endswith("of the prunable set removed, 0.4000 of all since the start")
 
 
 def test_sparsities():

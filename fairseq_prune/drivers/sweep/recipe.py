@@ -140,9 +140,9 @@ class SweepRecipe:
         Args:
             name: of the method in the recipe.
         """
-        words = (*self.train, *self.methods[name])
+        words = self.methods[name]
         row = METHODS[option_of(words, "--prune-method") or name]
-        importance = option_of(words, "--prune-importance") or row.importance
+        importance = option_of((*self.train, *words), "--prune-importance") or row.importance
         return importance == "random" and row.approach is None  # drop-and-grow only starts from a random selection
 
     def plain(self) -> dict[str, Any]:
