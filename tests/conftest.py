@@ -155,14 +155,18 @@ class Run:
 
     def train(self, *words):
         """``fairseq-train`` until ``--max-update`` (default 8); returns the last checkpoint."""
+        run_fairseq("train", *self.words(*words), "--user-dir", USER_DIR)
+        return self.checkpoint()
+
+    def words(self, *words):
+        """The arguments of :meth:`train`, but for ``--user-dir``."""
         criterion = "masked_lm" if "masked_lm" in self.task else "cross_entropy"
-        run_fairseq(
-            "train", self.data, "--user-dir", USER_DIR, "--task", self.task, *words_of(self.arch),
+        return [
+            self.data, "--task", self.task, *words_of(self.arch),
             *words_of(f"""--criterion {criterion} --optimizer adam --max-tokens 100 --cpu
             --num-workers 0 --max-update 8 --no-epoch-checkpoints --log-format simple --log-interval 1000"""),
             *_rate("0.01", words), "--save-dir", self.folder, *words,
-        )  # fmt: skip
-        return self.checkpoint()
+        ]  # fmt: skip
 
     def begin_at(self, file):
         """Make the folder, with a checkpoint file of another run that this one is to resume."""

@@ -53,11 +53,15 @@ from .telling import tell_pending, warn_of_unfinished
 class PruneMixin(ScoringMixin, AccountingMixin, DistillingMixin, FairseqTask):
     """Put before a fairseq task class whose config inherits :class:`~.options.PruneOptions`."""
 
-    uses_ema = True
     only_evaluates = cuts_on_load = has_model = _started = False
     _model_config = _ema_model = _scheduler = None
     _clock: Clock
     _position, start = Position(), Start()
+
+    @property
+    def uses_ema(self) -> bool:
+        """Whether fairseq hands over its averages, which it makes of the weights as they are when it first does."""
+        return getattr(super(), "uses_ema", False) or self.plan.prunes or bool(self.pruner.masks)
 
     @classmethod
     def add_args(cls, parser):

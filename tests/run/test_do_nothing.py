@@ -1,6 +1,11 @@
 """Without pruning, our tasks are stock fairseq to the bit."""
 
+import subprocess
+import sys
+from functools import partial
+
 import pytest
+import torch
 from conftest import TINY, masks_of, same_tensors
 
 STOCK = {
@@ -16,6 +21,28 @@ STOCK = {
         "--encoder-attention-heads 2 --tokens-per-sample 32 --max-positions 64",
     ),
 }
+
+
+ALONE = """import sys, functools, torch
+from fairseq_cli.train import cli_main
+torch.cuda.amp.GradScaler = functools.partial(torch.amp.GradScaler, "cpu")
+cli_main()
+assert not any(name.startswith("fairseq_prune") for name in sys.modules)"""
+
+
+@pytest.mark.filterwarnings("ignore:.*GradScaler.*", "ignore:.*lr_scheduler.step.*")
+def test_none_equals_a_process_without_us(new_run, monkeypatch):
+    """What we change in fairseq, as soon as we are imported, leaves scaled steps, clipping and averages as they are."""
+    monkeypatch.setattr(torch.cuda.amp, "GradScaler", partial(torch.amp.GradScaler, "cpu"))
+    words = "--amp --optimizer sgd --momentum 0.9 --clip-norm 0.5 --store-ema --ema-decay 0.9 --update-freq 2".split()
+    ours = new_run("ours").train("--prune-method", "none", *words)
+    alone = new_run("alone", task="translation")
+    subprocess.run([sys.executable, "-c", ALONE, *map(str, alone.words(*words))], check=True, capture_output=True)
+    plain = alone.checkpoint()
+    assert same_tensors(plain["model"], ours["model"])
+    assert same_tensors(plain["extra_state"]["ema"], ours["extra_state"]["ema"])
+    start = new_run("start").train("--prune-method", "none", *words, "--lr", "1e-9")
+    assert not same_tensors(plain["model"], start["model"])
 
 
 @pytest.mark.parametrize("task", STOCK)
