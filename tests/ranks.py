@@ -10,6 +10,7 @@ import time
 from multiprocessing import connection
 from pathlib import Path
 
+import torch
 from conftest import USER_DIR
 from processes import die_with_parent
 
@@ -90,6 +91,7 @@ def train(rank, words, loggers=()):
         logging.getLogger(name).setLevel(logging.INFO)
     sys.argv = ["fairseq-train", *words, "--distributed-rank", str(rank)]
     cli_main()
+    assert not torch.distributed.is_initialized()  # else a thread of the group may outlive the rank
 
 
 def distributed(count, folder):

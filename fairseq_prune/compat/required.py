@@ -32,6 +32,7 @@ REQUIRED = (
     Needed("fairseq.checkpoint_utils:torch_persistent_save", "obj filename async_write"),
     Needed("fairseq.data.fasta_dataset:FastaDataset._build_index", "self path"),
     Needed("fairseq.distributed.utils:call_main", "cfg main"),
+    Needed("fairseq.distributed.utils:distributed_main", "i main cfg kwargs", "barrier"),
     Needed("fairseq.distributed.utils:infer_init_method", "cfg force_distributed"),
     Needed("fairseq.file_io:PathManager.copy", "src_path dst_path overwrite"),
     Needed("fairseq.models.distributed_fairseq_model:DistributedDataParallel"),
