@@ -24,9 +24,9 @@ def register() -> None:
 
 def _before_fairseq():
     """Which imports torch first."""
-    from .compat import advice, safe_globals
+    from .compat import logs, safe_globals
 
-    advice.install()
+    logs.give_no_advice()
     safe_globals.install()
 
 

@@ -230,7 +230,8 @@ def test_seeds(value, capsys):
 
 
 def test_fairseq_gives_no_advice():
-    """As it does at its import, wherever a command imports it."""
-    command = [sys.executable, "-c", "import fairseq_prune, fairseq"]
+    """As it does at its import, wherever a command imports it; nor does it have others tell their inner lives."""
+    lines = "import fairseq_prune, fairseq", "import logging", "tell = logging.getLogger", "tell('PIL').debug('a')"
+    command = [sys.executable, "-c", "; ".join([*lines, "tell('PIL').info('b'); tell('fairseq').warning('c')"])]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert (done.stdout, done.stderr) == ("", "")
+    assert (done.stdout, done.stderr) == ("", "INFO:PIL:b\nWARNING:fairseq:c\n")

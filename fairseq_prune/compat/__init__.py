@@ -10,6 +10,7 @@ from . import (
     config_strings,
     fitting,
     last_words,
+    logs,
     numpy_names,
     options,
     overrides,
@@ -54,7 +55,7 @@ __all__ = [
 READING = (checkpoints, config_strings, numpy_names)
 RESUMING = (precision, schedulers, resuming, fitting)
 RUNNING = (averages, beams, ranks, peers, tasks, last_words, options, overrides, writing)
-TOPICS = (stored_configs, *READING, *RESUMING, *RUNNING)
+TOPICS = (logs, stored_configs, *READING, *RESUMING, *RUNNING)
 
 
 def install() -> None:

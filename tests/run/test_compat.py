@@ -1,8 +1,10 @@
 """The workarounds."""
 
 import argparse
+import logging
 import os
 import shutil
+import sys
 
 import pytest
 import torch
@@ -35,6 +37,35 @@ def test_installing_twice_changes_nothing():
     before = checkpoint_utils.load_checkpoint_to_cpu, PathManager.copy
     compat.install()
     assert (checkpoint_utils.load_checkpoint_to_cpu, PathManager.copy) == before
+
+
+@pytest.fixture
+def debugging(monkeypatch):
+    """Call it as logging.basicConfig: with level=DEBUG alone it is fairseq's import; the root's level after ours."""
+
+    def configure(**settings):
+        monkeypatch.setattr(logging.root, "handlers", [])
+        monkeypatch.setattr(logging.root, "level", logging.WARNING)
+        logging.basicConfig(**settings)
+        compat.install()
+        level = logging.getLevelName(logging.root.level)
+        logging.root.setLevel("WARNING")  # which empties a cache that monkeypatch does not know
+        return level
+
+    return configure
+
+
+@pytest.mark.parametrize(("asked", "level"), [("", "INFO"), ("debug", "DEBUG"), ("WARNING", "WARNING"), ("x", "INFO")])
+def test_the_import_of_fairseq_turns_no_debugging_on(asked, level, debugging, monkeypatch):
+    """matplotlib, torch and others would tell their inner lives wherever a program's first import is fairseq."""
+    monkeypatch.setenv("LOGLEVEL", asked)
+    assert debugging(level=logging.DEBUG) == level
+
+
+@pytest.mark.parametrize("settings", [{"format": "%(message)s"}, {"stream": sys.stdout}, {"handlers": []}])
+def test_logging_of_another_stays(settings, debugging):
+    assert debugging(level=logging.DEBUG, **settings) == "DEBUG"
+    assert debugging(level=logging.ERROR, **settings) == "ERROR"
 
 
 def test_old_checkpoints_with_a_namespace_load(tmp_path):
