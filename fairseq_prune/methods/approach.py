@@ -15,6 +15,7 @@ from ..pruning.schedule import Schedule
 from ..pruning.selecting import Selection
 from ..pruning.selecting.selector import Selector, Values
 from ..pruning.times import Position
+from ..pruning.units import Layer, UnitKind, WeightAndNode, Width
 from .option import Option
 from .stand_in import stand_in
 
@@ -93,13 +94,10 @@ class Approach:
         until_the_end: it begins at the one event, and ends where the schedule does.
         needs_end: the user has to say when its weights are removed.
         in_rounds: one follows the other.
-        masking: the loss sees masked weights.
         gated: units are multiplied by gates, which alone say what they are worth.
         melted: these gates become part of the weights.
-        connected: it is for units with connectivity, and for no others.
-        any_support: units may also share a set of places to choose from, as n:m and patterns do.
+        example_units: a value of --prune-units that fits.
         takes_evidence: selections may score derivatives of the loss.
-        regrows: what is removed may come back elsewhere, as much of every tensor.
         weight_normed: it may act on a stored direction instead of a weight-normalised weight.
         record: what a file is told of the units at this update, plain values; None: nothing.
     """
@@ -107,8 +105,18 @@ class Approach:
     record: dict[str, Any] | None = None
     also_when_skipped = False
     options: tuple[Option, ...] = ()
-    until_the_end = in_rounds = masking = gated = melted = connected = takes_evidence = weight_normed = regrows = False
-    needs_end = any_support = True
+    until_the_end = in_rounds = gated = melted = takes_evidence = weight_normed = False
+    needs_end = True
+    example_units = "row"
+
+    @classmethod
+    def fits(cls, units: UnitKind) -> bool:
+        """True if it can act on such units; if not overridden, on all whose weights it can mask before the removal.
+
+        Those are units of single tensors and coupled ones, but not whole layers, units with connectivity, and nodes
+        and weights in one ranking.
+        """
+        return not isinstance(units, Layer | Width | WeightAndNode)
 
     @classmethod
     def completed(cls, settings: Any, options: Mapping[str, Any], schedule: Schedule, single_weights: bool) -> Any:

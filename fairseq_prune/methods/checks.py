@@ -4,17 +4,10 @@ from typing import Any
 
 from ..pruning.budget import Deviation, Threshold
 from ..pruning.calibration.worth import WORTHS
-from ..pruning.importance import EVIDENCE
-from ..pruning.units import NM, Layer, Pattern, Support, Weight, WeightAndNode, Width, is_coupled, parse_units
+from ..pruning.importance import EVIDENCE, ONLY_FOR, SIGNED
+from ..pruning.units import NM, UNITS, Pattern, Weight, is_coupled, parse_units
 from .approach import APPROACHES, Approach
 from .method import METHODS
-
-OF_UNITS = {  # importances of one kind of units: (their class, what to say of them)
-    "connectivity": (Width, "units with connectivity, e.g. width"),
-    "connectivity_squared": (Width, "units with connectivity, e.g. width"),
-    "cosine": (Layer, "whole layers, e.g. --prune-units layer"),
-    "loss": (Layer, "whole layers, e.g. --prune-units layer"),
-}
 
 
 def check_approach(plan: Any) -> None:
@@ -29,19 +22,24 @@ def check_approach(plan: Any) -> None:
     kind, units = approach_of(plan), parse_units(plan.units)
     _check_schedule(plan, kind)
     if kind:
-        _check_units(plan, kind, units)
+        if not kind.fits(units):
+            raise ValueError(
+                f"--prune-units {plan.units}: are not for --prune-method {plan.method}; "
+                f"e.g. --prune-units {kind.example_units}"
+            )
         kind.check(plan.approach, units, plan.schedule)
-    needed, told = OF_UNITS.get(plan.importance, (object, ""))
-    if not isinstance(units, needed):
-        raise ValueError(f"--prune-importance {plan.importance}: is for {told}")
+    only = ONLY_FOR.get(plan.importance)
+    if only and not isinstance(units, UNITS[only]):
+        raise ValueError(f"--prune-importance {plan.importance}: is only for --prune-units {only}")
     derived = kind and plan.importance in EVIDENCE and not kind.takes_evidence
     if derived or kind and kind.gated and plan.importance != "score":
         raise ValueError(f"--prune-importance {plan.importance}: is not for --prune-method {plan.method}; leave it out")
     if plan.importance == "score" and METHODS[plan.method].importance != "score":
         raise ValueError("--prune-importance score: is what a method has learnt; give e.g. --prune-method movement")
-    if plan.importance in ("gradient_flow", "score") and isinstance(units, Pattern):
+    if plan.importance in SIGNED and isinstance(units, Pattern):
         raise ValueError(
-            f"--prune-units {plan.units}: have no signed scores, as --prune-method {plan.method} needs; e.g. kernel"
+            f"--prune-units {plan.units}: are not for importance {plan.importance}, whose scores may be below 0; "
+            "e.g. --prune-units kernel"
         )
 
 
@@ -89,29 +87,3 @@ def _check_schedule(plan, kind):
         raise ValueError(f"--prune-schedule {schedule.shape}: is not for --prune-method {plan.method}; leave it out")
     if kind and kind.needs_end and not schedule.end:
         raise ValueError(f"--prune-method {plan.method} needs --prune-end, when its weights are removed, e.g. 2000up")
-
-
-def _check_units(plan, kind, units):
-    if not _fits(kind, units):
-        fitting = "weight" if kind.regrows else "width" if kind.connected else "row"
-        example = "node" if kind.gated and is_coupled(units) else fitting
-        raise ValueError(
-            f"--prune-units {plan.units}: are not for --prune-method {plan.method}; e.g. --prune-units {example}"
-        )
-
-
-def _fits(kind, units):
-    """True if an approach can have units."""
-    if kind.regrows:
-        return isinstance(units, Weight)
-    if isinstance(units, Width) or kind.connected:
-        return isinstance(units, Width) and kind.connected
-    if isinstance(units, WeightAndNode | Layer):
-        return False
-    if isinstance(units, Support):
-        return kind.any_support
-    if not is_coupled(units):
-        return True
-    if kind.gated and units.side == "writers":
-        return False  # a norm behind them would undo a gate, and a bias outlive it
-    return not kind.masking  # masks of both sides leave no gradient

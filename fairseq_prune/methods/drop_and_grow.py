@@ -16,6 +16,7 @@ from ..pruning.regrow import cosine, drop_and_grow
 from ..pruning.schedule import Schedule
 from ..pruning.selecting.selection import Selection
 from ..pruning.times import Position
+from ..pruning.units import UnitKind, Weight
 from .approach import APPROACHES, Approach, Select, Timed
 from .option import Option
 
@@ -72,10 +73,14 @@ class DropAndGrow(Timed):
 class Regrowing(Approach):
     """Removes at its first event; later ones move what is removed. Their number is all that it has to remember."""
 
-    any_support, regrows = False, True
+    example_units = "weight"
     options: tuple[Option, ...] = (
         Option("prune_drop", "drop", "share of a tensor's weights dropped and grown at first", example="rigl"),
     )
+
+    @classmethod
+    def fits(cls, units: UnitKind) -> bool:
+        return isinstance(units, Weight)
 
     @classmethod
     def completed(

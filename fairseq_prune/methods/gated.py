@@ -14,6 +14,7 @@ from ..optim.masters import homes, master_gradient, multiply_values, values_of
 from ..pruning.enforce import multiply
 from ..pruning.selecting.selection import Selection
 from ..pruning.times import Position
+from ..pruning.units import CoupledUnits, Support, UnitKind
 from .approach import APPROACHES, Approach, Select, Timed
 from .option import ABOVE_0, AT_LEAST_0, Option
 
@@ -56,12 +57,18 @@ class Gated(Approach):
     """
 
     gated = until_the_end = True
-    any_support = False
+    example_units = "node"
     options: tuple[Option, ...] = (
         GATE_L1,
         GATE_RATE,
         Option("prune_gate_threshold", "threshold", "size at which a gate closes", AT_LEAST_0, example="skeleton"),
     )
+
+    @classmethod
+    def fits(cls, units: UnitKind) -> bool:
+        """Coupled units only by what reads them: a norm after what writes them would undo a gate, a bias outlive it."""
+        written = isinstance(units, CoupledUnits) and units.side == "writers"
+        return super().fits(units) and not written and not isinstance(units, Support)
 
     def __init__(self, *given: Any):
         super().__init__(*given)

@@ -16,7 +16,7 @@ from ..pruning.growing import Growth, Layer, contraction, grow, magnitude_ratio
 from ..pruning.schedule import Schedule
 from ..pruning.selecting import Selection, overlap
 from ..pruning.times import Position
-from ..pruning.units import is_coupled
+from ..pruning.units import Support, UnitKind, is_coupled
 from .approach import APPROACHES, Approach, Select
 from .growth_options import OPTIONS, complete
 
@@ -42,8 +42,12 @@ class GrowingPenalty(Approach):
     """
 
     until_the_end = weight_normed = True
-    any_support = needs_end = False
+    needs_end = False
     options = OPTIONS
+
+    @classmethod
+    def fits(cls, units: UnitKind) -> bool:
+        return super().fits(units) and not isinstance(units, Support)
 
     @classmethod
     def completed(

@@ -14,6 +14,7 @@ from ..pruning.devices import on_host
 from ..pruning.hoyer import hoyer_square, hoyer_step
 from ..pruning.selecting.selector import Selector, Values
 from ..pruning.times import Position
+from ..pruning.units import Support, UnitKind
 from .approach import APPROACHES, Approach, Select, Timed
 from .option import REGULARISER
 
@@ -43,8 +44,12 @@ class Regularised(Approach):
     """
 
     until_the_end = True
-    any_support = False
     options = (REGULARISER,)
+
+    @classmethod
+    def fits(cls, units: UnitKind) -> bool:
+        """Units that are sums of weights, and not rules of which weights may stay together."""
+        return super().fits(units) and not isinstance(units, Support)
 
     def __init__(self, *given: Any):
         super().__init__(*given)

@@ -21,6 +21,7 @@ from ..pruning.selecting.widths import WidthSelector
 from ..pruning.shrink import SHRINKINGS
 from ..pruning.surgery.table import owned_elements
 from ..pruning.times import Position
+from ..pruning.units import UnitKind, Width
 from .approach import APPROACHES, Approach, Select, Timed
 from .option import Option
 
@@ -89,8 +90,9 @@ class FreezeAndShrink(Approach):
 
     selector: WidthSelector
     model: Any  # with connectivity
-    takes_evidence = connected = in_rounds = True
+    takes_evidence = in_rounds = True
     needs_end = False
+    example_units = "width"
     options = (
         Option(
             "decreasing",
@@ -106,6 +108,10 @@ class FreezeAndShrink(Approach):
     )
 
     also_when_skipped = True  # looking whether a step is would wait for the GPU
+
+    @classmethod
+    def fits(cls, units: UnitKind) -> bool:
+        return isinstance(units, Width)
 
     def __init__(self, *given: Any):
         super().__init__(*given)

@@ -11,6 +11,7 @@ from torch import Tensor
 from ..optim.masters import add_to_gradients, homes, values_of
 from ..pruning.enforce import as_numbers
 from ..pruning.selecting.selection import Selection
+from ..pruning.units import UnitKind, is_coupled
 from .approach import APPROACHES, Approach, Select, Timed
 from .option import AT_LEAST_0, Option
 
@@ -34,10 +35,14 @@ class StraightThrough(Timed):
 class MaskedLoss(Approach):
     """Lets the loss see the selected weights only; the others get its gradient as if they had been seen, and decay."""
 
-    masking = True
     options: tuple[Option, ...] = (
         Option("prune_mask_decay", "decay", "decay of what is not selected", AT_LEAST_0, example="sr_ste"),
     )
+
+    @classmethod
+    def fits(cls, units: UnitKind) -> bool:
+        """No coupled units: masks of all that a unit owns leave its weights no gradient."""
+        return super().fits(units) and not is_coupled(units)
 
     def __init__(self, *given: Any):
         super().__init__(*given)

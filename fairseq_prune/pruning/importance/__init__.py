@@ -5,6 +5,6 @@ a module here with the function, registered in :data:`IMPORTANCES`, and an impor
 """
 
 from . import connectivity, inputs, layer, magnitude, random, sensitivity  # noqa: F401  (they register)
-from .base import EVIDENCE, IMPORTANCES
+from .base import EVIDENCE, IMPORTANCES, ONLY_FOR, SIGNED
 
-__all__ = ["EVIDENCE", "IMPORTANCES"]
+__all__ = ["EVIDENCE", "IMPORTANCES", "ONLY_FOR", "SIGNED"]

@@ -1,4 +1,4 @@
-"""The table of importances."""
+"""The table of importances, and what else is known of some of them; each file says it of its own."""
 
 from typing import Callable
 
@@ -10,4 +10,6 @@ from ..units import Units
 Importance = Callable[[torch.Tensor, Units, torch.Generator], torch.Tensor]  # weight, units, noise -> [units]
 
 IMPORTANCES: Registry[Importance] = Registry("importance")
-EVIDENCE: dict[str, str] = {}  # of an importance that scores something else than weights: the kind of it
+EVIDENCE: dict[str, str] = {}  # importance that scores something else than weights -> kind of what it scores
+ONLY_FOR: dict[str, str] = {}  # importance of one kind of units -> that kind, a name in the table of units
+SIGNED: set[str] = set()  # importances whose scores may be below 0, which patterns of kernels cannot compare

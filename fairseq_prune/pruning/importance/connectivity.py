@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ..units.base import Units
-from .base import EVIDENCE, IMPORTANCES
+from .base import EVIDENCE, IMPORTANCES, ONLY_FOR, SIGNED
 
 
 @IMPORTANCES.add("connectivity")
@@ -37,3 +37,5 @@ def connectivity_squared(evidence: Tensor, units: Units, generator: torch.Genera
 
 
 EVIDENCE.update(connectivity="connectivity_gradient", connectivity_squared="connectivity_gradient_squared")
+ONLY_FOR.update(connectivity="width", connectivity_squared="width")
+SIGNED.add("connectivity")

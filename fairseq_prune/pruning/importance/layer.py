@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ..units.base import Units
-from .base import EVIDENCE, IMPORTANCES
+from .base import EVIDENCE, IMPORTANCES, ONLY_FOR
 
 
 @IMPORTANCES.add("cosine")
@@ -38,3 +38,4 @@ def loss(evidence: Tensor, units: Units, generator: torch.Generator | None = Non
 
 
 EVIDENCE.update(cosine="hidden_change", loss="loss_growth")
+ONLY_FOR.update(cosine="layer", loss="layer")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..units.base import Units
-from .base import IMPORTANCES
+from .base import IMPORTANCES, SIGNED
 
 
 @IMPORTANCES.add("magnitude", "magnitude_l1")
@@ -51,3 +51,6 @@ def largest(weight: Tensor, units: Units, generator: torch.Generator | None = No
 def score(weight: Tensor, units: Units, generator: torch.Generator | None = None) -> Tensor:
     """Mean of what an approach scores instead of the weight, signed; arguments as :func:`magnitude_l1`."""
     return units.pool(weight.float())
+
+
+SIGNED.update({"smallness", "score"})

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from ..units.base import Units
-from .base import EVIDENCE, IMPORTANCES
+from .base import EVIDENCE, IMPORTANCES, SIGNED
 
 
 @IMPORTANCES.add("sensitivity")
@@ -79,3 +79,4 @@ EVIDENCE.update(
     fisher="squares",
     gradient_flow="hessian_gradient",
 )
+SIGNED.add("gradient_flow")
