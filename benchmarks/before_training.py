@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from fairseq_prune.engine.evidence import gather
-from fairseq_prune.engine.plan import make_plan
+from fairseq_prune.engine.make_plan import make_plan
 from fairseq_prune.engine.pruner import Pruner
 from fairseq_prune.pruning.times import Position
 from vision_bridge.models.nets import NETS, NetSpec

@@ -7,7 +7,7 @@ import torch
 from selection import seconds
 from torch.nn import functional as F
 
-from fairseq_prune.engine.plan import make_plan
+from fairseq_prune.engine.make_plan import make_plan
 from fairseq_prune.engine.pruner import Pruner
 from fairseq_prune.engine.targets import Targets
 from fairseq_prune.pruning.times import Position

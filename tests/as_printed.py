@@ -16,10 +16,10 @@ from fairseq_prune.checkpoint.start import Start
 from fairseq_prune.cli import main as cli
 from fairseq_prune.drivers.sweep.recipe import SweepRecipe
 from fairseq_prune.engine.checks import check_run
+from fairseq_prune.engine.make_plan import make_plan
 from fairseq_prune.engine.mixin import PruneMixin
 from fairseq_prune.engine.options import PruneOptions
 from fairseq_prune.engine.own_options import stands_alone
-from fairseq_prune.engine.plan import make_plan
 from fairseq_prune.engine.reachable import RunLength, check_long_enough
 
 TRAINING_IMAGES = {"cifar10": 50_000, "cifar100": 50_000, "mnist": 60_000, "imagenet": 1_281_167, "imagenette": 9_469}

@@ -7,7 +7,7 @@ from typing import Any, Optional
 from fairseq.dataclass import FairseqDataclass
 from fairseq.tasks import FairseqTask  # noqa: F401  (fairseq.dataclass is incomplete without it)
 
-from fairseq_prune.engine.how_much import COSTS, saying_how_much
+from fairseq_prune.engine.how_much import COSTS, budget_options
 from fairseq_prune.methods.table import METHODS
 from fairseq_prune.needs import Need, refuse_idle_fields, spelt
 
@@ -67,7 +67,7 @@ def add_vision_options(cfg: VisionPruningOptions, options: Mapping[str, Any]) ->
         options: dict from :func:`~fairseq_prune.engine.options.given_options`.
 
     Returns:
-        dict for :func:`~fairseq_prune.engine.plan.make_plan`.
+        dict for :func:`~fairseq_prune.engine.make_plan.make_plan`.
 
     Raises:
         ValueError: two options say the same, or a value is none of those known.
@@ -86,7 +86,7 @@ def add_vision_options(cfg: VisionPruningOptions, options: Mapping[str, Any]) ->
             options[ours] = value
     given = {name: getattr(cfg, name) for name in HOW_MUCH if getattr(cfg, name) is not None}
     by_cost = [name for name in COSTS if name in options]
-    if len(said := [*given, *saying_how_much(options)]) > 1:
+    if len(said := [*given, *budget_options(options)]) > 1:
         raise ValueError(f"{' and '.join(map(spelt, said))} all say how much is to be removed; give one of them")
     _check_reinit(cfg)
     inherited = _inherited(cfg, options)

@@ -9,8 +9,8 @@ from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from omegaconf import open_dict
 
 from fairseq_prune.cli.main import main
+from fairseq_prune.engine.make_plan import make_plan
 from fairseq_prune.engine.options import NAMES, PruneOptions
-from fairseq_prune.engine.plan import make_plan
 from fairseq_prune.engine.recipe import read_patterns, read_recipe, read_stages
 from fairseq_prune.methods.table import METHODS
 from fairseq_prune.optim.phased import parse_rates

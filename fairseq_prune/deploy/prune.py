@@ -13,8 +13,9 @@ from ..checkpoint.load import load_model, load_task
 from ..checkpoint.write import write_checked
 from ..compat import load_checkpoint
 from ..engine.costs import costs_of
-from ..engine.how_much import named
-from ..engine.plan import Plan, make_plan
+from ..engine.how_much import read_option
+from ..engine.make_plan import make_plan
+from ..engine.plan import Plan
 from ..engine.pruner import Pruner
 from ..engine.scoring import ScoringMixin
 from ..families import options_of, structure_of
@@ -81,7 +82,7 @@ def plan_at_once(options: Mapping[str, Any], seed: int) -> Plan:
         ValueError: naming the option, the value and a valid example; also where the method needs training.
     """
     method = options.get("method", "none")
-    row = named("method", METHODS.__getitem__, method)
+    row = read_option("method", METHODS.__getitem__, method)
     _check_needs_no_training(f"--prune-method {method}", row)
     if row.schedule != "once" and not row.steps and "schedule" not in options:
         raise ValueError(_needs_training(f"--prune-method {method}"))

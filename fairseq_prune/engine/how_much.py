@@ -19,11 +19,11 @@ LAYERED = (Outliers, ErdosRenyi)  # give every layer its own fraction of theirs
 COSTS = {"params_left": "params", "macs_left": "macs"}  # option -> cost
 
 
-def saying_how_much(options: Mapping[str, Any]) -> list[str]:
+def budget_options(options: Mapping[str, Any]) -> list[str]:
     """The options, by their fields in a config, that say how much is to be removed.
 
     Args:
-        options: as of :func:`~.plan.make_plan`; ``budget`` is one, named by its first key.
+        options: as of :func:`~.make_plan.make_plan`; ``budget`` is one, named by its first key.
     """
     given = [f"prune_{name}" for name in ("target", *COSTS) if name in options]
     return [*given, *list(options.get("budget", ()))[:1]]
@@ -35,22 +35,22 @@ def read_target(name: str, answers: Method, options: Mapping[str, Any]) -> Mappi
     Args:
         name: of the method.
         answers: the method's, but where an option gave another one.
-        options: as of :func:`~.plan.make_plan`.
+        options: as of :func:`~.make_plan.make_plan`.
 
     Raises:
         ValueError: naming the option, the value and a valid example.
     """
     units, target = answers.units, options.get("target", answers.target)
     for option in (option for option in COSTS if option in options):
-        if len(given := saying_how_much(options)) > 1:
+        if len(given := budget_options(options)) > 1:
             raise ValueError(f"{' and '.join(map(spelt, given))} all say how much is to be removed; give one of them")
-        return {"*": named(option.replace("_", "-"), partial(_cost_left, COSTS[option]), options[option])}
+        return {"*": read_option(option.replace("_", "-"), partial(_cost_left, COSTS[option]), options[option])}
     if "budget" in options:
         return options["budget"]
     if is_n_of_m(units):
         if "target" in options:
             raise ValueError(f"--prune-target {options['target']}: --prune-units {units} says it already; leave it out")
-        return named("units", parse_target, units)
+        return read_option("units", parse_target, units)
     if target is None:
         example = "2:4" if units == "n:m" else "0.8"
         raise ValueError(f"--prune-method {name} needs --prune-target, e.g. --prune-target {example}")
@@ -98,7 +98,7 @@ def _check_layered(target, plan, units):
         raise ValueError(f"{said}: gives every layer its own fraction; leave --prune-scope {plan.scope} out, or layer")
 
 
-def of_layers(target: Mapping[str, Any]) -> bool:
+def by_layer(target: Mapping[str, Any]) -> bool:
     """True if any of a plan's targets gives every layer its own fraction."""
     return any(isinstance(goal, LAYERED) for goal in target.values())
 
@@ -108,7 +108,7 @@ def is_n_of_m(text: str) -> bool:
     return text.replace(":", "").isdigit() and ":" in text
 
 
-def named(option: str, read: Callable[[Any], Read], value: Any) -> Read:
+def read_option(option: str, read: Callable[[Any], Read], value: Any) -> Read:
     """Read an option's value; the option's name goes before what is wrong with it.
 
     Args:

@@ -40,9 +40,10 @@ from .costs import costs_of
 from .distilling import DistillingMixin
 from .executing import execute_when_loaded
 from .growth_file import add_record
+from .make_plan import make_plan
 from .options import PruneOptions, given_options
 from .own_options import stands_alone, whole_config
-from .plan import Plan, make_plan
+from .plan import Plan
 from .pruner import Pruner
 from .reachable import RunLength, check_long_enough
 from .run_record import note_start
@@ -109,7 +110,7 @@ class PruneMixin(ScoringMixin, AccountingMixin, DistillingMixin, FairseqTask):
 
     @classmethod
     def pruning_options(cls, cfg: PruneOptions) -> dict[str, Any]:
-        """What :func:`~.plan.make_plan` reads; tasks with options of their own add to it."""
+        """What :func:`~.make_plan.make_plan` reads; tasks with options of their own add to it."""
         return given_options(cfg)
 
     @classmethod

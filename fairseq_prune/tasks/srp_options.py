@@ -10,7 +10,7 @@ from typing import Any, Optional
 from fairseq.dataclass import FairseqDataclass
 from fairseq.tasks import FairseqTask  # noqa: F401  (fairseq.dataclass is incomplete without it)
 
-from ..engine.plan import make_plan
+from ..engine.make_plan import make_plan
 from ..methods.table import METHODS
 from ..needs import Need, refuse_idle_fields
 from ..pruning.budget.widths import BUDGETS
@@ -48,7 +48,7 @@ class SrpOptions(FairseqDataclass):
 
 
 def plan_options(cfg: Any, given: dict[str, Any]) -> dict[str, Any]:
-    """What the options of a run mean, as :func:`~fairseq_prune.engine.plan.make_plan` reads them.
+    """What the options of a run mean, as :func:`~fairseq_prune.engine.make_plan.make_plan` reads them.
 
     Args:
         cfg: config with the fields of :class:`SrpOptions`.

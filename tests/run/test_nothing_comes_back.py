@@ -9,7 +9,7 @@ import pytest
 import torch
 from combinations import ALL_UNITS, FAMILIES, PRUNING, TITLES, options_of, prune
 
-from fairseq_prune.engine.plan import make_plan
+from fairseq_prune.engine.make_plan import make_plan
 from fairseq_prune.methods.drop_and_grow import DropAndGrow
 from fairseq_prune.methods.table import METHODS
 from fairseq_prune.pruning.units import is_coupled, parse_units

@@ -39,6 +39,14 @@ def test_compact(new_run, tmp_path):
     assert report["removed"]["neuron"] == 5 and report["after"]["params"] < report["before"]["params"]
 
 
+def test_shares_by_shape_need_no_data():
+    """Of 20 weights and of 100 half in all; the small layer keeps a larger share."""
+    model = torch.nn.Sequential(torch.nn.Linear(2, 10), torch.nn.Linear(10, 10))
+    assert fairseq_prune.prune(model, target="0.5erk") == 0.5
+    small, large = (int((layer.weight == 0).sum()) for layer in model)
+    assert (small, large) == (0, 60)
+
+
 def test_what_is_refused(tmp_path):
     with pytest.raises(ValueError, match="no such file"):
         fairseq_prune.load(tmp_path / "none.pt")

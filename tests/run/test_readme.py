@@ -10,8 +10,8 @@ import yaml
 from conftest import TINY, USER_DIR, run_fairseq
 
 from fairseq_prune.cli.main import main
+from fairseq_prune.engine.make_plan import make_plan
 from fairseq_prune.engine.options import NAMES
-from fairseq_prune.engine.plan import make_plan
 from fairseq_prune.engine.recipe import read_recipe
 from fairseq_prune.report.layout import align
 

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from fairseq_prune.deploy.prune import prune_model
 from fairseq_prune.engine.costs import costs_of, family_costs, measured_costs
-from fairseq_prune.engine.plan import make_plan
+from fairseq_prune.engine.make_plan import make_plan
 from fairseq_prune.engine.targets import Targets
 from fairseq_prune.families import structure_of
 from fairseq_prune.pruning.budget import CostLeft

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from fairseq_prune.engine.evidence import TEMPERATURE, gather
-from fairseq_prune.engine.plan import make_plan
+from fairseq_prune.engine.make_plan import make_plan
 from fairseq_prune.engine.pruner import Pruner
 from fairseq_prune.pruning.importance import IMPORTANCES
 from fairseq_prune.pruning.schedule import Schedule

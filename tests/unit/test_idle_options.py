@@ -9,8 +9,8 @@ import pytest
 from fairseq_prune.cli.main import command_modules, main
 from fairseq_prune.criterions.srp import SrpCriterionConfig, asked_distillation
 from fairseq_prune.engine.checks import Asked
+from fairseq_prune.engine.make_plan import make_plan
 from fairseq_prune.engine.options import PruneOptions, given_options
-from fairseq_prune.engine.plan import make_plan
 from fairseq_prune.needs import OptionParser, refuse_idle_fields, spelt
 from fairseq_prune.optim.phased import PhasedConfig
 from fairseq_prune.tasks.srp_options import SrpOptions, plan_options

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from fairseq_prune.engine.evidence import gather
 from fairseq_prune.engine.layer_evidence import mean_change
+from fairseq_prune.engine.make_plan import make_plan
 from fairseq_prune.engine.masked_model import MaskedModel
-from fairseq_prune.engine.plan import make_plan
 from fairseq_prune.families import stacks_of, structure_of
 from fairseq_prune.pruning.depth import read_depth
 from fairseq_prune.pruning.selecting import Selection, coupled_selector_of

@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 from torch import nn
 from torch.nn.utils import weight_norm
 
-from fairseq_prune.engine.plan import make_plan
+from fairseq_prune.engine.make_plan import make_plan
 from fairseq_prune.engine.pruner import Pruner
 from fairseq_prune.optim.masters import homes, moments_of, values_of
 from fairseq_prune.pruning.times import Position

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from fairseq_prune.engine.make_plan import make_plan
 from fairseq_prune.engine.outliers import block_of, shares_by_outliers
-from fairseq_prune.engine.plan import make_plan
 from fairseq_prune.pruning.budget.outliers import SPREAD, Outliers, fitted, outlier_ratio
 from fairseq_prune.pruning.calibration.inputs import Inputs
 from fairseq_prune.pruning.prunable import find_prunables
@@ -75,4 +75,5 @@ def test_scopes_follow():
     assert make_plan({"method": "magnitude", "target": "0.5owl"}).scope == "layer"
     assert make_plan({"method": "wanda", "target": "0.5owl"}).scope == "output"
     assert make_plan({"method": "magnitude", "target": "0.5owl"}).evidence == ("inputs",)
-    assert not make_plan({"method": "magnitude", "target": "0.5"}).evidence
+    for without_data in ("0.5", "0.5erk"):
+        assert not make_plan({"method": "magnitude", "target": without_data}).evidence

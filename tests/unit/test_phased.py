@@ -5,7 +5,7 @@ from fairseq import optim
 from omegaconf import OmegaConf
 from torch import nn
 
-from fairseq_prune.engine.plan import make_plan
+from fairseq_prune.engine.make_plan import make_plan
 from fairseq_prune.engine.pruner import Pruner
 from fairseq_prune.optim.phased import Phased, PhasedConfig
 from fairseq_prune.pruning.times import Position

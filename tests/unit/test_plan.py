@@ -2,7 +2,8 @@
 
 import pytest
 
-from fairseq_prune.engine.plan import Plan, make_plan
+from fairseq_prune.engine.make_plan import make_plan
+from fairseq_prune.engine.plan import Plan
 from fairseq_prune.engine.reachable import RunLength, check_long_enough, check_reachable
 from fairseq_prune.pruning.schedule import Schedule
 from fairseq_prune.pruning.times import When

@@ -8,7 +8,7 @@ from small_models import DECODER, build_model
 
 from fairseq_prune.checkpoint.resize import follow_widths
 from fairseq_prune.deploy.prune import idle_optimizer, prune_model
-from fairseq_prune.engine.plan import make_plan
+from fairseq_prune.engine.make_plan import make_plan
 from fairseq_prune.engine.pruner import Pruner
 from fairseq_prune.pruning.times import Position
 

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.utils import weight_norm
 
 from fairseq_prune.engine import removal
-from fairseq_prune.engine.plan import make_plan
+from fairseq_prune.engine.make_plan import make_plan
 from fairseq_prune.engine.pruner import Pruner
 from fairseq_prune.pruning.times import Position
 

@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from fairseq_prune.engine.make_plan import make_plan
 from fairseq_prune.engine.options import NAMES, given_options
-from fairseq_prune.engine.plan import make_plan
 from fairseq_prune.engine.recipe import read_patterns, read_recipe, read_stages
 
 KNOWN = NAMES

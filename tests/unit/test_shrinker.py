@@ -7,7 +7,8 @@ from srp_diary import owned, selected_of
 from srp_models import srp
 from test_masters import KINDS, WITH_MASTERS, config
 
-from fairseq_prune.engine.plan import Plan, make_plan
+from fairseq_prune.engine.make_plan import make_plan
+from fairseq_prune.engine.plan import Plan
 from fairseq_prune.engine.pruner import Pruner
 from fairseq_prune.families import structure_of
 from fairseq_prune.methods import shrinking

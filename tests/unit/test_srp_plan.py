@@ -5,8 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from fairseq_prune.engine.make_plan import make_plan
 from fairseq_prune.engine.options import PruneOptions, given_options
-from fairseq_prune.engine.plan import Plan, make_plan
+from fairseq_prune.engine.plan import Plan
 from fairseq_prune.engine.reachable import RunLength, check_long_enough
 from fairseq_prune.methods.shrinking import Shrink
 from fairseq_prune.pruning.schedule import Schedule

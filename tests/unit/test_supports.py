@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from fairseq_prune.engine.plan import make_plan
+from fairseq_prune.engine.make_plan import make_plan
 from fairseq_prune.engine.targets import Targets
 from fairseq_prune.pruning.budget import Deviation
 from fairseq_prune.pruning.budget.given import parse_target

@@ -10,9 +10,9 @@ import torch
 from conftest import masks_of, same_tensors, words_of
 from torch import nn
 
+from fairseq_prune.engine.make_plan import make_plan
 from fairseq_prune.engine.options import NAMES
 from fairseq_prune.engine.permute import permute_in_run
-from fairseq_prune.engine.plan import make_plan
 from fairseq_prune.engine.recipe import read_recipe
 from fairseq_prune.engine.targets import Targets
 from fairseq_prune.pruning.units import NM, NofM

@@ -10,7 +10,7 @@ from conftest import ImageRun, masks_of, same_tensors, words_of
 
 from fairseq_prune.cli.main import main
 from fairseq_prune.compat import load_checkpoint
-from fairseq_prune.engine.plan import make_plan
+from fairseq_prune.engine.make_plan import make_plan
 from fairseq_prune.pruning.selecting import Selection
 from fairseq_prune.report.growth import read_growth
 from vision.test_greg import RATIOS, WIDTHS, prune, widths

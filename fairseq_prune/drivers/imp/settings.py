@@ -5,7 +5,8 @@ from argparse import Namespace
 from dataclasses import dataclass
 from typing import Any, Self
 
-from ...engine.plan import Plan, make_plan
+from ...engine.make_plan import make_plan
+from ...engine.plan import Plan
 from ...pruning.times import When
 from ..training import check_words, has_option, option_of
 
