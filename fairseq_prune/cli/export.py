@@ -28,7 +28,9 @@ def add_arguments(parser: OptionParser) -> None:
     """Add the options of ``fairseq-prune export``."""
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a file that fairseq-train saved")
     parser.add_argument("out", metavar="OUT", help="the folder or file to write")
-    parser.add_argument("--to", required=True, metavar="TARGET", help="ctranslate2, fairseq or onnx")
+    parser.add_argument(
+        "--to", required=True, metavar="TARGET", help="ctranslate2, fairseq, onnx, or one of --user-dir"
+    )
     parser.add_argument(
         "--quantization", metavar="TYPE", needs=CTRANSLATE2, help="int8, int8_float16, float16 or bfloat16"
     )

@@ -15,6 +15,9 @@ from ..distillation.options import DistillationOptions
 from ..methods.options import ApproachOptions, given_approach
 from ..methods.table import names_of_methods
 from ..needs import Need
+from ..pruning.importance import IMPORTANCES
+from ..pruning.scope import SCOPES
+from ..pruning.units import UNITS, CoupledUnits
 from .recipe import read_recipe
 
 _WHEN = "'4ep' after 4 epochs, '500up' after 500 updates"
@@ -22,6 +25,10 @@ _WHEN = "'4ep' after 4 epochs, '500up' after 500 updates"
 
 def _option(text, default=None, needs=None):
     return field(default=default, metadata={"help": text} | ({"needs": needs} if needs else {}))
+
+
+def _names_of_units(coupled):
+    return ", ".join(name for name, kind in UNITS.items() if issubclass(kind, CoupledUnits) == coupled)
 
 
 _SCORES = Need(lambda run: run.plan.evidence, "--prune-method snip")
@@ -50,12 +57,11 @@ class PruneOptions(DistillationOptions, ApproachOptions):
         "instead of a fraction: part of the multiply-accumulates that may be left, in (0, 1)"
     )
     prune_units: Optional[str] = _option(
-        "what is removed together: weight (default), row, column, block:4x4, stripe, kernel, pattern, 2:4, n:m; "
-        "filter, channel, neuron, head, qk, vo, hidden, embedding, layer, node, weight+node; with connectivity width, "
-        "width:residual"
+        f"what is removed together: {_names_of_units(False)}; coupled over several tensors: {_names_of_units(True)}; "
+        "some take an argument, as block:4x4, 2:4, width:residual"
     )
-    prune_importance: Optional[str] = _option("what is kept: magnitude (L1), magnitude_l2, random, taylor, fisher")
-    prune_scope: Optional[str] = _option("compared with whom: global (default), layer, output, stage")
+    prune_importance: Optional[str] = _option(f"what is kept, the highest first: {', '.join(IMPORTANCES)}")
+    prune_scope: Optional[str] = _option(f"compared with whom: {', '.join(SCOPES)}")
     prune_stages: Optional[str] = _option("groups of --prune-scope stage: 'embed=*embed*;ffn=*fc1*,*fc2*'")
     prune_schedule: Optional[str] = _option(
         "once (default, at --prune-start), or linear, cubic, exponential or halving from --prune-start to --prune-end; "

@@ -11,9 +11,11 @@ from conftest import USER_DIR, masks_of, run_fairseq, same_tensors, words_of
 
 from fairseq_prune.cli.main import main
 from fairseq_prune.compat import load_checkpoint
+from fairseq_prune.deploy.export.exporters import EXPORTERS
 from fairseq_prune.families import FAMILIES
 from fairseq_prune.methods import APPROACHES, METHODS
 from fairseq_prune.pruning.importance import IMPORTANCES
+from fairseq_prune.pruning.units import UNITS
 from fairseq_prune.report.cost import count_macs
 
 PAGE = (Path(USER_DIR).parent / "docs/extending.md").read_text()
@@ -33,7 +35,7 @@ def runs(tmp_path_factory, monolingual):
     (folder / "my_pruning").mkdir()
     (folder / "my_pruning/__init__.py").write_text("\n".join(BLOCKS))
     words = COMMAND.replace("my_pruning", str(folder / "my_pruning")) + HERE
-    tables = IMPORTANCES, APPROACHES, METHODS, FAMILIES
+    tables = IMPORTANCES, UNITS, APPROACHES, METHODS, FAMILIES, EXPORTERS
     before, path = [dict(table) for table in tables], list(sys.path)
 
     def train(name, prune=None, resumed=None):
@@ -116,7 +118,7 @@ def test_the_approach_resumes(runs):
 
 
 def test_commands_take_the_folder(runs, dense, tmp_path, capsys):
-    """What it registers is there for them: its method is told of, its family counted, its importance prunes."""
+    """What it registers is there for them: a method to tell of, a family to count, importance, units and exporter."""
     runs("checkpoint", "")
     folder = Path(sys.modules["my_pruning"].__file__).parent
     (checkpoint,) = folder.parent.glob("checkpoint/checkpoint_last.pt")
@@ -129,6 +131,13 @@ def test_commands_take_the_folder(runs, dense, tmp_path, capsys):
     for name, keep in masks_of(load_checkpoint(tmp_path / "out.pt")).items():
         distance = (dense[name] - dense[name].mean()).abs()
         assert distance[~keep].max() <= distance[keep].min()
+    how = f"--units half_row --scope layer --skip *embed* --target 0.25 --user-dir {folder}"
+    main(["prune", str(checkpoint), str(tmp_path / "halves.pt"), *words_of(how)])
+    for keep in masks_of(load_checkpoint(tmp_path / "halves.pt")).values():
+        halves = keep.unflatten(1, (2, -1))
+        assert torch.equal(halves.any(2), halves.all(2)) and int((~keep).sum()) == round(0.25 * keep.numel())
+    main(["export", str(checkpoint), str(tmp_path / "w.pt"), "--to", "weights", "--user-dir", str(folder)])
+    assert same_tensors(torch.load(tmp_path / "w.pt"), load_checkpoint(checkpoint)["model"])
     with pytest.raises(SystemExit, match="^--user-dir nowhere: no such folder"):
         main(["methods", "--user-dir", "nowhere"])
     (tmp_path / "broken").mkdir()

@@ -18,7 +18,6 @@ from fairseq_prune.methods.option import ABOVE_0, Option
 from fairseq_prune.methods.options import ApproachOptions, options_of
 from fairseq_prune.methods.table import METHODS, names_of_methods
 from fairseq_prune.needs import spelt
-from fairseq_prune.pruning.units import UNITS
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = [ROOT / "docs" / "options.md", ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
@@ -35,12 +34,6 @@ def described(capsys, name):
 
 def own_values(report):
     return {option["option"]: option["default"] for option in report["own_options"]}
-
-
-def test_the_help_of_units_names_all(capsys):
-    report = described(capsys, "magnitude")
-    told_of = next(option["help"] for option in report["options"] if option["option"] == "--prune-units")
-    assert {name.partition(":")[0] for name in UNITS} <= set(re.split(r"[^a-z+]", told_of))
 
 
 def general(report):

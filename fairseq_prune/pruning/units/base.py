@@ -31,7 +31,10 @@ UNITS: Registry[type[UnitKind]] = Registry("units")
 
 
 class Units(ABC):
-    """A partition of a tensor's elements into units that are kept or removed whole."""
+    """A partition of a tensor's elements into units that are kept or removed whole.
+
+    Shapes are [outputs, inputs, taps...], whatever the order in which the layer stores them.
+    """
 
     scope: ClassVar[str | None] = None
 
@@ -55,8 +58,8 @@ class Units(ABC):
         """Mean of ``values`` (any shape, float) over each unit: [units]."""
 
     @abstractmethod
-    def spread(self, keep: Tensor, shape: torch.Size) -> Tensor:
-        """Turn a decision per unit, bool [units], into a mask of ``shape``."""
+    def spread(self, values: Tensor, shape: torch.Size) -> Tensor:
+        """Give every weight what its unit has: from [units] of any dtype to ``shape``."""
 
 
 def parse_units(text: str) -> UnitKind:

@@ -58,7 +58,7 @@ class Block(Units):
         sums = padded.view(down, self.height, across, self.width).sum((1, 3)).flatten()
         return sums / torch.as_tensor(self.sizes(values.shape)).to(sums)
 
-    def spread(self, keep: Tensor, shape: torch.Size) -> Tensor:
+    def spread(self, values: Tensor, shape: torch.Size) -> Tensor:
         rows, columns, down, across = self._grid(shape)
-        grid = keep.view(down, 1, across, 1).expand(down, self.height, across, self.width)
+        grid = values.view(down, 1, across, 1).expand(down, self.height, across, self.width)
         return grid.reshape(down * self.height, -1)[:rows, :columns].reshape(shape)

@@ -20,10 +20,10 @@ class _Slice(Units):
         others = [d for d in range(values.dim()) if d != self.axis]
         return values.mean(others)
 
-    def spread(self, keep: Tensor, shape: torch.Size) -> Tensor:
+    def spread(self, values: Tensor, shape: torch.Size) -> Tensor:
         view = [1] * len(shape)
         view[self.axis] = -1
-        return keep.view(view).expand(shape).contiguous()
+        return values.view(view).expand(shape).contiguous()
 
 
 @UNITS.add("row")

@@ -22,8 +22,8 @@ class Stripe(Units):
     def pool(self, values: Tensor) -> Tensor:
         return values.mean(1).flatten()
 
-    def spread(self, keep: Tensor, shape: torch.Size) -> Tensor:
-        return keep.view(shape[0], 1, *shape[2:]).expand(shape).contiguous()
+    def spread(self, values: Tensor, shape: torch.Size) -> Tensor:
+        return values.view(shape[0], 1, *shape[2:]).expand(shape).contiguous()
 
 
 @UNITS.add("kernel")
@@ -40,8 +40,8 @@ class Kernel(Units):
     def pool(self, values: Tensor) -> Tensor:
         return values.flatten(2).mean(2).flatten()
 
-    def spread(self, keep: Tensor, shape: torch.Size) -> Tensor:
-        return keep.view(*shape[:2], *[1] * (len(shape) - 2)).expand(shape).contiguous()
+    def spread(self, values: Tensor, shape: torch.Size) -> Tensor:
+        return values.view(*shape[:2], *[1] * (len(shape) - 2)).expand(shape).contiguous()
 
 
 def _check_taps(shape, what):

@@ -19,5 +19,5 @@ class Weight(Units):
     def pool(self, values: Tensor) -> Tensor:
         return values.flatten()
 
-    def spread(self, keep: Tensor, shape: torch.Size) -> Tensor:
-        return keep.view(shape)
+    def spread(self, values: Tensor, shape: torch.Size) -> Tensor:
+        return values.view(shape)
