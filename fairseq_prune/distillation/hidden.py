@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..pruning.surgery.depth import padding_of
 from .divergence import distance
 
 Stacks = Mapping[str, nn.ModuleList]  # of layers, by name
@@ -74,8 +75,8 @@ def watched(model: nn.Module) -> Iterator[dict[Place, States]]:
 
     def collect(place):
         def see(layer, args, named, output):
-            padding = named.get("self_attn_padding_mask", named.get("encoder_padding_mask"))
-            seen[place] = States(output[0] if isinstance(output, tuple) else output, padding)
+            states = output[0] if isinstance(output, tuple) else output
+            seen[place] = States(states, padding_of(layer, args, named))
 
         return see
 
@@ -94,7 +95,7 @@ def watched(model: nn.Module) -> Iterator[dict[Place, States]]:
 def hidden_distance(
     student: Mapping[Place, States], teacher: Mapping[Place, States], sizes: Mapping[str, list[int]]
 ) -> Tensor:
-    """Mean over matched layers of :func:`~.divergence.distance`; layers that were dropped do not count.
+    """Mean over matched layers of :func:`~.divergence.distance`; layers that were dropped do not count, 0 if all were.
 
     Args:
         student, teacher: of :func:`watched`.
@@ -105,7 +106,7 @@ def hidden_distance(
         theirs = teacher.get((stack, sizes[stack][layer])) if stack in sizes else None
         if theirs is not None:
             distances.append(distance(mine.values, theirs.values, _counted(mine)))
-    return torch.stack(distances).mean()
+    return torch.stack(distances).mean() if distances else torch.zeros(())
 
 
 def _counted(states):

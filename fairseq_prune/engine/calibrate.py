@@ -49,11 +49,13 @@ def inputs(
         criterion(model, sample)
 
     with evaluating(model, criterion), plain_products(model):
-        uses = count_uses(weights, run, _first_of(batches[0])) if batches else {}
+        longest = max(map(_first_of, batches), key=_size, default=None)  # of the most steps of a loop over time
+        uses = count_uses(weights, run, longest) if batches else {}
         uses = {name: ranks.largest(uses.get(name, 0), p.device) for name, p in weights.items()}
         if not any(uses.values()):
             raise ValueError(
-                "the model multiplies none of its weights, so there are no inputs to prune by; use magnitude"
+                "the model multiplies none of its weights as they are stored, so there are no inputs to go by; "
+                "give e.g. --prune-method magnitude --prune-target 0.5"
             )
         device = next(iter(weights.values())).device
         yield from Walk(weights, run, batches, uses, paired, lambda n: -ranks.largest(-n, device), ranks.average)
@@ -76,6 +78,13 @@ def _first_of(sample):
     if isinstance(sample, dict):
         return {key: _first_of(value) for key, value in sample.items()}
     return sample
+
+
+def _size(sample):
+    """Numbers in all tensors of a batch (count)."""
+    if isinstance(sample, dict):
+        return sum(map(_size, sample.values()))
+    return sample.numel() if torch.is_tensor(sample) else 0
 
 
 @contextlib.contextmanager

@@ -39,7 +39,8 @@ class Goals:
     """
 
     def __init__(self, target: Target, asked_by: str, selector: Any, seeded: Callable[[], torch.Generator]):
-        self._target, self._asked_by, self._seeded = {**target, **_by_shapes(target, selector)}, asked_by, seeded
+        self._asked, self._target = target, {**target, **_by_shapes(target, selector)}
+        self._asked_by, self._seeded = asked_by, seeded
         self.shares: dict[str, float] = {}
         fractions = {group: goal for group, goal in self._target.items() if not isinstance(goal, _SAID_LATER)}
         self._refuse_unreachable(selector, fractions)
@@ -55,7 +56,7 @@ class Goals:
             else_skip = "skip it or " if len(selector.groups) > 1 else ""
             advice = f"give e.g. --prune-target {most}" if most else _OTHERS
             raise ValueError(
-                f"{self._asked_by} {self._target[least]}: at most {most} of {least!r} can be removed: one unit of "
+                f"{self._asked_by} {self._asked[least]}: at most {most} of {least!r} can be removed: one unit of "
                 f"every layer stays; {else_skip}{advice}"
             )
 
@@ -77,7 +78,7 @@ class Goals:
 
     def asked(self, group: str) -> tuple[str, str]:
         """(What was asked of a group, what to give where it has lost more than that), as told to the user."""
-        return f"{self._asked_by} {self._target[group]}", "give at least that"
+        return f"{self._asked_by} {self._asked[group]}", "give at least that"
 
     def look_at_inputs(self, selector: Any, walk: Callable[[], Walk]) -> bool:
         """Find what outliers say.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..families import stacks_of
-from ..pruning.surgery.depth import bypass, layers_of
+from ..pruning.surgery.depth import bypass, layers_of, padding_of
 
 if TYPE_CHECKING:
     from fairseq.criterions import FairseqCriterion
     from fairseq.models import BaseFairseqModel
-
-PADDING = ("self_attn_padding_mask", "encoder_padding_mask")  # of a layer's own tokens; the second without the first
 
 
 def layer_count(model: nn.Module) -> int:
@@ -51,7 +48,7 @@ def hidden_change(
     def note(stack, number):
         def hook(layer, args, kwargs, output):
             after = output[0] if isinstance(output, tuple) else output
-            change = mean_change(args[0], after, _padding(layer, args, kwargs))
+            change = mean_change(args[0], after, padding_of(layer, args, kwargs))
             totals[stack][number] = totals[stack][number].to(change) + change
 
         return hook
@@ -81,17 +78,6 @@ def mean_change(before: Tensor, after: Tensor, padding: Tensor | None = None) ->
     change = 1 - F.cosine_similarity(before.to(dtype), after.to(dtype), dim=-1)
     real = torch.ones_like(change) if padding is None else (~padding).t().to(change)
     return (change * real).sum() / real.sum()
-
-
-def _padding(layer, args, kwargs):
-    """What a layer is told of its own tokens' padding; None where it is told nothing."""
-    try:
-        given = inspect.signature(layer.forward).bind(*args, **kwargs).arguments
-    except TypeError:  # of a wrapped forward
-        given = kwargs
-    name = PADDING[0] if PADDING[0] in inspect.signature(type(layer).forward).parameters else PADDING[1]
-    padding = given.get(name)
-    return padding if padding is not None and padding.t().shape == args[0].shape[:2] else None
 
 
 @torch.no_grad()

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +20,8 @@ from .costs import measured_costs
 from .evidence import KINDS, gather
 from .plan import Plan
 from .pruner import Pruner
+
+logger = logging.getLogger(__name__)
 
 
 class ScoringMixin(FairseqTask):
@@ -58,6 +61,8 @@ class ScoringMixin(FairseqTask):
                 disable_iterator_cache=True,
             )
             epoch = batches.next_epoch_itr(shuffle=True)
+            if 0 < len(epoch) < count:
+                logger.warning(f"--prune-batches {count}: the training set has {len(epoch)}, which are taken")
             mine = itertools.islice(epoch, ranks.rank(), count, ranks.world_size())
             device = next(model.parameters()).device
             yield (utils.move_to_cuda(b, device) if device.type == "cuda" else b for b in mine)

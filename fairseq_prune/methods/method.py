@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from ..pruning.calibration.worth import WORTHS
 from ..pruning.registry import Registry
 from .approach import ApproachSettings
 
@@ -47,8 +48,10 @@ class Method:
             units: only single weights are compared within an output.
             by_layer: layers have fractions of their own.
         """
-        within = self.scope == "output" and units != "weight"
-        return "layer" if within or by_layer and self.scope == "global" else self.scope
+        worth = WORTHS.get(self.importance)  # by which layers are pruned one after the other
+        within = self.scope == "output" and (units != "weight" or worth and worth.compensates)
+        alone = self.scope == "global" and (by_layer or worth)
+        return "layer" if within or alone else self.scope
 
     @property
     def prunes(self) -> bool:

@@ -1,5 +1,7 @@
 """Pruning by the inputs of layers, in training and without: the same masks, on one rank and on two."""
 
+import re
+
 import pytest
 import torch
 from conftest import TINY, masks_of, same_tensors, words_of
@@ -48,13 +50,16 @@ def test_of_every_output_of_wanda_the_same_part_is_removed(dense, tmp_path):
     assert any((~keep).sum(1).max() - (~keep).sum(1).min() > 1 for keep in of_layers)  # control
 
 
-def test_other_batches_remove_others(dense, tmp_path):
-    """The seed draws the batches, and their number counts."""
+def test_other_batches_remove_others(dense, tmp_path, caplog):
+    """The seed draws the batches, and their number counts; if there are fewer than asked for, that is said."""
     one, again, other, fewer = (
         masks_of(pruned(dense, tmp_path, "--method", "wanda", "--target", "0.5", *words_of(words)))
         for words in ("", "", "--seed 2", "--batches 1")
     )
     assert same_tensors(one, again) and not same_tensors(one, other) and not same_tensors(one, fewer)
+    assert "--prune-batches" not in caplog.text
+    pruned(dense, tmp_path, "--method", "wanda", "--target", "0.5", "--batches", "1000")
+    assert re.search(r"--prune-batches 1000: the training set has \d\d, which are taken", caplog.text)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -156,3 +161,21 @@ def test_the_second_layer_goes_by_what_the_pruned_first_one_gives_it():
     assert torch.equal(net[0].weight, pruned_first)
     assert torch.equal(net[1].weight, by_hand(second, x @ pruned_first.T))
     assert not torch.equal(net[1].weight, by_hand(second, x @ first.T))  # control
+
+
+@pytest.mark.parametrize("method", [*METHODS, "magnitude"])
+def test_vectors_that_are_asked_for_go_by_their_sizes(method):
+    """No input meets a bias; also where outliers say how much of each block is removed."""
+    torch.manual_seed(2)
+    net, x = torch.nn.Sequential(torch.nn.Linear(8, 10), torch.nn.Linear(10, 6)), torch.randn(30, 8)
+    before = [layer.bias.detach().abs() for layer in net]
+    fraction = prune_model(
+        net,
+        {"method": method, "target": "0.5owl" if method == "magnitude" else 0.5, "include": "*.bias"},
+        gather=lambda model, kind, *_: gather(kind, model, Mean(), [{"x": x}]),
+    )
+    assert fraction == pytest.approx(0.5, abs=0.01)
+    for layer, sizes in zip(net, before, strict=True):
+        gone = layer.bias == 0
+        assert 0 < int(gone.sum()) < len(gone) and sizes[gone].max() < sizes[~gone].min()
+        assert torch.equal(layer.bias[~gone].abs(), sizes[~gone])

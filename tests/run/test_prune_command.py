@@ -118,3 +118,5 @@ def test_a_model_in_memory():
     first = net[0].weight == 0
     assert prune_model(net, {"method": "random", "target": 0.75}) == pytest.approx(0.75, abs=0.01)
     assert not net[0].weight[first].any()
+    with pytest.raises(ValueError, match="^--prune-target 0.4erk: 0.* of '.*' is removed already; give at least that"):
+        prune_model(net, {"method": "magnitude", "target": "0.4erk"})

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from fairseq_prune.engine import calibrate
 from fairseq_prune.pruning.calibration.inputs import Inputs, as_matrix, as_weight
 from fairseq_prune.pruning.calibration.lockstep import Walk, count_uses
 from fairseq_prune.pruning.calibration.reconstruct import DAMPING, inverse_factor, reconstruct
@@ -102,6 +103,15 @@ def test_inputs_that_never_come_and_those_that_depend_on_each_other():
     assert inverse_factor(torch.zeros(1, 3, 3)).isfinite().all()
     with pytest.raises(ValueError, match="no finite numbers"):
         inverse_factor(products[None] * torch.nan)
+
+
+@pytest.mark.parametrize("size", [1e-4, 1.0, 1e4])
+def test_what_meets_no_input_is_worth_least_whatever_their_size(size):
+    rows = X * size
+    rows[:, 2] = 0.0
+    scores = scored("obs", torch.ones_like(W), rows)
+    damping = DAMPING * float((rows**2).sum(0).mean())
+    assert float(scores[0, 2]) == pytest.approx(damping, rel=1e-6) and scores[0].argmin() == 2
 
 
 @pytest.mark.parametrize("budget", [20, 33, 59])
@@ -226,6 +236,8 @@ def test_matrices_and_back():
     weight = random(4, 3, 2, 2)
     matrix = as_matrix(weight)
     assert torch.equal(matrix[1, :3], weight[1, :, 0, 0]) and torch.equal(as_weight(matrix, weight.shape), weight)
+    vector = random(5)  # a bias, if asked for: by its sizes, in one row
+    assert as_matrix(vector).shape == (1, 5) and torch.equal(as_weight(as_matrix(vector), vector.shape), vector)
 
 
 def test_two_ranks_sum_what_each_has_and_one_may_have_nothing():
@@ -239,6 +251,35 @@ def test_two_ranks_sum_what_each_has_and_one_may_have_nothing():
     said = iter([number for place, count in enumerate(groups) for number in (place, -count)])
     idle = Walk(weights, net, [], count_uses(weights, net, IMAGES[0]), False, lambda mine: next(said))
     assert [name for name, _ in idle] == list(weights)  # what others wait for
+
+
+class Loop(nn.Module):
+    """Goes on by the same weight as many times as a batch has columns."""
+
+    def __init__(self):
+        super().__init__()
+        self.again = nn.Linear(4, 4, bias=False)
+
+    def forward(self, steps):
+        state = torch.ones(len(steps), 4)
+        for column in steps.T:
+            state = self.again(state) + column.unsqueeze(1)
+        return state
+
+
+def test_loops_are_counted_where_they_are_longest():
+    """A first batch of a single step does not hide that others have more."""
+    torch.manual_seed(3)
+    net, batches = Loop(), [{"x": torch.rand(2, 1)}, {"x": torch.rand(3, 4)}]
+    criterion = nn.Module()
+    criterion.forward = lambda model, sample: model(sample["x"])
+    ((_, found),) = calibrate.inputs(dict(net.named_parameters()), net, criterion, batches)
+    seen = []
+    hook = net.again.register_forward_pre_hook(lambda _, given: seen.append(given[0].detach()))
+    [net(batch["x"]) for batch in batches]
+    hook.remove()
+    assert len(seen) == 5 and found.rows == 2 + 4 * 3
+    assert torch.allclose(found.squares[0], torch.cat(seen).square().sum(0))
 
 
 def test_an_error_of_the_model_comes_out():

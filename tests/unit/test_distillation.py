@@ -199,6 +199,27 @@ def test_hidden_states_by_hand():
     assert student.encoder.layers[0].fc1.weight.grad.any()
 
 
+def test_hidden_states_of_layers_that_are_told_by_place():
+    """As those of speech models; also where activations are checkpointed, which wraps a layer's forward."""
+    layer, padding = small_model(1).encoder.layers[0], torch.tensor([[False, False, False], [False, False, True]])
+    model, states = torch.nn.Module(), torch.randn(3, 2, 16)
+    model.layers = torch.nn.ModuleList([layer])
+    plain = layer.forward
+    for forward in (plain, lambda *args, **named: plain(*args, **named)):
+        layer.forward = forward
+        with watched(model) as seen:
+            layer(states, padding)
+            assert seen["layers", 0].padding is padding
+            layer(states, encoder_padding_mask=None)
+            assert seen["layers", 0].padding is None
+
+
+def test_a_batch_whose_layers_are_all_dropped():
+    student = small_model(1, encoder_layerdrop=1.0, decoder_layerdrop=1.0)
+    loss, log = loss_of(student, small_model(2), weight=0.0, hidden=1.0)
+    assert log["kd_hidden"] == 0 and loss.item() == pytest.approx(log["loss"].item())
+
+
 @pytest.mark.parametrize(
     "arch, options, message",
     [

@@ -39,6 +39,18 @@ def test_options_override_the_method():
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("given, scope", [
+    ({"method": "magnitude"}, "global"),
+    ({"method": "magnitude", "importance": "wanda"}, "layer"),  # layers are pruned one after the other
+    ({"method": "wanda"}, "output"),
+    ({"method": "wanda", "importance": "obs"}, "layer"),  # is chosen by columns
+    ({"method": "wanda", "importance": "ria"}, "output"),
+    ({"method": "sparsegpt", "importance": "magnitude"}, "layer"),
+])  # fmt: skip
+def test_a_scope_that_nobody_gave_fits_the_importance(given, scope):
+    assert make_plan({**given, "target": "0.5"}).scope == scope
+
+
 def test_plain_values_tell_plans_apart():
     """A resume compares them, so every answer has to be in them."""
     given = {**MAGNITUDE, "scope": "stage", "stages": "a=*", "schedule": "cubic", "end": "9up"}

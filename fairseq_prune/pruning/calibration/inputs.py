@@ -86,14 +86,16 @@ class Inputs:
 
 
 def as_matrix(weight: Tensor) -> Tensor:
-    """A weight [outputs, inputs, taps...] as [outputs, taps x inputs]; see :class:`Inputs`."""
-    return weight if weight.dim() == 2 else weight.flatten(2).transpose(1, 2).flatten(1)
+    """A weight [outputs, inputs, taps...] as [outputs, taps x inputs], a vector as one row; see :class:`Inputs`."""
+    if weight.dim() <= 2:
+        return torch.atleast_2d(weight)
+    return weight.flatten(2).transpose(1, 2).flatten(1)
 
 
 def as_weight(matrix: Tensor, shape: torch.Size) -> Tensor:
     """Undo :func:`as_matrix`."""
-    if len(shape) == 2:
-        return matrix
+    if len(shape) <= 2:
+        return matrix.view(shape)
     return matrix.view(shape[0], -1, shape[1]).transpose(1, 2).reshape(shape)
 
 

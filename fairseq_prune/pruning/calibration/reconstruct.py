@@ -56,6 +56,8 @@ def reconstruct(
 def inverse_factor(products: Tensor) -> Tensor:
     """U with U^T U = (X^T X + damping)^-1, upper triangular; damping is raised until that can be computed.
 
+    Inputs that were never seen have the damping alone, whatever the size of the others: their weights are worth least.
+
     Args:
         products: X^T X, float [groups, columns, columns].
 
@@ -68,12 +70,12 @@ def inverse_factor(products: Tensor) -> Tensor:
     if not products.isfinite().all():
         raise ValueError("inputs of a layer are no finite numbers; did the loss diverge?")
     diagonal = products.diagonal(dim1=1, dim2=2)
-    unseen = (diagonal == 0).to(products.dtype)
     damping = DAMPING * diagonal.mean(1, keepdim=True)
+    damping = torch.where(damping > 0, damping, 1.0)
     while True:
-        damped = products + torch.diag_embed(unseen + damping)
+        damped = products + torch.diag_embed(damping.expand_as(diagonal))
         lower, failed = torch.linalg.cholesky_ex(damped)
         upper, failed_too = torch.linalg.cholesky_ex(torch.cholesky_inverse(lower), upper=True)
         if not (failed.any() or failed_too.any()):
             return upper
-        damping = 10 * damping + torch.finfo(products.dtype).eps
+        damping = 10 * damping

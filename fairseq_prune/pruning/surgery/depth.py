@@ -4,7 +4,8 @@ The layers of a stack are numbered in the names of all they own, as ``decoder.la
 that stay are numbered anew.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+import inspect
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -58,6 +59,28 @@ def without_anything(names: Iterable[str], stack: str, layers: int, masks: Masks
     gone = {name for name in mine if name in masks and not masks[name].any()}
     owned = ([name for name in mine if name.startswith(f"{stack}.{number}.")] for number in range(layers))
     return torch.tensor([gone.issuperset(of_one) for of_one in owned])
+
+
+PADDING = ("self_attn_padding_mask", "encoder_padding_mask")  # of a layer's own tokens; the second without the first
+
+
+def padding_of(layer: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Tensor | None:
+    """What a layer is told of its own tokens' padding, by place or by name; None where it is told nothing.
+
+    Args:
+        layer: of a stack.
+        args, kwargs: that it is called with; the first is the hidden state [tokens, sentences, channels].
+
+    Returns:
+        bool [sentences, tokens], True = padding.
+    """
+    signature = inspect.signature(type(layer).forward)  # of the class: the layer's own may be wrapped
+    try:
+        given: Mapping[str, Any] = signature.bind(layer, *args, **kwargs).arguments
+    except TypeError:
+        given = kwargs
+    padding = given.get(PADDING[0] if PADDING[0] in signature.parameters else PADDING[1])
+    return padding if padding is not None and padding.t().shape == args[0].shape[:2] else None
 
 
 def bypass(layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
