@@ -23,7 +23,7 @@ def register() -> None:
 
 
 def _before_fairseq():
-    """Which imports torch first."""
+    """Called when torch arrives, which fairseq imports first: what has to be in force before fairseq itself."""
     from .compat import logs, safe_globals
 
     logs.give_no_advice()
@@ -31,9 +31,10 @@ def _before_fairseq():
 
 
 class _Arrival:
-    """Calls a function once a package has been imported; one of Python's finders, which finds nothing itself.
+    """An import hook: calls a function once, as soon as a package has been imported.
 
-    A subpackage that imports the package does so first in its ``__init__``, so the function does not meet half of it.
+    It stands first among Python's finders and leaves the search to the others. A room of ours that needs the package
+    imports it first in its own ``__init__``, so the function never meets a room that is half loaded.
     """
 
     def __init__(self, package, function):

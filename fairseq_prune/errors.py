@@ -27,7 +27,7 @@ def errors_named(asked: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def one_line_data_errors(path: str | None) -> Iterator[None]:
-    """The same for data that fairseq does not find.
+    """Turn fairseq's errors about data that are not there into an exit with one line.
 
     Args:
         path: the DATA argument; None: the task has none.
@@ -44,7 +44,7 @@ def one_line_data_errors(path: str | None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def errors_of_a_file(path: StrPath, meaning: str) -> Iterator[None]:
-    """Whatever code stumbles over in a file that may hold anything becomes a ValueError that names the file.
+    """Turn any error that reading an untrusted file causes into a ValueError that names the file.
 
     Args:
         path: of the file.

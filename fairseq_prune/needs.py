@@ -11,7 +11,7 @@ class Need:
     """What an option needs to have an effect.
 
     Args:
-        holds: function of what describes the run (its options, its plan) -> bool.
+        holds: function of what describes the run (its options, its plan) -> True where the option has an effect.
         example: what to give, e.g. ``--rounds 20``.
     """
 
@@ -42,11 +42,11 @@ def spelt(name: str) -> str:
 
 
 def refuse_idle_fields(config: type, cfg: object, known: object) -> None:
-    """Refuse what was given of a config class, that is, differs from its default, and has no effect.
+    """Refuse options of a config class that were given, that is, differ from their default, and have no effect.
 
     Args:
-        config: dataclass whose fields may have a :class:`Need` as ``needs`` in their metadata, and as ``unset`` the
-            default of one that is of another group of the config.
+        config: dataclass. In a field's metadata ``needs`` may be a :class:`Need`; ``unset`` is the value that stands
+            for "not given" where the default is a reference to another group of the config.
         cfg: the values.
         known: the argument of :attr:`Need.holds`.
 
@@ -75,7 +75,7 @@ class OptionParser(argparse.ArgumentParser):
         return action
 
     def refuse_idle(self, args: argparse.Namespace) -> None:
-        """Refuse what was given and has no effect.
+        """Refuse options that were given and have no effect.
 
         Args:
             args: of :meth:`parse_args`; the argument of :attr:`Need.holds`.

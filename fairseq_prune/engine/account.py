@@ -54,7 +54,7 @@ class Account:
             self.start = dict(self.now())
 
     def begin_update(self) -> None:
-        """Note what the model costs that is about to be trained."""
+        """Note what the model costs in the update that begins."""
         self._at_update = self.now()
 
     def spend_update(self, samples: int) -> None:

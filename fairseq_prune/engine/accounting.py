@@ -15,7 +15,7 @@ from .pruner import Pruner
 
 
 class AccountingMixin(FairseqTask):
-    """Of :class:`~.mixin.PruneMixin`, which sets what is declared here."""
+    """The part of :class:`~.mixin.PruneMixin` that tells what it costs; the attributes declared here are set there."""
 
     plan: Plan
     options: Any

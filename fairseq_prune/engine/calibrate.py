@@ -28,7 +28,7 @@ def inputs(
     batches: Sequence[Sample],
     paired: bool = False,
 ) -> Iterator[tuple[str, Inputs]]:
-    """What each weight is multiplied with, in the order of the multiplications.
+    """Inputs of each weight, in the order in which the model multiplies them.
 
     Args:
         parameters: dict of name -> parameter.

@@ -20,7 +20,7 @@ from .reachable import RunLength, check_long_enough
 
 @dataclass(frozen=True)
 class Asked:
-    """What options of a run may need.
+    """What the needs of options (:class:`~fairseq_prune.needs.Need`) are checked against.
 
     Args:
         options: config with the fields of :class:`~.options.PruneOptions`.
@@ -59,7 +59,7 @@ def check_run(cfg: PruneOptions, plan: Plan, start: Start) -> None:
     if plan.permute and cfg.prune_store_ema:
         raise ValueError("--store-ema: averages cannot be reordered; leave out --prune-permute")
     kind = approach_of(plan)
-    if kind and kind.melted and cfg.prune_store_ema:
+    if kind and kind.gated and cfg.prune_store_ema:
         raise ValueError(f"--store-ema: averages miss the gates of --prune-method {plan.method}; leave it out")
     if plan.prunes:
         check_long_enough(plan, RunLength(cfg.prune_max_epoch, cfg.prune_max_update))

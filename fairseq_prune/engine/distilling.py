@@ -13,7 +13,7 @@ from ..errors import one_line_errors
 
 
 class DistillingMixin(FairseqTask):
-    """Of :class:`~.mixin.PruneMixin`, which sets what is declared here.
+    """The part of :class:`~.mixin.PruneMixin` that learns from a teacher; the attributes declared here are set there.
 
     Attributes:
         distiller: adds the teacher to the loss; None: there is no teacher.

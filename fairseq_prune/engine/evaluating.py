@@ -1,4 +1,4 @@
-"""Modes for a while."""
+"""Contexts in which modules are in another mode than their own."""
 
 import contextlib
 from collections.abc import Iterator

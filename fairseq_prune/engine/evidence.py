@@ -47,12 +47,12 @@ def gather(
         model: fairseq model.
         criterion: the run's, which sums the loss over tokens or images.
         batches: iterable of collated samples; this rank's share.
-        sums: function of values by parameter name -> their sums over the units of every layer, [units]; of kinds of
-            units.
+        sums: function of values by parameter name -> their sums over the units of every layer, [units]; used by kinds
+            of evidence that are of units.
 
     Returns:
-        dict of parameter name -> float32 tensor of its shape; or, of derivatives by connectivity and of layers, of
-        vector name -> float32 tensor [units]; or, layer by layer, pairs as of
+        dict of parameter name -> float32 tensor of its shape; of derivatives by connectivity and of layers dict of
+        vector name -> float32 tensor [units]; of kinds that go layer by layer pairs as of
         :class:`~..pruning.calibration.lockstep.Walk`.
 
     Raises:
@@ -83,7 +83,7 @@ def sensitivity(
 def gradient(
     parameters: Parameters, model: BaseFairseqModel, criterion: FairseqCriterion, batches: Iterable[Sample]
 ) -> dict[str, Tensor]:
-    """The gradient of the mean loss of a batch, summed over batches, by what is removed as well."""
+    """The gradient of a batch's mean loss, summed over batches; also by weights that are removed."""
     totals = {name: torch.zeros_like(p, dtype=torch.float32) for name, p in parameters.items()}
     for sample in batches:
         loss = _mean_loss(model, criterion, sample)
@@ -193,10 +193,10 @@ class Kind:
 
     Args:
         gather: function of (parameters, model, criterion, batches).
-        fine: too fine for fp16.
-        redrawn: over other batches at every event; False: over the same.
-        of_units: it is of units, and takes what sums weights up to them.
-        in_order: handed out layer by layer, each as it is once those before it are pruned.
+        fine: needs more precision than fp16 has.
+        redrawn: gathered over other batches at every event; False: over the same.
+        of_units: has one number for each unit; ``gather`` then takes ``sums``, too.
+        in_order: comes layer by layer, each layer's once those before it are pruned.
         passes: function of the model -> what scoring a sample costs, in forward passes (count).
     """
 

@@ -1,4 +1,4 @@
-"""What each group of units is to lose in the end: its own part, or all the same, so that the model costs no more."""
+"""What each group of units is to lose by the end: a fraction of its own, or one for all that meets a cost."""
 
 import math
 from collections.abc import Callable
@@ -26,16 +26,16 @@ class Goals:
     Methods are given the selector as it is by then, for units may have been cut out.
 
     Args:
-        target: dict of group name -> fraction, or what says it later.
-        asked_by: the option that says so.
+        target: dict of group name -> fraction, or what gives the fraction once weights, inputs or costs are known.
+        asked_by: the option by which the user said how much, for messages.
         selector: of the units, :class:`~fairseq_prune.pruning.selecting.selector.Selector`.
         seeded: function -> generator for random scores.
 
     Attributes:
-        shares: dict of group name -> fraction that its outliers say, once they have been looked at.
+        shares: dict of group name -> fraction by its outliers, once they have been counted.
 
     Raises:
-        ValueError: a layer would be left without units, or all would keep all; names a fraction that can be.
+        ValueError: a layer would lose all its units, or no layer any; the message names a fraction that works.
     """
 
     def __init__(self, target: Target, asked_by: str, selector: Any, seeded: Callable[[], torch.Generator]):
@@ -61,7 +61,7 @@ class Goals:
             )
 
     def _refuse_none_at_all(self, selector, fractions):
-        """Less than half of a unit, of every group."""
+        """Refuse fractions that come to no unit in any group, as less than half of one does."""
         if not fractions or any(selector.budget(group, fraction) for group, fraction in fractions.items()):
             return
         group, fraction = max(fractions.items(), key=lambda item: item[1])
@@ -73,7 +73,7 @@ class Goals:
 
     @property
     def known(self) -> bool:
-        """True if all are fractions from the start."""
+        """True if all goals are plain fractions, which are known from the start."""
         return all(isinstance(goal, float) for goal in self._target.values())
 
     def asked(self, group: str) -> tuple[str, str]:
@@ -81,21 +81,21 @@ class Goals:
         return f"{self._asked_by} {self._asked[group]}", "give at least that"
 
     def look_at_inputs(self, selector: Any, walk: Callable[[], Walk]) -> bool:
-        """Find what outliers say.
+        """Find the fractions of the groups whose goal is by outliers (``0.7owl``).
 
         Args:
             selector: of the units.
-            walk: function -> pairs of tensor name and inputs; only called where outliers say how much.
+            walk: function -> pairs of tensor name and inputs; only called where there are such groups.
 
         Returns:
-            True if they say anything.
+            True if there are any.
         """
         if by_outliers := {group: goal for group, goal in self._target.items() if isinstance(goal, Outliers)}:
             self.shares = shares_by_outliers(selector.prunables, by_outliers, walk())
         return bool(by_outliers)
 
     def fractions(self, selector: Any, masks: Masks, evidence: Values | None = None) -> dict[str, float]:
-        """What every group is to lose in the end, dict of group name -> fraction.
+        """What every group is to lose by the end, dict of group name -> fraction.
 
         Args:
             selector: of the units.
@@ -178,7 +178,7 @@ _SAID_LATER = (Threshold, Deviation, Outliers, CostLeft)
 
 
 def _by_shapes(target, selector):
-    """Fractions of layers that share one by their shapes."""
+    """The fraction of each layer whose goal is by shapes (``0.9erk``)."""
     found: dict[str, float] = {}
     for wanted in {goal for goal in target.values() if isinstance(goal, ErdosRenyi)}:
         groups = [group for group, goal in target.items() if goal == wanted]

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from .plan import Plan
 
 Read = TypeVar("Read")
-LAYERED = (Outliers, ErdosRenyi)  # give every layer its own fraction of theirs
+BY_LAYER = (Outliers, ErdosRenyi)  # targets by which every layer has a fraction of its own
 COSTS = {"params_left": "params", "macs_left": "macs"}  # option -> cost
 
 
 def budget_options(options: Mapping[str, Any]) -> list[str]:
-    """The options, by their fields in a config, that say how much is to be removed.
+    """Names of the given options that say how much is to be removed, as the fields of a config.
 
     Args:
         options: as of :func:`~.make_plan.make_plan`; ``budget`` is one, named by its first key.
@@ -30,7 +30,7 @@ def budget_options(options: Mapping[str, Any]) -> list[str]:
 
 
 def read_target(name: str, answers: Method, options: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What :attr:`~.plan.Plan.target` is.
+    """Read how much is to be removed, for :attr:`~.plan.Plan.target`.
 
     Args:
         name: of the method.
@@ -65,7 +65,7 @@ def _cost_left(of, value):
 
 
 def check_target(plan: Plan) -> None:
-    """Refuse what is no answer for units of that kind: N of M, a cost.
+    """Refuse a target that the plan's units cannot have, as ``2:4`` for rows or a cost for single weights.
 
     Raises:
         ValueError: naming the option, the value and a valid example.
@@ -75,8 +75,8 @@ def check_target(plan: Plan) -> None:
         if isinstance(target, CostLeft) and not getattr(units, "costed", False):
             example = "--compression-rate 0.2" if isinstance(units, Width) else "--prune-units neuron, or filter"
             raise ValueError(f"{target.option}: counts whole removed units, not {plan.units}; give e.g. {example}")
-        if isinstance(target, LAYERED):
-            _check_layered(target, plan, units)
+        if isinstance(target, BY_LAYER):
+            _check_by_layer(target, plan, units)
         if isinstance(target, Deviation) and not isinstance(units, Weight):
             raise ValueError(f"--prune-target {target}: is for single weights; give e.g. --prune-target 0.5")
         if isinstance(target, NofM) and plan.units != "n:m":
@@ -88,7 +88,7 @@ def check_target(plan: Plan) -> None:
             raise ValueError(f"--prune-target {target}: units n:m need 2:4 or m4n2; give e.g. --prune-target 2:4")
 
 
-def _check_layered(target, plan, units):
+def _check_by_layer(target, plan, units):
     said = f"--prune-target {target}"
     if is_coupled(units):
         raise ValueError(f"{said}: gives every layer its own fraction, and several own {plan.units}; give e.g. 0.5")
@@ -100,7 +100,7 @@ def _check_layered(target, plan, units):
 
 def by_layer(target: Mapping[str, Any]) -> bool:
     """True if any of a plan's targets gives every layer its own fraction."""
-    return any(isinstance(goal, LAYERED) for goal in target.values())
+    return any(isinstance(goal, BY_LAYER) for goal in target.values())
 
 
 def is_n_of_m(text: str) -> bool:
@@ -109,7 +109,7 @@ def is_n_of_m(text: str) -> bool:
 
 
 def read_option(option: str, read: Callable[[Any], Read], value: Any) -> Read:
-    """Read an option's value; the option's name goes before what is wrong with it.
+    """Read an option's value; where that fails, the message begins with the option.
 
     Args:
         option: without ``--prune-``.

@@ -28,9 +28,9 @@ def make_plan(options: Mapping[str, Any], seed: int = 1) -> Plan:
     """Fill a method's answers with the user's options.
 
     Args:
-        options: dict of option name without ``prune_`` -> value; only what was given. ``approach`` holds those of
-            one; ``budget`` others that say how much is to be removed, in place of ``target``.
-            ``spelling`` is :attr:`~.plan.Plan.spelling`.
+        options: dict of option name without ``prune_`` -> value; only what was given. ``approach`` is a dict of the
+            options of an approach; ``budget`` a dict of other options that say how much is to be removed, in place
+            of ``target``; ``spelling`` is :attr:`~.plan.Plan.spelling`.
         seed: of random choices.
 
     Returns:
@@ -78,7 +78,7 @@ def make_plan(options: Mapping[str, Any], seed: int = 1) -> Plan:
 
 
 def _refuse_others(name, options):
-    """Options of a method that removes nothing."""
+    """Refuse further options of a method that removes nothing."""
     for option in sorted(set(options) - {"method"}):
         raise ValueError(
             f"{spelt(f'prune_{option}')} {options[option]}: --prune-method {name} removes nothing; "

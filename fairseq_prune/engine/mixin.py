@@ -61,7 +61,11 @@ class PruneMixin(ScoringMixin, AccountingMixin, DistillingMixin, FairseqTask):
 
     @property
     def uses_ema(self) -> bool:
-        """Whether fairseq hands over its averages, which it makes of the weights as they are when it first does."""
+        """True where the pruner has to mask fairseq's averages, which are then handed to it.
+
+        fairseq makes them when they are first asked for. So a run that masks nothing does not ask: its averages begin
+        when fairseq's own would.
+        """
         return getattr(super(), "uses_ema", False) or self.plan.prunes or bool(self.pruner.masks)
 
     @classmethod
@@ -104,7 +108,7 @@ class PruneMixin(ScoringMixin, AccountingMixin, DistillingMixin, FairseqTask):
         return tell_pending(self.pruner)
 
     def tell_unfinished(self) -> None:
-        """Called when the training has ended, for whatever reason."""
+        """Called when the training has ended without an error: warn of what it was to remove and has not."""
         if self.unfinished and ranks.rank() == 0:
             warn_of_unfinished(self.unfinished)
 
@@ -135,7 +139,7 @@ class PruneMixin(ScoringMixin, AccountingMixin, DistillingMixin, FairseqTask):
         return selector.targets(self.plan.target)
 
     def find_costs(self, model: BaseFairseqModel, of: str) -> Costs | None:
-        """What a model costs; None as long as that takes data that are not loaded."""
+        """What a model costs; None while that can only be measured on training data that are not loaded yet."""
         return costs_of(model, of) or self.measure(model)
 
     def build_model(self, cfg, from_checkpoint=False):

@@ -1,4 +1,4 @@
-"""What a task takes from the other groups of the config, however fairseq hands its own to it."""
+"""The values that a task takes from other groups of the config, in whatever form fairseq hands it its own group."""
 
 from argparse import Namespace
 from dataclasses import fields, is_dataclass
@@ -15,7 +15,7 @@ GROUPS: dict[str, Any] = {field.name: field.type for field in fields(FairseqConf
 
 
 def stands_alone(cfg: Any, options: type[FairseqDataclass]) -> bool:
-    """Tell whether a task's config is without the others, and give what it takes from them their defaults.
+    """Give what a task's config takes from other groups its defaults, where the config comes without them.
 
     A task takes some values, as ``${checkpoint.save_dir}``, from other groups of the config. There are none where
     the task is made from a namespace: ``tasks.setup_task(Namespace(task="prune_translation", data=...))``. Such a
@@ -27,7 +27,7 @@ def stands_alone(cfg: Any, options: type[FairseqDataclass]) -> bool:
         options: the options that pruning adds to those of the task.
 
     Returns:
-        True if any was set.
+        True if any was set: the config stands alone.
     """
     if isinstance(cfg, Namespace):
         return _complete(cfg, options)
@@ -41,7 +41,7 @@ def stands_alone(cfg: Any, options: type[FairseqDataclass]) -> bool:
 
 
 def _complete(args, options):
-    """Add the options to a namespace that has those of the groups without their groups' names, if it has."""
+    """The same for a namespace, which has the options of all groups without their groups' names, or only its own."""
     lost = False
     for field in fields(options):
         if _is_reference(field.default):

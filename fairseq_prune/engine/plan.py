@@ -20,8 +20,8 @@ class Plan:
         units: e.g. ``"weight"``.
         importance: name in the table of importances; "" where nothing is removed.
         scope: name in the table of scopes.
-        target: dict of group pattern -> fraction removed, in [0, 1), or what says it later, as
-            :class:`~fairseq_prune.pruning.budget.Threshold`; or of other options that say how much.
+        target: dict of group pattern -> fraction removed, in [0, 1), or what gives it later, as a
+            :class:`~fairseq_prune.pruning.budget.Threshold`; or what other options say of how much, by their names.
         stages: dict of stage name -> patterns.
         schedule: when.
         include: patterns added to the prunable set.
@@ -29,12 +29,13 @@ class Plan:
         only: patterns of all that is not left dense; none: no such limit.
         seed: of random choices.
         batches: training batches over which derivatives are scored (count).
-        rounding: from a fraction to a count, name in the table of roundings.
-        rewind: after every removal, weights and moments are set back to those of then; None: they train on.
+        rounding: name in the table of roundings, which make a count of a fraction.
+        rewind: the time to whose weights and moments every removal returns; None: they train on.
         permute: reorder channels before the first selection.
-        asked_by: the option that says how much.
+        asked_by: the option by which the user said how much, for messages.
         spelling: dict of option name -> how the user said it, where not in an option of that name.
-        approach: between first selection and removal, data of :mod:`~fairseq_prune.methods`; None: masks at once.
+        approach: settings of what happens between the first selection and the removal, of a class in
+            :data:`~fairseq_prune.methods.APPROACHES`; None: a selection is removed at once.
     """
 
     method: str = "none"
@@ -73,7 +74,7 @@ class Plan:
 
     @property
     def evidence(self) -> tuple[str, ...]:
-        """Kinds of what its events gather over batches of the training set (:mod:`~.evidence`)."""
+        """Kinds of evidence that its events gather over training batches, names in :data:`~.evidence.KINDS`."""
         by_outliers = "inputs" if any(isinstance(goal, Outliers) for goal in self.target.values()) else None
         kinds = EVIDENCE.get(self.importance), self.approach and self.approach.evidence, by_outliers
         return tuple(kind for kind in kinds if kind)
@@ -85,7 +86,7 @@ class Plan:
 
     @property
     def epochs_needed(self) -> int:
-        """The same in epochs, of those whose time is counted so."""
+        """The same in epochs, for approaches whose time is counted in epochs."""
         return self._times * self.approach.epochs_needed if self._times else 0
 
     @property

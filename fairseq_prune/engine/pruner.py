@@ -43,7 +43,9 @@ class Pruner:
 
     Attributes:
         events_done: events of the schedule that have happened (count).
-        masked, removal, targets: the masks; what carries out a removal, and holds what a cut kept; the units.
+        masked: the model's masks.
+        targets: its units, and how much of them is to be removed.
+        removal: carries out what is selected, and knows which units cuts have kept.
         removed_in_epoch: number of the epoch in which the last removal fell; None before.
 
     Raises:
@@ -79,7 +81,7 @@ class Pruner:
 
     @property
     def seed(self) -> int:
-        """Of random choices: that of the first run, where this one resumes it with another."""
+        """The seed of random choices; a resumed run keeps that of the run it continues."""
         return self.targets.seed
 
     @property
@@ -104,7 +106,7 @@ class Pruner:
 
     @property
     def record(self) -> dict[str, Any] | None:
-        """What the approach tells of its units at this update, for a file; None at most updates."""
+        """What the approach writes to a file about its units at this update; None at most updates."""
         return self._approach.record if self.approaching else None
 
     @property
@@ -193,11 +195,11 @@ class Pruner:
         logger.info(f"removed what was selected: {self._tally.told()}")
 
     def in_training(self) -> AbstractContextManager[None]:
-        """Context in which the loss is that of the model as the approach lets it see it."""
+        """Context of the forward pass, which computes with the values that the approach puts in place of weights."""
         return self._approach.in_training() if self.approaching else nullcontext()
 
     def before_validation(self) -> None:
-        """Select what validation is to see of a model that is not sparse yet."""
+        """Select the weights that validation is to see, of a model that is not sparse yet."""
         self._validated = self._approach.validated_values(self._select) if self.approaching else {}
 
     def in_validation(self) -> AbstractContextManager[None]:
@@ -205,12 +207,12 @@ class Pruner:
         return stand_in(self.masked.parameters, self._validated)
 
     def after_backward(self) -> None:
-        """Let an approach into every pass's gradients, before they are clipped."""
+        """Let the approach change the gradients of a backward pass, before they are clipped."""
         if self.approaching:
             self._approach.after_backward()
 
     def before_step(self, optimizer: FairseqOptimizer) -> None:
-        """Let an approach into the gradients of a step."""
+        """Let the approach change the gradients of a step, after they were clipped."""
         self._acts = self.approaching and (self._approach.also_when_skipped or not will_be_skipped(optimizer))
         if self._acts:
             self._approach.before_step(optimizer)

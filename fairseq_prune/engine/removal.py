@@ -1,4 +1,4 @@
-"""Carrying out what was chosen: masks, multipliers of 0, cuts."""
+"""Carrying out a selection: masks, multipliers of 0, cuts."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Removal:
             else:
                 self.mask(selection, targets.prunables, optimizer, ema_model)
             forget_best()
-        if cuts and not closes:  # few units may all be cut before
+        if cuts and not closes:  # which has cut already
             targets.look_again(self.cut(selection.keep, targets.structure, optimizer))
 
     def mask(
@@ -107,7 +107,7 @@ class Removal:
     def close(
         self, keep: Mapping[str, Tensor], selector: WidthSelector, structure: Structure, optimizer: FairseqOptimizer
     ) -> None:
-        """Multiply by 0 what is removed by its multiplier, and cut that out where shapes can change.
+        """Set the multipliers (connectivity) of removed units to 0, and cut the units out where shapes can change.
 
         Args:
             keep: dict of vector name -> bool [units], True = keep.

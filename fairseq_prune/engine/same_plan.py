@@ -36,7 +36,7 @@ def check_same_plan(plan: Plan, state: Mapping[str, Any]) -> None:
 
 
 def _difference(plan, name, value, before):
-    """(Option and value that another plan has not got, that plan's value), where an answer differs."""
+    """Where an answer differs: (option and value of this plan, value of the other plan)."""
     parts, others = (dict(re.findall(r"(\w+)=([^;,()]+)", str(text))) for text in (value, before))
     for part, mine in parts.items() if name in ("approach", "target") else ():
         if part in others and others[part] != mine:

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 class ScoringMixin(FairseqTask):
-    """Of :class:`~.mixin.PruneMixin`, which sets what is declared here.
+    """The part of :class:`~.mixin.PruneMixin` that scores its model; the attributes declared here are set there.
 
     Attributes:
         scoring_criterion: the one that trains, as it was at the last update.

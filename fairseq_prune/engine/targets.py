@@ -1,4 +1,4 @@
-"""What a run selects from, and how much by when."""
+"""The units of a model, bound to a plan: what can be removed, how much of it by which event."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -34,16 +34,16 @@ FindTargets = Callable[[Selector], Target]  # -> what each group of the selector
 
 
 def no_data(*asked: object) -> NoReturn:
-    """In the place of what gathers evidence, where nothing needs any.
+    """Stands in for the function that gathers evidence, where a model is pruned without data.
 
     Raises:
-        ValueError: something does.
+        ValueError: always, as the plan needs evidence after all.
     """
     raise ValueError("there are no batches of data to go by; use fairseq-train, or give e.g. --prune-method magnitude")
 
 
 class NoUnits:
-    """In the place of a selector, of a plan that removes nothing."""
+    """Stands in for the selector of a plan that removes nothing."""
 
     groups: dict[str, list] = {}
     layers: dict[str, list[str]] = {}
@@ -68,7 +68,7 @@ class Targets:
 
     Attributes:
         selector: :mod:`~fairseq_prune.pruning.selecting`; :class:`NoUnits` if the plan removes nothing.
-        structure: of coupled units; of others empty.
+        structure: the model's coupled units; empty where the plan's units are not coupled.
         initial: dict of group name -> fraction that was removed before the first event.
         seed: of random choices.
 
@@ -104,7 +104,7 @@ class Targets:
 
     @property
     def prunables(self) -> Sequence[Prunable]:
-        """Tensors of which fractions are told; where units are coupled, all that the model has by now."""
+        """The tensors that reported fractions are of; where units are coupled, all of the model as it is now."""
         chosen = getattr(self.selector, "prunables", None)
         return find_prunables(self._model, *self._patterns()) if chosen is None else chosen
 
@@ -115,19 +115,19 @@ class Targets:
 
     @property
     def cuts_on_the_way(self) -> bool:
-        """Whole units that are removed before the last event are cut out at once, as far as shapes can change."""
+        """True if units are cut out at every event, as far as shapes can change; else at the last one only."""
         plan = self.plan
         at_once = plan.approach is None and plan.rewind is None and plan.rounding == "nearest"
         return at_once and self._goals.known and self.selector.cuts_on_the_way
 
     def look_again(self, cut: bool) -> None:
-        """Find what is left to choose from, if some was cut out on the way; targets stay fractions of the whole."""
+        """Find the units that are left after a cut before the last event; targets stay fractions of the uncut model."""
         if cut and self.cuts_on_the_way:
             before, self.selector = self.selector, self._look_at_coupled(parse_units(self.plan.units))
             self.selector.look_again(before)
 
     def follow(self) -> bool:
-        """Look anew if the weights of a cut model have come in since; True if so."""
+        """Find the units anew if weights of a cut model, which are fewer, were loaded since; True if so."""
         changed = self.total != self._seen
         if changed:
             self._look()
@@ -135,7 +135,7 @@ class Targets:
         return changed
 
     def _look(self):
-        """Find what there is to choose from, in the shapes that the model has now."""
+        """Find the units and their goals, in the shapes that the model has now."""
         units: Any = parse_units(self.plan.units)
         if is_coupled(units):
             self.selector = self._look_at_coupled(units)
@@ -150,7 +150,7 @@ class Targets:
         self._goals = CostGoals(*common, self.structure, self._find_costs) if costs else Goals(*common)
 
     def unit_sums(self, values: Values) -> dict[str, Tensor]:
-        """Sums over the units of every layer, [units], of a dict of parameter name -> tensor, as evidence."""
+        """Sums over each unit of values, dict of parameter name -> tensor: dict of :func:`units_of` -> [units]."""
         layers = (layer for members in self.selector.layers.values() for layer in members)
         return {units_of(layer): self.selector.sum_over(layer, values) for layer in layers}
 
@@ -160,14 +160,14 @@ class Targets:
         return count_removed(self.prunables, {})[1]
 
     def begin(self, masks: Masks, gather: Callable[[str], Any] = no_data) -> None:
-        """Before the first event: the way to the target starts from what is removed by then.
+        """Note what is removed before the first event; the schedule leads from there to the target.
 
         Args:
             masks: in force.
-            gather: function of a kind of evidence -> evidence; called where outliers say how much is removed.
+            gather: function of a kind of evidence -> evidence; called where outliers decide each layer's target.
 
         Raises:
-            ValueError: more than that is removed already.
+            ValueError: more than the target is removed already.
         """
         if self._goals.look_at_inputs(self.selector, partial(gather, "inputs")):
             self.check(masks)
@@ -179,7 +179,7 @@ class Targets:
         """Refuse targets below what is removed already.
 
         Raises:
-            ValueError: there is one; removed weights are never revived.
+            ValueError: a group has lost more than its target, and removed weights are never revived.
         """
         self.selector.check()
         fractions = self._goals.fractions(self.selector, masks)
@@ -222,14 +222,14 @@ class Targets:
         return self.selector.select({group: fraction}, masks, self._generator(), evidence)
 
     def intersected(self, selection: Selection, masks: Masks) -> Selection:
-        """A selection with all masks that are in force with it."""
+        """A selection whose masks also remove what the masks in force do."""
         return replace(selection, masks=intersect(masks, selection.masks, self.prunables))
 
     def _generator(self):
         return torch.Generator().manual_seed(self.seed)
 
     def overlap(self, selection: Selection) -> float | None:
-        """Fraction of what is removed that the run which says how many removed, too; None where that is not known."""
+        """Fraction of the removed units that another run removed, too, if its counts are the targets; else None."""
         inherited = self.selector.inherited
         if inherited.selection is None or inherited.binding:
             return None
@@ -258,7 +258,7 @@ class Targets:
             unfinished: something is still to be removed.
 
         Returns:
-            True if there is another selector now.
+            True if the selector is another one now.
         """
         self.initial, self.seed = state["initial"], state["seed"]
         cut = any(state.get("gone", {}).values())

@@ -28,7 +28,7 @@ def tell_pending(pruner: Pruner) -> str | None:
 
 
 def warn_of_half_shrunk(model: nn.Module) -> None:
-    """Say so if weights were taken from the midst of another run's shrinking.
+    """Warn if the weights come from a run that was still shrinking units.
 
     Args:
         model: ``nn.Module``, with or without connectivity.

@@ -41,7 +41,7 @@ def prunable(module: str, name: str, task: type[FairseqTask]) -> type[FairseqTas
 
 
 class _Argparse(FairseqTask):
-    """Before a task class whose options are in an ``add_args``, that may be a static method or not there."""
+    """Goes before a task class that has its options in ``add_args``, which may be a static method or missing."""
 
     @classmethod
     def add_args(cls, parser):

@@ -24,13 +24,15 @@ if TYPE_CHECKING:
 
 
 class Timed:
-    """When units are removed, as :class:`~fairseq_prune.pruning.growing.Growth` says it, too: of an approach's data.
+    """Base of the settings of approaches: what a plan asks of each of them.
+
+    (:class:`~fairseq_prune.pruning.growing.Growth`, which needs no fairseq, has the same attributes without it.)
 
     Attributes:
-        evidence: kind of the derivatives that it asks for at events, beside what the importance does; None: of none.
+        evidence: kind of evidence that it needs at events beside that of the importance; None: none.
         updates_needed: from an event to the removal at most, where the schedule names no end (count).
-        epochs_needed: the same, of those whose time is counted in epochs.
-        shorter: what to give for less of it.
+        epochs_needed: the same, of approaches whose time is counted in epochs.
+        shorter: advice where a run is too short for that, e.g. ``a lower --pruning-period than 15``.
     """
 
     @property
@@ -57,7 +59,7 @@ class Select(Protocol):
     """Selects at the event that a run has come to.
 
     Attributes:
-        counts: the target says how many units leave, and not which.
+        counts: True if the target says how many units leave; False if a threshold decides.
     """
 
     @property
@@ -74,14 +76,14 @@ class Select(Protocol):
         """Derivatives of the loss, dict of parameter name -> float32 tensor (:mod:`~fairseq_prune.engine.evidence`)."""
 
 
-APPROACHES: Registry[type[Approach]] = Registry("approach")  # by the class of its data
+APPROACHES: Registry[type[Approach]] = Registry("approach")  # by the class of its settings
 
 
 class Approach:
-    """Does nothing by itself.
+    """What happens between the first selection and the removal. This base does nothing; subclasses override hooks.
 
     Args:
-        settings: the data that it acts for.
+        settings: of the class that it is registered for.
         selector: of the units, :mod:`~fairseq_prune.pruning.selecting`.
         model: ``nn.Module``.
         seed: of random choices.
@@ -90,22 +92,22 @@ class Approach:
         active: True from its first update to the removal.
         parameters: of the model, dict of name -> parameter.
         also_when_skipped: it also acts in steps that are skipped because gradients overflowed.
-        options: those of its data, :class:`~.option.Option`.
-        until_the_end: it begins at the one event, and ends where the schedule does.
+        options: those of its settings, :class:`~.option.Option`.
+        until_the_end: it begins at the only event of its schedule, and ends where the schedule ends.
         needs_end: the user has to say when its weights are removed.
-        in_rounds: one follows the other.
-        gated: units are multiplied by gates, which alone say what they are worth.
-        melted: these gates become part of the weights.
+        in_rounds: every event begins a round, which ends before the next one.
+        gated: units are multiplied by gates, which alone say what they are worth, and in the end become part of the
+            weights; averages (--store-ema) would miss them.
         example_units: a value of --prune-units that fits.
-        takes_evidence: selections may score derivatives of the loss.
-        weight_normed: it may act on a stored direction instead of a weight-normalised weight.
-        record: what a file is told of the units at this update, plain values; None: nothing.
+        takes_evidence: importances that score derivatives of the loss fit.
+        weight_normed: of a weight-normalised weight it may act on the stored direction.
+        record: what is written to a file about the units at this update, plain values; None: nothing.
     """
 
     record: dict[str, Any] | None = None
     also_when_skipped = False
     options: tuple[Option, ...] = ()
-    until_the_end = in_rounds = gated = melted = takes_evidence = weight_normed = False
+    until_the_end = in_rounds = gated = takes_evidence = weight_normed = False
     needs_end = True
     example_units = "row"
 
@@ -120,15 +122,15 @@ class Approach:
 
     @classmethod
     def completed(cls, settings: Any, options: Mapping[str, Any], schedule: Schedule, single_weights: bool) -> Any:
-        """Its data, with what else a run says; arguments as those of :func:`~.options.read_approach`."""
+        """Its settings, completed by what else the run says; arguments as of :func:`~.options.read_approach`."""
         return settings
 
     @classmethod
     def check(cls, settings: Any, units: Any, schedule: Schedule) -> None:
-        """Refuse what it alone cannot have.
+        """Refuse what only this approach cannot have.
 
         Args:
-            settings: the data that it would act for.
+            settings: as it would have them.
             units: of the run, parsed.
             schedule: of the run.
 

@@ -1,4 +1,4 @@
-"""Dynamic sparse training: as sparse from the start, at changing places."""
+"""Dynamic sparse training: as sparse at the start as in the end, while other weights take the place of some."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from fairseq.optim import FairseqOptimizer
 
 Worth = Callable[[str, Tensor, Mapping[str, Tensor], torch.Generator], Tensor]
-GROWTHS: Registry[Worth] = Registry("growth")  # what missing weights are worth
+GROWTHS: Registry[Worth] = Registry("growth")  # functions of what weights that are removed would be worth
 
 
 @GROWTHS.add("random")
 def at_random(name: str, weight: Tensor, evidence: Mapping[str, Tensor], generator: torch.Generator) -> Tensor:
-    """Any of them: Mocanu et al. 2018 (arXiv:1707.04780), SET.
+    """Random worth, so that any may grow: Mocanu et al. 2018 (arXiv:1707.04780), SET.
 
     Args:
         name: of the parameter.
@@ -45,7 +45,7 @@ def at_random(name: str, weight: Tensor, evidence: Mapping[str, Tensor], generat
 
 @GROWTHS.add("gradient")
 def by_gradient(name: str, weight: Tensor, evidence: Mapping[str, Tensor], generator: torch.Generator) -> Tensor:
-    """The loss's gradient by them, absolute: Evci et al., ICML 2020 (arXiv:1911.11134), RigL. Arguments as above."""
+    """The size of the loss's gradient: Evci et al., ICML 2020 (arXiv:1911.11134), RigL. As :func:`at_random`."""
     return evidence[name].abs()
 
 
@@ -65,13 +65,13 @@ class DropAndGrow(Timed):
 
     @property
     def evidence(self) -> str | None:
-        """Kind of the derivatives that growth asks for at every event; None: of none."""
+        """Kind of evidence that growth needs at every event; None: none."""
         return "gradient" if self.grow == "gradient" else None
 
 
 @APPROACHES.add(DropAndGrow)
 class Regrowing(Approach):
-    """Removes at its first event; later ones move what is removed. Their number is all that it has to remember."""
+    """Removes weights at its first event; at later ones as many of every tensor grow as are removed anew."""
 
     example_units = "weight"
     options: tuple[Option, ...] = (

@@ -52,8 +52,9 @@ class Gates(Timed):
 class Gated(Approach):
     """Multiplies units by gates in training and validation, and steps the gates beside the optimizer.
 
-    The gates of all layers lie one after the other in one vector [gates], and so does all that there is of each gate.
-    Others override what gates begin at, what they multiply by, what pulls them, and what a step leaves of them.
+    The gates of all layers lie one after the other in one vector [gates], and so do their velocities and gradients.
+    Subclasses override where gates begin, what units are multiplied by, what pulls the gates, and what a step leaves
+    of them.
     """
 
     gated = until_the_end = True
@@ -111,15 +112,15 @@ class Gated(Approach):
         return self.settings.l1 * self._gates.sign()
 
     def _chain(self, gradient):
-        """From the loss's gradient by what multiplies to that by the gate."""
+        """The loss's gradient by the gates, given that by what units are multiplied by."""
         return gradient
 
     def _left(self, before, gates):
-        """What a step leaves of gates: once closed they stay so."""
+        """The gates after a step; once closed they stay so."""
         return gates * ((before != 0) & (gates.abs() > self.settings.threshold))
 
     def _factors_of(self, multipliers):
-        """Dict of parameter name -> what each of its elements is multiplied by, for what units are."""
+        """Dict of parameter name -> factors of its elements, from those of all units."""
         changes = {}  # elements of no unit: by 1
         for layer, change in self._by_layer(multipliers - 1).items():
             for name, part in self.selector.spread(layer, change).items():
@@ -147,7 +148,7 @@ class Gated(Approach):
         return select(self._evidence(self._worth()))
 
     def _evidence(self, worths):
-        """What a selection scores, so that units are worth what a vector of all gates says."""
+        """Values to score instead of the weights, so that each unit is worth its entry of a vector of all gates."""
         worth = {}
         for layer, part in self._by_layer(worths).items():
             for name, spread in self.selector.spread(layer, part).items():

@@ -29,8 +29,8 @@ class GroupLasso(Timed):
 
     Args:
         weight: of the regulariser in the loss. A step takes the weight times the learning rate off a unit's root mean
-            square. None: where the target is a fraction, for every layer and step what brings as many of its units to
-            zero by the end as the first selection would remove of it, evenly; :data:`WEIGHT` elsewhere.
+            square. None: :data:`WEIGHT`; but where the target is a fraction, the weight of each layer is fitted at
+            every step, so that by the end as many of its units are zero as the first selection would remove.
         end: of the schedule.
     """
 
@@ -51,8 +51,8 @@ class BlockThresholded(Regularised):
     def __init__(self, *given: Any):
         super().__init__(*given)
         self._sizes: dict[str, Tensor] = {}
-        self._leave: dict[str, int] = {}  # units of each layer that are to be zero in the end, where it is known
-        self._left = 1  # steps, with the next
+        self._leave: dict[str, int] = {}  # layer -> units that are to be zero by the end, where that is known
+        self._left = 1  # steps to the end, the next included
 
     @classmethod
     def completed(
@@ -91,7 +91,7 @@ class BlockThresholded(Regularised):
             yield selector, changes
 
     def _fitted(self, norms):
-        """What is taken off root mean squares so that the last unit to leave gets to zero, dict of layer -> tensor."""
+        """What a step takes off root mean squares so that the last unit to leave ends at zero; dict by layer."""
         sizes = {layer: norms[layer] / self._sizes[layer].sqrt() for layer in self._leave}
         return {layer: last_to_leave(sizes[layer], count) / self._left for layer, count in self._leave.items()}
 

@@ -64,8 +64,8 @@ class GrowingPenalty(Approach):
         super().__init__(*given)
         self.selection: Selection | None = None
         self.record = None
-        self._initial: Selection | None = None  # of a choice made later: by the first weights
-        self._overlap: float | None = None  # what they share
+        self._initial: Selection | None = None  # where units are picked later: what the first weights would pick
+        self._overlap: float | None = None  # share of the picked units that is also in the initial selection
         self._layers: dict[str, Layer] = {}
         self._began = 0
         self._settled: int | None = None

@@ -44,7 +44,6 @@ class HardConcrete(Timed):
 class HardConcreteGates(Gated):
     """The gates' parameters are log alphas. Noise is drawn once an update, the same on every rank."""
 
-    melted = True
     options: tuple[Option, ...] = (
         REGULARISER,
         GATE_RATE,

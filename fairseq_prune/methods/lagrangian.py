@@ -1,4 +1,4 @@
-"""ADMM: weights drawn to what they should become."""
+"""ADMM: weights are drawn to the nearest sparse ones."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ class Method:
         scope: compared with whom.
         schedule: when, and how much by then.
         rounding: from a fraction to a count.
-        approach: what happens between the first selection and the removal, data of a class
+        approach: what happens between the first selection and the removal, settings of a class
             in :data:`~.approach.APPROACHES`; None: every selection removes.
         target: how much is to be removed where the user does not say; None: the user has to.
         steps: events of a gradual schedule that all happen at its start, unless the user gives an end (count).
@@ -42,11 +42,11 @@ class Method:
     steps: int | None = None
 
     def scope_of(self, units: str, by_layer: bool) -> str:
-        """Where the user does not say.
+        """The scope where the user gives none.
 
         Args:
-            units: only single weights are compared within an output.
-            by_layer: layers have fractions of their own.
+            units: of the run; only single weights can be compared within an output.
+            by_layer: True if every layer has a fraction of its own.
         """
         worth = WORTHS.get(self.importance)  # by which layers are pruned one after the other
         within = self.scope == "output" and (units != "weight" or worth and worth.compensates)

@@ -11,13 +11,13 @@ ABOVE_0, AT_LEAST_0 = "above 0", "0 or more"
 
 @dataclass(frozen=True)
 class Option:
-    """One option; approaches that share it name the same one.
+    """One option. Approaches that share an option share the object.
 
     Args:
         name: of the field, e.g. ``"prune_rho"``.
-        field: of the approach's data that it sets; None: the approach reads the option itself.
+        field: of the approach's settings that it sets; None: the approach reads the option itself.
         help: what it is, in one line.
-        bounds: of a number, :data:`ABOVE_0`, :data:`AT_LEAST_0` or ``""``: the approach checks it.
+        bounds: of a number, :data:`ABOVE_0` or :data:`AT_LEAST_0`; ``""``: the approach checks it, if anything does.
         type: of the value.
         example: a method that has it.
         needs: what it has no effect without.
@@ -32,7 +32,7 @@ class Option:
     needs: Need | None = None
 
     def default_of(self, approach: Any) -> Any:
-        """The value in an approach's data where the user gives none."""
+        """The value in an approach's settings where the user gives none."""
         return getattr(approach, self.field) if self.field else False
 
     def check(self, value: Any, approach: Any) -> None:

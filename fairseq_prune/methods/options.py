@@ -43,17 +43,17 @@ def read_approach(
     schedule: Schedule,
     single_weights: bool,
 ) -> ApproachSettings | None:
-    """A method's approach with the user's options.
+    """The settings of a method's approach with the user's options.
 
     Args:
         method: its name.
-        approach: its data, of a class in :data:`~.approach.APPROACHES`; None for methods without.
+        approach: the method's own settings, of a class in :data:`~.approach.APPROACHES`; None for methods without.
         options: from :func:`given_approach`.
         schedule: of the run.
         single_weights: True if units are single weights, which have no magnitude ratio.
 
     Returns:
-        The same kind of data, or None.
+        Settings of the same class, or None.
 
     Raises:
         ValueError: naming the option, the value and a valid example.
@@ -75,10 +75,10 @@ def read_approach(
 
 
 def options_of(approach: ApproachSettings | None) -> tuple[Option, ...]:
-    """Options of an approach's data; None has none."""
+    """Options of an approach, by its settings; None has none."""
     return APPROACHES[type(approach)].options if approach else ()
 
 
 def option_of(approach: ApproachSettings, field: str) -> str:
-    """The option of a field of an approach's data, as it is typed; the field where it has none (a user's own)."""
+    """The option that sets a field of an approach's settings, as typed; the field itself where none does."""
     return next((spelt(option.name) for option in options_of(approach) if option.field == field), field)

@@ -1,4 +1,4 @@
-"""Selections that act on the weights once."""
+"""Every selection sets weights to zero once; then all of them train on."""
 
 from __future__ import annotations
 

@@ -142,7 +142,7 @@ class FreezeAndShrink(Approach):
         self._multiplied.shrink(self._value)
 
     def _hold(self, optimizer):
-        """Remember what belongs to the units that are removed, or were and could not be cut out."""
+        """Hold the elements of the units that are being removed, and of those removed before that could not be cut."""
         table, self._removed = self.selector.table, self._here(self._removed)
         fallen = {name: c.vector == 0 for name, c in self.model.connectivity.items() if not c.idle}
         units = fallen | {name: these | fallen.get(name, these) for name, these in self._removed.items()}

@@ -1,4 +1,4 @@
-"""Losses of selected weights, while all of them stay: SR-STE."""
+"""The loss is that of the selected weights, while all weights stay: SR-STE."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class MaskedLoss(Approach):
         return self.trained_values()
 
     def _kept(self, values):
-        """What the selection leaves of values, dict of name -> tensor, at least those that it is about."""
+        """What the selection keeps of values, dict of name -> tensor that has at least the selected tensors."""
         if not self._masks:
             return {}
         chosen = [values[name] for name in self._masks]

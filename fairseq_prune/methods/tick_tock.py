@@ -46,7 +46,6 @@ class TickTock(Timed):
 class TickTockGates(Gated):
     """Counts the intervals between selections, and what gates do in ticks."""
 
-    melted = True
     until_the_end = False
     options: tuple[Option, ...] = (
         GATE_L1,

@@ -4,7 +4,7 @@ import pytest
 import torch
 from conftest import masks_of, same_tensors
 
-from fairseq_prune.methods.table import METHODS
+from fairseq_prune.methods import APPROACHES, METHODS
 from fairseq_prune.pruning.units import is_coupled, parse_units
 
 # Those of coupled units, which Transformers have by other names, and of convolutions are tested in tests/vision.
@@ -54,7 +54,10 @@ def removed_and_shapes(checkpoint):
     return sum(int((~m).sum()) for m in masks_of(checkpoint).values()), list(seen.values())
 
 
-AVERAGES = ["--store-ema", "--ema-decay", "0.9"]
+def averages_of(method):
+    """Of methods that can have them."""
+    approach = METHODS[method].approach
+    return [] if approach and APPROACHES[type(approach)].gated else ["--store-ema", "--ema-decay", "0.9"]
 
 
 @pytest.fixture(scope="module")
@@ -65,11 +68,16 @@ def whole(module_run):
     def trained(method):
         if method not in found:
             run = module_run(method)
-            words = [*options_of(method), *AVERAGES, "--save-interval-updates", "1", "--disable-validation"]
+            words = [*options_of(method), *averages_of(method), "--save-interval-updates", "1", "--disable-validation"]
             found[method] = run, run.train(*words)
         return found[method]
 
     return trained
+
+
+def test_averages_would_miss_gates(new_run):
+    with pytest.raises(SystemExit, match="^--store-ema: averages miss the gates of --prune-method skeleton"):
+        new_run().train(*options_of("skeleton"), "--store-ema")
 
 
 @pytest.mark.parametrize("method", PRUNING)
@@ -80,7 +88,7 @@ def test_exact_count_and_zero_under_the_mask(whole, method):
     if METHODS[method].scope == "global" and method != "skeleton":
         shapes = [torch.Size([sum(shape.numel() for shape in shapes)])]
     assert removed == sum(count(method, shape) for shape in shapes)
-    averages = checkpoint["extra_state"]["ema"]
+    averages = checkpoint["extra_state"].get("ema", checkpoint["model"])
     for name, keep in masks_of(checkpoint).items():
         assert not checkpoint["model"][name][~keep].any() and not averages[name][~keep].any()
         assert (checkpoint["model"][name][keep] != 0).float().mean() > 0.9
@@ -108,9 +116,10 @@ def test_interrupted_equals_uninterrupted(whole, new_run, method):
         resumed.begin_at(run.folder / f"checkpoint_1_{stop}.pt")
         before = resumed.checkpoint()
         assert not same_tensors(end["model"], before["model"])  # control: there was something left to do
-        after = resumed.train(*options_of(method), *AVERAGES, "--disable-validation")
+        after = resumed.train(*options_of(method), *averages_of(method), "--disable-validation")
         assert same_tensors(end["model"], after["model"])
-        assert same_tensors(end["extra_state"]["ema"], after["extra_state"]["ema"])
+        if averages_of(method):
+            assert same_tensors(end["extra_state"]["ema"], after["extra_state"]["ema"])
         assert same_tensors(masks_of(end), masks_of(after))
         assert same_tensors(end["last_optimizer_state"]["state"], after["last_optimizer_state"]["state"])
         assert state_of(end) == state_of(after)

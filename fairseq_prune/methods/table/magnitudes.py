@@ -1,4 +1,4 @@
-"""Methods that remove what is smallest, or anything, at events."""
+"""Methods that remove the smallest at events, and their random control."""
 
 from ..method import METHODS, Method
 
@@ -25,7 +25,7 @@ METHODS.add("given")(
     )
 )
 
-_FIVE = {  # methods of one original: our name and its (and what another calls it), units, summary, source
+_FIVE = {  # the five methods of the DDP suite: (our name, its name, ...) -> (units, summary, source)
     ("irregular", "irre_prune"): ("weight", "remove the smallest weights of every layer", "Han et al. 2015"),
     ("filter", "filter_prune", "efficient_convnets"): (
         "filter",
