@@ -16,7 +16,7 @@ from .reinit import KINDS
 
 @dataclass(frozen=True)
 class _Asked:
-    """What options need: the others, and the row of the method."""
+    """What the needs of options are checked against: all options, and the row of the method."""
 
     options: Any
     method: Any
@@ -60,7 +60,7 @@ INHERITED = ("index", "pr")
 
 
 def add_vision_options(cfg: VisionPruningOptions, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Add what vision's options say to those of the pruning plan.
+    """Add vision's own options to those of the pruning plan.
 
     Args:
         cfg: config with the fields of :class:`VisionPruningOptions`.

@@ -60,11 +60,11 @@ class Config:
                 return options[f"{side[0]}_attention_heads"]
         raise ValueError(f"{vector}: the config does not say how many heads it has")
 
-    def keep_true(self, sizes: Mapping[str, int]) -> None:
-        """Name the sizes of a cut model, as :func:`keep_true`."""
+    def name_sizes(self, sizes: Mapping[str, int]) -> None:
+        """Name the sizes of a cut model, as the function :func:`name_sizes` does."""
         self.model.update((option, size) for option, size in sizes.items() if option in self.model)
 
-    def become_pruning(self) -> None:
+    def name_pruning_task(self) -> None:
         """Name the pruning version of the task, whose models follow cut widths, where there is one."""
         from fairseq.tasks import TASK_REGISTRY
 
@@ -76,8 +76,8 @@ class Config:
                     self._task[key] = pruning
 
 
-def keep_true(model: Any, sizes: Mapping[str, int]) -> None:
-    """Have a model's config name the sizes of a cut model, where it names others.
+def name_sizes(model: Any, sizes: Mapping[str, int]) -> None:
+    """Set the sizes that a model's config names to those of the cut model.
 
     Args:
         model: that group of the config, with its options as attributes.

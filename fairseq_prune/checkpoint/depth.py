@@ -22,21 +22,21 @@ class Arriving:
 
     Args:
         layers: dict of stack name -> count, of stacks that have lost some.
-        by_this_run: the run that continues from them has cut them out itself.
+        by_this_run: True if the run that is resumed from them cut them out itself.
     """
 
     layers: Mapping[str, int]
     by_this_run: bool = False
 
     def keep(self, model: nn.Module) -> dict[str, Tensor]:
-        """What of a model's stacks stays, so that they are as long: dict of stack name -> bool [layers]."""
+        """Layers of a model that stay, so that its stacks are as long as those: dict of stack name -> bool [layers]."""
         lengths = {stack: len(layers_of(model, stack)) for stack in stacks_of(model)}
         longer = {stack: count for stack, count in self.layers.items() if count < lengths.get(stack, 0)}
         return {stack: torch.arange(lengths[stack]) < count for stack, count in longer.items()}
 
 
 def arriving_layers(start: Start, task: str) -> Arriving:
-    """Look, without reading the weights.
+    """Find how many layers the weights have that a training starts from, without reading the weights.
 
     Args:
         start: what a training starts from.

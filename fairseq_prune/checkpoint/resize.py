@@ -88,7 +88,7 @@ def load_before_wrapping(model: BaseFairseqModel, model_cfg: DictConfig | Namesp
 
 
 def takes_over_shapes(model: nn.Module) -> bool:
-    """True for models that see to it themselves that they take over the shapes they load."""
+    """True for models that take over the shapes of what they load by their own hooks."""
     return hasattr(model, "connectivity") or getattr(model, "takes_over_shapes", False)
 
 

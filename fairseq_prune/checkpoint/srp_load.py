@@ -72,7 +72,7 @@ def _cut_masks(packed, state, table, keep):
 
 
 def _read_whole_numbers(state):
-    """Of files that store floats, integers, or averages of either; the same numbers in all that were averaged."""
+    """Read integers stored as floats, or averages of equal ones; refuse averages of different ones."""
     for name in filter(state.__contains__, WHOLE):
         stored = state[name].float()
         state[name] = stored.round().long()
@@ -125,7 +125,7 @@ def _check_widths(model, state):
 
 
 def _settle_layer_norm(model, state):
-    """The mode of a cut model is that of its cut; an uncut one computes the same in either."""
+    """Settle the mode of layer norms: a cut model keeps that of its cut, an uncut one takes what is asked for."""
     asked, stored = model.asked_layer_norm, bool(state["weighted_layer_norm"])
     if asked is None or asked == stored:
         return

@@ -24,7 +24,7 @@ class Start:
     Args:
         path: of the file, which need not be there; None: new weights.
         option: that names it; None: none does, as the run's own last checkpoint.
-        counts_on: epochs and updates are counted on from those of another run.
+        counts_on: True if epochs and updates are counted on from those of another run.
     """
 
     path: str | None = None
@@ -33,12 +33,12 @@ class Start:
 
     @property
     def resumes(self) -> bool:
-        """The run continues from a checkpoint, its optimizer and its place in the data; else from weights at most."""
+        """True if the run continues from a checkpoint with its optimizer and its place in the data."""
         return self.path is not None and self.option not in (FINETUNED, PRETRAINED)
 
     @property
     def is_there(self) -> bool:
-        """There is such a file."""
+        """True if there is such a file."""
         return self.path is not None and _is_file(self.path)
 
     def check(self) -> None:

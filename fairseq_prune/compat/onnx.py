@@ -16,6 +16,7 @@ def write_onnx(
     By torch's older writer (``dynamo=False``): the newer one needs another package, onnxscript. The older one
     switches its log on (it tests whether it was on by a function that it does not call), so that it prints the
     whole graph where it fails.
+
     Args:
         model: in eval mode.
         inputs: dict of name -> an example, in the order of the model's arguments.

@@ -44,7 +44,7 @@ def average_files(paths: Sequence[str], out: str) -> dict[str, Any]:
 
 
 def _difference(model: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> str | None:
-    """Why one model must not be added to another, in words; None: it may."""
+    """Why two models cannot be averaged, in words; None if they can."""
     if lacking := model.keys() ^ other.keys():
         return f"{min(lacking)} is in one only"
     for name, value in model.items():
@@ -64,7 +64,7 @@ def _removed_in_one(masks: Masks, others: Masks) -> int:
 
 
 def _like(value: Tensor, mean: Tensor) -> Tensor:
-    """In the type that fairseq's script gives: fp16 becomes float32, counters are rounded down."""
+    """A mean in the dtype that fairseq's own script gives: fp16 becomes float32, integers are rounded down."""
     if not value.is_floating_point():
         return mean.floor().to(value.dtype)
     return mean.to(torch.promote_types(value.dtype, torch.float32))

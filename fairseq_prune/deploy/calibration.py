@@ -1,4 +1,4 @@
-"""What a checkpoint's layers are given by the data of its training, without a training run."""
+"""Evidence of a checkpoint's model over the data of its training, without a training run."""
 
 from __future__ import annotations
 

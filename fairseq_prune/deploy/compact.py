@@ -1,4 +1,4 @@
-"""Cutting out of a checkpoint's Transformer what computes nothing, and what all kinds of models share in that."""
+"""Cutting out of a checkpoint's Transformer what computes nothing; and what cutting checkpoints of all kinds shares."""
 
 import copy
 from collections import Counter, OrderedDict
@@ -48,7 +48,7 @@ def compact(checkpoint: dict[str, Any]) -> tuple[dict[str, Any], dict[str, int]]
     removed += Counter({"layer": layers})
     if not _is_srp(original):
         _leave_whole_attention(cut, original)
-        config.become_pruning()
+        config.name_pruning_task()
     return {**with_model(checkpoint, cut), **config.stored}, dict(removed)
 
 
@@ -57,7 +57,7 @@ def _is_srp(state):
 
 
 def _state_and_table(state, config):
-    """The state dict with all that can lose something, and its removal table."""
+    """The state dict, with an entry ``heads`` for attention where heads can be cut, and its removal table."""
     if _is_srp(state):
         return state, transformer_table(state, "decoder.embedding_c" not in state)
     if config.model.get("quant_noise_pq"):  # which counts in blocks of the whole attention
@@ -159,7 +159,7 @@ def _heads(state, vector, heads):
 
 
 def _along(state, vector, gone):
-    """What is removed with units, dict of vector name -> bool; heads take all their dimensions along."""
+    """What is removed with units of a vector, dict of vector name -> bool: with heads all their dimensions."""
     if kind_of(vector) != "head":
         return {vector: gone}
     widths = {

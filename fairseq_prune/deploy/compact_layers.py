@@ -33,5 +33,5 @@ def cut_masked_layers(state: Mapping[str, Tensor], config: Config) -> tuple[Mapp
     metadata = vars(cut)["_metadata"] = copy.deepcopy(getattr(state, "_metadata", OrderedDict()))
     store_masks(metadata, cut_names(masks, keep))
     metadata[""][DEPTH_KEY] = after_cut(stored_depth(state), keep)
-    config.keep_true({option_of(stack): int(kept.sum()) for stack, kept in keep.items()})
+    config.name_sizes({option_of(stack): int(kept.sum()) for stack, kept in keep.items()})
     return cut, sum(int((~kept).sum()) for kept in keep.values())

@@ -39,8 +39,8 @@ def compact_recurrent(checkpoint: dict[str, Any]) -> tuple[dict[str, Any], dict[
         raise ValueError(_why_nothing(structure, written))
     masks = cut_state(stored_masks(state), structure.table, keep)
     cut = state_like(state, cut_tied(state, structure.table, keep), masks)
-    config.keep_true(options(cut))
-    config.become_pruning()
+    config.name_sizes(options(cut))
+    config.name_pruning_task()
     return {**with_model(checkpoint, cut), **config.stored}, dict(removed)
 
 

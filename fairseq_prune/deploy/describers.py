@@ -1,4 +1,4 @@
-"""What checkpoints say only through the model that their config builds.
+"""Facts about a checkpoint that take its model, built from its config.
 
 Most are described from the file alone, without fairseq: :mod:`fairseq_prune.report`.
 """
@@ -15,7 +15,7 @@ REBUILT = ("prune_image_classification",)  # tasks whose models' cost depends on
 
 
 def needs_rebuilding(checkpoint: Mapping[str, Any]) -> bool:
-    """True if :func:`describe_model` says something of a checkpoint."""
+    """True if :func:`describe_model` has something to add to what the file alone says."""
     return _task(checkpoint) in REBUILT
 
 

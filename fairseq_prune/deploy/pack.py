@@ -64,6 +64,6 @@ def _largest_error(model, written, half):
 
 
 def _numbers(model):
-    """Of tied tensors, those of one."""
+    """Numbers in a model (count), those of tied tensors once."""
     places = {(value.data_ptr(), value.shape, value.stride()): value.numel() for value in model.values()}
     return sum(places.values())

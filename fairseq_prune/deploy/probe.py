@@ -1,4 +1,4 @@
-"""One group of a model pruned alone, looked at, and put back to the bit."""
+"""Pruning one group of a model alone for a while; afterwards all is as before, to the bit."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -49,7 +49,7 @@ class Probe:
         return self.selector.count(group, self._masked.local_masks())
 
     def can(self, group: str, fraction: float) -> bool:
-        """True if so much can be removed, that is, one unit stays."""
+        """True if so much can be removed, so that one unit at least stays."""
         return self.selector.highest(group, fraction) is None
 
     @contextmanager

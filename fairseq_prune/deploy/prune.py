@@ -166,6 +166,6 @@ def save_like(checkpoint: dict[str, Any], model: nn.Module, out: str) -> None:
         out: the file to write.
     """
     config = Config(checkpoint)
-    config.become_pruning()
-    config.keep_true(options_of(model))
+    config.name_pruning_task()
+    config.name_sizes(options_of(model))
     write_checked({**with_model(checkpoint, model.state_dict()), **config.stored}, out, load_checkpoint)

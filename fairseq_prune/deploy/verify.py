@@ -68,7 +68,7 @@ def largest_difference(one: BaseFairseqModel, other: BaseFairseqModel, sample: d
 
 
 def _scores(output):
-    """What a model's output says of words or classes; sequence models add what else they know in a tuple."""
+    """The scores of words or classes in a model's output; sequence models return a tuple with them first."""
     return output if torch.is_tensor(output) else output[0]
 
 

@@ -10,7 +10,7 @@ _PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 
 
 def ends_with(parent: int) -> Callable[[], None] | None:
-    """What a child of a process does first, so that the kernel kills it when its parent has ended.
+    """Make a function that a child process calls first, so that the kernel kills it when its parent has ended.
 
     A killed driver would leave its training running, and started again it would start a second one in that folder.
 

@@ -1,4 +1,4 @@
-"""Whose results a folder holds: a run continues only where it began."""
+"""What the results in a folder come from: a run continues only with the same options and inputs."""
 
 import zlib
 from typing import Any

@@ -1,4 +1,4 @@
-"""Figures of a checkpoint, of what it does with data by what its task brings for it, and of a run's logs."""
+"""Figures of a checkpoint, of its task on data, and of a run's logs."""
 
 from argparse import Namespace
 from collections.abc import Callable

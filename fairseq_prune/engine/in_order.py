@@ -67,8 +67,8 @@ def _select_one(targets: Targets, prunable: Prunable, fraction: float, masks: Ma
     worth, matrix = WORTHS[targets.plan.importance], as_matrix(prunable.weight())
     wide = matrix.to(inputs.squares.dtype).view(len(inputs.squares), -1, matrix.shape[1])
     if worth.compensates and inputs.products is not None:
-        choose = targets.selector.chooser(prunable.name, fraction, masks)
-        keep, value = (part.view_as(matrix) for part in reconstruct(wide, inputs.factor, choose, choose.step))
+        select = targets.selector.column_selector(prunable.name, fraction, masks)
+        keep, value = (part.view_as(matrix) for part in reconstruct(wide, inputs.factor, select, select.step))
         stored = prunable.store(as_weight(value, prunable.shape)).to(prunable.parameter.dtype)
         return Selection(prunable.split_mask(as_weight(keep, prunable.shape)), values={prunable.name: stored})
     score = prunable.store(as_weight(worth.score(wide, inputs).view_as(matrix), prunable.shape))

@@ -9,7 +9,7 @@ from fairseq.optim import FairseqOptimizer
 from fairseq.optim.lr_scheduler import FairseqLRScheduler
 from fairseq.tasks import FairseqTask
 
-from ..checkpoint.config import keep_true
+from ..checkpoint.config import name_sizes
 from ..checkpoint.depth import Arriving, arriving_layers
 from ..checkpoint.resize import follow_widths, load_before_wrapping
 from ..checkpoint.start import Start, find_start
@@ -253,7 +253,7 @@ class PruneMixin(ScoringMixin, AccountingMixin, DistillingMixin, FairseqTask):
         self.pruner.after_step(optimizer, self._position, self._ema_model)
 
     def get_checkpoint_dict(self):
-        keep_true(self._model_config, options_of(self._model))  # of what fairseq saves next
+        name_sizes(self._model_config, options_of(self._model))  # of what fairseq saves next
         account = {"account": self.account.state()} if self.plan.prunes else {}
         return {type(self).__name__: {**self.pruner.state(), **account, **self.teacher_state()}}
 

@@ -16,7 +16,7 @@ from ..pruning.masks import Masks, intersect
 from ..pruning.prunable import Prunable, find_prunables
 from ..pruning.selecting import CoupledSelector, count_removed, coupled_selector_of, overlap, selector_of
 from ..pruning.selecting.selection import Inherited, Selection
-from ..pruning.selecting.selector import Selector, Values, units_of
+from ..pruning.selecting.selector import Selector, Values, unit_key
 from ..pruning.surgery.structure import Structure
 from ..pruning.units import is_coupled, parse_units
 from . import ranks
@@ -150,9 +150,9 @@ class Targets:
         self._goals = CostGoals(*common, self.structure, self._find_costs) if costs else Goals(*common)
 
     def unit_sums(self, values: Values) -> dict[str, Tensor]:
-        """Sums over each unit of values, dict of parameter name -> tensor: dict of :func:`units_of` -> [units]."""
+        """Sums over each unit of values, dict of parameter name -> tensor: dict of :func:`unit_key` -> [units]."""
         layers = (layer for members in self.selector.layers.values() for layer in members)
-        return {units_of(layer): self.selector.sum_over(layer, values) for layer in layers}
+        return {unit_key(layer): self.selector.sum_over(layer, values) for layer in layers}
 
     @property
     def total(self) -> int:

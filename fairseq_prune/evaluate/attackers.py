@@ -1,4 +1,4 @@
-"""Adversarial evaluation of a checkpoint, by what its task brings for it."""
+"""Adversarial evaluation of a checkpoint, by the attacks that its task registers."""
 
 from argparse import Namespace
 from collections.abc import Callable

@@ -65,7 +65,7 @@ def _features(model, inputs):
 
 
 def _given(layer, run):
-    """What a layer is given while a function runs, its one argument."""
+    """The input of a layer while a function runs."""
     seen = []
     handle = layer.register_forward_pre_hook(lambda layer, given: seen.extend(given))
     try:

@@ -1,4 +1,4 @@
-"""What a model's own criterion says of data, as fairseq-validate shows it."""
+"""Evaluating a model by its own criterion, as fairseq-validate does."""
 
 from collections.abc import Iterable
 from typing import Any

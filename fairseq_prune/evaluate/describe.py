@@ -1,4 +1,4 @@
-"""What a checkpoint's file says of its model, and what the model built beside it adds."""
+"""Describing a checkpoint: by its file, and where that does not say all, by its model."""
 
 from typing import Any
 

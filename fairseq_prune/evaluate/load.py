@@ -16,7 +16,7 @@ from .evaluator import Evaluator
 
 _SENTENCES = 64  # a batch
 FEW = 16  # batches
-Yardstick = Callable[[], dict[str, float]]  # of a model as it is -> what it is worth
+Yardstick = Callable[[], dict[str, float]]  # measures a model as it is: dict of name -> float
 
 
 class Workbench:
@@ -79,7 +79,7 @@ class Workbench:
         return measure(model, self._criterion(), self._samples(model, self.task.dataset(split)))
 
     def yardstick(self, model: BaseFairseqModel, split: str, count: int | None = None) -> Yardstick:
-        """What to measure a model by again and again, while its weights change.
+        """A function that measures a model on the same data each time, while its weights change.
 
         Args:
             model: as it is; its limits decide which samples can be evaluated.
@@ -143,7 +143,7 @@ def _of_a_stream(evaluator):
 
 
 def evenly(length: int, count: int) -> list[int]:
-    """So many places among a length, as far apart as they can be; all where there are no more.
+    """``count`` places in 0..``length`` - 1, as far apart as they can be; all where there are no more.
 
     Example:
         >>> evenly(10, 3), evenly(2, 5)

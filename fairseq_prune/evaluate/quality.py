@@ -1,4 +1,4 @@
-"""What a checkpoint is worth on data: the fields of SiPO's inspections."""
+"""How good a checkpoint is on data: the fields of SiPO's inspections."""
 
 from collections.abc import Mapping
 from typing import Any

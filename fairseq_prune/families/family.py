@@ -29,17 +29,17 @@ def _no_options(model: nn.Module) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class Family:
-    """A family's units and costs; what it does not have is left out.
+    """What is known of a family; what it does not have is left out.
 
-    A model may have units of several families: each looks for its own layers in it.
+    A model may have units of several families: each looks in it for the layers that it knows.
 
     Args:
-        units: function of a model -> its coupled units, each vector with (entry name, owner) of all that is removed
-            with them.
+        units: function of a model -> its coupled units: pairs of a list of (entry name, owner), all that is removed
+            with the units of one vector, and that vector.
         permutable: the same, of units whose order does not matter: all that reads them is known.
         costs: what its architectures multiply.
-        options: function of a model -> dict of option -> value that an architecture of its widths is built with; empty
-            where no options give them.
+        options: function of a model -> dict of option of its architecture -> value that gives the widths which the
+            model has by now; empty where no options do.
         stacks: function of a model -> its stacks of layers, each of which takes and returns one hidden state, so that
             it can be left out: name of the ``nn.ModuleList``, and whether a config says how many layers it has.
     """

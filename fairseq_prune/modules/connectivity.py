@@ -129,7 +129,7 @@ class ConnectedLinear(nn.Module):
 
 
 def joined(x: Tensor, *layers: ConnectedLinear) -> tuple[Tensor, ...]:
-    """What layers with biases make of one input, in one product; none of them may leave gradients out."""
+    """Outputs of several layers with biases for one input, in one product; none of them may have ``kept``."""
     weights, biases = zip(*(layer.scaled() for layer in layers), strict=True)
     return F.linear(x, torch.cat(weights), torch.cat(biases)).split([len(weight) for weight in weights], -1)
 

@@ -41,7 +41,7 @@ class PartialLayerNorm(nn.LayerNorm):
 
 @SIZES.add("partial layer norm")
 def follow_shape(layer: nn.Module) -> None:
-    """Set what a layer norm remembers of its shape."""
+    """Set the shape that a layer norm keeps as an attribute."""
     if isinstance(layer, PartialLayerNorm):
         layer.normalized_shape = tuple(layer.weight.shape)
 

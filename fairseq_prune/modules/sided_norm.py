@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class Shared(NamedTuple):
-    """What a norm needs beside its parameters; the first three of all norms of one stream, w being its weights.
+    """Tensors that a norm needs besides its parameters; all norms of a stream share the first three.
 
     Args:
         weights: w, [width, 1].

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-DEPTH_KEY = "prune_layers"  # of a state dict's metadata for the root module
+DEPTH_KEY = "prune_layers"  # in a state dict's metadata of the root module
 
 Depth = dict[str, dict[str, Any]]  # stack -> {"of": layers before any cut (count), "kept": numbers of those that stay}
 
@@ -38,7 +38,7 @@ def stored_depth(model_state: Mapping[str, object]) -> Depth:
 
 
 def after_cut(depth: Depth, keep: Mapping[str, Tensor]) -> Depth:
-    """What is known after another cut.
+    """The depth after another cut.
 
     Example:
         >>> import torch

@@ -1,10 +1,10 @@
-"""What kinds of devices pay for."""
+"""Kinds of devices, by what is slow on them."""
 
 from torch import Tensor
 
-HOSTS = {"cpu"}  # they pay for arithmetic; all others for every launch of a kernel, and for results that are waited for
+HOSTS = {"cpu"}  # here arithmetic takes time; on all others launches of kernels do, and waiting for results
 
 
 def on_host(tensor: Tensor) -> bool:
-    """True where fewer operations on elements are worth more launches, and looking at a result costs nothing."""
+    """True where more launches pay if they save arithmetic, and where looking at a result costs nothing."""
     return tensor.device.type in HOSTS

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Masks = dict[str, Tensor]  # parameter name -> bool of its shape, True = keep
 
-METADATA_KEY = "prune_masks"  # of a state dict's metadata for the root module
+METADATA_KEY = "prune_masks"  # in a state dict's metadata of the root module
 
 
 def pack_mask(keep: Tensor) -> dict:

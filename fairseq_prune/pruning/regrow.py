@@ -19,10 +19,10 @@ def cosine(share: float, progress: float) -> float:
 
 
 def drop_and_grow(weight: Tensor, keep: Tensor, share: float, worth: Tensor) -> Tensor:
-    """Another mask of as many weights.
+    """Move a mask: it keeps as many weights as before, but others.
 
-    Of those that are kept the smallest are dropped; then as many grow of all that are missing, among them those that
-    were just dropped: where they are worth most, the same stay.
+    The smallest of the kept weights are dropped. Then as many weights grow, out of all that are missing; those just
+    dropped are among these, so where they are worth most, they return.
 
     Args:
         weight: any shape and float dtype.

@@ -108,7 +108,7 @@ def test_n_steps_down_from_m():
     ({"units": "2:4", "target": 0.5}, "--prune-target 0.5: --prune-units 2:4 says it already"),
     ({"units": "0:4"}, "write 2:4 or m4n2"),
     ({"units": "n:m"}, "needs --prune-target, e.g. --prune-target 2:4"),
-    ({"units": "2:4", "scope": "global"}, "--prune-scope global: units n:m are chosen in each layer"),
+    ({"units": "2:4", "scope": "global"}, "--prune-scope global: units n:m are selected in each layer"),
     ({"units": "pattern:0", "target": 0.6}, "write pattern, pattern:12"),
     ({"units": "pattern:x", "target": 0.6}, "write pattern, pattern:12"),
     ({"units": "kernel", "target": 0.6}, "has no kernels"),

@@ -1,4 +1,4 @@
-"""``--base-pr-model``: what is removed is what another run removed, or as much of every layer."""
+"""``--base-pr-model``: the units that another run removed are removed, or as many of every layer."""
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction

@@ -23,8 +23,8 @@ class CTranslate2:
     def __init__(self, quantization: str | None = None):
         self.quantization = quantization
 
-    def can(self, subject: Subject, beam: int) -> str | None:
-        """Transformers; of what kind they are is found out when they are exported."""
+    def why_not(self, subject: Subject, beam: int) -> str | None:
+        """It runs Transformers; whether it knows their layers shows when they are exported."""
         return None if subject.kind in _LOADERS else "CTranslate2 runs no image classifiers"
 
     def prepare(self, subject: Subject, folder: str) -> str:

@@ -15,8 +15,8 @@ from .work import BPE, LONGEST, row_scores
 class Onnx:
     """What ``fairseq-prune export --to onnx`` makes of the checkpoint."""
 
-    def can(self, subject: Subject, beam: int) -> str | None:
-        """CPUs; translations by the best word of each step."""
+    def why_not(self, subject: Subject, beam: int) -> str | None:
+        """It runs on CPUs, and translates by the best word of each step."""
         if subject.device != "cpu":
             return "onnxruntime is run on CPUs here"
         if subject.kind == "translation" and beam != 1:

@@ -18,8 +18,8 @@ from .work import WORKS
 class Fairseq:
     """The checkpoint in fairseq, on dense kernels."""
 
-    def can(self, subject: Subject, beam: int) -> str | None:
-        """Always."""
+    def why_not(self, subject: Subject, beam: int) -> str | None:
+        """Nothing is against it."""
         return None
 
     def prepare(self, subject: Subject, folder: str) -> str:
@@ -54,8 +54,8 @@ class Compact(Fairseq):
 class Csr(Fairseq):
     """fairseq with ``--prune-execute auto``."""
 
-    def can(self, subject: Subject, beam: int) -> str | None:
-        """CPUs, and layers that have lost most."""
+    def why_not(self, subject: Subject, beam: int) -> str | None:
+        """It is for CPUs, and for layers that have lost most."""
         if subject.device != "cpu":
             return "CSR products are for CPUs"
         if subject.kind == "image classifier":
@@ -65,20 +65,20 @@ class Csr(Fairseq):
         return None
 
     def running(self, model: BaseFairseqModel, subject: Subject, task: FairseqTask) -> Run:
-        """Each layer as it is faster."""
+        """Each layer dense or in CSR, whichever is faster."""
         Execution(model, "auto")
         return super().running(model, subject, task)
 
     def leaves_out(self) -> bool:
-        """That is what it does."""
+        """Products with removed weights are what it skips."""
         return True
 
 
 class Compiled(Fairseq):
     """TorchScript, frozen: batch norms folded into convolutions, channels last."""
 
-    def can(self, subject: Subject, beam: int) -> str | None:
-        """Images."""
+    def why_not(self, subject: Subject, beam: int) -> str | None:
+        """It is for image classifiers."""
         return None if subject.kind == "image classifier" else "for image classifiers: others have no batch norms"
 
     def running(self, model: BaseFairseqModel, subject: Subject, task: FairseqTask) -> Run:

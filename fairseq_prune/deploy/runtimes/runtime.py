@@ -34,8 +34,8 @@ class Subject:
 class Runtime(Protocol):
     """A way to run checkpoints."""
 
-    def can(self, subject: Subject, beam: int) -> str | None:
-        """Why it cannot run it, as far as is known without trying; None: it may."""
+    def why_not(self, subject: Subject, beam: int) -> str | None:
+        """Why it cannot run a checkpoint, as far as is known without trying; None: nothing is known against it."""
 
     def prepare(self, subject: Subject, folder: str) -> str:
         """Write what it loads into a folder.
@@ -57,7 +57,7 @@ class Runtime(Protocol):
         """
 
     def leaves_out(self) -> bool:
-        """True if removed weights are not multiplied."""
+        """True if it skips products with removed weights."""
 
 
 RUNTIMES: Registry[Runtime] = Registry("value of --runtimes")

@@ -44,7 +44,7 @@ class Comparison:
 
     def add(self, name: str, subject: Subject, split: str, runtime: str) -> None:
         """Measure a runtime on a checkpoint with every beam and batch size, or note why it cannot run it."""
-        reasons = {beam: load_runtimes()[runtime].can(subject, beam) for beam in self._beams}
+        reasons = {beam: load_runtimes()[runtime].why_not(subject, beam) for beam in self._beams}
         for reason in dict.fromkeys(filter(None, reasons.values())):
             self.note(name, runtime, reason)
         if beams := [beam for beam, reason in reasons.items() if reason is None]:

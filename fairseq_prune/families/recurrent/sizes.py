@@ -1,4 +1,4 @@
-"""What recurrent modules remember of the shapes of their tensors."""
+"""The sizes that recurrent modules keep as attributes, set to those of their tensors."""
 
 from typing import Any
 

@@ -55,7 +55,7 @@ def transformer_table(names: Iterable[str], shared: bool) -> Table:
             width, ``encoder.embedding_c``.
 
     Returns:
-        dict of entry name -> tuple of (axis, vector name).
+        dict of entry name -> tuple of :class:`~fairseq_prune.pruning.surgery.table.Owner`.
     """
     aliases = {"decoder.embedding_c": "encoder.embedding_c"} if shared else {}
     return build_table(ENCODER_DECODER, names, aliases)

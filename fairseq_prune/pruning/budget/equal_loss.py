@@ -1,4 +1,4 @@
-"""How much is removed of each layer so that all lose as much: fractions from what the layers lose when pruned alone."""
+"""Fractions of layers by which the loss grows alike, from how it grows when each layer is pruned alone."""
 
 import math
 from bisect import bisect_right
@@ -58,7 +58,7 @@ class Curve:
 def equal_loss(
     curves: Mapping[str, Curve], total: float, sizes: Mapping[str, int], budget: Callable[[str, float], int]
 ) -> dict[str, float]:
-    """Fractions at which the loss grows as much by every layer, as far as its curve goes, that come to a total.
+    """Fractions that come to a total, at which every layer makes the loss grow alike, as far as its curve goes.
 
     What one layer does to the others is not in it: growths are taken to add up.
 

@@ -13,7 +13,7 @@ Shapes = Mapping[str, torch.Size]  # of layers, by name
 
 @dataclass(frozen=True)
 class ErdosRenyi(SharedFraction):
-    """A fraction of all layers together; those of few weights lose less of it (:func:`erdos_renyi`)."""
+    """A fraction of all layers together, of which small layers lose less than large ones (:func:`erdos_renyi`)."""
 
     suffix, by = "erk", "shapes"
 

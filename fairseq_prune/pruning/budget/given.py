@@ -24,8 +24,7 @@ def parse_target(given: float | str | Mapping[str, float | str]) -> Target:
             ``2:4``, ``m4n2``, ``0.7std``, ``0.7owl``, ``0.7erk`` or ``0.001abs``.
 
     Returns:
-        dict of group pattern -> fraction removed, in [0, 1), or :class:`~..units.NofM`,
-        :class:`~.deviation.Deviation` or :class:`~.threshold.Threshold`.
+        dict of group pattern -> fraction removed, in [0, 1), or how to find it (:data:`Goal`).
 
     Raises:
         ValueError: not a number, or outside [0, 1).
@@ -49,7 +48,7 @@ def targets_for(groups: Collection[str] | Mapping[str, Iterable[str]], target: T
         target: dict of pattern -> fraction, from :func:`parse_target`.
 
     Returns:
-        dict of group name -> fraction removed.
+        dict of group name -> fraction removed, or how to find it.
 
     Raises:
         ValueError: a group without a fraction, or a pattern that matches no group.
@@ -69,7 +68,7 @@ def targets_for(groups: Collection[str] | Mapping[str, Iterable[str]], target: T
     return targets
 
 
-_KINDS: tuple[tuple[tuple[str, ...], Any], ...] = (
+_KINDS: tuple[tuple[tuple[str, ...], Any], ...] = (  # texts by one of which a kind is known, the first that fits
     ((":", "m"), NofM),
     (("owl",), Outliers),
     (("erk",), ErdosRenyi),

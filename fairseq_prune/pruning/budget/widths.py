@@ -34,8 +34,8 @@ def count_parameters(shapes: Shapes, owners: Table, lengths: Mapping[str, int]) 
 
     Args:
         shapes: dict of parameter name -> original shape, tied parameters once.
-        owners: the removal table, dict of entry name -> ``((axis, vector name), ...)``; entries
-            that are no parameter do not count.
+        owners: the removal table, dict of entry name -> its :class:`~fairseq_prune.pruning.surgery.table.Owner` s;
+            entries that are no parameter do not count.
         lengths: dict of vector name -> length.
 
     Returns:

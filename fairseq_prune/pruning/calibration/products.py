@@ -1,4 +1,4 @@
-"""Seeing every multiplication with a parameter, wherever it happens: in a layer, in torch's attention or its RNNs."""
+"""Seeing every multiplication with a parameter, in whatever module or function of torch it happens."""
 
 from __future__ import annotations
 

@@ -11,11 +11,11 @@ STEP = 128  # columns that are selected from at once
 BLOCK = 16  # columns after which changes reach the others: a cache line of each row
 DAMPING = 0.01  # of the mean diagonal
 
-Choose = Callable[[Tensor, slice], Tensor]  # scores [rows, columns], which columns -> bool, True = keep
+SelectColumns = Callable[[Tensor, slice], Tensor]  # scores [rows, columns], which columns -> bool, True = keep
 
 
 def reconstruct(
-    weight: Tensor, factor: Tensor, choose: Choose, step: int | None = None, block: int = BLOCK
+    weight: Tensor, factor: Tensor, select: SelectColumns, step: int | None = None, block: int = BLOCK
 ) -> tuple[Tensor, Tensor]:
     """Remove weights of a linear layer and change those to the right so that the outputs stay nearest.
 
@@ -25,8 +25,8 @@ def reconstruct(
     Args:
         weight: [groups, rows, columns], float32 or wider.
         factor: of the inverse of X^T X, X being the inputs, as :func:`inverse_factor`, [groups, columns, columns].
-        choose: function of (scores [groups x rows, some columns], which columns) -> bool of their shape, True = keep.
-        step: columns that are chosen from at once; None: 128.
+        select: function of (scores [groups x rows, some columns], which columns) -> bool of their shape, True = keep.
+        step: columns that are selected from at once; None: :data:`STEP`.
         block: columns after which the changes reach the others, all at once; rounded to divide ``step``, or to be a
             multiple of it. The result does not depend on it.
 
@@ -44,7 +44,7 @@ def reconstruct(
                 those = slice(column, min(column + step, width))
                 scales = factor.diagonal(dim1=1, dim2=2)[:, None, those]
                 scores = (left[:, :, those] / scales).square()
-                keep[:, :, those] = choose(scores.flatten(0, 1), those).view(scores.shape)
+                keep[:, :, those] = select(scores.flatten(0, 1), those).view(scores.shape)
             error = left[:, :, column] * ~keep[:, :, column] / factor[:, None, column, column]
             errors[:, :, column - start] = error
             ahead = slice(column + 1, here.stop)

@@ -1,4 +1,4 @@
-"""Choosing what is removed: from fractions of groups to masks."""
+"""Selecting what is removed: from fractions of groups to masks."""
 
 from collections.abc import Callable
 
@@ -16,8 +16,8 @@ from .supports import NMSelector, PatternSelector
 from .tensors import TensorSelector
 from .widths import WidthSelector
 
-_WITHIN = {"output": OutputSelector}
-_OWN: dict[type, Callable[..., TensorSelector]] = {NM: NMSelector, Pattern: PatternSelector}
+_BY_SCOPE = {"output": OutputSelector}
+_BY_UNITS: dict[type, Callable[..., TensorSelector]] = {NM: NMSelector, Pattern: PatternSelector}
 _COUPLED: dict[type, Callable[..., CoupledSelector]] = {
     WeightAndNode: JointSelector,
     Width: WidthSelector,
@@ -26,13 +26,13 @@ _COUPLED: dict[type, Callable[..., CoupledSelector]] = {
 
 
 def coupled_selector_of(units: CoupledUnits) -> Callable[..., CoupledSelector]:
-    """The class that chooses coupled units."""
+    """The class that selects coupled units."""
     return _COUPLED.get(type(units), CoupledSelector)
 
 
 def selector_of(units: Units | Support, scope: str) -> Callable[..., TensorSelector]:
-    """The class that chooses units of which each tensor has its own."""
-    return _OWN.get(type(units), _WITHIN.get(scope, TensorSelector))
+    """The class that selects units of which each tensor has its own."""
+    return _BY_UNITS.get(type(units), _BY_SCOPE.get(scope, TensorSelector))
 
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Choosing weights of a layer while it is pruned column after column, where scores change on the way."""
+"""Selecting weights of a layer while it is pruned column after column, where scores change on the way."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class ByColumns(Protocol):
     """A function of (scores [rows, some columns], which columns) -> bool, True = keep; called from left to right.
 
     Attributes:
-        step: columns that it wants at once; None: any number.
+        step: columns that it has to be given at once; None: any number.
     """
 
     step: int | None
@@ -24,11 +24,11 @@ class ByColumns(Protocol):
 
 
 class Share:
-    """Of all weights so many are removed, exactly, and of the columns so far always their part.
+    """Removes an exact number of all weights; of the columns so far always the part that they are of all.
 
     Args:
-        budget: to be removed afterwards (count), no fewer than are.
-        before: bool [rows, columns], True = there; what is removed stays so.
+        budget: weights removed afterwards (count), at least those that are removed before.
+        before: bool [rows, columns], False = removed before; these stay removed.
     """
 
     step: int | None = None

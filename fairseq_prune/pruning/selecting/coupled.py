@@ -1,4 +1,4 @@
-"""Choosing coupled units, which own slices of several tensors."""
+"""Selecting coupled units, which own slices of several tensors."""
 
 import copy
 import fnmatch
@@ -20,11 +20,11 @@ from ..units import Row
 from ..units.coupled import CoupledUnits
 from .ranking import drop_lowest_within
 from .selection import Inherited, Selection
-from .selector import Average, SelectionPlan, Selector, Values, units_of
+from .selector import Average, SelectionPlan, Selector, Values, unit_key
 
 
 class CoupledSelector(Selector):
-    """Chooses coupled units. Groups are single vectors (scope layer) or all of them (scope global).
+    """Selects coupled units. Groups are single vectors (scope layer) or all of them (scope global).
 
     Arguments as :class:`~.tensors.TensorSelector`, and:
 
@@ -34,7 +34,7 @@ class CoupledSelector(Selector):
 
     Attributes:
         gone: dict of group name -> what was cut out at earlier events, in what its budget counts.
-        cuts_on_the_way: what is removed before the last event may be cut out at once.
+        cuts_on_the_way: what is removed before the last event may be cut out at that event.
 
     Raises:
         ValueError: there are no such units, or a pattern matches none.
@@ -79,7 +79,7 @@ class CoupledSelector(Selector):
         self._device: torch.device | None = None
 
     def _settle(self) -> None:
-        """Move what is looked up at every update to where the parameters are by now."""
+        """Move the structure's indices, which every update needs, to the device where the parameters are by now."""
         device = next(iter(self._parameters.values())).device
         if device != self._device:
             self._device, self._structure = device, self._structure.on(device)
@@ -145,7 +145,7 @@ class CoupledSelector(Selector):
 
     def _rows(self, layer, evidence=None):
         self._settle()
-        if evidence and (units := evidence.get(units_of(layer))) is not None:
+        if evidence and (units := evidence.get(unit_key(layer))) is not None:
             return units.unsqueeze(1)
         values = evidence or {name: parameter.detach() for name, parameter in self._parameters.items()}
         return unit_rows(self._structure, layer, self._side, values.__getitem__)
@@ -206,7 +206,7 @@ class CoupledSelector(Selector):
         }
 
     def _alive(self, vector, masks):
-        """Units of which anything is left, but for what reads them: bool [units]."""
+        """Units that are not removed: of what writes them, biases included, anything is left. Bool [units]."""
         device = self._parameters[vector.writers[0]].device
         alive = torch.zeros(vector.length, dtype=torch.bool, device=device)
         for entry, owner in self._structure.producing(vector.name):
@@ -226,7 +226,7 @@ class CoupledSelector(Selector):
 
 
 def _drop_evenly(scores, heads, budget):
-    """Drop so many units, the lowest of all of a vector's rankings at once: list of bool tensors, True = keep."""
+    """Drop ``budget`` units, as many from each ranking (head) of a vector: list of bool tensors, True = keep."""
     rows = [s.view(count, -1) for s, count in zip(scores, heads, strict=True)]
     lowest = torch.finfo(rows[0].dtype).min  # of what is removed, beside which the best can stand
     ranked = [row.clamp(min=lowest).sort(dim=1, stable=True) for row in rows]

@@ -1,4 +1,4 @@
-"""Choosing nodes and single weights from one ranking."""
+"""Selecting nodes and single weights from one ranking."""
 
 import fnmatch
 from collections.abc import Mapping

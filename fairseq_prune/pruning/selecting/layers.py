@@ -1,4 +1,4 @@
-"""Choosing whole layers of a stack."""
+"""Selecting whole layers of a stack."""
 
 import fnmatch
 from collections.abc import Mapping
@@ -15,11 +15,11 @@ from ..units import Row
 from ..units.coupled import CoupledUnits
 from .coupled import CoupledSelector
 from .selection import Selection
-from .selector import Average, SelectionPlan, Values, units_of
+from .selector import Average, SelectionPlan, Values, unit_key
 
 
 class LayerSelector(CoupledSelector):
-    """Chooses layers; patterns match the names of their parameters, so they may leave single layers out.
+    """Selects layers; patterns match the names of their parameters, so they may leave single layers out.
 
     Arguments as :class:`CoupledSelector`.
 
@@ -44,7 +44,7 @@ class LayerSelector(CoupledSelector):
     def select(
         self, fractions: Mapping[str, float], masks: Masks, generator: torch.Generator, evidence: Values | None = None
     ) -> Selection:
-        """As :meth:`~.selector.Selector.select`; what is kept is said of all layers of a stack."""
+        """As :meth:`~.selector.Selector.select`; ``keep`` has all layers of a stack, also those that may not leave."""
         selection, keep = super().select(fractions, masks, generator, evidence), {}
         for stack, kept in selection.keep.items():
             keep[stack] = kept.new_ones(self._whole[stack].length)
@@ -52,8 +52,8 @@ class LayerSelector(CoupledSelector):
         return replace(selection, keep=keep)
 
     def _worth(self, layer: str, generator: torch.Generator, evidence: Values | None) -> Tensor:
-        """Of what was gathered of the layers, or else of all their matrices together, whatever their widths."""
-        gathered, summed = ((evidence or {}).get(key) for key in (layer, units_of(layer)))
+        """Scores of the layers that may leave: by evidence of layers, else by all matrices of each layer together."""
+        gathered, summed = ((evidence or {}).get(key) for key in (layer, unit_key(layer)))
         if summed is not None:
             rows = list(summed[:, None, None])
         elif gathered is not None:

@@ -1,4 +1,4 @@
-"""Choosing single weights among those of one output: the same part of every row is removed."""
+"""Selecting single weights among those of one output: the same part of every row is removed."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from .tensors import TensorSelector
 class OutputSelector(TensorSelector):
     """Compares the weights of each output of a layer with each other.
 
-    k of n weights in r rows are removed, exactly; of every row k / r, and of the first rows one more where that is
-    no whole number. Rows that have lost more already have lost what they lose.
+    Of n weights in r rows exactly k are removed: k / r of every row, rounded down, and one more of the first rows to
+    make up k. A row that has lost more than that before loses nothing further.
     """
 
     def __init__(self, plan: SelectionPlan, prunables: Sequence[Prunable], units: Units, average: Average):
@@ -35,7 +35,7 @@ class OutputSelector(TensorSelector):
 
 
 def ranks_in_rows(scores: Tensor, before: Tensor | None) -> Tensor:
-    """How many of its row are worth less than each: float32 of the scores' shape.
+    """The rank of each weight in its row, from 0 for the lowest: float32 of the scores' shape.
 
     Args:
         scores: float [rows, columns]; of equal ones the first ranks lowest.

@@ -1,4 +1,4 @@
-"""What a choice is."""
+"""What a selector returns: the units that are removed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,10 +16,10 @@ class Selection:
     """What is removed.
 
     Args:
-        masks: dict of parameter name -> bool, True = keep; what surely stays whole is not in it.
-        keep: dict of vector name -> bool [units], where units are coupled and can be cut out.
-        nans: how many scores are NaN, int or int64 tensor []; where it is a tensor, nobody has looked yet.
-        values: dict of parameter name -> new values of what is kept, where it makes up for what is removed.
+        masks: dict of parameter name -> bool, True = keep; tensors that lose nothing may be missing.
+        keep: dict of vector name -> bool [units], True = keep; only of coupled units.
+        nans: how many scores are NaN. An int64 tensor [] is on a GPU and not yet looked at, which would wait for it.
+        values: dict of parameter name -> its new values, where weights that are kept make up for those removed.
     """
 
     masks: Masks
@@ -54,14 +54,14 @@ class Inherited:
 
     Args:
         selection: :class:`Selection`; None if only counts are known.
-        binding: the same units are removed again; False: as many as there.
+        binding: True: the same units are removed again; False: as many as there.
     """
 
     selection: Selection | None = None
     binding: bool = False
 
     def evidence(self, parameters: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
-        """What to score so that the same is removed, for a dict of parameter name -> parameter; None unless binding."""
+        """Evidence by which the same units are removed, of a dict of name -> parameter; None unless :attr:`binding`."""
         if not self.binding or self.selection is None:
             return None
         whole = {name: torch.ones_like(p, dtype=torch.bool) for name, p in parameters.items()}

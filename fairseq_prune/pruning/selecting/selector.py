@@ -20,8 +20,8 @@ Average = Callable[[Tensor], Tensor]  # of scores, over ranks
 Values = Mapping[str, Tensor]  # parameter name -> tensor of its shape
 
 
-def units_of(layer: str) -> str:
-    """Where evidence has one number for each unit of a layer; what it has of a parameter stands at its name."""
+def unit_key(layer: str) -> str:
+    """The key of evidence that has one number for each unit of a layer; what it has of a parameter is at its name."""
     return f"units of {layer}"
 
 
@@ -50,7 +50,7 @@ class SelectionPlan(Protocol):
 
 
 class Selector(Protocol):
-    """Chooses the units that are removed.
+    """Selects the units that are removed.
 
     A layer is what has units of its own: a tensor, or a vector of coupled units. A group is what shares one ranking.
 
@@ -58,7 +58,7 @@ class Selector(Protocol):
         groups: dict of group name -> what it holds.
         inherited: what another run removed.
         multiplies: what is removed gets multipliers of 0 (connectivity) instead of masks.
-        cuts_on_the_way: what is removed before the last event may be cut out at once.
+        cuts_on_the_way: what is removed before the last event may be cut out at that event.
     """
 
     groups: Mapping[str, Sequence[Prunable | Coupled]]
@@ -72,11 +72,11 @@ class Selector(Protocol):
 
     @property
     def sides(self) -> Sequence[Selector]:
-        """The selector, seen from every side on which its units have slices."""
+        """A view of the selector for each side of its units, what writes and what reads them; itself without sides."""
 
     @property
     def owned(self) -> set[str]:
-        """Names of all parameters it decides about."""
+        """Names of all parameters that its units own elements of."""
 
     def count(self, group: str, masks: Masks) -> tuple[int, int]:
         """(removed, total) of a group, in what its budget counts."""
@@ -88,7 +88,7 @@ class Selector(Protocol):
         """What a fraction of a group comes to (count)."""
 
     def check(self) -> None:
-        """Refuse, once weights are loaded, what they cannot become. Raises ValueError."""
+        """Called once weights are loaded. Raises ValueError if they cannot meet the target."""
 
     def highest(self, group: str, fraction: float) -> float | None:
         """The highest fraction of a group that can be removed; None where as many units can as are asked for."""
@@ -113,7 +113,7 @@ class Selector(Protocol):
         generator: torch.Generator,
         evidence: Values | None = None,
     ) -> Selection:
-        """Choose.
+        """Select the units of every group that are removed.
 
         Args:
             fractions: dict of group name -> fraction removed afterwards. Groups of tensors that are not in it lose
@@ -133,7 +133,7 @@ class Selector(Protocol):
         """Sums over each unit of a layer, [units], of a dict of parameter name -> tensor."""
 
     def removed(self, layer: str, selection: Selection) -> Tensor:
-        """Units of a layer that a choice removes, bool [units]."""
+        """Units of a layer that a selection removes, bool [units]."""
 
     def spread(self, layer: str, values: Tensor) -> dict[str, Tensor]:
         """Values of a layer's units, float [units], over what is scored: dict of parameter name -> tensor."""
@@ -149,12 +149,12 @@ class Selector(Protocol):
 
 
 def overlap(selector: Selector, layers: Iterable[str], selection: Selection, other: Selection) -> float:
-    """Fraction of the units that one choice removes which another one removes too.
+    """Fraction of the units that one selection removes which another one removes, too.
 
     Args:
         selector: of these units.
         layers: names of those to count in.
-        choice, other: :class:`Selection`.
+        selection, other: :class:`Selection`.
     """
     pairs = [(selector.removed(layer, selection), selector.removed(layer, other)) for layer in layers]
     both = sum(int((one & two.to(one.device)).sum()) for one, two in pairs)

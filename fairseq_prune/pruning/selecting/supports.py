@@ -1,4 +1,4 @@
-"""Choosing within small groups of weights: N of every M, patterns of kernels."""
+"""Selecting within small groups of weights: N of every M, patterns of kernels."""
 
 import math
 from abc import ABC, abstractmethod
@@ -25,7 +25,7 @@ _WEIGHT, _KERNEL = Weight(), Kernel()
 
 
 class SupportSelector(TensorSelector, ABC):
-    """Chooses what a rule leaves in every small group; each tensor is a group of the scope by itself.
+    """Selects by a rule of which weights of every small group stay; each tensor is a group of the scope by itself.
 
     The units that it scores are single weights.
 
@@ -38,7 +38,7 @@ class SupportSelector(TensorSelector, ABC):
     def __init__(self, plan: SelectionPlan, prunables: Sequence[Prunable], units: Support, average: Average):
         if plan.scope != "layer":
             raise ValueError(
-                f"--prune-scope {plan.scope}: units {plan.units} are chosen in each layer; give --prune-scope layer"
+                f"--prune-scope {plan.scope}: units {plan.units} are selected in each layer; give --prune-scope layer"
             )
         self._rule = units
         super().__init__(plan, prunables, _WEIGHT, average)
@@ -173,8 +173,8 @@ class NMSelector(SupportSelector):
         """On the way to the goal, N steps down from M; never below the goal."""
         return max(goal.n, goal.m - math.floor(fraction * goal.m + 1e-9))
 
-    def chooser(self, group: str, fraction: float, masks: Masks) -> ByColumns:
-        """As :meth:`TensorSelector.chooser`."""
+    def column_selector(self, group: str, fraction: float, masks: Masks) -> ByColumns:
+        """As :meth:`TensorSelector.column_selector`."""
         goal, before = self._goals[group], self._matrix_in(self._by_name[group], masks)
         return OfEvery(self._stay(goal, fraction), goal.m, before) if goal else Share(int((~before).sum()), before)
 

@@ -1,4 +1,4 @@
-"""Choosing units of which each tensor has its own."""
+"""Selecting units of which each tensor has its own."""
 
 from collections.abc import Mapping, Sequence
 
@@ -20,11 +20,11 @@ from .by_columns import ByColumns, Share
 from .fitting import fitting
 from .groups import decide
 from .selection import Inherited, Selection, count_removed
-from .selector import Average, SelectionPlan, Selector, Values, units_of
+from .selector import Average, SelectionPlan, Selector, Values, unit_key
 
 
 class TensorSelector(Selector):
-    """Chooses units of which each tensor has its own.
+    """Selects units of which each tensor has its own.
 
     Args:
         plan: with ``units``, ``importance``, ``scope``, ``stages`` and ``rounding``.
@@ -118,16 +118,16 @@ class TensorSelector(Selector):
         return Selection(chosen, nans=nans)
 
     def _compared(self, prunable, masks, generator, evidence):
-        """What the ranking of a group goes by, [units]; scores, where units are not first compared among fewer."""
+        """What units of a group are ranked by, [units]: their scores; subclasses may compare smaller groups first."""
         return self._score(prunable, generator, evidence)
 
-    def chooser(self, group: str, fraction: float, masks: Masks) -> ByColumns:
-        """What chooses single weights of a tensor that is pruned by its columns; arguments as :meth:`select`."""
+    def column_selector(self, group: str, fraction: float, masks: Masks) -> ByColumns:
+        """What selects single weights of a tensor while it is pruned column by column; arguments as :meth:`select`."""
         p = self._by_name[group]
         return Share(self.budget(group, fraction), self._matrix_in(p, masks))
 
     def _matrix_in(self, prunable, masks):
-        """What is there, bool [outputs, columns]."""
+        """Weights that are not removed, bool [outputs, columns]."""
         keep = prunable.mask_in(masks)
         return as_matrix(
             torch.ones(prunable.shape, dtype=torch.bool, device=prunable.parameter.device) if keep is None else keep
@@ -139,7 +139,7 @@ class TensorSelector(Selector):
     def _evidence(self, prunable, evidence):
         if not evidence:
             return prunable.weight()
-        if (units := evidence.get(units_of(prunable.name))) is not None:
+        if (units := evidence.get(unit_key(prunable.name))) is not None:
             return self._units.spread(units, prunable.shape)
         return prunable.arrange(evidence[prunable.name])
 

@@ -1,4 +1,4 @@
-"""Choosing widths: units with connectivity, until the model has a given part of its parameters."""
+"""Selecting widths: units with connectivity, until the model has a given part of its parameters."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -43,7 +43,7 @@ def all_together(vectors: Sequence[Coupled], widths: Widths) -> Rankings:
 
 
 class WidthSelector(CoupledSelector):
-    """Chooses widths of a model with connectivity, all of them in one group.
+    """Selects the widths of a model with connectivity, all of them in one group.
 
     The target is the part of the parameters to be removed, or, as ``compression_rate``, the part to be kept; it is
     solved for the widths. Fractions of the group are parts of the way from the original widths to these, and so are
@@ -90,7 +90,7 @@ class WidthSelector(CoupledSelector):
             raise ValueError(told) from None
 
     def count(self, group: str, masks: Masks) -> tuple[int, int]:
-        """Nothing of the way is done: it begins at the original widths, whatever was cut before."""
+        """(0, 1): counts are parts of the way from the original widths to the target, which begins at its start."""
         return 0, 1
 
     def targets(self, target: Target) -> Target:
@@ -98,7 +98,7 @@ class WidthSelector(CoupledSelector):
         return {"all": 1.0}
 
     def budget(self, group: str, fraction: float) -> int:
-        """More than nothing of the way can be done, whatever was cut before."""
+        """1: whatever was cut before, no target counts as below what is removed."""
         return 1
 
     def check(self) -> None:
@@ -136,7 +136,7 @@ class WidthSelector(CoupledSelector):
         return Selection({}, {name: ~units for name, units in removed.items() if units.any()})
 
     def _worth(self, layer: str, generator: torch.Generator, evidence: Values | None) -> Tensor:
-        """Float [units]: of what was gathered of the multipliers, or else of the weights that write the units."""
+        """Scores of units, float [units]: by evidence of their multipliers, else by the weights that write them."""
         gathered = (evidence or {}).get(layer)
         values = self._rows(layer, evidence) if gathered is None else gathered[:, None]
         return self._average(self._importance(values, Row(), generator))

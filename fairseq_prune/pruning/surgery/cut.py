@@ -14,7 +14,7 @@ from torch.nn.modules.conv import _ConvNd as _Conv
 from ..registry import Registry
 from .table import Owner, Table
 
-SIZES: Registry[Callable[[nn.Module], None]] = Registry("sizes")  # what sets what modules remember of shapes
+SIZES: Registry[Callable[[nn.Module], None]] = Registry("sizes")  # set the sizes that modules keep as attributes
 
 
 def cut_tensor(tensor: Tensor, owners: Iterable[Owner], keep: Mapping[str, Tensor]) -> Tensor:
@@ -126,7 +126,7 @@ def replace_values(module: nn.Module, values: Mapping[str, Tensor]) -> None:
 
 @SIZES.add("torch")
 def _follow_shapes(layer):
-    """Set what torch's layers remember of the shapes of their tensors."""
+    """Set the sizes that torch's layers keep as attributes to those of their tensors."""
     if isinstance(layer, nn.Linear):
         layer.out_features, layer.in_features = layer.weight.shape
     elif isinstance(layer, nn.Embedding):

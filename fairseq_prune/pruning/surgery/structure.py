@@ -27,9 +27,11 @@ class Coupled:
         cuts: False if units can only be masked.
         heads: rankings that the units are split into, of each of which equally many are removed (count): unit
             ``head * (length / heads) + j``.
-        alike: what vectors have in common that all have to keep the same part of their units when these are cut, as
-            the layers of a module with one size for all; "" for others.
-        normalised: a layer norm puts them beside each other, so that one that nobody reads matters, too.
+        alike: a name that vectors share which have to keep the same part of their units when these are cut, as the
+            layers of a module that has one size for all; "" for vectors that are cut alone.
+        written: axis of the writers along which the units lie: 0 for rows, 1 where columns of a matrix write them, as
+            the dimensions of an embedding.
+        normalised: a layer norm takes their statistics together, so a unit that nobody reads matters, too.
     """
 
     name: str
@@ -45,7 +47,7 @@ class Coupled:
 
 
 class Multipliers(Protocol):
-    """What multiplies the units of a vector (connectivity).
+    """The multipliers of a vector's units (connectivity).
 
     Attributes:
         vector: float [length].
@@ -54,10 +56,10 @@ class Multipliers(Protocol):
     vector: torch.Tensor
 
     def shrink(self, units: Tensor, value: float) -> None:
-        """Set that of some units, bool [length], to a value below 1."""
+        """Set the multipliers of some units, bool [length], to a value below 1."""
 
     def refresh(self) -> None:
-        """To be called after changing or cutting it otherwise."""
+        """Call it after changing or cutting the vector in any other way."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class Structure:
         return [(entry, owner) for entry, owner in found if owner.vector == vector and owner.axis == axis]
 
     def producing(self, vector: str) -> list[tuple[str, Owner]]:
-        """All without which units are zero, biases too: list of (entry name, :class:`~.table.Owner`)."""
+        """All that makes units other than zero, biases included: list of (entry name, :class:`~.table.Owner`)."""
         rows = AXES["writers"]
         return self.slices(vector, "writers") if self.vectors[vector].written != rows else self.owned(vector, rows)
 

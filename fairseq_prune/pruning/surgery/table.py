@@ -53,13 +53,13 @@ class Owner(NamedTuple):
         return self._replace(elements=self.elements.to(device), order=order.to(device))
 
     def by_unit(self, values: torch.Tensor) -> torch.Tensor:
-        """Of values along the axis, tensor [length, ...], those that belong to units, by unit."""
+        """The elements that belong to units, ordered by unit, of a tensor [length of the axis, ...]."""
         if self.elements is None:
             return values
         return values[(self if self.order is not None else self.on(values.device)).order]
 
     def along(self, units: Tensor, otherwise: bool | float) -> Tensor:
-        """Spread a choice of units, bool [units], over the axis; what belongs to none gets ``otherwise``."""
+        """Spread values of units, [units], over the axis; elements that belong to none get ``otherwise``."""
         if self.elements is None:
             return units
         if self.order is not None and len(self.order) == len(self.elements):

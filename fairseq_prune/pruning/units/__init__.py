@@ -1,7 +1,6 @@
-"""What is removed together. A unit kind partitions a tensor; every element is in exactly one unit.
+"""What is removed together. Most kinds of units partition a tensor: every element is in exactly one unit.
 
-
-Supports (N:M, patterns) are rules for small groups of weights instead.
+Supports (N:M, patterns) are rules for small groups of weights instead; coupled units own parts of several tensors.
 
 To add a partition: a module here with a class that has the four methods of
 :class:`~fairseq_prune.pruning.units.base.Units`, registered in :data:`UNITS`, and an import below.

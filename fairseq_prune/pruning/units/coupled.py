@@ -9,9 +9,9 @@ class CoupledUnits:
     """Units of a :class:`~fairseq_prune.pruning.surgery.structure.Structure`.
 
     Attributes:
-        kinds: of vectors that have such units.
+        kinds: of :class:`~fairseq_prune.pruning.surgery.structure.Coupled` vectors that have such units.
         side: ``"writers"`` or ``"readers"``: the slices that are scored and penalised.
-        costed: what is removed can be told by what the model then costs.
+        costed: --prune-params-left and --prune-macs-left can say how much of them is removed.
     """
 
     kinds: tuple[str, ...] = ()
@@ -133,5 +133,5 @@ class Embedding(CoupledUnits):
 
 
 def is_coupled(units: UnitKind) -> bool:
-    """True for units that are not a partition of each tensor by itself."""
+    """True for units that own parts of several tensors."""
     return isinstance(units, CoupledUnits)
