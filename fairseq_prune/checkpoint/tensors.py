@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..pruning.packed_state import memory_place
+
 BUFFERS = {
     "version", "_float_tensor", "num_batches_tracked", "running_mean", "running_var",
     # of SRP models: their connectivity, factors in [0, 1], the kind of their norm, and the positions that are left
@@ -98,8 +100,7 @@ def find_ties(tensors: Mapping[str, Tensor]) -> dict[str, str]:
     by_memory: dict[tuple, str] = {}
     by_content: defaultdict[tuple, list[str]] = defaultdict(list)
     for name, tensor in tensors.items():
-        place = (tensor.data_ptr(), tensor.shape, tensor.stride())
-        twin = by_memory.setdefault(place, name) if tensor.numel() else name
+        twin = by_memory.setdefault(memory_place(tensor), name) if tensor.numel() else name
         if twin == name and tensor.dim() >= 2 and tensor.numel() and tensor.amin() != tensor.amax():
             alike = by_content[tensor.dtype, tensor.shape, float(tensor.sum(dtype=torch.float64))]
             twin = next((other for other in alike if torch.equal(tensors[other], tensor)), name)

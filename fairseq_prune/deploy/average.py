@@ -10,6 +10,7 @@ from ..checkpoint.srp_load import WHOLE
 from ..checkpoint.write import write_checked
 from ..compat import load_checkpoint
 from ..pruning.masks import Masks, stored_masks
+from ..pruning.packed_state import memory_place
 from .compact import state_like, with_model
 
 AFTER = "average checkpoints of one run, all from after its last removal"
@@ -73,5 +74,5 @@ def _like(value: Tensor, mean: Tensor) -> Tensor:
 def _tied(model: Mapping[str, Tensor], mean: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The means, those of tied tensors one tensor."""
     done: dict[tuple, Tensor] = {}
-    places = {n: (v.data_ptr(), v.dtype, v.shape, v.stride()) if v.numel() else (n,) for n, v in model.items()}
+    places = {name: memory_place(value) if value.numel() else (name,) for name, value in model.items()}
     return {name: done.setdefault(places[name], mean[name]) for name in model}

@@ -12,6 +12,7 @@ from torch import Tensor
 from ..checkpoint.config import Config
 from ..families.transformer.table import ATTENTION, BLOCKS, FEED_FORWARD, block_of, kind_of, transformer_table
 from ..pruning.masks import Masks, store_masks, stored_masks
+from ..pruning.packed_state import memory_place
 from ..pruning.surgery.cut import cut_state, cut_tensor
 from ..pruning.surgery.structure import evenly
 from ..pruning.surgery.table import Table, build_table, lengths_of
@@ -189,6 +190,6 @@ def cut_tied(state: Mapping[str, Tensor], table: Table, keep: Mapping[str, Tenso
     cut: OrderedDict[str, Tensor] = OrderedDict()
     for name, value in state.items():
         owners = table.get(name, ())
-        place = (value.data_ptr(), value.dtype, value.shape, value.stride(), owners)
+        place = (*memory_place(value), owners)
         cut[name] = done.setdefault(place, cut_tensor(value, owners, keep)) if value.numel() else value
     return cut

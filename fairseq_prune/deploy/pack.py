@@ -7,7 +7,7 @@ import torch
 
 from ..checkpoint.write import write_checked
 from ..compat import load_checkpoint
-from ..pruning.packed_state import PACKED, pack_checkpoint
+from ..pruning.packed_state import PACKED, memory_place, pack_checkpoint
 from .compact import with_model
 
 
@@ -65,5 +65,5 @@ def _largest_error(model, written, half):
 
 def _numbers(model):
     """Numbers in a model (count), those of tied tensors once."""
-    places = {(value.data_ptr(), value.shape, value.stride()): value.numel() for value in model.values()}
+    places = {memory_place(value): value.numel() for value in model.values()}
     return sum(places.values())

@@ -28,7 +28,7 @@ class Asked:
     """
 
     options: Any
-    plan: Any
+    plan: Plan
 
 
 def check_run(cfg: PruneOptions, plan: Plan, start: Start) -> None:

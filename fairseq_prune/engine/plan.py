@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..methods.approach import ApproachSettings
 from ..pruning.budget import Outliers, Threshold
 from ..pruning.calibration.worth import WORTHS
 from ..pruning.importance import EVIDENCE
@@ -55,7 +56,7 @@ class Plan:
     permute: bool = False
     asked_by: str = "--prune-target"
     spelling: dict[str, str] = field(default_factory=dict)
-    approach: Any = None
+    approach: ApproachSettings | None = None
 
     @property
     def prunes(self) -> bool:
@@ -82,16 +83,17 @@ class Plan:
     @property
     def updates_needed(self) -> int:
         """Updates from the first event to the removal at most, where the schedule names no end (count)."""
-        return self._times * self.approach.updates_needed if self._times else 0
+        return self._rounds * self.approach.updates_needed if self.approach else 0
 
     @property
     def epochs_needed(self) -> int:
         """The same in epochs, for approaches whose time is counted in epochs."""
-        return self._times * self.approach.epochs_needed if self._times else 0
+        return self._rounds * self.approach.epochs_needed if self.approach else 0
 
     @property
-    def _times(self):
-        if self.schedule.end or self.approach is None:
+    def _rounds(self):
+        """How often the approach takes its time, where no end of the schedule limits it (count)."""
+        if self.schedule.end:
             return 0
         return self.schedule.num_events if self.schedule.in_rounds else 1
 

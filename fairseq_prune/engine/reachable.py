@@ -116,6 +116,7 @@ def check_long_enough(plan: Plan, run: RunLength) -> None:
     for unit, last in (("update", update), ("epoch", epoch)):
         limit, reason = run.limit(unit[:2])
         if last and limit and last > limit:
+            assert plan.approach is not None  # what else takes time
             longer = f"--max-{unit} {last}"
             if unit == "update" and reason.startswith("--max-epoch"):
                 longer = f"--max-epoch {run.epoch_of(last)}"

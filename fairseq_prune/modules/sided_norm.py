@@ -10,7 +10,7 @@ class Shared(NamedTuple):
     """Tensors that a norm needs besides its parameters; all norms of a stream share the first three.
 
     Args:
-        weights: w, [width, 1].
+        weights: w, of its dimensions, [width, 1].
         sides: +s and -s, s = sqrt(width w), [2, width].
         shares: width w, [width].
         spread: the norm's scale / s, [width].

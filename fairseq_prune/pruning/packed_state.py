@@ -28,10 +28,10 @@ def pack_checkpoint(checkpoint: Mapping[str, Any], half: bool = False) -> dict[s
     """
     state = checkpoint["model"]
     masks = getattr(state, "_metadata", {}).get("", {}).get(METADATA_KEY, {})
-    mask_at = {_place(state[name]): mask for name, mask in masks.items() if name in state}
+    mask_at = {memory_place(state[name]): mask for name, mask in masks.items() if name in state}
     model, notes, done = _like(state), {}, {}
     for name, tensor in state.items():
-        place = _place(tensor)
+        place = memory_place(tensor)
         if place not in done:
             done[place] = pack_tensor(tensor, mask_at.get(place), half)
         model[name], note = done[place]
@@ -90,15 +90,15 @@ def _naming(name):
         raise ValueError(f"its packed {name} is damaged: {error}") from None
 
 
-def _place(tensor: Tensor) -> tuple:
-    """Where a tensor is in memory: tied ones are at the same place."""
+def memory_place(tensor: Tensor) -> tuple:
+    """Where a tensor is in memory, to be compared: tied ones are at the same place. Empty ones have no place."""
     return tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride()
 
 
 def _source(values, note):
     """What a packed tensor is read from: tied ones have the same."""
     bits = (note["keep"].data_ptr(), tuple(note["shape"])) if "keep" in note else ()
-    return *_place(values), *bits, note.get("dtype")
+    return *memory_place(values), *bits, note.get("dtype")
 
 
 def _like(state: Mapping[str, Tensor]) -> OrderedDict[str, Tensor]:

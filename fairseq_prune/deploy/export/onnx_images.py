@@ -11,6 +11,7 @@ from ...compat.onnx import write_onnx
 from ...files.whole import whole_file
 from ..verify import samples_of
 from .exporters import Job, Stamp
+from .onnx_steps import open_session
 
 LIMIT = 1e-4  # difference of outputs, as a fraction of the largest; both compute in float32
 OUTPUT = "scores"
@@ -53,11 +54,7 @@ def _images(sample, model):
 
 @torch.no_grad()
 def _compare(model, batches, path):
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    session = open_session(path, torch.get_num_threads())
     own = torch.cat([model(images) for images in batches])
     found = torch.cat([torch.from_numpy(session.run([OUTPUT], {"images": i.numpy()})[0]) for i in batches])
     difference = float((own - found).abs().max() / own.abs().max())

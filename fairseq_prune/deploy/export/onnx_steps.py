@@ -113,6 +113,15 @@ def _recurrent(net):
     return Graph(net, inputs, outputs, axes)
 
 
+def open_session(path: str, threads: int) -> Any:
+    """An ``onnxruntime.InferenceSession`` of a file on the CPU, with so many threads (count)."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
 class Steps:
     """A folder of such files in onnxruntime.
 
@@ -122,12 +131,8 @@ class Steps:
     """
 
     def __init__(self, folder: str, threads: int = 1):
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
         self._sessions = {
-            side: onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            side: open_session(path, threads)
             for side in ("encoder", "decoder")
             if os.path.exists(path := os.path.join(folder, f"{side}.onnx"))
         }

@@ -10,7 +10,7 @@ from fairseq.tasks import FairseqTask
 
 from ..verify import ROWS
 from .evidence import LIMIT, log_probabilities_differ, sentences
-from .vocabulary import words_of
+from .vocabulary import Speller, joined
 
 BEAM = 5
 LONGEST = 200  # tokens of a translation, fairseq-generate's default
@@ -51,7 +51,7 @@ class Translations:
 
     def _translate(self, task, model, samples):
         generator = task.build_generator([model], Namespace(beam=BEAM, max_len_a=0, max_len_b=self.longest))
-        source_words, target_words = (_Speller(d) for d in (task.source_dictionary, task.target_dictionary))
+        source_words, target_words = map(Speller, (task.source_dictionary, task.target_dictionary))
         for sample in samples:
             best = [beams[0] for beams in task.inference_step(generator, [model], sample)]
             references = sample.get("target", [None] * len(best))
@@ -104,7 +104,7 @@ class Translations:
             return {}
         import sacrebleu
 
-        lines = [list(map(_text, words)) for words in ([t.target for t in self.expected], found, references)]
+        lines = [list(map(joined, words)) for words in ([t.target for t in self.expected], found, references)]
         scores = (sacrebleu.corpus_bleu(each, lines[2:], tokenize="none", force=True).score for each in lines[:2])
         return {"bleu": list(scores)}
 
@@ -112,17 +112,3 @@ class Translations:
 def _largest_difference(expected, scored):
     pairs = zip(expected, scored, strict=True)
     return max(float((torch.tensor(found.log_probs) - own.log_probs).abs().max()) for own, found in pairs)
-
-
-class _Speller:
-    """The words of a row of ids, without padding and end."""
-
-    def __init__(self, dictionary):
-        self.words, self.silent = words_of(dictionary), (dictionary.pad(), dictionary.eos())
-
-    def __call__(self, ids):
-        return [self.words[i] for i in ids.tolist() if i not in self.silent]
-
-
-def _text(words):
-    return (" ".join(words) + " ").replace("@@ ", "").strip()

@@ -1,8 +1,10 @@
 """What turns text into tokens, for programs that have no fairseq: vocabularies and BPE codes."""
 
 import os
+from collections.abc import Sequence
 
 from fairseq.data import Dictionary
+from torch import Tensor
 
 CODES = "bpe.codes"  # what OUT calls them
 _IN_DATA = (CODES, "bpecodes", "codes")  # what data folders call them
@@ -25,6 +27,25 @@ def words_of(dictionary: Dictionary) -> list[str]:
         twice = next(word for i, word in enumerate(words) if word in words[:i])
         raise ValueError(f"the dictionary has {twice!r} twice, once under this name for padding or overwritten")
     return words
+
+
+class Speller:
+    """Function of a row of token ids, int64 [length] -> its words for CTranslate2, without padding and end.
+
+    Args:
+        dictionary: fairseq's.
+    """
+
+    def __init__(self, dictionary: Dictionary):
+        self._words, self._silent = words_of(dictionary), (dictionary.pad(), dictionary.eos())
+
+    def __call__(self, ids: Tensor) -> list[str]:
+        return [self._words[i] for i in ids.tolist() if i not in self._silent]
+
+
+def joined(words: Sequence[str]) -> str:
+    """The text of subwords, with those of a word joined again."""
+    return (" ".join(words) + " ").replace("@@ ", "").strip()
 
 
 def find_codes(given: str | None, data: str) -> str | None:

@@ -8,7 +8,7 @@ import torch
 from fairseq.tasks import FairseqTask
 
 from ..export.exporters import Job, export
-from ..export.vocabulary import words_of
+from ..export.vocabulary import Speller, joined
 from .runtime import RUNTIMES, Run, Subject
 from .work import LONGEST, row_scores
 
@@ -42,22 +42,16 @@ class CTranslate2:
         return False
 
 
-def _rows(sample, dictionary):
-    """Words of the rows of a batch, without padding and end."""
-    words, silent = words_of(dictionary), (dictionary.pad(), dictionary.eos())
-    return [[words[i] for i in row.tolist() if i not in silent] for row in sample["net_input"]["src_tokens"]]
-
-
 def _translator(path, subject, task) -> Run:
     import ctranslate2
 
     runtime = ctranslate2.Translator(path, device=subject.device, intra_threads=torch.get_num_threads())
+    words = Speller(task.source_dictionary)
 
     def run(sample, beam):
-        found = runtime.translate_batch(
-            _rows(sample, task.source_dictionary), beam_size=beam, max_decoding_length=LONGEST
-        )
-        return [(" ".join(result.hypotheses[0]) + " ").replace("@@ ", "").strip() for result in found]
+        sentences = list(map(words, sample["net_input"]["src_tokens"]))
+        found = runtime.translate_batch(sentences, beam_size=beam, max_decoding_length=LONGEST)
+        return [joined(result.hypotheses[0]) for result in found]
 
     return run
 

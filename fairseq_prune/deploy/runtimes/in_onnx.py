@@ -7,7 +7,7 @@ import torch
 from fairseq.tasks import FairseqTask
 
 from ..export.exporters import Job, export
-from ..export.onnx_steps import Steps
+from ..export.onnx_steps import Steps, open_session
 from .runtime import RUNTIMES, Run, Subject
 from .work import BPE, LONGEST, row_scores
 
@@ -68,11 +68,7 @@ def _scores(path, task) -> Run:
 
 
 def _classes(path, task) -> Run:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    session = open_session(path, torch.get_num_threads())
 
     def run(sample, beam):
         (images,) = sample["net_input"].values()
