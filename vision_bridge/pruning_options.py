@@ -15,8 +15,8 @@ from .reinit import KINDS
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """What the needs of options are checked against: all options, and the row of the method."""
+class _RunDescription:
+    """A run, as the needs of its options see it: all options, and the row of the method."""
 
     options: Any
     method: Any
@@ -73,7 +73,7 @@ def add_vision_options(cfg: VisionPruningOptions, options: Mapping[str, Any]) ->
         ValueError: two options say the same, or a value is none of those known.
     """
     options = dict(options)
-    refuse_idle_fields(VisionPruningOptions, cfg, _Asked(cfg, _method(options)))
+    refuse_idle_fields(VisionPruningOptions, cfg, _RunDescription(cfg, _method(options)))
     if cfg.pick_pruned is not None and cfg.pick_pruned not in PICKED:
         raise ValueError(f"--pick-pruned {cfg.pick_pruned}: give one of {', '.join(PICKED)}")
     for ours, theirs, value in (

@@ -44,18 +44,18 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         ValueError: an option out of its range, or a checkpoint or data that cannot be read.
     """
-    from ..drivers.bench.compare import Asked, bench
+    from ..drivers.bench.compare import BenchSettings, bench
     from ..report.bench import draw_bench, render_bench
     from ..report.png import check_png
 
     if args.png:
         check_png("--png", args.png)
-    asked = Asked(
+    settings = BenchSettings(
         args.checkpoints, _names(args.runtimes), _counts("batch-sizes", args.batch_sizes), args.sentences, args.data,
         args.split, args.device, _counts("beam", args.beam), args.threads,
     )  # fmt: skip
     with quietly():
-        report = bench(asked, lambda line: print(line, file=sys.stderr, flush=True))
+        report = bench(settings, lambda line: print(line, file=sys.stderr, flush=True))
         if args.png and report["rows"]:
             draw_bench(report, args.png)
     print(to_json(report) if args.json else render_bench(report))

@@ -68,14 +68,14 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _measured(args):
-    from ..evaluate.sensitivity import Asked, find_sensitivity
+    from ..evaluate.sensitivity import SensitivitySettings, find_sensitivity
 
     given = {name: value for name in _TAKEN if (value := getattr(args, name)) is not None}
-    asked = Asked(
+    settings = SensitivitySettings(
         args.checkpoint, {"method": "magnitude", **given}, _fractions(args.targets), args.by, args.data, args.split,
         args.batches, args.seed, args.total,
     )  # fmt: skip
-    return find_sensitivity(asked, lambda line: print(line, file=sys.stderr, flush=True))
+    return find_sensitivity(settings, lambda line: print(line, file=sys.stderr, flush=True))
 
 
 def _fractions(text):

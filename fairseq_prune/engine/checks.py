@@ -19,8 +19,8 @@ from .reachable import RunLength, check_long_enough
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What the needs of options (:class:`~fairseq_prune.needs.Need`) are checked against.
+class RunDescription:
+    """A run, as the needs of its options (:class:`~fairseq_prune.needs.Need`) see it.
 
     Args:
         options: config with the fields of :class:`~.options.PruneOptions`.
@@ -43,9 +43,9 @@ def check_run(cfg: PruneOptions, plan: Plan, start: Start) -> None:
         ValueError: naming the option, the value and a valid example.
     """
     check_execute(cfg)
-    asked = Asked(cfg, plan)
-    refuse_idle_fields(PruneOptions, cfg, asked)
-    _check_scheduler(getattr(whole_config(cfg), "lr_scheduler", None), asked)
+    run = RunDescription(cfg, plan)
+    refuse_idle_fields(PruneOptions, cfg, run)
+    _check_scheduler(getattr(whole_config(cfg), "lr_scheduler", None), run)
     if cfg.prune_amp and cfg.prune_bf16:
         raise ValueError("--amp --bf16: are two ways to mix precisions; give --bf16, or --amp --prune-amp-bf16")
     read_distillation(cfg)
@@ -65,8 +65,8 @@ def check_run(cfg: PruneOptions, plan: Plan, start: Start) -> None:
         check_long_enough(plan, RunLength(cfg.prune_max_epoch, cfg.prune_max_update))
 
 
-def _check_scheduler(cfg, asked):
+def _check_scheduler(cfg, run):
     """Refuse what a scheduler of learning rates was given without effect, whoever wrote the scheduler."""
     name = cfg.lr_scheduler if isinstance(cfg, Namespace) else getattr(cfg, "_name", None)
     if config := LR_SCHEDULER_DATACLASS_REGISTRY.get(name):
-        refuse_idle_fields(config, cfg, asked)
+        refuse_idle_fields(config, cfg, run)

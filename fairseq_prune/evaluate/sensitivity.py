@@ -24,7 +24,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Asked:
+class SensitivitySettings:
     """What to try.
 
     Args:
@@ -59,11 +59,11 @@ class Asked:
             raise ValueError(f"--batches {self.batches}: give 1 or more, e.g. --batches 16")
 
 
-def find_sensitivity(asked: Asked, say: Say) -> dict[str, Any]:
+def find_sensitivity(settings: SensitivitySettings, say: Say) -> dict[str, Any]:
     """Prune every group alone, measure, and put it back.
 
     Args:
-        asked: :class:`Asked`.
+        settings: :class:`SensitivitySettings`.
         say: function that shows a line of progress.
 
     Returns:
@@ -76,36 +76,43 @@ def find_sensitivity(asked: Asked, say: Say) -> dict[str, Any]:
     Raises:
         ValueError: a checkpoint that is none, data or split that are not there, an option that does not fit.
     """
-    bench = Workbench(asked.checkpoint, asked.data, pruning=True)
-    model = bench.model(asked.checkpoint).float()
-    options = _of_groups(asked, model)
-    plan = plan_at_once({**options, "target": max(asked.targets)}, asked.seed)
+    bench = Workbench(settings.checkpoint, settings.data, pruning=True)
+    model = bench.model(settings.checkpoint).float()
+    options = _of_groups(settings, model)
+    plan = plan_at_once({**options, "target": max(settings.targets)}, settings.seed)
     probe = Probe(model, plan, getattr(bench.task, "find_structure", structure_of))
-    measure = bench.yardstick(model, asked.split, asked.batches)
+    measure = bench.yardstick(model, settings.split, settings.batches)
     dense = measure()
     by = next((name for name in MEASURES if name in dense), None)
     if by is None:
-        raise ValueError(f"{asked.checkpoint}: its criterion logs no loss; give a checkpoint of another criterion")
-    groups = try_groups(probe, asked.targets, measure, Progress(say, by, dense[by]))
+        raise ValueError(f"{settings.checkpoint}: its criterion logs no loss; give a checkpoint of another criterion")
+    groups = try_groups(probe, settings.targets, measure, Progress(say, by, dense[by]))
     groups.sort(key=lambda group: -group["sensitivity"])
-    fractions = {} if asked.total is None else {"fractions": equal_fractions(probe.selector, groups, asked.total)}
+    fractions = {} if settings.total is None else {"fractions": equal_fractions(probe.selector, groups, settings.total)}
     recipe = {f"prune-{name}": value for name, value in options.items()}
-    about = {"checkpoint": asked.checkpoint, "split": asked.split, "units": plan.units, "measure": by}
-    return {**about, "targets": sorted(asked.targets), "dense": dense, "recipe": recipe, "groups": groups, **fractions}
+    about = {"checkpoint": settings.checkpoint, "split": settings.split, "units": plan.units, "measure": by}
+    return {
+        **about,
+        "targets": sorted(settings.targets),
+        "dense": dense,
+        "recipe": recipe,
+        "groups": groups,
+        **fractions,
+    }
 
 
-def _of_groups(asked, model):
+def _of_groups(settings, model):
     """The options with those that make the groups."""
-    if asked.by == "layer":
-        return {**asked.options, "scope": "layer"}
-    units = parse_units(asked.options.get("units", "weight"))
+    if settings.by == "layer":
+        return {**settings.options, "scope": "layer"}
+    units = parse_units(settings.options.get("units", "weight"))
     if is_coupled(units):
-        raise ValueError(f"--by group: is of tensors, not of units {asked.options['units']}; give --by layer")
-    patterns = (read_patterns(asked.options.get(name, ())) for name in ("include", "skip", "only"))
+        raise ValueError(f"--by group: is of tensors, not of units {settings.options['units']}; give --by layer")
+    patterns = (read_patterns(settings.options.get(name, ())) for name in ("include", "skip", "only"))
     stages: dict[str, list[str]] = {}
     for prunable in find_prunables(model, *patterns):
         stages.setdefault(block_of(prunable.name), []).append(prunable.name)
-    return {**asked.options, "scope": "stage", "stages": stages}
+    return {**settings.options, "scope": "stage", "stages": stages}
 
 
 def try_groups(probe: Probe, targets: Sequence[float], measure: Yardstick, progress: Progress) -> list[dict[str, Any]]:

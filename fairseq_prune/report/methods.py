@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import Field, fields
 from typing import Any, get_args
 
-from ..engine.checks import Asked
+from ..engine.checks import RunDescription
 from ..engine.options import NAMES, PruneOptions
 from ..engine.plan import Plan
 from ..methods.method import Method
@@ -41,11 +41,11 @@ def describe_method(name: str) -> Report:
     except ValueError as error:
         raise ValueError(f"{error}; e.g. fairseq-prune methods greg1") from None
     first, others = next((n, others) for n, others in names_of_methods().items() if METHODS[n] is method)
-    asked, own = Asked(PruneOptions(), _plan(name, method)), options_of(method.approach)
+    run, own = RunDescription(PruneOptions(), _plan(name, method)), options_of(method.approach)
     return _row(first, method) | {
         "other_names": others,
-        "own_options": [_own(option, method) for option in own if not option.needs or option.needs.holds(asked)],
-        "options": [_option(option) for option in _general(method) if _works(option, asked)],
+        "own_options": [_own(option, method) for option in own if not option.needs or option.needs.holds(run)],
+        "options": [_option(option) for option in _general(method) if _works(option, run)],
     }
 
 
@@ -62,8 +62,8 @@ def _plan(name, method):
     )
 
 
-def _works(option, asked):
-    return "needs" not in option.metadata or option.metadata["needs"].holds(asked)
+def _works(option, run):
+    return "needs" not in option.metadata or option.metadata["needs"].holds(run)
 
 
 def _general(method: Method) -> Iterator[Field]:

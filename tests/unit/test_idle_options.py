@@ -8,7 +8,7 @@ import pytest
 
 from fairseq_prune.cli.main import command_modules, main
 from fairseq_prune.criterions.srp import SrpCriterionConfig, asked_distillation
-from fairseq_prune.engine.checks import Asked
+from fairseq_prune.engine.checks import RunDescription
 from fairseq_prune.engine.make_plan import make_plan
 from fairseq_prune.engine.options import PruneOptions, given_options
 from fairseq_prune.needs import OptionParser, refuse_idle_fields, spelt
@@ -118,12 +118,12 @@ def config(*classes, **given):
 
 def prune(**given):
     cfg = config(PruneOptions, **given)
-    refuse_idle_fields(PruneOptions, cfg, Asked(cfg, make_plan(given_options(cfg))))
+    refuse_idle_fields(PruneOptions, cfg, RunDescription(cfg, make_plan(given_options(cfg))))
 
 
 def phased(**given):
     cfg = config(PruneOptions, PhasedConfig, **{"lr": [0.25]} | given)
-    refuse_idle_fields(PhasedConfig, cfg, Asked(cfg, make_plan(given_options(cfg))))
+    refuse_idle_fields(PhasedConfig, cfg, RunDescription(cfg, make_plan(given_options(cfg))))
 
 
 def vision(**given):
@@ -133,7 +133,7 @@ def vision(**given):
 
 def srp(**given):
     cfg = config(PruneOptions, SrpOptions, **given)
-    refuse_idle_fields(PruneOptions, cfg, Asked(cfg, make_plan(plan_options(cfg, given_options(cfg)))))
+    refuse_idle_fields(PruneOptions, cfg, RunDescription(cfg, make_plan(plan_options(cfg, given_options(cfg)))))
 
 
 def criterion(**given):

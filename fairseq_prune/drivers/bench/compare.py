@@ -23,7 +23,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Asked:
+class BenchSettings:
     """What to compare.
 
     Args:
@@ -75,11 +75,11 @@ def name_and_path(word: str) -> tuple[str, str]:
     return (name, path) if name and equals and not os.path.exists(word) else (word, word)
 
 
-def bench(asked: Asked, say: Say) -> dict[str, Any]:
+def bench(settings: BenchSettings, say: Say) -> dict[str, Any]:
     """Measure all.
 
     Args:
-        asked: :class:`Asked`.
+        settings: :class:`BenchSettings`.
         say: function that shows a line of progress.
 
     Returns:
@@ -89,19 +89,20 @@ def bench(asked: Asked, say: Say) -> dict[str, Any]:
     Raises:
         ValueError: a checkpoint that is none, data or split that are not there, or models of several kinds.
     """
-    subjects = [(name, *_subject(path, asked)) for name, path in map(name_and_path, asked.checkpoints)]
+    subjects = [(name, *_subject(path, settings)) for name, path in map(name_and_path, settings.checkpoints)]
     if len(kinds := sorted({subject.kind for _, subject, _ in subjects})) > 1:
         raise ValueError(
-            f"CHECKPOINT {' '.join(asked.checkpoints)}: models of several kinds: {', '.join(kinds)}; give those of one"
+            f"CHECKPOINT {' '.join(settings.checkpoints)}: models of several kinds: {', '.join(kinds)}; "
+            "give those of one"
         )
-    if asked.beams and kinds != ["translation"]:
-        beams = ",".join(map(str, asked.beams))
+    if settings.beams and kinds != ["translation"]:
+        beams = ",".join(map(str, settings.beams))
         raise ValueError(f"--beam {beams}: has no effect here; leave it out, or give a model that translates")
-    threads = asked.threads or torch.get_num_threads()
-    runtimes = list(asked.runtimes) or list(load_runtimes())
+    threads = settings.threads or torch.get_num_threads()
+    runtimes = list(settings.runtimes) or list(load_runtimes())
     jobs = [(*subject, runtime) for subject in subjects for runtime in runtimes]
     start = partial(_start, threads)
-    with closing(Comparison(start, asked.beams or [BEAM], asked.sizes, asked.count)) as comparison:
+    with closing(Comparison(start, settings.beams or [BEAM], settings.sizes, settings.count)) as comparison:
         for number, (name, subject, split, runtime) in enumerate(jobs, 1):
             say(f"{number} of {len(jobs)}: {name}, {runtime}")
             comparison.add(name, subject, split, runtime)
@@ -122,20 +123,20 @@ def _expected(row, first):
     return {**row, "expected": first["macs"] / row["macs"] if known else None}
 
 
-def _subject(path, asked):
+def _subject(path, settings):
     """A checkpoint and the split that it runs on."""
     state = load_checkpoint(path)
-    task, config = load_task(path, asked.data)
-    split = _split(task, config, asked)
+    task, config = load_task(path, settings.data)
+    split = _split(task, config, settings)
     model = load_model(path, task).eval()
     rows = [row for row in tensor_rows(state["model"]) if row.prunable and "embed" not in row.name]
     removed = 1 - sum(row.nonzero for row in rows) / max(1, sum(row.params for row in rows))
     kind = kind_of(model, batches_of(task, split, 1, 1)[0])
-    return Subject(path, kind, removed, asked.data, asked.device), split
+    return Subject(path, kind, removed, settings.data, settings.device), split
 
 
-def _split(task, config, asked):
-    wanted = [asked.split] if asked.split else ["test", config.dataset.valid_subset.split(",")[0]]
+def _split(task, config, settings):
+    wanted = [settings.split] if settings.split else ["test", config.dataset.valid_subset.split(",")[0]]
     for split in wanted:
         try:
             task.load_dataset(split)
