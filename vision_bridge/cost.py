@@ -40,7 +40,7 @@ class LayerCost:
 
     @property
     def nonzero_macs(self) -> int:
-        """Those with weights that are not zero."""
+        """Multiply-accumulates with weights that are not zero."""
         return self.nonzero * self.positions + self.products
 
 

@@ -89,7 +89,7 @@ class ImageClassificationCriterion(FairseqCriterion):
 
     @staticmethod
     def logging_outputs_can_be_summed():
-        """They can."""
+        """True: all are sums over images."""
         return True
 
 

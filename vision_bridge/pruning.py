@@ -54,7 +54,7 @@ class VisionPruning(PruneMixin):
         return self._structure
 
     def find_permutable(self, model: ImageClassifier) -> Structure:
-        """The same, for all of them can be reordered."""
+        """As :meth:`find_structure`: all its units can be reordered."""
         return self.find_structure(model)
 
     def find_targets(self, selector: Selector, model: ImageClassifier) -> Target:

@@ -55,7 +55,7 @@ def hold_best(maximize: bool) -> None:
 
 
 def forget_best_of(extra_state: dict[str, Any]) -> None:
-    """The same for the run that continues from a file.
+    """As :func:`forget_best`, for the run that will continue from a file.
 
     Args:
         extra_state: of the file's content; changed in place.

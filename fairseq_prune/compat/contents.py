@@ -66,7 +66,7 @@ def _is_whole(tensor):
 
 
 def _check_config(groups, args):
-    """That model and task are named values, and what fairseq counts through is countable."""
+    """Check that model and task are named values, and that no number of layers is beyond counting."""
     for name in ("model", "task"):
         if not isinstance((groups or {}).get(name), Mapping | argparse.Namespace | None):
             raise ValueError(f"the {name} of its cfg has no named values")

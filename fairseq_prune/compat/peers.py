@@ -82,7 +82,7 @@ def watched_peers(init_method: str) -> Iterator[None]:
 
 
 def _gather_others(init_method):
-    """Of the first rank: its connections to all others."""
+    """Called on the first rank: its connections to all others."""
     host = urlsplit(init_method).hostname or os.environ.get("MASTER_ADDR") or socket.gethostname()
     dual = socket.has_dualstack_ipv6()
     family = socket.AF_INET6 if dual else socket.AF_INET
@@ -96,7 +96,7 @@ def _gather_others(init_method):
 
 
 def _join_first():
-    """Of another rank: its connection to the first one."""
+    """Called on every other rank: its connection to the first one."""
     address: list[Any] = [None, None]
     distributed.broadcast_object_list(address)
     peer = socket.create_connection((address[0], address[1]), PATIENCE)

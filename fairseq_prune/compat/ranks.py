@@ -85,7 +85,7 @@ def load_on_every_rank(config: DictConfig | None) -> None:
 
 
 def read_on_every_rank(parser: argparse._ActionsContainer) -> None:
-    """The same for tasks that are given a copy of all options, in time: as the default of the option.
+    """As :func:`load_on_every_rank`, for tasks that get a copy of all options: it sets the option's default.
 
     Args:
         parser: the parser fairseq is filling, before it parses for good.

@@ -53,7 +53,7 @@ def of_words(
 def of_words_after_a_prefix(
     criterion: FairseqCriterion, model: BaseFairseqModel, sample: Sample, output: Any
 ) -> tuple[Tensor, Tensor]:
-    """The same, without the first ``--ignore-prefix-size``."""
+    """As :func:`of_words`, without the first ``--ignore-prefix-size`` positions."""
     logits, keep = of_words(criterion, model, sample, output)
     return logits[:, criterion.ignore_prefix_size :], keep[:, criterion.ignore_prefix_size :]
 
@@ -62,7 +62,7 @@ def of_words_after_a_prefix(
 def of_words_twice(
     criterion: FairseqCriterion, model: BaseFairseqModel, sample: Sample, output: Any
 ) -> tuple[Tensor, Tensor]:
-    """The same of a batch that the criterion may have doubled."""
+    """As :func:`of_words_after_a_prefix`, of a batch that the criterion may have doubled."""
     logits, keep = of_words_after_a_prefix(criterion, model, sample, output)
     return logits, keep.repeat(len(logits) // len(keep), 1)
 

@@ -36,7 +36,7 @@ class DistillingMixin(FairseqTask):
         return criterion
 
     def _asked_distillation(self, criterion):
-        """By the options of every task, or by a criterion's own."""
+        """What distillation is asked for, by the options of every task or by a criterion's own; None: none."""
         ours: Distillation | None = read_distillation(self.options)
         own: Distillation | None = getattr(criterion, "distillation", None)
         if ours and own:

@@ -108,7 +108,7 @@ def squares_of_units(
     batches: Iterable[Sample],
     sums: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]],
 ) -> dict[str, Tensor]:
-    """The same, and squares of what ``sums`` makes of each batch's products: of every layer one number a unit."""
+    """As :func:`squares`, and squares of each unit's sum of weights times gradients, one number a unit."""
     totals: dict[str, Tensor] = {}
     for sample in batches:
         products = sensitivity(parameters, model, criterion, [sample])
@@ -160,7 +160,7 @@ def connectivity_gradient(
 def connectivity_gradient_squared(
     parameters: Parameters, model: BaseFairseqModel, criterion: FairseqCriterion, batches: Iterable[Sample]
 ) -> dict[str, Tensor]:
-    """The same, of every batch squared."""
+    """As :func:`connectivity_gradient`, but the derivatives of each batch are squared before they are added."""
     return _by_connectivity(model, criterion, batches, lambda gradient: gradient.float().square())
 
 

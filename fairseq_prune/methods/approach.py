@@ -66,7 +66,7 @@ class Select(Protocol):
     def counts(self) -> bool: ...
 
     def __call__(self, evidence: Values | None) -> Selection:
-        """By the weights and the target as they are now.
+        """Select by the weights and the target as they are now.
 
         Args:
             evidence: what is scored instead of the parameters, dict of parameter name -> tensor; None: they are.

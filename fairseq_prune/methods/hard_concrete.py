@@ -108,7 +108,7 @@ class HardConcreteGates(Gated):
 
 
 def _gradient(function, parameter, by_output):
-    """By a parameter, given that by a function of it."""
+    """The gradient by a parameter, given that by the output of a function of it."""
     with torch.enable_grad():
         leaf = parameter.detach().requires_grad_()
         return torch.autograd.grad(function(leaf), leaf, by_output)[0]

@@ -75,7 +75,7 @@ class Regularised(Approach):
 
     @property
     def weight(self) -> float:
-        """Of the regulariser in the loss."""
+        """Weight of the regulariser in the loss."""
         return self.settings.weight
 
     def _changes(self, squares: Values, step: float) -> Iterator[tuple[Selector, dict[str, Tensor]]]:

@@ -25,7 +25,7 @@ class Shared(NamedTuple):
 
 
 def shared_by(weights: Tensor, scales: list[Tensor]) -> list[Shared]:
-    """Of all norms of a stream.
+    """Compute what all norms of a stream share, and what each has of its own.
 
     Args:
         weights: shares of its dimensions in the moments, float [width]; they sum to 1, or to 0.

@@ -34,7 +34,7 @@ class Prunable:
 
     @property
     def shape(self) -> torch.Size:
-        """Of the weight, outputs and inputs first."""
+        """Shape of the weight, outputs and inputs first."""
         return self.arrange(self.parameter).shape
 
     def arrange(self, stored: Tensor) -> Tensor:

@@ -166,7 +166,7 @@ class Schedule:
 
 @dataclass(frozen=True)
 class _Never(Schedule):
-    """Of what removes nothing: it has no events."""
+    """The schedule of a plan that removes nothing: it has no events."""
 
     shape: str = ""
     start: When = When(0, "up")

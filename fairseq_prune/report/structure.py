@@ -58,7 +58,7 @@ def _stacks(model: Mapping[str, Any], skipped: Mapping[str, list[int]]) -> Itera
 
 
 def _heads(model: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """By their values: something writes them, something reads them."""
+    """Rows of attention blocks. A head is alive if weights write its values and others read them."""
     for name in model:
         if match := re.fullmatch(r"(.*?(encoder|decoder)\..*attn)\.v_proj\.weight", name):
             block, before = match[1], settings.get(f"{match[2]}_attention_heads")
@@ -80,7 +80,7 @@ def _neurons(tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Iter
 
 
 def _hidden(tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Of recurrent layers: those that any gate computes from anything."""
+    """Rows of recurrent layers. A hidden unit is alive if any of its gates has a weight."""
     for name, weight in tensors.items():
         if match := re.fullmatch(r"(.+)\.weight_hh(_l\d+(_reverse)?)?", name):
             width, inputs = weight.shape[1], tensors.get(name.replace("weight_hh", "weight_ih"))

@@ -64,7 +64,7 @@ def _files(folders, numbers):
 
 
 def _is_image(path):
-    """By its name; not what a system hides, as macOS's ``._1.png``."""
+    """True for images by their names, but not for hidden files, as macOS's ``._1.png``."""
     return path.suffix.lower() in SUFFIXES and not any(part[0] == "." for part in path.parts)
 
 

@@ -30,7 +30,7 @@ class Images:
         return len(self.targets)
 
     def take(self, indices: ArrayLike) -> Self:
-        """Those at an int64 array of indices, in that order."""
+        """The images at an int64 array of indices, in that order."""
         chosen = torch.as_tensor(indices, dtype=torch.int64)
         if torch.is_tensor(self.images):
             return type(self)(self.images[chosen], self.targets[chosen])

@@ -83,7 +83,7 @@ class Base:
         return torch.stack(alive).any(0)
 
     def _at_full_width(self, vector, alive):
-        """The same at the width before the cut; None where that is not known."""
+        """The living units at the width before the cut, bool; None where it is not known which were cut."""
         if len(alive) == vector.length:
             return alive
         kept = self._kept.get(vector.name)

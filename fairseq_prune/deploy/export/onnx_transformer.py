@@ -121,8 +121,15 @@ class Encoder(_Net):
         )
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, ...]:
-        """Of int64 [batch, length], padded anywhere: the mask [batch, length] (True = padding), and of each layer of
-        the decoder keys and values [batch, heads, length, width of a head]."""
+        """Encode sentences.
+
+        Args:
+            tokens: int64 [batch, length], padded anywhere.
+
+        Returns:
+            (mask [batch, length], True = padding; of each layer of the decoder that reads the encoder keys and values
+            [batch, heads, length, width of a head]).
+        """
         padding = tokens == self.pad
         positions = ((~padding).long().cumsum(1) - 1).clamp(min=0)
         x = self.embed(tokens, positions).masked_fill(padding.unsqueeze(2), 0.0)

@@ -79,7 +79,8 @@ def _options(side, activation):
 
 
 def _heads(side):
-    """Of all its blocks; at least two where a block is narrower than the stream, as whose width one head is taken."""
+    """Heads that all blocks of a side get (count); at least two where a block is narrower than the stream, as
+    CTranslate2 takes the stream's width for that of a single head."""
     blocks = [block for layer in side.layers for block in (layer.itself, layer.source) if block]
     narrow = any(max(len(b.query.weight), len(b.value.weight)) < len(b.output.weight) for b in blocks)
     return max(1 + narrow, *(block.heads for block in blocks))
@@ -128,7 +129,7 @@ def _padded_rows(linear, heads, width, all_heads):
 
 
 def _padded_columns(linear, heads, width, all_heads):
-    """The same for inputs."""
+    """Zeros until ``all_heads`` heads have ``width`` inputs each."""
     return Linear(_by_head(linear.weight.T, heads, width, all_heads).T.contiguous(), linear.bias)
 
 

@@ -59,7 +59,7 @@ class TextScores:
         return report
 
     def disagreement(self, report: dict[str, Any]) -> str:
-        """Of the log-probabilities."""
+        """Whether the log-probabilities differ by more than rounding."""
         return log_probabilities_differ(report)
 
 

@@ -23,7 +23,7 @@ class Fairseq:
         return None
 
     def prepare(self, subject: Subject, folder: str) -> str:
-        """Nothing."""
+        """There is nothing to write."""
         return subject.path
 
     def load(self, path: str, subject: Subject, task: FairseqTask) -> Run:

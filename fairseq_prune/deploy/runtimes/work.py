@@ -22,7 +22,7 @@ class Work(Protocol):
     unit: str
 
     def units(self, sample: Sample) -> int:
-        """Of a batch (count)."""
+        """Units of work in a batch (count)."""
 
     def by_fairseq(self, model: BaseFairseqModel, task: FairseqTask) -> Run:
         """What runs a batch in torch."""

@@ -70,7 +70,7 @@ class BenchSettings:
 
 
 def name_and_path(word: str) -> tuple[str, str]:
-    """Of a CHECKPOINT: ``NAME=PATH``, or a path, which is its name as well."""
+    """(Name, path) of a CHECKPOINT given as ``NAME=PATH``, or as a path, which is then its name, too."""
     name, equals, path = word.partition("=")
     return (name, path) if name and equals and not os.path.exists(word) else (word, word)
 

@@ -93,7 +93,7 @@ class Comparison:
 
 
 def _bytes(path):
-    """Of a file, or of all files in a folder."""
+    """Bytes of a file, or of all files in a folder."""
     entries: Iterable[Any] = os.scandir(path) if os.path.isdir(path) else [path]
     return sum(os.stat(entry).st_size for entry in entries)
 

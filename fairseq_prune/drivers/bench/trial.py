@@ -67,7 +67,7 @@ class Trial:
         return {"peak_memory": after, "added_memory": after - self._before}
 
     def close(self) -> None:
-        """Nothing is left open."""
+        """There is nothing to close in this process."""
 
 
 def _peak(device):

@@ -172,12 +172,12 @@ class Queue:
 
 
 def complete(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """Those that were trained to their end."""
+    """The trials that were trained to their end."""
     return [trial for trial in trials if trial.state.name == "COMPLETE"]
 
 
 def best_of(trials: Sequence[FrozenTrial]) -> FrozenTrial | None:
-    """The first one of the smallest value; None: none is over."""
+    """The first trial that has the smallest value; None while none was trained to its end."""
     return min(complete(trials), key=lambda trial: trial.values[0], default=None)
 
 

@@ -49,7 +49,7 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Of its folder and its study."""
+        """Name of the cell's folder and of its study."""
         return self.method if self.target is None else f"{self.method}-{self.target:g}"
 
 

@@ -175,7 +175,7 @@ class Units:
         self.add([*written, Slot(cell.format("weight_hh"), 1)], place)
 
     def vector(self, alike: str = "", cuts: bool = True) -> tuple[list[tuple[str, Owner]], Coupled]:
-        """Them and what they are."""
+        """The units as a family yields them: (list of (entry name, owner), the vector)."""
         sides = ([e for e, o in self._rows if o.axis == axis and self._values[e].dim() > 1] for axis in (0, 1))
         writers, readers = (tuple(dict.fromkeys(side)) for side in sides)
         return self._rows, Coupled(self._name, "hidden", self._length, writers, readers, cuts, alike=alike)

@@ -1,4 +1,4 @@
-"""Of two ways to compute a layer the faster, by the clock."""
+"""Computing a layer in CSR or dense, whichever is found faster by the clock."""
 
 import logging
 import math

@@ -46,7 +46,7 @@ class CsrLinear:
 
     @cached_property
     def left(self) -> float:
-        """Of its matrix."""
+        """Fraction of the matrix that is not zero, about."""
         return _left([self._whole])
 
     @cached_property
@@ -54,15 +54,15 @@ class CsrLinear:
         return to_csr(self._whole)
 
     def takes(self, x: Tensor) -> bool:
-        """Of the width."""
+        """True for inputs of the layer's width."""
         return x.size(-1) == self._whole.size(1) and x.numel() > 0
 
     def rows(self, x: Tensor) -> int:
-        """All but the last axis."""
+        """Rows of the product (count): all axes but the last."""
         return x.numel() // x.size(-1)
 
     def sample(self, x: Tensor) -> Tensor:
-        """Its first rows."""
+        """The first rows of an input, to be timed."""
         return x.reshape(-1, x.size(-1))[:_ROWS]
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -132,7 +132,7 @@ class CsrLstm:
 
     @cached_property
     def left(self) -> float:
-        """Of the matrices of all layers."""
+        """Fraction of the matrices of all layers that is not zero, about."""
         return _left([part for w in self._whole for part in w[:2]])
 
     @cached_property
@@ -140,15 +140,15 @@ class CsrLstm:
         return [_Gates(w[0], w[1], w[2:]) for w in self._whole]
 
     def takes(self, x: Tensor) -> bool:
-        """A batch."""
+        """True for batches of sequences of the layer's width."""
         return x.dim() == 3 and x.size(2) == self._inputs and x.numel() > 0
 
     def rows(self, x: Tensor) -> int:
-        """The batch: steps follow each other."""
+        """Rows of each product (count): the batch, as steps come one after the other."""
         return x.size(1)
 
     def sample(self, x: Tensor) -> Tensor:
-        """Its first steps."""
+        """The first steps of an input, to be timed."""
         return x[:_STEPS]
 
     def __call__(self, x: Tensor, state: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
@@ -176,7 +176,7 @@ class CsrLstmCell:
 
     @cached_property
     def left(self) -> float:
-        """Of both matrices."""
+        """Fraction of both matrices that is not zero, about."""
         return _left([self._cell.weight_ih, self._cell.weight_hh])
 
     @cached_property

@@ -32,7 +32,7 @@ class Inputs:
 
     @cached_property
     def factor(self) -> Tensor:
-        """Of the inverse of the products, as :func:`~.reconstruct.inverse_factor`, once all rows are added.
+        """The factor of the inverse of the products (:func:`~.reconstruct.inverse_factor`), once all rows are added.
 
         Weights with the same inputs, as of queries, keys and values, share it.
         """
@@ -40,7 +40,7 @@ class Inputs:
 
     @classmethod
     def none(cls, like: Tensor, groups: int, columns: int, paired: bool) -> Inputs:
-        """Of no rows yet.
+        """Sums over no rows, to which rows can be added.
 
         Args:
             like: the weight, which says device and precision.
@@ -73,7 +73,7 @@ class Inputs:
         self.rows += rows.shape[1]
 
     def reduced(self, average: Callable[[Tensor], Tensor]) -> Inputs:
-        """The same of all ranks together, by a function that averages a tensor over them."""
+        """The sums over all ranks, by a function that averages a tensor over them."""
         rows = float(average(self.squares.new_tensor(self.rows)))
         if self.products is not None:
             return self._of_pairs(average(self.products), rows)

@@ -161,7 +161,7 @@ class Walk:
                 one.advance()
 
     def _inputs(self, name, products):
-        """Of products that wait; queries, keys and values have the same."""
+        """Inputs of the products that wait; those of queries, keys and values are the same, and summed once."""
         last, self._last = self._last, None
         if last and products and [p.key for p in last[0]] == [p.key for p in products]:
             inputs = last[1]

@@ -69,7 +69,7 @@ class Multiplications(TorchDispatchMode):
 
 
 def _matrix_product(seen: Multiplications, rows: Tensor, matrix: Tensor) -> Product | None:
-    """Of ``rows @ matrix``, where the matrix is a weight transposed, or columns of it."""
+    """The product ``rows @ matrix``, if the matrix is a weight transposed, or columns of one; else None."""
     found = seen.owner(matrix)
     if not found:
         return None

@@ -48,7 +48,7 @@ class Share:
 
 
 class OfEvery:
-    """Of every M consecutive columns N stay.
+    """Keeps N of every M consecutive columns in each row.
 
     Args:
         n, m: how many of how many (counts).

@@ -140,7 +140,7 @@ class CoupledSelector(Selector):
         return scores
 
     def _worth(self, layer: str, generator: torch.Generator, evidence: Values | None) -> Tensor:
-        """Of the units of a vector, float [units]."""
+        """Scores of the units of a vector, float [units]."""
         return self._average(self._importance(self._rows(layer, evidence), Row(), generator))
 
     def _rows(self, layer, evidence=None):

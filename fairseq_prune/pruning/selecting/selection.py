@@ -28,7 +28,7 @@ class Selection:
     values: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
     def examined(self) -> Self:
-        """The same without masks of what is kept whole. It waits for the device.
+        """Check that no score was NaN, and leave out masks that remove nothing. This waits for the device.
 
         Raises:
             ValueError: a score is NaN.

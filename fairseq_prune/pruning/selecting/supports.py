@@ -57,7 +57,7 @@ class SupportSelector(TensorSelector, ABC):
         return Selection(chosen)
 
     def _scores(self, prunable, masks, generator, evidence):
-        """Of each weight, in its shape; what is removed ranks below everything."""
+        """Scores of a tensor's weights, in its shape; what is removed before ranks below everything."""
         scores, before = self._score(prunable, generator, evidence).view(prunable.shape), prunable.mask_in(masks)
         return scores if before is None else scores.masked_fill(~before, -torch.inf)
 

@@ -79,7 +79,7 @@ class Structure:
     shapes: Shapes = field(default_factory=dict)
 
     def on(self, device: torch.device) -> "Structure":
-        """The same with the indices of its table on a device."""
+        """This structure with the indices of its table on a device."""
         return replace(self, table={entry: tuple(o.on(device) for o in owners) for entry, owners in self.table.items()})
 
     def slices(self, vector: str, side: str) -> list[tuple[str, Owner]]:
@@ -147,7 +147,7 @@ def masks_without(structure: Structure, shapes: Shapes, keep: Mapping[str, Tenso
 
 
 def can_be_cut(vectors: Mapping[str, Coupled], keep: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Of what is removed, the units that shapes can lose: where vectors have to be alike, the same part of each.
+    """Find which of the removed units can be cut out: where vectors have to stay alike, the same part of each.
 
     Args:
         vectors: dict of vector name -> :class:`Coupled`.

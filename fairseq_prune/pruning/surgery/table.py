@@ -46,7 +46,7 @@ class Owner(NamedTuple):
         return along.view(self.blocks, shape[self.axis], *ones).repeat_interleave(shape[0] // self.blocks, 0)
 
     def on(self, device: torch.device) -> "Owner":
-        """The same with its indices on a device, so that using them there waits for nothing."""
+        """This owner with its indices on a device, so that using them there waits for nothing."""
         if self.elements is None:
             return self
         order = self.elements.argsort(stable=True)[int((self.elements < 0).sum()) :]
