@@ -99,7 +99,7 @@ def _typed(value: Any) -> Any:
 
 
 def idle_optimizer(model: nn.Module) -> Any:
-    """What a removal asks of an optimizer: here one without statistics, which never steps."""
+    """Stands in for a run's optimizer in a removal: it has no statistics, and never steps."""
     return SimpleNamespace(optimizer=torch.optim.SGD(model.parameters(), lr=0.0))
 
 

@@ -25,7 +25,7 @@ LOGGED = "kd_loss", "kd_hidden"
 
 
 class _Call(NamedTuple):
-    """What a criterion gave its model, and what it got."""
+    """A criterion's call of its model: arguments and output."""
 
     args: tuple[Any, ...]
     named: dict[str, Any]

@@ -45,7 +45,7 @@ _COMPARES = Need(lambda run: run.options.prune_teacher and run.options.prune_kd_
 
 @dataclass
 class DistillationOptions(FairseqDataclass):
-    """What every pruning task understands; None means not given."""
+    """Options of distillation, which every pruning task has; None means not given."""
 
     prune_teacher: Optional[str] = _option(
         f"learn from the outputs of this checkpoint, too; {SELF}: of the one that --finetune-from-model names"

@@ -40,7 +40,7 @@ def family_costs(model: nn.Module) -> Costs | None:
 
 
 def costs_of(model: nn.Module, of: str) -> Costs | None:
-    """What of a model can be told by its shapes: ``"params"``, or ``"macs"`` of a known family; None: nothing."""
+    """A cost that shapes tell: ``"params"`` of any model, ``"macs"`` of one of a known family; else None."""
     return parameter_costs(model) if of == "params" else family_costs(model)
 
 

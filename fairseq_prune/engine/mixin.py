@@ -114,7 +114,7 @@ class PruneMixin(ScoringMixin, AccountingMixin, DistillingMixin, FairseqTask):
 
     @classmethod
     def pruning_options(cls, cfg: PruneOptions) -> dict[str, Any]:
-        """What :func:`~.make_plan.make_plan` reads; tasks with options of their own add to it."""
+        """Options for :func:`~.make_plan.make_plan`; tasks with options of their own add to them."""
         return given_options(cfg)
 
     @classmethod

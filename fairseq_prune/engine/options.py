@@ -40,7 +40,7 @@ _COUNTS = Need(lambda run: run.plan.prunes and run.plan.counts, "a fraction, as 
 
 @dataclass
 class PruneOptions(DistillationOptions, ApproachOptions):
-    """What every pruning task understands; None means not given."""
+    """Options that every pruning task has; None means not given."""
 
     prune_method: Optional[str] = _option(
         f"none (default: keep what is removed), {', '.join(name for name in names_of_methods() if name != 'none')}; "

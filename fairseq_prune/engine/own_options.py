@@ -76,7 +76,7 @@ def _is_reference(value):
 
 
 def _default(value):
-    """What ``${group.name}`` is where nobody has set it."""
+    """The default of what ``${group.name}`` stands for."""
     while _is_reference(value):
         group, name = value.strip("${}").split(".")
         value = getattr(GROUPS[group](), name)

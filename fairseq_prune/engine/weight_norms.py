@@ -33,7 +33,9 @@ def rescale_norms(prunables: Iterable[Prunable], masks: Masks, optimizer: Fairse
 
 
 def refuse_weight_norms(plan: Plan, prunables: Iterable[Prunable]) -> None:
-    """What approaches and derivatives do to a stored direction is not what it would mean for its weight.
+    """Refuse weight-normalised tensors in plans that do more than mask them by magnitude.
+
+    What is done to the stored direction, or derived by it, would mean something else for the weight.
 
     Args:
         plan: of the run.

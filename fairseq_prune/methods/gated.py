@@ -96,15 +96,15 @@ class Gated(Approach):
         return ones
 
     def _trained(self):
-        """What units are multiplied by in training."""
+        """Factors of units in training."""
         return self._gates
 
     def _settled(self):
-        """What they are multiplied by in validation and for good."""
+        """Factors of units in validation, and for good."""
         return self._gates
 
     def _worth(self):
-        """What units are ranked by in the end."""
+        """Scores of units in the end."""
         return self._gates.abs()
 
     def _pull(self):

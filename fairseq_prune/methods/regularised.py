@@ -79,7 +79,7 @@ class Regularised(Approach):
         return self.settings.weight
 
     def _changes(self, squares: Values, step: float) -> Iterator[tuple[Selector, dict[str, Tensor]]]:
-        """What units are multiplied by, less 1: for each side of the selector a dict of layer -> float [units]."""
+        """Factors of units, less 1: for each side of the selector a dict of layer -> float [units]."""
         raise NotImplementedError
 
     def validated_values(self, select: Select) -> dict[str, Tensor]:

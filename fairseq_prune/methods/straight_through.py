@@ -58,7 +58,7 @@ class MaskedLoss(Approach):
         return self._numbers[dtype]
 
     def _evidence(self):
-        """What is scored: dict of parameter name -> tensor; None: the weights."""
+        """Evidence to score, dict of parameter name -> tensor; None: the weights are scored."""
         return None
 
     def reselect(self, select: Select, optimizer: FairseqOptimizer) -> None:

@@ -33,7 +33,7 @@ def _is_cut(entry):
 
 
 def stored_depth(model_state: Mapping[str, object]) -> Depth:
-    """What a state dict says of its layers; {} if none was cut out."""
+    """The depth that a state dict's metadata tells; {} if no layer was cut out."""
     return read_depth(getattr(model_state, "_metadata", {}).get("", {}).get(DEPTH_KEY, {}))
 
 

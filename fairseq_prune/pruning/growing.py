@@ -76,7 +76,7 @@ def _changes_until(compares, limit, step, start=0.0):
 
 @dataclass(frozen=True)
 class Layer:
-    """Where one layer is.
+    """The state of one layer's penalty.
 
     Args:
         factor: of the units that are removed; added up in float32.
@@ -176,7 +176,7 @@ def fit(growth: Growth, updates: int) -> Growth:
 
 
 def contraction(growth: Growth, learning_rate: float, momentum: float = 0.0) -> float:
-    """How much a penalty alone shrinks a weight: to e to the minus this.
+    """The exponent x by which a penalty alone shrinks a weight, to e^-x of its size.
 
     Args:
         growth: :class:`Growth`.

@@ -17,7 +17,7 @@ def hoyer_square(norms: Tensor) -> Tensor:
 
 
 def hoyer_step(norms: Tensor, size: float) -> Tensor:
-    """What a step down the regulariser's gradient multiplies units by.
+    """Factors of units in a step down the regulariser's gradient.
 
     It shrinks norms below sum n^2 / sum n, at most to 0, and lets those above grow. Source: the gradient is the
     paper's; ours that units stop at 0, and that all are rescaled to the norm that they had together, as an infinitely

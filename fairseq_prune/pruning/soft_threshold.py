@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def block_soft_threshold(norms: Tensor, sizes: Tensor, step: float | Tensor) -> Tensor:
-    """What multiplies units: ``max(0, 1 - step sqrt(size) / norm)``, which takes ``step`` off the root mean square.
+    """Factors of units: ``max(0, 1 - step sqrt(size) / norm)``, which takes ``step`` off the root mean square.
 
     Args:
         norms: of units, L2, float [units], >= 0.

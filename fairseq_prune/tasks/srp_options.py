@@ -29,7 +29,7 @@ _SHRINKS = Need(lambda cfg: cfg.srp, "--srp")
 
 @dataclass
 class SrpOptions(FairseqDataclass):
-    """What every SRP task understands beside the options of all pruning tasks."""
+    """Options that every SRP task has besides those of all pruning tasks."""
 
     srp: bool = _option(False, "shrink, then cut; without it, --compression-rate cuts at once")
     compression_rate: Optional[float] = _option(
@@ -48,7 +48,7 @@ class SrpOptions(FairseqDataclass):
 
 
 def plan_options(cfg: Any, given: dict[str, Any]) -> dict[str, Any]:
-    """What the options of a run mean, as :func:`~fairseq_prune.engine.make_plan.make_plan` reads them.
+    """Translate SRP's options into those that :func:`~fairseq_prune.engine.make_plan.make_plan` reads.
 
     Args:
         cfg: config with the fields of :class:`SrpOptions`.

@@ -28,7 +28,7 @@ class Evidence(Protocol):
         """
 
     def disagreement(self, report: dict) -> str:
-        """What of a report is more than rounding, as a clause; empty: nothing."""
+        """A clause that says what in a report is more than rounding; empty: nothing is."""
 
 
 def require_same(evidence: Evidence, folder: str) -> dict:

@@ -42,7 +42,7 @@ class Job:
             raise ValueError(f"OUT {self.out}: exists; give another name or --overwrite")
 
     def stamp(self) -> Stamp:
-        """What changes when somebody writes CHECKPOINT anew."""
+        """The identity of the file CHECKPOINT, which changes when somebody writes it anew."""
         found = os.stat(self.checkpoint)
         return found.st_ino, found.st_size, found.st_mtime_ns
 

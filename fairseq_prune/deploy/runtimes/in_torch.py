@@ -32,7 +32,7 @@ class Fairseq:
         return self.running(model, subject, task)
 
     def running(self, model: BaseFairseqModel, subject: Subject, task: FairseqTask) -> Run:
-        """What runs the model that was loaded."""
+        """A function that runs batches by the loaded model."""
         run = WORKS[subject.kind].by_fairseq(model, task)
         return lambda sample, beam: run(utils.apply_to_sample(lambda tensor: tensor.to(subject.device), sample), beam)
 

@@ -48,7 +48,7 @@ class Runtime(Protocol):
         """
 
     def load(self, path: str, subject: Subject, task: FairseqTask) -> Run:
-        """What runs batches; called in a process of its own.
+        """Make the function that runs batches; called in a process of its own.
 
         Args:
             path: what :meth:`prepare` returned.

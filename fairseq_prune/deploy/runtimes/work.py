@@ -25,10 +25,10 @@ class Work(Protocol):
         """Units of work in a batch (count)."""
 
     def by_fairseq(self, model: BaseFairseqModel, task: FairseqTask) -> Run:
-        """What runs a batch in torch."""
+        """A function that runs a batch in torch."""
 
     def quality(self, task: FairseqTask, samples: Sequence[Sample], outputs: Sequence[list[Any]]) -> dict[str, float]:
-        """What outputs of batches are worth, dict of one measure; {} where the data do not say."""
+        """The quality of outputs of batches, dict of one measure; {} where the data have nothing to compare with."""
 
 
 class Translating:

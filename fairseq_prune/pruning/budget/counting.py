@@ -36,7 +36,7 @@ def up(fraction: float, size: int) -> int:
 
 @ROUNDINGS.add("reference")
 def reference(fraction: float, size: int) -> int:
-    """What a strict comparison with the last score to be kept leaves: one unit fewer than asked.
+    """One unit fewer stays than asked, as by a strict comparison with the last score that is to be kept.
 
     Source: the original code of the filter, stripe, pattern and irregular methods, for comparison with its numbers.
     Arguments as :func:`nearest`.

@@ -50,7 +50,7 @@ def obs(weight: Tensor, inputs: Inputs) -> Tensor:
 
 @dataclass(frozen=True)
 class Worth:
-    """How one layer is scored, and what becomes of it.
+    """An importance by inputs: how the weights of a layer are scored.
 
     Args:
         score: function of (weight, inputs) -> scores.

@@ -36,7 +36,7 @@ def kept(matrix: Tensor, n: int, m: int) -> float:
 
 
 def efficacy(matrix: Tensor, permutation: Tensor, n: int, m: int) -> float:
-    """How much of what the structure of N:M costs a permutation regains.
+    """The part of what N:M's structure costs that a permutation regains.
 
     Args:
         matrix: [rows, columns].

@@ -98,7 +98,7 @@ class CoupledSelector(Selector):
         return targets_for(names if len(names) == len(self.groups) else self.groups.keys(), target)
 
     def budget(self, group: str, fraction: float) -> int:
-        """What a fraction of a group comes to (count of units)."""
+        """Units that a fraction of a group comes to (count)."""
         together = math.gcd(*(v.heads for v in self.groups[group]))
         return together * self._rounding(fraction, self._total(group) // together)
 

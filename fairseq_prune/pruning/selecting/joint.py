@@ -54,7 +54,7 @@ class JointSelector(CoupledSelector):
         return removed + self.gone.get(group, 0), self._total(group)
 
     def budget(self, group: str, fraction: float) -> int:
-        """What a fraction comes to (count of weights)."""
+        """Weights that a fraction comes to (count)."""
         return self._rounding(fraction, self.count(group, {})[1])
 
     def highest(self, group: str, fraction: float) -> float | None:

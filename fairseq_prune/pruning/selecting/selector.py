@@ -85,7 +85,7 @@ class Selector(Protocol):
         """The fraction of each group by patterns of :func:`~..budget.parse_target`, dict of group name -> fraction."""
 
     def budget(self, group: str, fraction: float) -> int:
-        """What a fraction of a group comes to (count)."""
+        """The count, of units or of weights, that a fraction of a group comes to."""
 
     def check(self) -> None:
         """Called once weights are loaded. Raises ValueError if they cannot meet the target."""
@@ -142,7 +142,7 @@ class Selector(Protocol):
         """As :meth:`spread`, over the biases and norms that are removed with the units."""
 
     def state(self) -> dict:
-        """What selections to come depend on besides weights, as plain values."""
+        """What later selections depend on besides the weights, as plain values."""
 
     def load_state(self, state: dict) -> None:
         """Undo :meth:`state`."""

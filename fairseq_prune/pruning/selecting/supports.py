@@ -65,7 +65,7 @@ class SupportSelector(TensorSelector, ABC):
     def keep_each(
         self, prunables: Sequence[Prunable], scores: Sequence[Tensor], fractions: Mapping[str, float]
     ) -> list[Tensor]:
-        """What the rule leaves of tensors that lose something, each by its fraction: list of bool, shapes of scores."""
+        """Apply the rule to tensors that lose something, each by its fraction: list of bool, shaped like scores."""
 
 
 class PatternSelector(SupportSelector):
@@ -193,7 +193,7 @@ class NMSelector(SupportSelector):
 
 
 def _goal(target: Goal) -> NofM | None:
-    """What a tensor's target says; None for nothing."""
+    """The N and M of a tensor's target; None where it is to lose nothing."""
     if not target:
         return None
     if not isinstance(target, NofM):

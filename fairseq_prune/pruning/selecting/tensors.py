@@ -88,7 +88,7 @@ class TensorSelector(Selector):
         return min(removed, total - 1) / total
 
     def budget(self, group: str, fraction: float) -> int:
-        """What a fraction of a group comes to (count of weights); counted in units where all are of one size.
+        """Weights that a fraction of a group comes to (count), in whole units where all are of one size.
 
         One unit of a group stays.
         """

@@ -80,7 +80,7 @@ class WidthSelector(CoupledSelector):
         self._widths(1.0, {})
 
     def _widths(self, progress: float, others: Mapping[str, int]) -> Widths:
-        """What is to stay after a part of the way, :class:`~..budget.widths.Widths`."""
+        """The widths that stay after a part of the way, :class:`~..budget.widths.Widths`."""
         try:
             return self._budget(
                 self._structure.shapes, self._structure.table, self._originals, self._rate, others, progress
@@ -157,7 +157,7 @@ class WidthSelector(CoupledSelector):
             self._structure.connectivity[vector].shrink(units, value)
 
     def remaining(self) -> dict[str, Tensor]:
-        """What is kept in a cut, of all vectors: dict of vector name -> bool [units]. Heads stay equally wide."""
+        """Units that a cut keeps, of all vectors: dict of vector name -> bool [units]. Heads stay equally wide."""
         left = self._structure.connectivity
         return {v.name: ~evenly(left[v.name].vector == 0, v.heads) for v in self._originals}
 

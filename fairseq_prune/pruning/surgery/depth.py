@@ -112,7 +112,7 @@ def cut_layers(model: nn.Module, keep: Keep) -> None:
 
 
 def cut_names(entries: Mapping[str, Value], keep: Keep) -> dict[str, Value]:
-    """What is kept of anything by parameter name, under the names that :func:`cut_layers` gives.
+    """Entries of a dict by parameter name that stay, under the names that :func:`cut_layers` gives.
 
     Example:
         >>> cut_names({"a.0.w": 1, "a.1.w": 2, "a.2.w": 3, "b": 4}, {"a": torch.tensor([True, False, True])})

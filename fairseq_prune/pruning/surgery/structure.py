@@ -83,7 +83,7 @@ class Structure:
         return replace(self, table={entry: tuple(o.on(device) for o in owners) for entry, owners in self.table.items()})
 
     def slices(self, vector: str, side: str) -> list[tuple[str, Owner]]:
-        """What the units of a vector write or read.
+        """The slices that units of a vector own of the weights on one side.
 
         Args:
             vector: its name.
