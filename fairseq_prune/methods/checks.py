@@ -30,7 +30,7 @@ def check_approach(plan: Any) -> None:
         kind.check(plan.approach, units, plan.schedule)
     only = ONLY_FOR.get(plan.importance)
     if only and not isinstance(units, UNITS[only]):
-        raise ValueError(f"--prune-importance {plan.importance}: is only for --prune-units {only}")
+        raise ValueError(f"--prune-importance {plan.importance}: is only for units {only}; e.g. --prune-units {only}")
     derived = kind and plan.importance in EVIDENCE and not kind.takes_evidence
     if derived or kind and kind.gated and plan.importance != "score":
         raise ValueError(f"--prune-importance {plan.importance}: is not for --prune-method {plan.method}; leave it out")

@@ -144,7 +144,7 @@ REFUSED = {
     "--decoder-layers 1 --prune-target 0.6": "at most 0.0 of 'all' can .* stays; give other units, e.g. --prune-units",
     "--prune-only decoder.layers.7.*": r"--prune-only decoder.layers.7.\*: matches no layer; did you mean",
     "--prune-method greg1 --prune-scope layer": "--prune-units layer: are not for --prune-method greg1",
-    "--prune-method magnitude --prune-units neuron --prune-importance cosine": "is only for --prune-units layer",
+    "--prune-method magnitude --prune-units neuron --prune-importance cosine": "only for units layer; e.g. --prune",
 }
 
 
