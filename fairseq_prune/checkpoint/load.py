@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import TYPE_CHECKING
 
@@ -14,9 +15,11 @@ if TYPE_CHECKING:
     from fairseq.tasks import FairseqTask
     from omegaconf import DictConfig
 
+logger = logging.getLogger(__name__)
+
 
 def load_task(path: str, data: str | None = None, pruning: bool = False) -> tuple[FairseqTask, DictConfig]:
-    """The task of a checkpoint, for evaluation.
+    """The task of a checkpoint, for evaluation; warns if the data have other words than those of the training.
 
     Args:
         path: checkpoint.
@@ -42,7 +45,28 @@ def load_task(path: str, data: str | None = None, pruning: bool = False) -> tupl
     if not knows_names and not os.path.isdir(folder):
         raise ValueError(f"--data {folder}: no such folder; give the data of the training, e.g. --data data-bin/demo")
     with errors_of_a_file(path, "its task cannot be set up"):
-        return tasks.setup_task(config.task, from_checkpoint=True), config
+        task = tasks.setup_task(config.task, from_checkpoint=True)
+    if data and (differs := other_words(path, task)):
+        logger.warning(f"--data {data}: {path} was trained with another {differs}, so its words mean something else")
+    return task, config
+
+
+def other_words(path: str, task: FairseqTask) -> str | None:
+    """Which dictionary of a task is not that of a checkpoint's training; None: none, or its data are gone.
+
+    A checkpoint does not hold the words themselves, so those of another data set may fit it by their number.
+    """
+    mine = _dictionaries(task)
+    try:
+        theirs = _dictionaries(load_task(path)[0]) if mine else {}
+    except (ValueError, SystemExit):
+        return None
+    return next((name for name, words in mine.items() if words != theirs.get(name, words)), None)
+
+
+def _dictionaries(task):
+    found = {side: getattr(task, f"{side}_dictionary", None) for side in ("source", "target")}
+    return {f"{side} dictionary": words for side, words in found.items() if words is not None}
 
 
 def load_model(path: str, task: FairseqTask) -> BaseFairseqModel:

@@ -9,7 +9,7 @@ import torch
 from fairseq.models import FairseqEncoderDecoderModel, FairseqEncoderModel, FairseqLanguageModel, FairseqMultiModel
 from torch import nn
 
-from ..checkpoint.load import load_model, load_task
+from ..checkpoint.load import load_model, other_words
 from ..compat import load_checkpoint
 from ..errors import errors_named
 from .options import EXAMPLE, SELF, Distillation
@@ -99,22 +99,6 @@ def load_teacher(asked: Distillation, start: str | None, task: FairseqTask) -> T
     with errors_named(asked.asked):
         load_checkpoint(path)  # what is wrong with a file is said better here than by fairseq
         model = load_model(path, task)
-        _check_words(path, task)
+        if differs := other_words(path, task):
+            raise ValueError(f"{path}: it was trained with another {differs} than DATA has; give e.g. {EXAMPLE}")
     return Teacher(model)
-
-
-def _check_words(path, task):
-    """Compare dictionaries, where the teacher's are still where it was trained: a checkpoint does not hold them."""
-    mine = _dictionaries(task)
-    try:
-        theirs = _dictionaries(load_task(path)[0]) if mine else {}
-    except (ValueError, SystemExit):
-        return
-    for name, words in mine.items():
-        if words != theirs.get(name, words):
-            raise ValueError(f"{path}: it was trained with another {name} than DATA has; give e.g. {EXAMPLE}")
-
-
-def _dictionaries(task):
-    found = {side: getattr(task, f"{side}_dictionary", None) for side in ("source", "target")}
-    return {f"{side} dictionary": words for side, words in found.items() if words is not None}

@@ -61,7 +61,7 @@ class ScoringMixin(FairseqTask):
                 disable_iterator_cache=True,
             )
             epoch = batches.next_epoch_itr(shuffle=True)
-            if 0 < len(epoch) < count:
+            if Plan.batches < count > len(epoch) > 0:  # more than one gets without asking
                 logger.warning(f"--prune-batches {count}: the training set has {len(epoch)}, which are taken")
             mine = itertools.islice(epoch, ranks.rank(), count, ranks.world_size())
             device = next(model.parameters()).device

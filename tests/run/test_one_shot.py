@@ -1,6 +1,7 @@
 """Pruning by the inputs of layers, in training and without: the same masks, on one rank and on two."""
 
 import re
+import shutil
 
 import pytest
 import torch
@@ -101,6 +102,18 @@ def test_data_without_a_training_set(dense, parallel, tmp_path):
     with pytest.raises(SystemExit, match="train") as stop:
         pruned(dense, tmp_path, "--method", "wanda", "--target", "0.5", "--data", str(tmp_path / "data"))
     assert "\n" not in str(stop.value)
+
+
+def test_data_of_as_many_other_words(dense, parallel, tmp_path, caplog):
+    """The numbers fit, so only the words can tell; a copy of the training's data is none of those."""
+    data = shutil.copytree(parallel, tmp_path / "other")
+    pruned(dense, tmp_path, "--method", "magnitude", "--target", "0.5", "--data", str(data))
+    assert "was trained with another" not in caplog.text
+    for side in ("de", "en"):
+        words = (data / f"dict.{side}.txt").read_text().splitlines()
+        (data / f"dict.{side}.txt").write_text("\n".join(words[::-1]) + "\n")
+    pruned(dense, tmp_path, "--method", "wanda", "--target", "0.5", "--data", str(data))
+    assert f"--data {data}: {dense} was trained with another source dictionary" in caplog.text
 
 
 def test_a_model_in_memory_has_no_data():

@@ -282,6 +282,31 @@ def test_loops_are_counted_where_they_are_longest():
     assert torch.allclose(found.squares[0], torch.cat(seen).square().sum(0))
 
 
+class Branches(nn.Module):
+    """As an adaptive softmax: what a weight multiplies depends on the words of a batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.rare = nn.Linear(4, 4, bias=False), nn.Linear(4, 3, bias=False)
+        self.last, self.never = nn.Linear(4, 2, bias=False), nn.Linear(4, 2, bias=False)
+
+    def forward(self, rows):
+        state = self.first(rows)
+        if rows.sum() < 0:
+            self.rare(state[:2]), self.rare(state[2:])
+        return self.last(state)
+
+
+def test_weights_that_only_some_batches_multiply():
+    torch.manual_seed(4)
+    net, common, rare = Branches(), torch.rand(3, 4), -torch.rand(5, 4)
+    weights = weights_of(net)
+    found = dict(Walk(weights, net, [common, rare], count_uses(weights, net, common), False))
+    assert list(found) == ["first.weight", "rare.weight", "last.weight"] and found["rare.weight"].rows == 5
+    assert torch.allclose(found["rare.weight"].squares[0], net.first(rare).detach().square().sum(0))
+    assert found["last.weight"].rows == 8
+
+
 def test_an_error_of_the_model_comes_out():
     net = Net()
     net.out.forward = lambda x: 1 / 0

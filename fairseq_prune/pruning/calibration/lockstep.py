@@ -100,7 +100,7 @@ class Walk:
         weights: dict of name -> parameter.
         run: function of a batch: one forward pass at least.
         batches: this rank's; may be empty where others have some.
-        uses: from :func:`count_uses`; weights that are not in it are passed over.
+        uses: from :func:`count_uses` of a batch; a weight that it did not reach, as of rare words, may be another's.
         paired: gather products of pairs of inputs, too.
         agree: function of an int -> the smallest over ranks.
         average: function of a tensor -> its mean over ranks.
@@ -119,7 +119,7 @@ class Walk:
         self._weights, self._run, self._batches, self._uses = weights, run, batches, uses
         self._paired, self._agree, self._average = paired, agree, average
         self._order = list(weights)
-        self._left = {name for name in weights if uses.get(name)}
+        self._left = set(weights)
         self._only: str | None = None
         self._last: tuple[list[Product], Inputs] | None = None
 
@@ -127,7 +127,8 @@ class Walk:
         """Yields (name, :class:`~.inputs.Inputs` over the batches of all ranks).
 
         Whoever takes the next item has changed the weight of the last one in place; what follows sees it so. Weights
-        that one batch multiplies several times, as in a loop over time, come after a whole pass of their own.
+        that one batch multiplies several times, as in a loop over time, come after a whole pass of their own, and so do
+        those of which it is not known; weights that no batch multiplies do not come.
         """
         while self._left:
             passes = [Pass(self._run, batch, self._weights, self._stops) for batch in self._batches]
@@ -152,7 +153,7 @@ class Walk:
                 return
             name = self._order[first]
             self._left.discard(name)
-            if self._uses[name] > 1:
+            if self._uses.get(name) != 1:
                 yield name, self._all_uses(name, passes)
                 return
             waiting = [one for one in passes if one.at and one.at.name == name]
