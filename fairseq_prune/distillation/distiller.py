@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -35,21 +35,30 @@ class _Call(NamedTuple):
 class Distiller:
     """Lets a student learn from a teacher, through hooks of its criterion and of the model that this calls.
 
-    The teacher is called with what the criterion calls the model with, so both see one input, whatever the task. What
-    is added is a sum over positions, as the criterion's loss is, and fairseq divides both by the sample size.
+    The teacher is called with what the criterion calls the model with, so both see one input, whatever the task, but
+    for what a model leaves in it for its next call. What is added is a sum over positions, as the criterion's loss is,
+    and fairseq divides both by the sample size.
 
     Args:
         asked: how much.
         teacher: what from.
         criterion: the run's.
         student: the model that it trains.
+        instead: function of the named arguments that the student got -> those for the teacher.
 
     Raises:
         ValueError: the teacher is of another kind, the criterion has no logits, or hidden states cannot be compared.
     """
 
-    def __init__(self, asked: Distillation, teacher: Teacher, criterion: FairseqCriterion, student: nn.Module):
-        self.asked, self.teacher, self._student = asked, teacher, student
+    def __init__(
+        self,
+        asked: Distillation,
+        teacher: Teacher,
+        criterion: FairseqCriterion,
+        student: nn.Module,
+        instead: Callable[[dict[str, Any]], dict[str, Any]] = dict,
+    ):
+        self.asked, self.teacher, self._student, self._instead = asked, teacher, student, instead
         self._watching = contextlib.ExitStack()
         self._calls: list[_Call] = []
         self._states: dict[Place, States] = {}
@@ -92,7 +101,7 @@ class Distiller:
         teacher, terms, asked = self._counterpart(model), {}, self.asked
         with torch.no_grad(), contextlib.ExitStack() as watching:
             theirs = watching.enter_context(watched(self.teacher.model)) if asked.hidden else {}
-            expected = teacher(*call.args, **call.named)
+            expected = teacher(*call.args, **self._instead(call.named))
         if asked.weight:
             logits, keep = self._read(criterion, model, sample, call.output)
             wanted, _ = self._read(criterion, teacher, sample, expected)

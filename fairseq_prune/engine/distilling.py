@@ -32,7 +32,8 @@ class DistillingMixin(FairseqTask):
                 if asked := self._asked_distillation(criterion):
                     o = self.options
                     start = getattr(o, "pretrained_model", None) or o.prune_finetune_from_model
-                    self.distiller = Distiller(asked, load_teacher(asked, start, self), criterion, self._model)
+                    teacher = load_teacher(asked, start, self)
+                    self.distiller = Distiller(asked, teacher, criterion, self._model, self.instead_for_teacher)
         return criterion
 
     def _asked_distillation(self, criterion):
@@ -42,6 +43,10 @@ class DistillingMixin(FairseqTask):
         if ours and own:
             raise ValueError(f"{own.asked}: {ours.asked} names a teacher, too; give one of them")
         return ours or own
+
+    def instead_for_teacher(self, named: dict[str, Any]) -> dict[str, Any]:
+        """The named arguments of the teacher's call, from those of the model's; others where models leave a state."""
+        return named
 
     def train_step(self, sample, model, criterion, *given, **named):
         """As the wrapped task's, beside the teacher."""

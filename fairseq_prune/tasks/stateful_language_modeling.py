@@ -37,14 +37,14 @@ class StatefulLanguageModelingConfig(LanguageModelingConfig):
 class StatefulLanguageModelingTask(LanguageModelingTask):
     """Reads a split as ``--batch-size`` contiguous columns, in order, each chunk from the state the last one left.
 
-    A split begins from zeros. Training and evaluation have a state of their own.
+    A split begins from zeros. Training, evaluation and a teacher have a state of their own.
 
     Source: SiPO (Li et al. 2022), which trains and evaluates as PyTorch's word_language_model example.
     """
 
     def __init__(self, args, dictionary, output_dictionary=None, targets=None):
         super().__init__(args, dictionary, output_dictionary, targets)
-        self.carried, self.carried_in_evaluation = Carried(), Carried()
+        self.carried, self.carried_in_evaluation, self.carried_by_teacher = Carried(), Carried(), Carried()
 
     @classmethod
     def add_args(cls, parser):
@@ -169,7 +169,15 @@ class PruneStatefulLanguageModelingConfig(PruneOptions, StatefulLanguageModeling
 
 @register_task("prune_stateful_language_modeling", dataclass=PruneStatefulLanguageModelingConfig)
 class PruneStatefulLanguageModelingTask(PruneMixin, StatefulLanguageModelingTask):
-    """Stateful language modelling with pruning; the training's state is saved with the pruner's."""
+    """Stateful language modelling with pruning; the training's states are saved with the pruner's."""
+
+    def instead_for_teacher(self, named):
+        return {**named, "carried": self.carried_by_teacher}
+
+    def train_step(self, sample, *args, **kwargs):
+        if sample["begins"]:
+            self.carried_by_teacher.state = None
+        return super().train_step(sample, *args, **kwargs)
 
     def before_update(self, optimizer):
         super().before_update(optimizer)
@@ -178,8 +186,9 @@ class PruneStatefulLanguageModelingTask(PruneMixin, StatefulLanguageModelingTask
 
     def get_checkpoint_dict(self):
         own = super().get_checkpoint_dict()
-        state = self.carried.state and [part.cpu() for part in self.carried.state]
-        stream = {"state": state, "layout": self.layout()}
+        states = {"state": self.carried, "teacher": self.carried_by_teacher}
+        ends = {name: carried.state and [part.cpu() for part in carried.state] for name, carried in states.items()}
+        stream = {**ends, "layout": self.layout()}
         return {name: {**pruner, "stream": stream} for name, pruner in own.items()}
 
     def set_checkpoint_dict(self, state):
@@ -193,3 +202,4 @@ class PruneStatefulLanguageModelingTask(PruneMixin, StatefulLanguageModelingTask
                         "resume with the same, or begin a new epoch with --reset-dataloader"
                     )
             self.carried.state = tuple(stream["state"])
+            self.carried_by_teacher.state = stream.get("teacher") and tuple(stream["teacher"])  # no earlier file's

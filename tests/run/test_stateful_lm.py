@@ -1,5 +1,6 @@
 """Language models that read one unbroken stream: training, resume, pruning, refusals."""
 
+import re
 import shutil
 from collections import namedtuple
 
@@ -104,6 +105,28 @@ def test_resumed_within_an_epoch(stateful, words):
     assert same_tensors(after["model"], end["model"])
     assert same_tensors(after["last_optimizer_state"]["state"], end["last_optimizer_state"]["state"])
     assert same_tensors(stream_of(after), stream_of(end))
+
+
+def test_a_teacher_goes_on_from_its_own_state(stateful, steps, caplog):
+    """It says what the same model says in every chunk, and the student reads on as without it; resumed as well."""
+    dense = stateful("dense")
+    dense.train("--max-update", "4", "--disable-validation")
+    start = dense.folder / "checkpoint_last.pt"
+    words = ["--finetune-from-model", start, "--lr", "0", "--dropout", "0", "--disable-validation"]
+    words += ["--log-interval", "1", "--save-interval-updates", "5"]
+    steps.clear()
+    stateful("alone").train(*words)
+    alone = [step.before for step in steps]
+    assert "kd_loss" not in caplog.text
+    steps.clear()
+    taught = stateful("taught")
+    taught.train(*words, "--prune-teacher", "self")
+    assert len(alone) == 8 and alone[-1][0].any() and same_tensors([step.before for step in steps], alone)
+    resumed = stateful("resumed")
+    resumed.begin_at(taught.folder / "checkpoint_1_5.pt")
+    resumed.train(*words, "--prune-teacher", "self")
+    said = [float(value) for value in re.findall(r"kd_loss=([\d.]+)", caplog.text)]
+    assert len(said) > 5 and max(said) == 0
 
 
 def test_a_run_that_forgets_its_state(stateful):
