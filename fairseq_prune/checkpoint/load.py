@@ -77,13 +77,15 @@ def load_model(path: str, task: FairseqTask) -> BaseFairseqModel:
     """
     from fairseq import checkpoint_utils
 
-    with errors_of_a_file(path, f"task {type(task).__name__} does not load it"):
-        try:
-            models, _ = checkpoint_utils.load_model_ensemble([path], task=task)
-        except (AssertionError, RuntimeError, ValueError) as error:
-            vocabulary = "the vocabulary of the data is not the checkpoint's; " if "embed_tokens" in str(error) else ""
-            named = f"{path}: task {type(task).__name__} does not load it"
-            raise ValueError(f"{named}: {vocabulary}{in_short(error)}") from error
+    try:
+        models, _ = checkpoint_utils.load_model_ensemble([path], task=task)
+    except SystemExit as ended:  # as compat has it for fairseq's programs
+        if (error := ended.__cause__) is None:
+            raise
+        vocabulary = "the vocabulary of the data is not the checkpoint's; " if "embed_tokens" in str(error) else ""
+        raise ValueError(
+            f"{path}: task {type(task).__name__} does not load it: {vocabulary}{in_short(error)}"
+        ) from error
     for name, parameter in models[0].named_parameters():
         if not parameter.isfinite().all():
             raise ValueError(f"{path}: {name} has weights that are no finite numbers; give a checkpoint from before")

@@ -1,4 +1,6 @@
-"""Checkpoints that do not fit the training that is to continue from them, and options blamed on checkpoints."""
+"""Checkpoints that do not fit the program that is to go on with them, and options blamed on checkpoints."""
+
+import os
 
 from ..files.messages import in_short, one_line
 from .patching import patch_once
@@ -6,8 +8,10 @@ from .patching import patch_once
 
 def install() -> None:
     """Say in one line why, instead of fairseq's "please ensure that the architectures match" and tracebacks."""
+    from fairseq import checkpoint_utils
     from fairseq.trainer import Trainer
 
+    patch_once(checkpoint_utils, "load_model_ensemble_and_task", _naming_the_task)
     patch_once(Trainer, "load_checkpoint", _explaining)
     patch_once(Trainer, "_build_optimizer", _naming_options)
 
@@ -17,13 +21,37 @@ def _explaining(load_checkpoint):
         try:
             extra = load_checkpoint(self, filename, *args, **kwargs)
         except Exception as error:  # whatever fairseq stumbles over is in the file or in what it is to fit
-            raise SystemExit(one_line(_reason(error, filename, self.cfg.checkpoint))) from error
+            raise SystemExit(one_line(_reason(error, filename, self))) from error
         if extra is not None and not _starts_anew(self.cfg.checkpoint, filename) and not _has_place(extra):
             named = _named(filename, self.cfg.checkpoint)
             raise SystemExit(one_line(f"{named}: does not say where in the data its training was; {_ANEW}"))
         return extra
 
     return load
+
+
+def _naming_the_task(load_model_ensemble_and_task):
+    """``fairseq-generate`` and others build the model by the task of their own command line; of fairseq's own tasks
+    none knows of widths that were cut."""
+
+    def load(filenames, arg_overrides=None, task=None, *args, **kwargs):
+        try:
+            return load_model_ensemble_and_task(filenames, arg_overrides, task, *args, **kwargs)
+        except Exception as error:  # as above
+            reason = f"checkpoint {os.pathsep.join(filenames)}: does not fit this model ({in_short(error)})"
+            advice = f"give the data of its training{_or_pruning(task)}"
+            raise SystemExit(one_line(f"{reason}; {advice}")) from error
+
+    return load
+
+
+def _or_pruning(task):
+    """What else to give in the place of a task of fairseq's own."""
+    from fairseq.tasks import TASK_REGISTRY
+
+    names = {kind: name for name, kind in TASK_REGISTRY.items()}
+    pruning = f"prune_{names.get(type(task))}"
+    return f", or --task {pruning} if units were cut out of it" if pruning in TASK_REGISTRY else ""
 
 
 def _naming_options(build_optimizer):
@@ -43,10 +71,11 @@ def _naming_options(build_optimizer):
 _ANEW = "start from its weights alone, in a new folder: --finetune-from-model FILE"
 
 
-def _reason(error, filename, cfg):
-    named = _named(filename, cfg)
+def _reason(error, filename, trainer):
+    named = _named(filename, trainer.cfg.checkpoint)
     if "please ensure that the architectures match" in str(error):
-        return f"{named}: does not fit this model ({in_short(error)}); give the --arch and sizes of its training"
+        short, other = in_short(error), _or_pruning(trainer.task)
+        return f"{named}: does not fit this model ({short}); give the --arch and sizes of its training{other}"
     return f"{named}: cannot be resumed from ({in_short(error)}); {_ANEW}"
 
 

@@ -27,7 +27,7 @@ _POLYNOMIAL = f"{_SCHEDULERS}.polynomial_decay_schedule:PolynomialDecayLRSchedul
 _PLATEAU = f"{_SCHEDULERS}.reduce_lr_on_plateau:ReduceLROnPlateauLRSchedule"
 REQUIRED = (
     Needed("fairseq.checkpoint_utils:load_checkpoint_to_cpu", "path arg_overrides"),
-    Needed("fairseq.checkpoint_utils:load_model_ensemble_and_task", "filenames"),
+    Needed("fairseq.checkpoint_utils:load_model_ensemble_and_task", "filenames arg_overrides task"),
     Needed("fairseq.checkpoint_utils:save_checkpoint", knows="best"),
     Needed("fairseq.checkpoint_utils:torch_persistent_save", "obj filename async_write"),
     Needed("fairseq.data.fasta_dataset:FastaDataset._build_index", "self path"),

@@ -1,6 +1,8 @@
 """The mean of checkpoints of one run: what all have removed stays exactly zero, and their masks stay."""
 
+import os
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 import torch
@@ -27,8 +29,12 @@ def average_files(paths: Sequence[str], out: str) -> dict[str, Any]:
         Plain values: ``checkpoints``, ``tensors`` and ``removed`` (count of weights that masks remove).
 
     Raises:
-        ValueError: one cannot be read, has other tensors or shapes than the first, or has removed other weights.
+        ValueError: one cannot be read, has other tensors or shapes than the first, or has removed other weights; or
+            two are the same file.
     """
+    for one, other in combinations(filter(os.path.exists, paths), 2):
+        if os.path.samefile(one, other):
+            raise ValueError(f"CHECKPOINT {other}: is the same file as {one}, which would count twice; give each once")
     first = load_checkpoint(paths[0])
     model, masks = first["model"], stored_masks(first["model"])
     totals = {name: value.double() for name, value in model.items()}

@@ -67,6 +67,20 @@ def test_what_removes_other_weights_is_refused(masked, tmp_path):
     assert not (tmp_path / "mean.pt").exists()
 
 
+@pytest.mark.parametrize("again", ["a.pt", "folder/../a.pt", "soft.pt", "hard.pt"])
+def test_the_same_file_twice(tmp_path, again, monkeypatch):
+    """By any name; which checkpoint it is does not matter."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    for name in ("a.pt", "b.pt"):
+        (tmp_path / name).write_text(name)
+    (tmp_path / "soft.pt").symlink_to("a.pt")
+    (tmp_path / "hard.pt").hardlink_to("a.pt")
+    expected = f"CHECKPOINT {again}: is the same file as a.pt, which would count twice; give each once"
+    assert refused("a.pt", "b.pt", again, "mean.pt") == expected
+    assert refused("a.pt", "b.pt", "mean.pt").startswith("checkpoint a.pt: not a readable fairseq checkpoint")
+
+
 def test_cut_models(new_run, parallel, tmp_path, capsys):
     """Those of one run average and translate; those of other widths, or of other units, do not."""
     run, dense = new_run("cut"), new_run("dense")

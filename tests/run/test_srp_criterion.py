@@ -193,7 +193,7 @@ MISTAKES = {
 }
 BAD_TEACHERS = {
     write_other_words: r"--srp-teacher .*: .*vocabulary of the data is not the checkpoint's; .*embed_tokens",
-    write_other_architecture: "--srp-teacher .*: task PruneTranslationTask does not load it .*",
+    write_other_architecture: "--srp-teacher .*: task PruneTranslationTask does not load it: .*",
     write_other_weights: "--srp-teacher .*: task PruneTranslationTask does not load it: .*fc1.weight",
     write_malicious: "--srp-teacher .*: checkpoint .*: not ",
 }

@@ -5,7 +5,7 @@ import re
 import pytest
 import torch
 from commands import refused
-from conftest import TINY, Run
+from conftest import TINY, USER_DIR, Run, run_fairseq
 
 from fairseq_prune.cli.main import main
 from fairseq_prune.pruning.masks import METADATA_KEY
@@ -66,6 +66,33 @@ def test_another_architecture(new_run, parallel):
     file = dense.folder / "checkpoint_last.pt"
     line = line_of(new_run(arch=f"--arch lstm {sizes}"), "--finetune-from-model", file)
     assert line.startswith(f"--finetune-from-model {file}: does not fit this model (RuntimeError in module.py")
+
+
+def cut(checkpoint):
+    """Five neurons are left of encoder layer 0."""
+    state = checkpoint["model"]
+    del state._metadata[""][METADATA_KEY]
+    for name, axis in (("fc1.weight", 0), ("fc1.bias", 0), ("fc2.weight", 1)):
+        state[f"encoder.layers.0.{name}"] = state[f"encoder.layers.0.{name}"].narrow(axis, 0, 5)
+
+
+def test_a_cut_model_in_a_task_of_fairseq(new_run, changed, parallel, capsys):
+    """It builds whole models: the line says which task does not; others are not asked for another."""
+    file, task = changed(cut), "or --task prune_translation if units were cut out of it"
+    words = ["generate", parallel, "--user-dir", USER_DIR, "--path", file, "--cpu", "--task"]
+    with pytest.raises(SystemExit) as caught:
+        run_fairseq(*words, "translation")
+    line = caught.value.code
+    assert line.isprintable() and line.startswith(f"checkpoint {file}: does not fit this model (RuntimeError in module")
+    assert "mismatch for encoder.layers.0" in line and line.endswith(f"…); give the data of its training, {task}")
+    run_fairseq(*words, "prune_translation")
+    assert capsys.readouterr().out.count("H-") == 8
+
+    line = line_of(new_run(task="translation"), "--finetune-from-model", file, "--encoder-layers", 2)
+    assert line.endswith(f"); give the --arch and sizes of its training, {task}")
+    changed(lambda c: c["model"].update({"encoder.embed_tokens.weight": torch.zeros(3, 16)}))
+    with pytest.raises(SystemExit, match=r"embed_tokens.weight.*\); give the data of its training$"):
+        run_fairseq(*words, "prune_translation")
 
 
 def test_nothing_to_resume_by(new_run, changed):
