@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ def check_png(option: str, path: StrPath) -> None:
         path: of the file.
 
     Raises:
-        ValueError: no PNG, no such folder, or Matplotlib is missing.
+        ValueError: no PNG, a folder, none to write in, or Matplotlib is missing.
     """
     words = "" if option.isupper() else f"{option} "
     example = f"give e.g. {words}{option.strip('-').lower()}.png"
@@ -28,6 +29,10 @@ def check_png(option: str, path: StrPath) -> None:
         raise ValueError(f"{option} {path}: a PNG is written; {example}")
     if not Path(path).parent.is_dir():
         raise ValueError(f"{option} {path}: no such folder; {example}")
+    if Path(path).is_dir():
+        raise ValueError(f"{option} {path}: is a folder; {example}")
+    if not os.access(Path(path).parent, os.W_OK | os.X_OK):
+        raise ValueError(f"{option} {path}: its folder cannot be written; {example}")
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
