@@ -25,11 +25,18 @@ class Start:
         path: of the file, which need not be there; None: new weights.
         option: that names it; None: none does, as the run's own last checkpoint.
         counts_on: True if epochs and updates are counted on from those of another run.
+        first: what the options name for the first launch, where the run goes on from its own last checkpoint.
     """
 
     path: str | None = None
     option: str | None = None
     counts_on: bool = False
+    first: str | None = None
+
+    @property
+    def origin(self) -> str | None:
+        """What the run began with, as its options name it; None: new weights, or a file that it replaces."""
+        return self.path if self.option else self.first
 
     @property
     def resumes(self) -> bool:
@@ -73,12 +80,12 @@ def find_start(cfg: DictConfig | Namespace, pretrained: str | None = None) -> St
     file = cfg.restore_file.replace(".pt", f"{cfg.checkpoint_suffix or ''}.pt")
     if named:
         return Start(file, RESTORED, counts_on=True)
-    counts_on = cfg.continue_once is not None
+    first = next((Start(path, option) for option, path in weights.items() if path), Start())
+    if cfg.continue_once is not None:
+        first = Start(cfg.continue_once, CONTINUED, counts_on=True)
     if _is_file(last := os.path.join(cfg.save_dir, file)):
-        return Start(last, counts_on=counts_on)
-    if counts_on:
-        return Start(cfg.continue_once, CONTINUED, counts_on=True)
-    return next((Start(path, option) for option, path in weights.items() if path), Start())
+        return Start(last, counts_on=first.counts_on, first=first.path)
+    return first
 
 
 def _check_one_is_given(options):

@@ -72,7 +72,7 @@ def asked_distillation(cfg: SrpCriterionConfig) -> Distillation | None:
     if not 0 <= weight < math.inf:
         raise ValueError(f"--srp-kd-weight {weight} (--prob-kd): give 0 or more, e.g. {DEFAULT_WEIGHT}")
     asked = f"--srp-teacher {cfg.srp_teacher}" if cfg.srp_teacher else "--use-kd"
-    return Distillation(cfg.srp_teacher or SELF, asked, weight, cfg.T) if weight else None
+    return Distillation(cfg.srp_teacher or SELF, asked, weight, cfg.T, spelling="--srp-kd-") if weight else None
 
 
 def _warn_of_unread(cfg):

@@ -5,7 +5,7 @@ See :mod:`fairseq_prune.engine.options` for what fairseq demands of such a datac
 
 import math
 from dataclasses import dataclass, field
-from typing import Optional
+from typing import Any, Optional
 
 from fairseq.dataclass import FairseqDataclass
 from fairseq.tasks import FairseqTask  # noqa: F401  (fairseq.dataclass is incomplete without it)
@@ -26,6 +26,7 @@ class Distillation:
         weight: of the divergence from the teacher's distributions in the loss.
         temperature: of both distributions.
         hidden: weight of the squared distance from the teacher's hidden states.
+        spelling: how the options of the three begin.
     """
 
     teacher: str
@@ -33,6 +34,11 @@ class Distillation:
     weight: float = 1.0
     temperature: float = 2.0
     hidden: float = 0.0
+    spelling: str = "--prune-kd-"
+
+    def plain(self) -> dict[str, float]:
+        """How much, to store in a checkpoint and compare on a resume."""
+        return {"weight": self.weight, "temperature": self.temperature, "hidden": self.hidden}
 
 
 def _option(text, needs=None):
@@ -48,7 +54,7 @@ class DistillationOptions(FairseqDataclass):
     """Options of distillation, which every pruning task has; None means not given."""
 
     prune_teacher: Optional[str] = _option(
-        f"learn from the outputs of this checkpoint, too; {SELF}: of the one that --finetune-from-model names"
+        f"learn from the outputs of this checkpoint, too; {SELF}: of the one that the run starts from"
     )
     prune_kd_weight: Optional[float] = _option(f"of the teacher's outputs in the loss ({Distillation.weight})", _LEARNS)
     prune_kd_temperature: Optional[float] = _option(
@@ -68,7 +74,7 @@ def read_distillation(cfg: DistillationOptions) -> Distillation | None:
     if not cfg.prune_teacher:
         return None
     typed = {"weight": cfg.prune_kd_weight, "temperature": cfg.prune_kd_temperature, "hidden": cfg.prune_kd_hidden}
-    given = {name: value for name, value in typed.items() if value is not None}
+    given: dict[str, Any] = {name: value for name, value in typed.items() if value is not None}
     for name, value in given.items():
         lowest = "above 0" if name == "temperature" else "0 or more"
         if not 0 <= value < math.inf or value == 0 and name == "temperature":

@@ -10,6 +10,7 @@ from fairseq.models import FairseqEncoderDecoderModel, FairseqEncoderModel, Fair
 from torch import nn
 
 from ..checkpoint.load import load_model, other_words
+from ..checkpoint.start import Start
 from ..compat import load_checkpoint
 from ..errors import errors_named
 from .options import EXAMPLE, SELF, Distillation
@@ -76,12 +77,12 @@ def _checksum(model):
     return crc
 
 
-def load_teacher(asked: Distillation, start: str | None, task: FairseqTask) -> Teacher:
+def load_teacher(asked: Distillation, start: Start, task: FairseqTask) -> Teacher:
     """Read the teacher of a run.
 
     Args:
         asked: names it.
-        start: path of the checkpoint that the run starts from, or started from; None: new weights.
+        start: what the run starts from.
         task: the run's task; builds the teacher, by the architecture in its own checkpoint.
 
     Returns:
@@ -91,11 +92,10 @@ def load_teacher(asked: Distillation, start: str | None, task: FairseqTask) -> T
         ValueError: none is named, the file is missing or unreadable, or it holds a model of another
             vocabulary or of another kind of task.
     """
-    path = start if asked.teacher == SELF else asked.teacher
+    path = start.origin if asked.teacher == SELF else asked.teacher
     if not path:
-        raise ValueError(
-            f"{asked.asked}: the run starts from new weights; add e.g. --finetune-from-model {EXAMPLE}, or name a file"
-        )
+        begins = f"goes on from {start.path}, which it replaces" if start.path else "starts from new weights"
+        raise ValueError(f"{asked.asked}: the run {begins}; add e.g. --finetune-from-model {EXAMPLE}, or name a file")
     with errors_named(asked.asked):
         load_checkpoint(path)  # what is wrong with a file is said better here than by fairseq
         model = load_model(path, task)

@@ -6,10 +6,12 @@ from typing import Any
 from fairseq.tasks import FairseqTask
 from torch import nn
 
+from ..checkpoint.start import Start
 from ..distillation.distiller import Distiller, log_distilled
 from ..distillation.options import Distillation, read_distillation
 from ..distillation.teacher import load_teacher
 from ..errors import one_line_errors
+from .same_plan import check_same_teacher
 
 
 class DistillingMixin(FairseqTask):
@@ -20,6 +22,7 @@ class DistillingMixin(FairseqTask):
     """
 
     options: Any = None
+    start: Start = Start()
     only_evaluates = False
     distiller: Distiller | None = None
     _model: nn.Module
@@ -30,9 +33,7 @@ class DistillingMixin(FairseqTask):
         if not self.only_evaluates:
             with one_line_errors():
                 if asked := self._asked_distillation(criterion):
-                    o = self.options
-                    start = getattr(o, "pretrained_model", None) or o.prune_finetune_from_model
-                    teacher = load_teacher(asked, start, self)
+                    teacher = load_teacher(asked, self.start, self)
                     self.distiller = Distiller(asked, teacher, criterion, self._model, self.instead_for_teacher)
         return criterion
 
@@ -53,20 +54,19 @@ class DistillingMixin(FairseqTask):
         with self.distiller.beside(criterion) if self.distiller else nullcontext():
             return super().train_step(sample, model, criterion, *given, **named)
 
-    def teacher_state(self) -> dict[str, int]:
+    def teacher_state(self) -> dict[str, Any]:
         """What a checkpoint says of the teacher; its weights are not in it."""
-        return {"teacher": self.distiller.teacher.checksum} if self.distiller else {}
+        distiller = self.distiller
+        return {"teacher": distiller.teacher.checksum, "distillation": distiller.asked.plain()} if distiller else {}
 
     def check_teacher(self, state: dict[str, Any]) -> None:
-        """Refuse to continue with another teacher than an interrupted run had.
+        """Refuse to continue with less, or another, than an interrupted run learnt from; as with plans.
 
         Raises:
             ValueError: naming the option.
         """
-        if not self.distiller:
-            return
-        if state.get("teacher", self.distiller.teacher.checksum) != self.distiller.teacher.checksum:
-            raise ValueError(f"{self.distiller.asked.asked}: not the weights of the teacher that this run began with")
+        if "teacher" in state:
+            check_same_teacher(self.distiller, state["teacher"], state.get("distillation", {}))
 
     def reduce_metrics(self, logging_outputs, criterion):
         super().reduce_metrics(logging_outputs, criterion)

@@ -99,7 +99,6 @@ class PruneOptions(DistillationOptions, ApproachOptions):
     prune_log_interval: int = II("common.log_interval")
     prune_update_freq: List[int] = II("optimization.update_freq")
     prune_train_subset: str = II("dataset.train_subset")
-    prune_finetune_from_model: Optional[str] = II("checkpoint.finetune_from_model")
     prune_store_ema: Any = II("ema.store_ema")
     prune_save_dir: str = II("checkpoint.save_dir")
     prune_skip_remainder: Any = II("optimization.skip_remainder_batch")

@@ -1,11 +1,18 @@
-"""A resumed run has to have the plan of the interrupted one."""
+"""A resumed run has to have the plan and the teacher of the interrupted one."""
+
+from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..methods.options import option_of
 from .plan import Plan
+
+if TYPE_CHECKING:
+    from ..distillation.distiller import Distiller
+
+RESUME = "resume with the same options"
 
 
 def check_same_plan(plan: Plan, state: Mapping[str, Any]) -> None:
@@ -30,9 +37,31 @@ def check_same_plan(plan: Plan, state: Mapping[str, Any]) -> None:
         if before["schedule"] and before.get(name) != value:
             mine, theirs = _difference(plan, name, value, before.get(name))
             raise ValueError(
-                f"{mine}: the interrupted run had {theirs}; resume with the same options, "
+                f"{mine}: the interrupted run had {theirs}; {RESUME}, "
                 "or prune further with --finetune-from-model and a new --save-dir"
             )
+
+
+def check_same_teacher(distiller: Distiller | None, checksum: int, amounts: Mapping[str, float]) -> None:
+    """Refuse to continue without the teacher that an interrupted run had, with another, or by other amounts.
+
+    Args:
+        distiller: of the run that resumes; None: it has no teacher.
+        checksum: of the interrupted run's teacher.
+        amounts: of its :meth:`~..distillation.options.Distillation.plain`; files of earlier versions have none.
+
+    Raises:
+        ValueError: naming the option.
+    """
+    resume = f"{RESUME}, or go on with --finetune-from-model and a new --save-dir"
+    if distiller is None:
+        raise ValueError(f"--prune-teacher: the interrupted run had a teacher, this one has none; {resume}")
+    asked = distiller.asked
+    if distiller.teacher.checksum != checksum:
+        raise ValueError(f"{asked.asked}: not the weights of the teacher that this run began with; {resume}")
+    for name, value in asked.plain().items():
+        if amounts.get(name, value) != value:
+            raise ValueError(f"{asked.spelling}{name} {value}: the interrupted run had {amounts[name]}; {resume}")
 
 
 def _difference(plan, name, value, before):

@@ -51,6 +51,7 @@ def test_as_fairseq_decides(tmp_path, suffix, restore, last, continues, finetune
     assert first or (start.path, start.resumes) == (trainer.path, trainer.resumes)
     assert not first or (start == Start() and not start.resumes)
     assert start.counts_on == (restore or continues)
+    assert start.origin == (str(tmp_path / f"other{suffix if restore else ''}.pt") if files else None)
 
 
 def test_a_pretrained_model_counts_at_the_first_launch_only(tmp_path):

@@ -98,11 +98,28 @@ def test_goes_on_with_the_same_teacher(new_run, dense, tmp_path):
     assert same_tensors(dict(whole["model"]), dict(run.train(*words)["model"]))
     other = new_run("again")
     other.train(*words, "--max-update", "5")
+    for changed, message in (
+        (words[:-3] + words[-1:], "--prune-teacher: the interrupted run had a teacher, this one has none; resume with"),
+        ([*words, "--prune-kd-weight", "0.5"], "--prune-kd-weight 0.5: the interrupted run had 1.0; resume with"),
+        ([*words, "--prune-kd-temperature", "3"], "--prune-kd-temperature 3.0: the interrupted run had 2.0"),
+        ([*words, "--prune-kd-hidden", "1"], "--prune-kd-hidden 1.0: the interrupted run had 0.0"),
+    ):
+        with pytest.raises(SystemExit, match=message):
+            other.train(*changed)
     state = load_checkpoint(start)
     state["model"]["encoder.layers.0.fc1.bias"] += 1
     torch.save(state, start)
     with pytest.raises(SystemExit, match="--prune-teacher self: not the weights of the teacher that this run began"):
         other.train(*words)
+
+
+def test_self_is_what_a_run_starts_from(new_run, dense, caplog):
+    """Also where it counts on; not a file that the run itself replaces."""
+    start = ["--restore-file", dense, "--log-interval", "1", "--max-update", "14", "--disable-validation"]
+    taught = [new_run(name).train(*start, "--prune-teacher", of) for name, of in (("self", "self"), ("file", dense))]
+    assert same_tensors(*(dict(run["model"]) for run in taught)) and len(kd_losses(caplog)) >= 4
+    run = new_run("self")
+    fails(run, f"--prune-teacher self: the run goes on from {run.folder}/checkpoint_last.pt", "--prune-teacher", "self")
 
 
 def fails(run, message, *words):

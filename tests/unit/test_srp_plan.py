@@ -16,8 +16,7 @@ from fairseq_prune.pruning.units import parse_units
 from fairseq_prune.tasks.srp_options import UNITS, SrpOptions, as_state_of_a_pruner, plan_options
 
 RUN = {  # what fairseq's other options resolve to
-    "prune_seed": 1, "prune_max_epoch": 0, "prune_max_update": 0, "prune_finetune_from_model": None,
-    "prune_save_dir": "no/such/folder",
+    "prune_seed": 1, "prune_max_epoch": 0, "prune_max_update": 0, "prune_save_dir": "no/such/folder",
 }  # fmt: skip
 
 
