@@ -64,7 +64,7 @@ class Probe:
         selection = self.selector.select(fractions, self._masks, torch.Generator().manual_seed(self._seed), None)
         selection = self._targets.intersected(selection, self._masks).examined()
         try:
-            self._removal.mask(selection, self._targets.prunables, self._optimizer, None)
+            self._removal.mask(selection, self._targets.prunables, self._optimizer)
             yield
         finally:
             self._masked.hold(self._masks)

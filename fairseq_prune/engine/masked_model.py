@@ -6,7 +6,7 @@ A layer that is masked whole is bypassed: with zeros in its norms it would compu
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
@@ -164,8 +164,13 @@ class MaskedModel:
             for moment in moments_of(self.parameters[name], masters, optimizer):
                 mask_tensor(moment, keep)
 
-    def mask_averages(self, ema_model: nn.Module) -> None:
-        """Zero what is removed in a moving average and in its fp32 copies, which go by every alias."""
+    def renew_averages(self, ema_model: nn.Module, changed: Collection[str]) -> None:
+        """Let averages follow a removal: they begin anew where weights changed at once, and are zero where masked.
+
+        Args:
+            ema_model: the moving average; it and its fp32 copies go by every alias.
+            changed: names of parameters whose values an event has changed, other than to zero.
+        """
         masks = self.local_masks()
         look_for_absent(ema_model, bool(masks))
         averages = dict(ema_model.named_parameters(remove_duplicate=False))
@@ -173,10 +178,11 @@ class MaskedModel:
         names = {parameter: name for name, parameter in self.parameters.items()}
         for alias, parameter in self._model.named_parameters(remove_duplicate=False):
             keep = masks.get(names[parameter])
-            if keep is not None:
-                mask_tensor(averages[alias].data, keep)
-                if alias in copies:
-                    mask_tensor(copies[alias], keep)
+            for average in [averages[alias].data, *([copies[alias]] if alias in copies else [])]:
+                if names[parameter] in changed:
+                    average.copy_(parameter.data)
+                if keep is not None:
+                    mask_tensor(average, keep)
         bypass_masked(ema_model, masks)
 
 

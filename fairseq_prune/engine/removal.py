@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
@@ -58,7 +58,8 @@ class Removal:
             selection: what is removed.
             targets: the units that it is of, :class:`~.targets.Targets`.
             cuts: coupled units are to be cut out now.
-            optimizer, ema_model: as :meth:`mask`.
+            optimizer: the fairseq optimizer.
+            ema_model: fairseq's moving-average copy of the model, or None.
 
         Raises:
             RuntimeError: ranks have selected something else.
@@ -71,38 +72,37 @@ class Removal:
         if closes or checksum(selection.masks) != checksum(self._masked.masks):
             if (shared := targets.overlap(selection)) is not None:
                 logger.info(f"{shared:.4f} of what is removed is removed in --base-pr-model, too")
+            changed: Collection[str] = ()
             if self._rewind:
                 self._rewind.restore(optimizer)
+                changed = self._masked.parameters
             if closes:
                 self.close(selection.keep, targets.selector, targets.structure, optimizer)
             else:
-                self.mask(selection, targets.prunables, optimizer, ema_model)
+                changed = {*changed, *self.mask(selection, targets.prunables, optimizer)}
+            if ema_model is not None:
+                self._masked.renew_averages(ema_model, changed)
             forget_best()
         if cuts and not closes:  # which has cut already
             targets.look_again(self.cut(selection.keep, targets.structure, optimizer))
 
-    def mask(
-        self,
-        selection: Selection,
-        prunables: Sequence[Prunable],
-        optimizer: FairseqOptimizer,
-        ema_model: nn.Module | None,
-    ) -> None:
+    def mask(self, selection: Selection, prunables: Sequence[Prunable], optimizer: FairseqOptimizer) -> set[str]:
         """Put a selection's masks in force, in the place of those that are, and its new values in the weights.
 
         Args:
             selection: what is removed.
             prunables: list of :class:`~fairseq_prune.pruning.prunable.Prunable`.
             optimizer: the fairseq optimizer.
-            ema_model: fairseq's moving-average copy of the model, or None.
+
+        Returns:
+            Names of the parameters of which what is kept has other values than before.
         """
-        rescale_norms(prunables, selection.masks, optimizer)
+        rescaled = rescale_norms(prunables, selection.masks, optimizer)
         self._masked.replace_values(selection.values, optimizer)
         self._masked.hold(selection.masks)
         self._masked.mask_values(optimizer)
         self._masked.mask_moments(optimizer)
-        if ema_model is not None:
-            self._masked.mask_averages(ema_model)
+        return {*rescaled, *selection.values}
 
     def close(
         self, keep: Mapping[str, Tensor], selector: WidthSelector, structure: Structure, optimizer: FairseqOptimizer

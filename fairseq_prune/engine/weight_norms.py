@@ -17,19 +17,23 @@ if TYPE_CHECKING:
     from .plan import Plan
 
 
-def rescale_norms(prunables: Iterable[Prunable], masks: Masks, optimizer: FairseqOptimizer) -> None:
+def rescale_norms(prunables: Iterable[Prunable], masks: Masks, optimizer: FairseqOptimizer) -> list[str]:
     """Keep the surviving weights of weight-normalised layers as they are.
 
     Args:
         prunables: list of :class:`~fairseq_prune.pruning.prunable.Prunable`.
         masks: that will be held, dict of parameter name -> bool.
         optimizer: the fairseq optimizer.
+
+    Returns:
+        Names of their scales.
     """
     masters = homes(optimizer)
-    for p in prunables:
-        if p.scale and p.name in masks:
-            shrinkage = p.scale.shrinkage(values_of(p.parameter, masters)[0], masks[p.name])
-            multiply_values([p.scale.parameter], [shrinkage], masters)
+    rescaled = [(p, p.scale) for p in prunables if p.scale and p.name in masks]
+    for p, scale in rescaled:
+        shrinkage = scale.shrinkage(values_of(p.parameter, masters)[0], masks[p.name])
+        multiply_values([scale.parameter], [shrinkage], masters)
+    return [scale.name for _, scale in rescaled]
 
 
 def refuse_weight_norms(plan: Plan, prunables: Iterable[Prunable]) -> None:

@@ -82,16 +82,21 @@ def test_tensors_that_lost_their_masks_are_named(caplog):
 
 
 @pytest.mark.parametrize("half", [True, False], ids=["fp16", "fp32"])
-def test_averages_and_their_fp32_copies_are_masked(half):
+def test_averages_and_their_fp32_copies_follow_a_removal(half):
     """Of a tensor that is shared under both its names; in half precision the copies are tensors of their own."""
     compat.install()
     model = Sharing(True)
     pruner = Pruner(model)
     averages = EMA(model.half() if half else model, EMAConfig(store_ema=True, ema_decay=0.9, ema_fp32=True))
     pruner.masked.adopt({"embed.weight": KEEP})
-    pruner.masked.mask_averages(averages.get_model())
+    with torch.no_grad():
+        model.embed.weight += 1  # what trains, averages see in time
+        model.other.weight += 1  # what an event changes, at once
+    pruner.masked.renew_averages(averages.get_model(), {"other.weight"})
     for name, value in averages.get_model().named_parameters(remove_duplicate=False):
         copy = averages.fp32_params[name]
         assert (copy.dtype, value.dtype) == (torch.float32, torch.float16 if half else torch.float32)
         for kept in (value, copy):
             assert bool(kept[~KEEP].any()) == (name == "other.weight") and kept[KEEP].all()
+            now = model.get_parameter(name).to(kept.dtype)
+            assert torch.equal(kept[KEEP], now[KEEP]) == (name == "other.weight")

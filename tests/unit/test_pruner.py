@@ -11,6 +11,7 @@ from torch.nn.utils import weight_norm
 from fairseq_prune.engine import removal
 from fairseq_prune.engine.make_plan import make_plan
 from fairseq_prune.engine.pruner import Pruner
+from fairseq_prune.pruning.selecting import Selection
 from fairseq_prune.pruning.times import Position
 
 GRADUAL = {"method": "magnitude", "target": 0.8, "schedule": "cubic", "end": "10up", "every": "1up"}
@@ -149,3 +150,29 @@ def test_masks_are_used_where_the_weights_are():
     assert pruner.fraction_removed == 0.5
     pruner.after_step(optimizer(), Position(0, 0))
     assert pruner.masks["weight"].device == net.weight.device
+
+
+def test_averages_begin_anew_where_weights_are_set_back():
+    net, pruner = start(method="magnitude", target=0.5, start="2up", rewind="1up")
+    average = model()
+    pruner.before_update(optimizer(), Position(0, 1), average)
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    with torch.no_grad():
+        for value in (*net.parameters(), *average.parameters()):
+            value += 1
+    pruner.before_update(optimizer(), Position(0, 2), average)
+    assert pruner.fraction_removed == 0.5
+    for name, value in average.state_dict().items():
+        assert torch.equal(value, before[name] * pruner.masks.get(name, 1))
+
+
+@pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm` is deprecated:FutureWarning")
+def test_a_removal_tells_of_what_else_it_changes():
+    """Values that make up for what is removed, and scales of weight-normalised tensors; not what is only masked."""
+    net = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 3), weight_norm(nn.Linear(3, 3)))
+    pruner = Pruner(net, make_plan({"method": "magnitude", "target": 0.5}))
+    masks = {p.name: torch.ones(p.parameter.shape).tril() > 0 for p in pruner.targets.prunables}
+    assert masks.keys() == {"0.weight", "1.weight", "2.weight_v"}
+    selection = Selection(masks, values={"1.weight": torch.full((3, 3), 7.0)})
+    assert pruner.removal.mask(selection, pruner.targets.prunables, optimizer()) == {"1.weight", "2.weight_g"}
+    assert net[1].weight.tolist() == [[7, 0, 0], [7, 7, 0], [7, 7, 7]]
