@@ -7,6 +7,10 @@ from .files.alone import StrPath
 from .files.messages import in_short, one_line
 
 
+class DamagedData(ValueError):
+    """A file of the data is not what it should be; the message begins with its path."""
+
+
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
     """Turn the core's ValueErrors into an exit with a message and a status that is not 0."""
@@ -27,7 +31,7 @@ def errors_named(asked: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def one_line_data_errors(path: str | None) -> Iterator[None]:
-    """Turn fairseq's errors about data that are not there into an exit with one line.
+    """Turn fairseq's errors about data that are not there, or damaged, into an exit with one line.
 
     Args:
         path: the DATA argument; None: the task has none.
@@ -36,6 +40,8 @@ def one_line_data_errors(path: str | None) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise SystemExit(f"DATA {path}: {error}; make it with fairseq-preprocess, e.g. data-bin/demo") from None
+    except DamagedData as error:
+        raise SystemExit(one_line(f"DATA {path}: {error}; make it again with fairseq-preprocess")) from None
     except Exception as error:  # fairseq raises nothing more specific
         if "infer language pair" not in str(error):
             raise

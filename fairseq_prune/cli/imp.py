@@ -17,7 +17,6 @@ In one training, with rewinding but without waiting for its end: --prune-method 
 """
 
 import argparse
-import os
 
 from ..needs import Need, OptionParser
 from ._quiet import quietly
@@ -59,8 +58,6 @@ def run(args: argparse.Namespace) -> None:
     from ..drivers.imp.text import render
     from ..files.alone import one_writer
 
-    if args.checkpoint and not os.path.isfile(args.checkpoint):
-        raise ValueError(f"--checkpoint {args.checkpoint}: no such file; give e.g. checkpoints/dense/best.pt")
     settings = ImpSettings.read(args)
     with quietly(), one_writer(args.save_dir):
         records = ImpRun(args.data, args.save_dir, settings).run()

@@ -8,6 +8,7 @@ from . import (
     beams,
     checkpoints,
     config_strings,
+    data_files,
     fitting,
     last_words,
     logs,
@@ -52,7 +53,7 @@ __all__ = [
 ]
 
 
-READING = (checkpoints, config_strings, numpy_names)
+READING = (checkpoints, config_strings, data_files, numpy_names)
 RESUMING = (precision, schedulers, resuming, fitting)
 RUNNING = (averages, beams, ranks, peers, tasks, last_words, options, overrides, writing)
 TOPICS = (logs, stored_configs, *READING, *RESUMING, *RUNNING)

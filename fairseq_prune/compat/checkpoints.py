@@ -1,18 +1,18 @@
 """Read checkpoints without running any code they may hold, and say in one line what is wrong with one."""
 
 import contextlib
-import pickle
 import zipfile
 from typing import Any
 
 import torch
 
 from ..files.alone import StrPath
-from ..files.messages import in_short, one_line
+from ..files.messages import one_line
 from ..pruning.packed_state import unpack_checkpoint
 from . import safe_globals
 from .contents import check_contents
 from .patching import patch_once
+from .unreadable import GIVE, check_file, why_unreadable
 
 
 def install() -> None:
@@ -40,26 +40,26 @@ def load_checkpoint(path: StrPath, unpack: bool = True, mapped: bool = False) ->
     """
     safe_globals.install()
     with _explained(path):
-        mapped = mapped and zipfile.is_zipfile(path)
-        state = torch.load(str(path), map_location="cpu", weights_only=True, mmap=mapped)
-        check_contents(state)
+        state = _read(path, mapped and zipfile.is_zipfile(path))
         return unpack_checkpoint(state) if unpack else state
+
+
+def _read(path, mapped=False):
+    state = torch.load(str(path), map_location="cpu", weights_only=True, mmap=mapped)
+    check_contents(state)
+    return state
 
 
 @contextlib.contextmanager
 def _explained(path):
+    check_file(path)
     try:
         yield
     except FileNotFoundError:
         raise ValueError(f"checkpoint {path}: no such file; give e.g. checkpoints/checkpoint_best.pt") from None
-    except pickle.UnpicklingError as error:
-        reason = str(error)
-        if "Unsupported" in reason or "GLOBAL" in reason:
-            reason = "it holds code or foreign classes, which are never loaded"
-        raise ValueError(f"checkpoint {path}: not loaded, {' '.join(reason.split())[:200]}") from None
     except Exception as error:  # of a file that may hold anything
-        reason = str(error) if type(error) is ValueError else in_short(error)
-        raise ValueError(f"checkpoint {path}: not a readable fairseq checkpoint ({reason})") from None
+        reason = why_unreadable(path, error)
+        raise ValueError(f"checkpoint {path}: not a readable fairseq checkpoint ({reason}); {GIVE}") from None
 
 
 def _with_readable_errors(load_checkpoint_to_cpu):
@@ -68,7 +68,12 @@ def _with_readable_errors(load_checkpoint_to_cpu):
     def load(path, *args, **kwargs):
         try:
             with _explained(path):
-                state = load_checkpoint_to_cpu(path, *args, **kwargs)
+                try:
+                    state = load_checkpoint_to_cpu(path, *args, **kwargs)
+                except (LookupError, TypeError, RuntimeError):  # it looks for what files of other programs have not
+                    if "optimizer_history" not in _read(path):
+                        raise ValueError("it holds a model, but no optimizer_history as fairseq writes it") from None
+                    raise
                 check_contents(state)
                 return unpack_checkpoint(state)
         except ValueError as error:

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 
 import torch
 
+from .unreadable import why_no_model
+
 _KINDS = {  # of what may be there; None stands for what is not
     "cfg": Mapping, "args": argparse.Namespace, "extra_state": Mapping, "last_optimizer_state": Mapping,
     "optimizer_history": list, "task_state": Mapping, "criterion": Mapping,
@@ -22,9 +24,11 @@ def check_contents(state: object) -> None:
         ValueError: saying what is wrong.
     """
     if not isinstance(state, Mapping) or "model" not in state:
-        raise ValueError("it holds no model")
+        raise ValueError(why_no_model(state))
     if not isinstance(state["model"], Mapping):
         raise ValueError("its model is no mapping of names to tensors")
+    if not state["model"]:
+        raise ValueError("its model has no tensors")
     _check_metadata(getattr(state["model"], "_metadata", {}))
     for name, tensor in state["model"].items():
         if not isinstance(name, str) or not torch.is_tensor(tensor):

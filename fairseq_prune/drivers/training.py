@@ -1,12 +1,15 @@
 """A training inside a driver: fairseq-train in a folder of its own, which a killed driver resumes."""
 
 import argparse
+import contextlib
+import io
 import os
 import subprocess
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from fairseq import options
 from fairseq.tasks import TASK_REGISTRY
 
 from .. import register
@@ -48,6 +51,7 @@ def check_words(
                 f"{option}: options of fairseq-train are needed to train; add e.g. --train {option} {example}"
             )
     _check_task(words)
+    parse_words("data", words)
 
 
 def _check_task(words):
@@ -57,6 +61,26 @@ def _check_task(words):
     if not issubclass(TASK_REGISTRY.get(task, object), PruneMixin):
         known = sorted(name for name, kind in TASK_REGISTRY.items() if issubclass(kind, PruneMixin))
         raise ValueError(f"--task {task}: does not keep weights removed; give one of {', '.join(known)}")
+
+
+def parse_words(data: str, words: Iterable[object]) -> argparse.Namespace:
+    """Read the options of a training as fairseq-train does.
+
+    Args:
+        data: the DATA argument.
+        words: further options, list.
+
+    Raises:
+        ValueError: fairseq-train would not take them.
+    """
+    said = io.StringIO()
+    arguments = [str(word) for word in (data, "--user-dir", USER_DIR, *words)]
+    try:
+        with contextlib.redirect_stderr(said):
+            return options.parse_args_and_arch(options.get_training_parser(), input_args=arguments)
+    except SystemExit:
+        reason = " ".join(said.getvalue().rpartition("error: ")[2].split())
+        raise ValueError(f"--train: {reason[:200]}; fairseq-train --help lists its options") from None
 
 
 def option_of(words: Iterable[str], option: str) -> str | None:

@@ -8,6 +8,7 @@ from .. import register
 from ..checkpoint.config import Config
 from ..checkpoint.load import load_model, load_task
 from ..compat import load_checkpoint
+from ..errors import errors_of_a_file
 from ..pruning.registry import Registry
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ def load_for(
         ValueError: no checkpoint, or one of a task that is not in the registry; data that do not fit it.
     """
     register()
-    name = Config(load_checkpoint(options.checkpoint)).task
+    with errors_of_a_file(options.checkpoint, "its config is of no task"):
+        name = Config(load_checkpoint(options.checkpoint)).task
     if name not in registry:
         known = " or ".join(sorted(registry))
         raise ValueError(f"{options.checkpoint}: of task {name}; {refusal}, give a checkpoint of {known}")

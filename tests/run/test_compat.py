@@ -72,26 +72,10 @@ def test_old_checkpoints_with_a_namespace_load(tmp_path):
     import numpy as np
 
     path = tmp_path / "old.pt"
-    torch.save({"args": argparse.Namespace(arch="x"), "model": {}, "best": np.float64(1.5)}, path)
+    torch.save({"args": argparse.Namespace(arch="x"), "model": {"w": torch.ones(1)}, "best": np.float64(1.5)}, path)
     state = compat.load_checkpoint(path)
     assert state["args"].arch == "x"
     assert state["best"] == 1.5
-
-
-@pytest.mark.parametrize("content", [{"weights": 1}, [1]])
-def test_foreign_files_are_refused(tmp_path, content):
-    torch.save(content, tmp_path / "foreign.pt")
-    with pytest.raises(ValueError, match="foreign.pt: not a readable fairseq checkpoint .it holds no model"):
-        compat.load_checkpoint(tmp_path / "foreign.pt")
-
-
-@pytest.mark.parametrize("text", ["hello", "some text", "I\xad"])
-def test_texts_are_refused(tmp_path, text):
-    """torch.load stumbles over each in another way."""
-    (tmp_path / "text.pt").write_text(text, "latin-1")
-    with pytest.raises(ValueError, match="text.pt: not ") as caught:
-        compat.load_checkpoint(tmp_path / "text.pt")
-    assert "\n" not in str(caught.value)
 
 
 def test_a_plain_run_resumes(new_run):

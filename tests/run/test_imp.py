@@ -130,12 +130,17 @@ def test_killed(imp, tmp_path):
         ("--rewind soon", "--rewind soon: cannot read 'soon' as a time; write e.g. '4ep' or '500up'"),
         ("--rewind 2ep", "--rewind 2ep: is not before the end of a training .--max-epoch 2.; give e.g. --rewind 0ep"),
         ("--scope everywhere", "--scope everywhere: "),
-        ("--checkpoint none.pt", "--checkpoint none.pt: no such file; give e.g. checkpoints/dense/best.pt"),
+        ("--checkpoint none.pt", "checkpoint none.pt: no such file; give e.g. checkpoints/checkpoint_best.pt"),
+        ("--checkpoint /dev/null", "checkpoint /dev/null: is no ordinary file; give a file that fairseq-train saved"),
         ("--train --arch resnet8", "--task: options of fairseq-train are needed to train; add e.g. --train --task"),
         ("--train --task translation --arch x --max-epoch 2", "--task translation: does not keep weights removed"),
         (
-            "--train --task prune_translation --arch x",
+            "--train --task prune_translation --arch transformer",
             "--max-epoch: trainings need an end; add e.g. --train --max-epoch 80",
+        ),
+        (
+            "--train --task prune_translation --arch transformer --optimiser adam --max-epoch 2",
+            "--train: unrecognized arguments: --optimiser adam; fairseq-train --help lists its options",
         ),
         ("--train --no-save", "--no-save: rounds continue from saved checkpoints as they are; leave it out"),
         ("--train --prune-method l1", "--prune-method: is set by fairseq-prune imp itself; leave it out after --train"),
@@ -146,3 +151,23 @@ def test_bad_input(words, message, tmp_path):
     with pytest.raises(SystemExit, match=message):
         main(["imp", "nowhere", "--save-dir", str(tmp_path / "imp"), "--target", "0.9", *words.split(), *train])
     assert not (tmp_path / "imp").exists()
+
+
+def test_a_first_training_that_failed(tmp_path, monkeypatch):
+    """Before it saved anything: other options may be tried in the folder. Not afterwards."""
+    folder, failed = tmp_path / "imp", "fairseq-train stopped"
+
+    def fail(data, path, words):
+        raise ValueError(failed)
+
+    def starts(*words):
+        with pytest.raises(SystemExit) as caught:
+            main(["imp", "synthetic", "--save-dir", str(folder), "--target", "0.3", "--train", *TRAIN, *words])
+        return caught.value.code, load_checkpoint(folder / "start.pt")["model"]
+
+    monkeypatch.setattr("fairseq_prune.drivers.imp.rounds.train", fail)
+    (line, first), (again, second) = starts("--lr", "5"), starts("--lr", "0.5", "--seed", "2")
+    assert line == again == failed and not same_tensors(first, second)
+    (folder / "round-0").mkdir()
+    shutil.copy(folder / "start.pt", folder / "round-0" / "checkpoint_last.pt")
+    assert "rounds.jsonl was begun with another train; resume" in starts("--lr", "0.5")[0]

@@ -1,5 +1,6 @@
 """The rounds of a run of IMP: train, prune, rewind, train again."""
 
+import contextlib
 import glob
 import os
 import re
@@ -40,6 +41,7 @@ class ImpRun:
             "fraction": settings.fraction, "rewind": str(settings.rewind), "checkpoint": checkpoint,
             "selecting": settings.selecting, "train": list(settings.train),
         }  # fmt: skip
+        self._forget_failed()
         self._records = Records(self.path("rounds.jsonl"), header, key=("round",))
 
     def path(self, name: str) -> str:
@@ -49,6 +51,20 @@ class ImpRun:
     def last(self, number: int) -> str:
         """Path of the checkpoint at the end of a round's training."""
         return self.path(f"round-{number}/checkpoint_last.pt")
+
+    def _forget_failed(self):
+        """A first training that failed before it saved anything may be begun again with other options."""
+        records = self.path("rounds.jsonl")
+        if os.path.exists(records) and not self._saved():
+            with open(records, "rb") as file:
+                lines = len(file.readlines())
+            for path in (records, self.path("start.pt")) if lines < 2 else ():
+                with contextlib.suppress(FileNotFoundError):
+                    os.remove(path)
+
+    def _saved(self):
+        """Checkpoints of the first training."""
+        return glob.glob(glob.escape(self.path("round-0")) + "/checkpoint*.pt")
 
     def run(self) -> list[dict[str, Any]]:
         """All rounds.
@@ -103,7 +119,7 @@ class ImpRun:
         """Keep the point to rewind to, and of the other checkpoints on the way none."""
         if not self._settings.rewind.count:
             return
-        ways = sorted(path for path in glob.glob(self.path("round-0/checkpoint*.pt")) if re.search(r"\d\.pt$", path))
+        ways = sorted(path for path in self._saved() if re.search(r"\d\.pt$", path))
         if not os.path.exists(self.path("rewind.pt")):
             copy_checked(self._find_point(ways), self.path("rewind.pt"))
         for path in ways:

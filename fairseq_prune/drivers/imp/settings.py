@@ -5,6 +5,8 @@ from argparse import Namespace
 from dataclasses import dataclass
 from typing import Any, Self
 
+from fairseq import checkpoint_utils
+
 from ...engine.make_plan import make_plan
 from ...engine.plan import Plan
 from ...pruning.times import When
@@ -61,6 +63,10 @@ class ImpSettings:
         selecting = {name: getattr(options, name) for name in _SELECTING if getattr(options, name) is not None}
         settings = cls(options.target, options.fraction, rewind, options.checkpoint, selecting, options.train)
         settings.plan(options.target)
+        if options.checkpoint:
+            checkpoint_utils.load_checkpoint_to_cpu(
+                options.checkpoint
+            )  # as the first training does: it exits, in a line
         return settings
 
     def plan(self, fraction: float) -> Plan:

@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from fairseq import options, tasks, utils
+from fairseq import tasks, utils
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from omegaconf import OmegaConf
 
 from ...files.alone import StrPath
 from ...files.whole import whole_file
-from ..training import USER_DIR
+from ..training import parse_words
 
 
 def write_start(data: str, words: Sequence[str], path: StrPath) -> None:
@@ -22,9 +22,7 @@ def write_start(data: str, words: Sequence[str], path: StrPath) -> None:
         words: options of fairseq-train.
         path: of the file, written under a temporary name first.
     """
-    arguments = [str(word) for word in (data, "--user-dir", USER_DIR, *words)]
-    parsed = options.parse_args_and_arch(options.get_training_parser(), input_args=arguments)
-    config = convert_namespace_to_omegaconf(parsed)
+    config = convert_namespace_to_omegaconf(parse_words(data, words))
     np.random.seed(config.common.seed)
     utils.set_torch_seed(config.common.seed)
     model = tasks.setup_task(config.task).build_model(config.model)

@@ -163,6 +163,8 @@ def _mapping(path):
     try:
         with open(path, encoding="utf-8") as file:
             content = yaml.safe_load(file)
+    except OSError as error:
+        raise ValueError(f"RECIPE {path}: {error.strerror}; give a file, e.g. recipes/sweeps/demo.yaml") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ValueError(f"RECIPE {path}: not YAML, {str(error).splitlines()[0]}; see docs/sweep.md") from None
     if not isinstance(content, dict):

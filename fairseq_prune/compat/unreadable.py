@@ -1,0 +1,63 @@
+"""What is wrong, in words, with a file that is to be a checkpoint and is none."""
+
+import os
+import pickle
+import zipfile
+from collections.abc import Mapping
+
+from ..files.alone import StrPath
+from ..files.messages import in_short
+
+GIVE = "give a file that fairseq-train saved, e.g. checkpoints/checkpoint_best.pt"
+_ZIP, _PICKLE = b"PK\x03\x04", b"\x80"  # how torch.save's files begin, today's and those before torch 1.6
+
+
+def check_file(path: StrPath) -> None:
+    """Refuse what is there and is no file; a pipe would be waited for.
+
+    Raises:
+        ValueError: naming it.
+    """
+    if os.path.isdir(path):
+        raise ValueError(f"checkpoint {path}: is a folder; give a file in it, e.g. {path}/checkpoint_best.pt")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ValueError(f"checkpoint {path}: is no ordinary file; {GIVE}")
+
+
+def why_unreadable(path: StrPath, error: Exception) -> str:
+    """Why a file is no checkpoint.
+
+    Args:
+        path: of the file.
+        error: what reading it raised.
+    """
+    if type(error) is ValueError:  # of ours, which says what it is about
+        return str(error)
+    start, size = _start_of(path)
+    if not size:
+        return "it is empty" if size == 0 else in_short(error)
+    if start == _ZIP and not zipfile.is_zipfile(path):
+        return "it is cut short; copy it again, or take the one before"
+    if start != _ZIP and not start.startswith(_PICKLE):
+        return "it is not of torch.save, but text or of another program"
+    if isinstance(error, pickle.UnpicklingError):
+        return "it holds code or foreign classes, which are never loaded, or is damaged"
+    return in_short(error)
+
+
+def why_no_model(state: object) -> str:
+    """What is in the place of a checkpoint with a model."""
+    if not isinstance(state, Mapping):
+        return f"it holds {type(state).__name__}, and no model"
+    names = [str(name) for name in state]
+    shown = ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
+    return f"it holds no model, but {shown[:100] or 'nothing'}"
+
+
+def _start_of(path):
+    """The first four bytes of a file, and its size in bytes; None where the system does not say."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(4), os.path.getsize(path)
+    except OSError:
+        return b"", None
