@@ -13,7 +13,7 @@ from torch import nn
 
 from ..errors import errors_named, one_line_errors
 from .divergence import divergence
-from .hidden import Place, States, check_stacks, hidden_distance, matched, stacks_of, watched
+from .hidden import Place, States, check_stacks, compared_stacks, hidden_distance, matched, watched
 from .logits import reader_of
 from .options import Distillation
 from .teacher import Teacher, check_kind
@@ -117,8 +117,8 @@ class Distiller:
         return teacher.get_submodule(next(names, ""))
 
     def _matched(self):
-        theirs = stacks_of(self.teacher.model)
-        mine = stacks_of(self._student)
+        theirs = compared_stacks(self.teacher.model)
+        mine = compared_stacks(self._student)
         return {name: matched(len(mine[name]), len(theirs[name])) for name in mine.keys() & theirs.keys()}
 
 

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from ..pruning.surgery.depth import padding_of
 from .divergence import distance
 
-Stacks = Mapping[str, nn.ModuleList]  # of layers, by name
 Place = tuple[str, int]  # of a layer: its stack, and its number in it
 
 
@@ -28,8 +27,8 @@ class States(NamedTuple):
     padding: Tensor | None
 
 
-def stacks_of(model: nn.Module) -> Stacks:
-    """A model's stacks of Transformer layers, dict of name -> layers."""
+def compared_stacks(model: nn.Module) -> dict[str, nn.ModuleList]:
+    """A model's stacks of Transformer layers, whose hidden states can be compared: dict of name -> layers."""
     stacks = {name: module for name, module in model.named_modules() if isinstance(module, nn.ModuleList)}
     return {name: stack for name, stack in stacks.items() if len(stack) and all(map(_is_layer, stack))}
 
@@ -44,7 +43,7 @@ def check_stacks(student: nn.Module, teacher: nn.Module) -> None:
     Raises:
         ValueError: naming what is missing or differs.
     """
-    mine, theirs = stacks_of(student), stacks_of(teacher)
+    mine, theirs = compared_stacks(student), compared_stacks(teacher)
     shared = [name for name in mine if name in theirs]
     if not shared:
         raise ValueError("the models have no stacks of Transformer layers in common; leave it out")
@@ -82,7 +81,7 @@ def watched(model: nn.Module) -> Iterator[dict[Place, States]]:
 
     handles = [
         layer.register_forward_hook(collect((name, place)), with_kwargs=True)
-        for name, stack in stacks_of(model).items()
+        for name, stack in compared_stacks(model).items()
         for place, layer in enumerate(stack)
     ]
     try:
