@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from fairseq.dataclass.configs import GenerationConfig
 from fairseq.models import BaseFairseqModel
 from fairseq.tasks import FairseqTask
 
@@ -13,7 +14,7 @@ from .evidence import LIMIT, log_probabilities_differ, sentences
 from .vocabulary import Speller, joined
 
 BEAM = 5
-LONGEST = 200  # tokens of a translation, fairseq-generate's default
+LONGEST: int = GenerationConfig.max_len_b  # tokens of a translation, as fairseq-generate's
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ import torch
 from fairseq.tasks import FairseqTask
 
 from ..export.exporters import Job, export
+from ..export.translations import LONGEST
 from ..export.vocabulary import Speller, joined
 from .runtime import RUNTIMES, Run, Subject
-from .work import LONGEST, row_scores
+from .work import row_scores
 
 
 class CTranslate2:

@@ -8,8 +8,9 @@ from fairseq.tasks import FairseqTask
 
 from ..export.exporters import Job, export
 from ..export.onnx_steps import Steps, open_session
+from ..export.translations import LONGEST
 from .runtime import RUNTIMES, Run, Subject
-from .work import BPE, LONGEST, row_scores
+from .work import BPE, row_scores
 
 
 class Onnx:

@@ -10,9 +10,9 @@ from fairseq.dataclass.configs import GenerationConfig
 from fairseq.models import BaseFairseqModel
 from fairseq.tasks import FairseqTask
 
+from ..export.translations import LONGEST
 from .runtime import Run, Sample
 
-LONGEST = 200  # tokens of a translation
 BPE = "subword_nmt"
 
 
