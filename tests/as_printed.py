@@ -19,7 +19,7 @@ from fairseq_prune.engine.checks import check_run
 from fairseq_prune.engine.make_plan import make_plan
 from fairseq_prune.engine.mixin import PruneMixin
 from fairseq_prune.engine.options import PruneOptions
-from fairseq_prune.engine.own_options import stands_alone
+from fairseq_prune.engine.own_options import give_defaults
 from fairseq_prune.engine.reachable import RunLength, check_long_enough
 
 TRAINING_IMAGES = {"cifar10": 50_000, "cifar100": 50_000, "mnist": 60_000, "imagenet": 1_281_167, "imagenette": 9_469}
@@ -66,7 +66,7 @@ def _train(words):
     args = options.parse_args_and_arch(options.get_training_parser(), words)
     task = TASK_REGISTRY[args.task]
     if issubclass(task, PruneMixin):
-        stands_alone(args, PruneOptions)  # takes what it needs of the other groups from the same namespace
+        give_defaults(args, PruneOptions)  # takes what it needs of the other groups from the same namespace
         plan = make_plan(task.pruning_options(args))
         check_run(args, plan, Start())
         task.check_model(plan, SimpleNamespace(task=args, model=args))

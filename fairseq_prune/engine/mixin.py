@@ -42,7 +42,7 @@ from .executing import execute_when_loaded
 from .growth_file import add_record
 from .make_plan import make_plan
 from .options import PruneOptions, given_options
-from .own_options import stands_alone, whole_config
+from .own_options import give_defaults, stands_alone, whole_config
 from .plan import Plan
 from .pruner import Pruner
 from .reachable import RunLength, check_long_enough
@@ -82,6 +82,7 @@ class PruneMixin(ScoringMixin, AccountingMixin, DistillingMixin, FairseqTask):
         """
         plan, start = Plan(), Start()
         from_checkpoint = stands_alone(cfg, PruneOptions) or from_checkpoint
+        give_defaults(cfg, PruneOptions)
         if not from_checkpoint:
             with one_line_errors():
                 plan = make_plan(cls.pruning_options(cfg), cfg.prune_seed)

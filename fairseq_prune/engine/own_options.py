@@ -15,7 +15,7 @@ GROUPS: dict[str, Any] = {field.name: field.type for field in fields(FairseqConf
 
 
 def stands_alone(cfg: Any, options: type[FairseqDataclass]) -> bool:
-    """Give what a task's config takes from other groups its defaults, where the config comes without them.
+    """True if a task's config comes without the other groups that it takes values from.
 
     A task takes some values, as ``${checkpoint.save_dir}``, from other groups of the config. There are none where
     the task is made from a namespace: ``tasks.setup_task(Namespace(task="prune_translation", data=...))``. Such a
@@ -23,34 +23,38 @@ def stands_alone(cfg: Any, options: type[FairseqDataclass]) -> bool:
     namespace of all options, its own and those of all groups.
 
     Args:
-        cfg: of a task, a dataclass, an OmegaConf node or a namespace; values that cannot be found are set.
+        cfg: of a task, a dataclass, an OmegaConf node or a namespace.
         options: the options that pruning adds to those of the task.
+    """
+    if not isinstance(cfg, Namespace):
+        return bool(_lost(cfg))
+    places = (_place(field.default) for field in fields(options) if _is_reference(field.default))
+    return any(not hasattr(cfg, name) for group, name in places if group != EVALUATION)
 
-    Returns:
-        True if any was set: the config stands alone.
+
+def give_defaults(cfg: Any, options: type[FairseqDataclass]) -> None:
+    """Give what a task's config takes from other groups its defaults, where these are not there.
+
+    Args:
+        cfg: as of :func:`stands_alone`; values that cannot be found are set.
+        options: likewise.
     """
     if isinstance(cfg, Namespace):
-        return _complete(cfg, options)
-    names = [field.name for field in fields(cfg)] if is_dataclass(cfg) else list(cfg)
-    lost = [name for name in names if not _is_found(cfg, name)]
-    for name in lost:
-        stored: Any = cfg if is_dataclass(cfg) else OmegaConf.to_container(cfg, resolve=False)
-        raw = getattr(cfg, name) if is_dataclass(cfg) else stored[name]
-        setattr(cfg, name, _default(raw))
-    return bool(lost)
+        _complete_namespace(cfg, options)
+        return
+    stored: Any = vars(cfg) if is_dataclass(cfg) else OmegaConf.to_container(cfg, resolve=False)
+    for name in _lost(cfg):
+        setattr(cfg, name, _default(stored[name]))
 
 
-def _complete(args, options):
-    """The same for a namespace, which has the options of all groups without their groups' names, or only its own."""
-    lost = False
+def _complete_namespace(args, options):
+    """It has the options of all groups without their groups' names, or only its own."""
     for field in fields(options):
         if _is_reference(field.default):
-            group, name = str(field.default).strip("${}").split(".")
-            lost = lost or not hasattr(args, name) and group != EVALUATION
+            _, name = _place(field.default)
             setattr(args, field.name, getattr(args, name, _default(field.default)))
         elif not hasattr(args, field.name):
             setattr(args, field.name, field.default)
-    return lost
 
 
 def whole_config(cfg: Any) -> Any:
@@ -64,6 +68,12 @@ def whole_config(cfg: Any) -> Any:
     return cfg._get_parent() if hasattr(cfg, "_get_parent") else None
 
 
+def _lost(cfg):
+    """Names of the values that cannot be found."""
+    names = [field.name for field in fields(cfg)] if is_dataclass(cfg) else list(cfg)
+    return [name for name in names if not _is_found(cfg, name)]
+
+
 def _is_found(cfg, name):
     try:
         return not _is_reference(getattr(cfg, name))
@@ -75,9 +85,14 @@ def _is_reference(value):
     return isinstance(value, str) and value.startswith("${")
 
 
+def _place(reference):
+    """(group, name) of ``${group.name}``."""
+    return reference.strip("${}").split(".")
+
+
 def _default(value):
     """The default of what ``${group.name}`` stands for."""
     while _is_reference(value):
-        group, name = value.strip("${}").split(".")
+        group, name = _place(value)
         value = getattr(GROUPS[group](), name)
     return value

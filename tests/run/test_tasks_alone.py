@@ -10,7 +10,7 @@ from fairseq.models.transformer import TransformerModel
 from omegaconf import OmegaConf
 
 from fairseq_prune.engine.options import PruneOptions
-from fairseq_prune.engine.own_options import stands_alone
+from fairseq_prune.engine.own_options import give_defaults, stands_alone
 
 PACKAGES = ("fairseq_prune", "vision_bridge")
 OURS = {name for name, kind in tasks.TASK_REGISTRY.items() if kind.__module__.startswith(PACKAGES)}
@@ -60,9 +60,12 @@ def test_the_namespace_of_a_training_is_not_alone():
 
 def test_a_whole_config_keeps_what_it_says():
     whole = OmegaConf.create({"task": {"prune_seed": "${common.seed}"}, "common": {"seed": 7}})
+    give_defaults(whole.task, PruneOptions)
     assert not stands_alone(whole.task, PruneOptions) and whole.task.prune_seed == 7
     lone = OmegaConf.create({"prune_seed": "${common.seed}"})
-    assert stands_alone(lone, PruneOptions) and lone.prune_seed == 1
+    assert stands_alone(lone, PruneOptions)
+    give_defaults(lone, PruneOptions)
+    assert not stands_alone(lone, PruneOptions) and lone.prune_seed == 1
 
 
 @pytest.fixture(scope="module")
