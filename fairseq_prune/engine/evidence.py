@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from ..pruning.registry import Registry
 from . import ranks
 from .account import TRAINING
 from .calibrate import input_products, inputs
@@ -213,19 +214,18 @@ def _one(model):
     return 1
 
 
-KINDS = {
-    "gradient": Kind(gradient, fine=False),
-    "sensitivity": Kind(sensitivity),
-    "squares": Kind(squares),
-    "squares_of_units": Kind(squares_of_units, of_units=True),
-    "hessian_gradient": Kind(hessian_gradient, passes=lambda model: _GRASP),
-    "connectivity_gradient": Kind(connectivity_gradient, fine=False, redrawn=False),
-    "inputs": Kind(inputs, fine=False, redrawn=False, in_order=True, passes=_one),
-    "input_products": Kind(input_products, fine=False, redrawn=False, in_order=True, passes=_one),
-    "connectivity_gradient_squared": Kind(connectivity_gradient_squared, fine=False, redrawn=False),
-    "hidden_change": Kind(hidden_change, fine=False, passes=_one),
-    "loss_growth": Kind(loss_growth, fine=False, passes=lambda model: 1 + layer_count(model)),
-}
+KINDS: Registry[Kind] = Registry("kind of evidence")
+KINDS.add("gradient")(Kind(gradient, fine=False))
+KINDS.add("sensitivity")(Kind(sensitivity))
+KINDS.add("squares")(Kind(squares))
+KINDS.add("squares_of_units")(Kind(squares_of_units, of_units=True))
+KINDS.add("hessian_gradient")(Kind(hessian_gradient, passes=lambda model: _GRASP))
+KINDS.add("connectivity_gradient")(Kind(connectivity_gradient, fine=False, redrawn=False))
+KINDS.add("inputs")(Kind(inputs, fine=False, redrawn=False, in_order=True, passes=_one))
+KINDS.add("input_products")(Kind(input_products, fine=False, redrawn=False, in_order=True, passes=_one))
+KINDS.add("connectivity_gradient_squared")(Kind(connectivity_gradient_squared, fine=False, redrawn=False))
+KINDS.add("hidden_change")(Kind(hidden_change, fine=False, passes=_one))
+KINDS.add("loss_growth")(Kind(loss_growth, fine=False, passes=lambda model: 1 + layer_count(model)))
 
 
 def _mean_loss(model, criterion, sample):
