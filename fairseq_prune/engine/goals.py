@@ -1,9 +1,9 @@
 """What each group of units is to lose by the end: a fraction of its own, or one for all that meets a cost."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import cast
 
 import torch
 
@@ -13,7 +13,9 @@ from ..pruning.budget.erdos_renyi import ErdosRenyi, erdos_renyi
 from ..pruning.budget.given import Target
 from ..pruning.budget.outliers import SPREAD
 from ..pruning.masks import Masks
-from ..pruning.selecting.selector import Values
+from ..pruning.prunable import Prunable
+from ..pruning.selecting import CoupledSelector
+from ..pruning.selecting.selector import Selector, Values
 from ..pruning.surgery.structure import Structure
 from .outliers import Walk, shares_by_outliers
 
@@ -28,7 +30,7 @@ class Goals:
     Args:
         target: dict of group name -> fraction, or what gives the fraction once weights, inputs or costs are known.
         asked_by: the option by which the user said how much, for messages.
-        selector: of the units, :class:`~fairseq_prune.pruning.selecting.selector.Selector`.
+        selector: of the units.
         seeded: function -> generator for random scores.
 
     Attributes:
@@ -38,7 +40,7 @@ class Goals:
         ValueError: a layer would lose all its units, or no layer any; the message names a fraction that works.
     """
 
-    def __init__(self, target: Target, asked_by: str, selector: Any, seeded: Callable[[], torch.Generator]):
+    def __init__(self, target: Target, asked_by: str, selector: Selector, seeded: Callable[[], torch.Generator]):
         self._asked, self._target = target, {**target, **_by_shapes(target, selector)}
         self._asked_by, self._seeded = asked_by, seeded
         self.shares: dict[str, float] = {}
@@ -80,21 +82,21 @@ class Goals:
         """(What was asked of a group, what to give where it has lost more than that), as told to the user."""
         return f"{self._asked_by} {self._asked[group]}", "give at least that"
 
-    def look_at_inputs(self, selector: Any, walk: Callable[[], Walk]) -> bool:
+    def look_at_inputs(self, prunables: Sequence[Prunable], walk: Callable[[], Walk]) -> bool:
         """Find the fractions of the groups whose goal is by outliers (``0.7owl``).
 
         Args:
-            selector: of the units.
+            prunables: tensors, each a group.
             walk: function -> pairs of tensor name and inputs; only called where there are such groups.
 
         Returns:
             True if there are any.
         """
         if by_outliers := {group: goal for group, goal in self._target.items() if isinstance(goal, Outliers)}:
-            self.shares = shares_by_outliers(selector.prunables, by_outliers, walk())
+            self.shares = shares_by_outliers(prunables, by_outliers, walk())
         return bool(by_outliers)
 
-    def fractions(self, selector: Any, masks: Masks, evidence: Values | None = None) -> dict[str, float]:
+    def fractions(self, selector: Selector, masks: Masks, evidence: Values | None = None) -> dict[str, float]:
         """What every group is to lose by the end, dict of group name -> fraction.
 
         Args:
@@ -112,7 +114,7 @@ class Goals:
             return selector.share_within(group, goal, masks, self._seeded(), evidence)
         return selector.share_below(group, goal, masks) if isinstance(goal, Deviation) else goal
 
-    def takes(self, selector: Any, group: str) -> bool:
+    def takes(self, selector: Selector, group: str) -> bool:
         """True if a group is to lose units, or may."""
         goal = self._target[group]
         return isinstance(goal, Threshold) or selector.budget(group, self._fraction(selector, group, {}, None)) > 0
@@ -135,7 +137,7 @@ class CostGoals(Goals):
         self,
         target: Target,
         asked_by: str,
-        selector: Any,
+        selector: Selector,
         seeded: Callable[[], torch.Generator],
         structure: Structure,
         find_costs: FindCosts,
@@ -145,12 +147,13 @@ class CostGoals(Goals):
         self._structure, self._find_costs = structure, partial(find_costs, self._left.of)
         self._costs = self._find_costs()
         if self._costs:
-            self._left.check(self._costs, structure, [v for vectors in selector.groups.values() for v in vectors])
+            groups = cast(CoupledSelector, selector).groups.values()  # only coupled units have costs
+            self._left.check(self._costs, structure, [vector for vectors in groups for vector in vectors])
 
     def asked(self, group: str) -> tuple[str, str]:
         return self._left.option, "more than that takes; give less"
 
-    def fractions(self, selector: Any, masks: Masks, evidence: Values | None = None) -> dict[str, float]:
+    def fractions(self, selector: Selector, masks: Masks, evidence: Values | None = None) -> dict[str, float]:
         """As :meth:`Goals.fractions`.
 
         Raises:
@@ -168,7 +171,7 @@ class CostGoals(Goals):
             )
         return dict.fromkeys(selector.groups, self._left.fraction(self._costs, self._structure, kept))
 
-    def takes(self, selector: Any, group: str) -> bool:
+    def takes(self, selector: Selector, group: str) -> bool:
         """True: any may."""
         return True
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from torch import Tensor, nn
 
@@ -13,6 +13,7 @@ from ..pruning.calibration.worth import WORTHS
 from ..pruning.masks import Masks
 from ..pruning.prunable import Prunable
 from ..pruning.selecting import Selection
+from ..pruning.selecting.tensors import TensorSelector
 
 if TYPE_CHECKING:
     from .targets import Targets
@@ -39,7 +40,7 @@ def select_in_order(
         :class:`~..pruning.selecting.Selection`, with all masks that are then in force.
     """
     fractions = targets.fractions(event, masks)
-    left = {p.name: p for p in targets.selector.prunables}
+    left = {p.name: p for p in targets.prunables}
     own = {name: parameters[name].detach().clone() for name in left}
     chosen: Masks = {}
     values: dict[str, Tensor] = {}
@@ -67,7 +68,8 @@ def _select_one(targets: Targets, prunable: Prunable, fraction: float, masks: Ma
     worth, matrix = WORTHS[targets.plan.importance], as_matrix(prunable.weight())
     wide = matrix.to(inputs.squares.dtype).view(len(inputs.squares), -1, matrix.shape[1])
     if worth.compensates and inputs.products is not None:
-        select = targets.selector.column_selector(prunable.name, fraction, masks)
+        of_tensors = cast(TensorSelector, targets.selector)
+        select = of_tensors.column_selector(prunable.name, fraction, masks)
         keep, value = (part.view_as(matrix) for part in reconstruct(wide, inputs.factor, select, select.step))
         stored = prunable.store(as_weight(value, prunable.shape)).to(prunable.parameter.dtype)
         return Selection(prunable.split_mask(as_weight(keep, prunable.shape)), values={prunable.name: stored})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from torch import Tensor, nn
 
@@ -77,7 +77,7 @@ class Removal:
                 self._rewind.restore(optimizer)
                 changed = self._masked.parameters
             if closes:
-                self.close(selection.keep, targets.selector, targets.structure, optimizer)
+                self.close(selection.keep, cast(WidthSelector, targets.selector), targets.structure, optimizer)
             else:
                 changed = {*changed, *self.mask(selection, targets.prunables, optimizer)}
             if ema_model is not None:

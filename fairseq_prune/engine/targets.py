@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import torch
 from torch import Tensor, nn
@@ -89,7 +89,7 @@ class Targets:
         self._find_structure = find_structure or partial(structure_of, model)
         self._find_targets = find_targets or (lambda selector: selector.targets(plan.target))
         self._find_costs = find_costs or partial(costs_of, model)
-        self.selector: Any = NoUnits()  # a Selector; those of tensors can more
+        self.selector = cast(Selector, NoUnits())  # which is not asked for more
         self.structure = Structure({}, {})
         self._goals = Goals({}, plan.asked_by, self.selector, self._generator)
         if plan.prunes:
@@ -123,8 +123,9 @@ class Targets:
     def look_again(self, cut: bool) -> None:
         """Find the units that are left after a cut before the last event; targets stay fractions of the uncut model."""
         if cut and self.cuts_on_the_way:
-            before, self.selector = self.selector, self._look_at_coupled(parse_units(self.plan.units))
-            self.selector.look_again(before)
+            before = cast(CoupledSelector, self.selector)
+            self.selector = now = self._look_at_coupled(parse_units(self.plan.units))
+            now.look_again(before)
 
     def follow(self) -> bool:
         """Find the units anew if weights of a cut model, which are fewer, were loaded since; True if so."""
@@ -140,8 +141,8 @@ class Targets:
         if is_coupled(units):
             self.selector = self._look_at_coupled(units)
         else:
-            self.selector = selector_of(units, self.plan.scope)(self.plan, self.prunables, units, ranks.average)
-            for name, reason in self.selector.left_out.items():
+            self.selector = own = selector_of(units, self.plan.scope)(self.plan, self.prunables, units, ranks.average)
+            for name, reason in own.left_out.items():
                 logger.info(f"--prune-units {self.plan.units}: {name} stays whole: {reason}")
             refuse_weight_norms(self.plan, self.prunables)
         target = self._find_targets(self.selector)
@@ -169,7 +170,7 @@ class Targets:
         Raises:
             ValueError: more than the target is removed already.
         """
-        if self._goals.look_at_inputs(self.selector, partial(gather, "inputs")):
+        if self._goals.look_at_inputs(self.prunables, partial(gather, "inputs")):
             self.check(masks)
         for group in self.selector.groups:
             removed, total = self.selector.count(group, masks)

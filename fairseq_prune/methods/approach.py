@@ -126,7 +126,7 @@ class Approach:
         return settings
 
     @classmethod
-    def check(cls, settings: Any, units: Any, schedule: Schedule) -> None:
+    def check(cls, settings: Any, units: UnitKind, schedule: Schedule) -> None:
         """Refuse what only this approach cannot have.
 
         Args:

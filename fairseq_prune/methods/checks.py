@@ -1,20 +1,35 @@
 """What cannot be combined with a plan's approach."""
 
-from typing import Any
+from typing import Protocol
 
 from ..pruning.budget import Deviation, Threshold
 from ..pruning.calibration.worth import WORTHS
 from ..pruning.importance import EVIDENCE, ONLY_FOR, SIGNED
+from ..pruning.schedule import Schedule
+from ..pruning.selecting import SelectionPlan
+from ..pruning.times import When
 from ..pruning.units import NM, UNITS, Pattern, Weight, is_coupled, parse_units
-from .approach import APPROACHES, Approach
+from .approach import APPROACHES, Approach, ApproachSettings
 from .method import METHODS
 
 
-def check_approach(plan: Any) -> None:
-    """Refuse what cannot work.
+class ApproachPlan(SelectionPlan, Protocol):
+    """What is read here of a plan, :class:`~fairseq_prune.engine.plan.Plan`."""
 
-    Args:
-        plan: :class:`~fairseq_prune.engine.plan.Plan`.
+    @property
+    def method(self) -> str: ...
+    @property
+    def schedule(self) -> Schedule: ...
+    @property
+    def rewind(self) -> When | None: ...
+    @property
+    def in_order(self) -> bool: ...
+    @property
+    def approach(self) -> ApproachSettings | None: ...
+
+
+def check_approach(plan: ApproachPlan) -> None:
+    """Refuse what cannot work.
 
     Raises:
         ValueError: naming the option, the value and a valid example.
@@ -43,11 +58,8 @@ def check_approach(plan: Any) -> None:
         )
 
 
-def check_in_order(plan: Any) -> None:
+def check_in_order(plan: ApproachPlan) -> None:
     """Refuse what layers that are pruned one after the other, by their inputs, cannot have.
-
-    Args:
-        plan: :class:`~fairseq_prune.engine.plan.Plan`.
 
     Raises:
         ValueError: naming the option, the value and a valid example.
@@ -74,9 +86,9 @@ def check_in_order(plan: Any) -> None:
             raise ValueError(f"--prune-target {target}: is not for {method}; give e.g. --prune-target 0.5")
 
 
-def approach_of(plan: Any) -> type[Approach] | None:
+def approach_of(plan: ApproachPlan) -> type[Approach] | None:
     """What acts between the first selection and the removal; None: every selection removes."""
-    return plan.approach and APPROACHES[type(plan.approach)]
+    return APPROACHES[type(plan.approach)] if plan.approach else None
 
 
 def _check_schedule(plan, kind):

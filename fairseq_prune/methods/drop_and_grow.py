@@ -89,7 +89,7 @@ class Regrowing(Approach):
         return replace(settings, events=schedule.num_events)
 
     @classmethod
-    def check(cls, settings: DropAndGrow, units: Any, schedule: Schedule) -> None:
+    def check(cls, settings: DropAndGrow, units: UnitKind, schedule: Schedule) -> None:
         if not 0 < settings.drop <= 1:
             raise ValueError(f"--prune-drop {settings.drop}: give a share above 0 and at most 1, e.g. 0.3")
 

@@ -56,7 +56,7 @@ class GrowingPenalty(Approach):
         return complete(settings, options, schedule, single_weights)
 
     @classmethod
-    def check(cls, settings: Growth, units: Any, schedule: Schedule) -> None:
+    def check(cls, settings: Growth, units: UnitKind, schedule: Schedule) -> None:
         if settings.norms and not is_coupled(units):
             raise ValueError("--reg-bn: is for units that own biases and norms, e.g. --prune-units filter")
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from ..optim.masters import Home, homes
 from ..pruning.schedule import Schedule
 from ..pruning.times import Position
+from ..pruning.units import UnitKind
 from .approach import APPROACHES, Select, Timed
 from .gated import GATE_L1, GATE_RATE, Gated
 from .option import ABOVE_0, Option
@@ -63,7 +64,7 @@ class TickTockGates(Gated):
         self._aside: dict[Tensor, Tensor | None] = {}  # gradients, while a step is taken without them
 
     @classmethod
-    def check(cls, settings: TickTock, units: Any, schedule: Schedule) -> None:
+    def check(cls, settings: TickTock, units: UnitKind, schedule: Schedule) -> None:
         intervals = schedule.num_events - 1
         if intervals <= settings.tocks:
             raise ValueError(
