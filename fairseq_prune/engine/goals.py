@@ -78,9 +78,9 @@ class Goals:
         """True if all goals are plain fractions, which are known from the start."""
         return all(isinstance(goal, float) for goal in self._target.values())
 
-    def asked(self, group: str) -> tuple[str, str]:
-        """(What was asked of a group, what to give where it has lost more than that), as told to the user."""
-        return f"{self._asked_by} {self._asked[group]}", "give at least that"
+    def asked(self, group: str, lost: float) -> tuple[str, str]:
+        """(What was asked of a group, what to give where it has lost more: a fraction), as told to the user."""
+        return f"{self._asked_by} {self._asked[group]}", f"give e.g. --prune-target {math.ceil(lost * 1e4) / 1e4}"
 
     def look_at_inputs(self, prunables: Sequence[Prunable], walk: Callable[[], Walk]) -> bool:
         """Find the fractions of the groups whose goal is by outliers (``0.7owl``).
@@ -150,7 +150,7 @@ class CostGoals(Goals):
             groups = cast(CoupledSelector, selector).groups.values()  # only coupled units have costs
             self._left.check(self._costs, structure, [vector for vectors in groups for vector in vectors])
 
-    def asked(self, group: str) -> tuple[str, str]:
+    def asked(self, group: str, lost: float) -> tuple[str, str]:
         return self._left.option, "more than that takes; give less"
 
     def fractions(self, selector: Selector, masks: Masks, evidence: Values | None = None) -> dict[str, float]:

@@ -180,17 +180,21 @@ class Targets:
         """Refuse targets below what is removed already.
 
         Raises:
-            ValueError: a group has lost more than its target, and removed weights are never revived.
+            ValueError: a group has lost more than its target, and removed weights are never revived; names the one
+                that has lost most, for what is enough for it is enough for all.
         """
         self.selector.check()
-        fractions = self._goals.fractions(self.selector, masks)
+        fractions, beyond = self._goals.fractions(self.selector, masks), {}
         for group in self.selector.groups:
             removed, total = self.selector.count(group, masks)
             if removed > self.selector.budget(group, fractions[group]):
-                asked, more = self._goals.asked(group)
-                raise ValueError(
-                    f"{asked}: {removed / total:.4f} of {group!r} is removed already; {more}, or prune no further"
-                )
+                beyond[group] = removed / total
+        if beyond:
+            group = max(beyond, key=lambda group: beyond[group])
+            asked, more = self._goals.asked(group, beyond[group])
+            raise ValueError(
+                f"{asked}: {beyond[group]:.4f} of {group!r} is removed already; {more}, or prune no further"
+            )
 
     def select(self, event: int, masks: Masks, evidence: Any = None) -> Selection:
         """What is removed at an event.
