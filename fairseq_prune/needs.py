@@ -74,6 +74,21 @@ class OptionParser(argparse.ArgumentParser):
             self.needs[action] = needs
         return action
 
+    def refuse_empty(self, args: argparse.Namespace) -> None:
+        """Refuse values without a character, as of a variable that a shell does not know: it would name this folder.
+
+        Args:
+            args: of :meth:`parse_args`.
+
+        Raises:
+            ValueError: naming the option, or what an argument is called in the help.
+        """
+        for action in self._actions:
+            value = getattr(args, action.dest, None)
+            if "" in (value if isinstance(value, list) and action.nargs != argparse.REMAINDER else [value]):
+                name = (action.option_strings or [str(action.metavar)])[0]
+                raise ValueError(f"{name} '': is empty; give a value, or see --help for one")
+
     def refuse_idle(self, args: argparse.Namespace) -> None:
         """Refuse options that were given and have no effect.
 

@@ -118,6 +118,19 @@ def test_code_in_a_checkpoint_never_runs(save, tmp_path, capsys):
     assert trace.exists()  # negative control: the file is dangerous
 
 
+@pytest.mark.parametrize(
+    "words, name",
+    [
+        (["export", "a.pt", "", "--to", "onnx"], "OUT"), (["prune", "", "b.pt", "--target", ".5"], "CHECKPOINT"),
+        (["average", "a.pt", "", "b.pt"], "CHECKPOINT"), (["sweep", "a.yaml", "--save-dir", ""], "--save-dir"),
+        (["plot", "--run", "a.log", ""], "--run"),
+    ],
+)  # fmt: skip
+def test_empty_values(words, name, capsys):
+    """Of a variable that is not set. A folder of that name would be the current one."""
+    assert failure(capsys, *words) == f"{name} '': is empty; give a value, or see --help for one"
+
+
 def test_unknown_command(capsys):
     with pytest.raises(SystemExit) as caught:
         main(["inspekt"])

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from ..files.folder import is_in
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -47,6 +50,25 @@ class Start:
     def is_there(self) -> bool:
         """True if there is such a file."""
         return self.path is not None and _is_file(self.path)
+
+    def require_elsewhere(self, folder: str) -> None:
+        """Refuse weights to begin with that are in the run's own folder, under a name that fairseq will save by.
+
+        Args:
+            folder: ``--save-dir``.
+
+        Raises:
+            ValueError: naming both options.
+        """
+        if self.path is None or self.option not in (FINETUNED, PRETRAINED):
+            return
+        if is_in(folder, self.path) and re.fullmatch(
+            r"checkpoint(_best|\d+|_\d+_\d+)\.pt", os.path.basename(self.path)
+        ):
+            raise ValueError(
+                f"--save-dir {folder}: {self.option} {self.path} is in it, and would be written over; give another "
+                "folder, e.g. --save-dir checkpoints/pruned"
+            )
 
     def check(self) -> None:
         """Refuse an option's file that is not there.

@@ -66,6 +66,7 @@ def _parse(argv):
     names = {(action.option_strings or [str(action.metavar)])[0]: action.dest for action in options._actions}
 
     def run():
+        options.refuse_empty(args)
         options.refuse_idle(args)
         take_in(args)
         module.run(args)

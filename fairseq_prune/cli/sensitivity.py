@@ -48,13 +48,15 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         ValueError: an option out of its range, or a checkpoint or data that cannot be read.
     """
-    from ..report.png import check_png
+    from ..report.png import check_png, check_written
     from ..report.sensitivity import draw_sensitivity, render_sensitivity, write_recipe
 
     if args.png:
         check_png("--png", args.png)
-    if args.recipe and args.total is None:
-        raise ValueError(f"--recipe {args.recipe}: needs a total; give e.g. --total 0.8")
+    if args.recipe:
+        check_written("--recipe", args.recipe, ".yaml", ".yml")
+        if args.total is None:
+            raise ValueError(f"--recipe {args.recipe}: needs a total; give e.g. --total 0.8")
     with quietly():
         try:
             report = _measured(args)

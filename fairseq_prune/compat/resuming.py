@@ -1,8 +1,8 @@
 """What fairseq's trainer forgets when a run is interrupted, and that one which has ended is started again."""
 
 import logging
-import os
 
+from ..files.folder import is_in
 from .best_checkpoint import forget_best, patience, restore_patience
 from .patching import patch_once
 
@@ -54,7 +54,7 @@ def _knowing_the_end(load_checkpoint):
 
     def load(self, filename, *args, **kwargs):
         extra = load_checkpoint(self, filename, *args, **kwargs)
-        is_own = os.path.realpath(os.path.dirname(filename)) == os.path.realpath(self.cfg.checkpoint.save_dir)
+        is_own = is_in(self.cfg.checkpoint.save_dir, filename)
         if extra is not None and is_own and (end := _end_of(self)):
             logger.info(f"{filename}: this training has ended, by {end}; nothing is changed")
             self.cfg.optimization.max_epoch = -1  # of the loop over epochs, which comes next

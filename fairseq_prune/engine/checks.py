@@ -62,6 +62,7 @@ def check_run(cfg: PruneOptions, plan: Plan, start: Start) -> None:
     if kind and kind.gated and cfg.prune_store_ema:
         raise ValueError(f"--store-ema: averages miss the gates of --prune-method {plan.method}; leave it out")
     if plan.prunes:
+        start.require_elsewhere(cfg.prune_save_dir)
         check_long_enough(plan, RunLength(cfg.prune_max_epoch, cfg.prune_max_update))
 
 

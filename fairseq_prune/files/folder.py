@@ -9,6 +9,11 @@ from .alone import StrPath
 from .whole import sync_folder
 
 
+def is_in(folder: StrPath, path: StrPath) -> bool:
+    """True if a file is one of a folder's own, by whatever name the folder goes."""
+    return os.path.realpath(os.path.dirname(path) or os.curdir) == os.path.realpath(folder)
+
+
 def require_replaceable(path: StrPath, sign: str) -> None:
     """Refuse to put a folder where something else is.
 
@@ -19,7 +24,7 @@ def require_replaceable(path: StrPath, sign: str) -> None:
     Raises:
         ValueError: there is something without this file.
     """
-    if os.path.lexists(path) and not os.path.isfile(os.path.join(path, sign)):
+    if not os.fspath(path) or os.path.lexists(path) and not os.path.isfile(os.path.join(path, sign)):
         raise ValueError(f"OUT {path}: not a folder with {sign}, so it is not replaced; give another name")
 
 
@@ -28,15 +33,20 @@ def whole_folder(path: StrPath) -> Iterator[str]:
     """Fill a folder under a temporary name; it gets its name when the block ends without an error.
 
     Args:
-        path: of the folder. A folder that is there is replaced; a kill between two renames leaves it as ``.old``.
+        path: of the folder. One that is there is replaced, which :func:`require_replaceable` has to allow; a kill
+            between two renames leaves it as ``.NAME.old``. Names that begin with a dot are no user's.
 
     Yields:
         The temporary path, in the same folder.
     """
     path = os.path.abspath(path)
-    temporary, old = f"{path}.tmp", f"{path}.old"
+    folder, name = os.path.split(path)
+    temporary, old = (os.path.join(folder, f".{name}.{kind}") for kind in ("tmp", "old"))
     shutil.rmtree(temporary, ignore_errors=True)
-    os.makedirs(temporary)
+    try:
+        os.makedirs(temporary)
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, path) from None
     try:
         yield temporary
         for entry in os.scandir(temporary):
@@ -49,5 +59,5 @@ def whole_folder(path: StrPath) -> Iterator[str]:
         os.replace(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    sync_folder(os.path.dirname(path))
+    sync_folder(folder)
     shutil.rmtree(old, ignore_errors=True)

@@ -96,6 +96,21 @@ def test_missing_split(new_run):
         new_run().train("--valid-subset", "dev")
 
 
+@pytest.mark.parametrize("name", ["checkpoint_best.pt", "checkpoint3.pt", "checkpoint_2_40.pt"])
+def test_the_dense_model_is_not_written_over(new_run, name):
+    """Under names that fairseq saves by; others stay as they are."""
+    run = new_run()
+    run.folder.mkdir()
+    (run.folder / name).write_text("dense")
+    words = ["--finetune-from-model", run.folder / name, "--prune-method", "magnitude", "--prune-target", "0.5"]
+    with pytest.raises(SystemExit, match=rf"--save-dir \S+: --finetune-from-model \S+/{name} is in it, and would be"):
+        run.train(*words)
+    (run.folder / name).rename(run.folder / "dense.pt")
+    words[1] = run.folder / "dense.pt"
+    with pytest.raises(SystemExit, match="dense.pt: not a readable fairseq checkpoint"):
+        run.train(*words)
+
+
 class Malicious:
     def __reduce__(self):
         return (open, ("executed", "w"))

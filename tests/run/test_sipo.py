@@ -170,9 +170,15 @@ class TestBadInput:
             (["--max-ppl-increase", "-1"], "--max-ppl-increase -1.0: give a value"),
             (["--search", "ncz"], "unknown search 'ncz'; did you mean 'ncs'"),
             (["--rounds", "2"], "--arch: options of fairseq-train are needed"),
+            (["--rounds", "2", *TRAIN, "--lrr", "1"], "--train: unrecognized arguments: --lrr 1; fairseq-train --help"),
         ):
             self.refused(message, counting, dense, tmp_path, *words)
         assert not list(tmp_path.iterdir())
+
+    def test_a_folder_with_the_dense_model(self, counting, tmp_path):
+        """Which may be called as one of the results."""
+        line = f"--save-dir {tmp_path}: --checkpoint {tmp_path}/best.pt is in it, and could be written over; give "
+        self.refused(line, counting, tmp_path / "best.pt", tmp_path)
 
     def test_no_data(self, dense, tmp_path):
         self.refused("DATA nowhere: no such folder", "nowhere", dense, tmp_path)

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from fairseq_prune.report.png import check_png
+from fairseq_prune.report.png import check_png, check_written
 
 
 def test_where_a_figure_goes(tmp_path, monkeypatch):
@@ -17,3 +17,9 @@ def test_where_a_figure_goes(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)  # root may write everywhere
     with pytest.raises(ValueError, match="its folder cannot be written"):
         check_png("--png", tmp_path / "new.png")
+
+
+def test_a_file_of_another_kind_is_not_written_over(tmp_path):
+    check_written("--recipe", tmp_path / "a.yml", ".yaml", ".yml")
+    with pytest.raises(ValueError, match=r"--recipe a.pt: a YAML is written; give e.g. --recipe recipe.yaml"):
+        check_written("--recipe", "a.pt", ".yaml", ".yml")

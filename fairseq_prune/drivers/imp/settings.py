@@ -10,6 +10,7 @@ from fairseq import checkpoint_utils
 from ...engine.make_plan import make_plan
 from ...engine.plan import Plan
 from ...pruning.times import When
+from ..identity import require_elsewhere
 from ..training import check_words, has_option, option_of
 
 _OWN = """--save-dir --restore-file --finetune-from-model --no-epoch-checkpoints --user-dir --save-interval
@@ -64,6 +65,7 @@ class ImpSettings:
         settings = cls(options.target, options.fraction, rewind, options.checkpoint, selecting, options.train)
         settings.plan(options.target)
         if options.checkpoint:
+            require_elsewhere(options.checkpoint, options.save_dir)
             checkpoint_utils.load_checkpoint_to_cpu(
                 options.checkpoint
             )  # as the first training does: it exits, in a line
