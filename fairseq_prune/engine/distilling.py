@@ -11,7 +11,6 @@ from ..distillation.distiller import Distiller, log_distilled
 from ..distillation.options import Distillation, read_distillation
 from ..distillation.teacher import load_teacher
 from ..errors import one_line_errors
-from .same_plan import check_same_teacher
 
 
 class DistillingMixin(FairseqTask):
@@ -58,15 +57,6 @@ class DistillingMixin(FairseqTask):
         """What a checkpoint says of the teacher; its weights are not in it."""
         distiller = self.distiller
         return {"teacher": distiller.teacher.checksum, "distillation": distiller.asked.plain()} if distiller else {}
-
-    def check_teacher(self, state: dict[str, Any]) -> None:
-        """Refuse to continue with less, or another, than an interrupted run learnt from; as with plans.
-
-        Raises:
-            ValueError: naming the option.
-        """
-        if "teacher" in state:
-            check_same_teacher(self.distiller, state["teacher"], state.get("distillation", {}))
 
     def reduce_metrics(self, logging_outputs, criterion):
         super().reduce_metrics(logging_outputs, criterion)

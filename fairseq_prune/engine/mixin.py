@@ -47,6 +47,7 @@ from .plan import Plan
 from .pruner import Pruner
 from .reachable import RunLength, check_long_enough
 from .run_record import note_start
+from .same_plan import check_same_teacher
 from .scoring import ScoringMixin
 from .telling import tell_pending, warn_of_unfinished
 
@@ -260,7 +261,7 @@ class PruneMixin(ScoringMixin, AccountingMixin, DistillingMixin, FairseqTask):
 
     def set_checkpoint_dict(self, state):
         with one_line_errors(), errors_of_a_file("checkpoint", "the state of its pruning run is damaged"):
-            self.check_teacher(state)
+            check_same_teacher(self.plan, self.distiller, state)
             self.pruner.load_state(state)
             if "account" in state:  # files of earlier versions have none
                 self.account.load_state(state["account"])

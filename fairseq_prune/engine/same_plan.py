@@ -42,22 +42,26 @@ def check_same_plan(plan: Plan, state: Mapping[str, Any]) -> None:
             )
 
 
-def check_same_teacher(distiller: Distiller | None, checksum: int, amounts: Mapping[str, float]) -> None:
+def check_same_teacher(plan: Plan, distiller: Distiller | None, state: Mapping[str, Any]) -> None:
     """Refuse to continue without the teacher that an interrupted run had, with another, or by other amounts.
 
     Args:
+        plan: of the run that resumes; where both prune, none can be added either.
         distiller: of the run that resumes; None: it has no teacher.
-        checksum: of the interrupted run's teacher.
-        amounts: of its :meth:`~..distillation.options.Distillation.plain`; files of earlier versions have none.
+        state: of the interrupted run's task; files of earlier versions do not say by how much it learnt.
 
     Raises:
         ValueError: naming the option.
     """
     resume = f"{RESUME}, or go on with --finetune-from-model and a new --save-dir"
+    if "teacher" not in state:
+        if distiller and plan.prunes and state["plan"]["schedule"]:
+            raise ValueError(f"{distiller.asked.asked}: the interrupted run had no teacher; {resume}")
+        return
     if distiller is None:
         raise ValueError(f"--prune-teacher: the interrupted run had a teacher, this one has none; {resume}")
-    asked = distiller.asked
-    if distiller.teacher.checksum != checksum:
+    asked, amounts = distiller.asked, state.get("distillation", {})
+    if distiller.teacher.checksum != state["teacher"]:
         raise ValueError(f"{asked.asked}: not the weights of the teacher that this run began with; {resume}")
     for name, value in asked.plain().items():
         if amounts.get(name, value) != value:

@@ -106,6 +106,10 @@ def test_goes_on_with_the_same_teacher(new_run, dense, tmp_path):
     ):
         with pytest.raises(SystemExit, match=message):
             other.train(*changed)
+    alone = new_run("alone")
+    alone.train(*words[:-3], *words[-1:], "--max-update", "5")
+    with pytest.raises(SystemExit, match="--prune-teacher self: the interrupted run had no teacher; resume with"):
+        alone.train(*words)
     state = load_checkpoint(start)
     state["model"]["encoder.layers.0.fc1.bias"] += 1
     torch.save(state, start)
