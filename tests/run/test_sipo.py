@@ -170,7 +170,10 @@ class TestBadInput:
             (["--max-ppl-increase", "-1"], "--max-ppl-increase -1.0: give a value"),
             (["--search", "ncz"], "unknown search 'ncz'; did you mean 'ncs'"),
             (["--rounds", "2"], "--arch: options of fairseq-train are needed"),
-            (["--rounds", "2", "--train", *TRAIN, "--lrr", "1"], "--train: unrecognized arguments: --lrr 1; fairseq-train --help"),
+            (
+                ["--rounds", "2", "--train", *TRAIN, "--lrr", "1"],
+                "--train: unrecognized arguments: --lrr 1; fairseq-train --help",
+            ),
         ):
             self.refused(message, counting, dense, tmp_path, *words)
         assert not list(tmp_path.iterdir())
