@@ -66,7 +66,7 @@ def test_rounds(imp, tmp_path, rewind, monkeypatch):
 
     original = rounds.write_pruned
     monkeypatch.setattr(rounds, "write_pruned", keep_copy)
-    records, trained = imp(folder, "--rewind", rewind)
+    records, trained = imp(folder, "--rewind", rewind, train=words_of("--lr 0.05 --store-ema --ema-decay 0.9"))
     assert trained == ["round-0", "round-1", "round-2"]
     point = load_checkpoint(folder / ("start.pt" if rewind == "0up" else "rewind.pt"))
     assert point["optimizer_history"][-1]["num_updates"] == int(rewind[0])
@@ -77,7 +77,8 @@ def test_rounds(imp, tmp_path, rewind, monkeypatch):
         assert (record["pruned"], record["prunable"]) == (round(fraction * total), total)
         assert sum(int((~keep).sum()) for keep in masks.values()) == round(fraction * total)
         assert ended["optimizer_history"][-1]["num_updates"] == 8  # to the end, each
-        assert all(not ended["model"][name][~keep].any() for name, keep in masks.items())
+        for values in (ended["model"], ended["extra_state"]["ema"]):  # averages were those of a dense model
+            assert all(not values[name][~keep].any() for name, keep in masks.items())
         if number:
             first = begun[str(folder / at.format(number))]
             before = load_checkpoint(folder / f"round-{number - 1}/checkpoint_last.pt")
