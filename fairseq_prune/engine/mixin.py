@@ -219,8 +219,8 @@ class PruneMixin(ScoringMixin, AccountingMixin, DistillingMixin, FairseqTask):
             hold_best(self.options.prune_maximize_best)
 
     def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False, **ema):
-        self.scoring_criterion = criterion
         self._meet_averages(ema.get("ema_model"))
+        self.scoring_criterion, self._ema_model = criterion, ema.get("ema_model")
         self._position = self._clock.at(self._completed_epochs, update_num)
         for loaded in filter(None, (self._model, self._ema_model)):
             if hasattr(loaded, "cuts_on_load"):
@@ -242,7 +242,6 @@ class PruneMixin(ScoringMixin, AccountingMixin, DistillingMixin, FairseqTask):
         """Those of a file may be of before its weights were masked, as where a round of IMP begins."""
         if ema_model is not None and self._ema_model is None:
             self.pruner.masked.renew_averages(ema_model, ())
-        self._ema_model = ema_model
 
     def before_update(self, optimizer: FairseqOptimizer) -> None:
         """Let the pruner act before an update; tasks with something to do once it has finished add to it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -118,6 +118,31 @@ def moments_of(parameter: nn.Parameter, masters: Homes, optimizer: FairseqOptimi
         for value in state.values()
         if torch.is_tensor(value) and value.shape == home.key.shape
     ]
+
+
+def counts_of(parameter: nn.Parameter, masters: Homes, optimizer: FairseqOptimizer) -> dict[str, Any]:
+    """What the optimizer keeps of a parameter beside its moments, as the steps that it has taken; not copied.
+
+    Args:
+        parameter, masters, optimizer: as :func:`moments_of`.
+
+    Returns:
+        dict of name -> number, or tensor of another shape than the parameter's.
+    """
+    key = masters.get(parameter, Home(parameter)).key
+    found = optimizer.optimizer.state.get(key, {}).items()
+    return {n: v for n, v in found if isinstance(v, (int, float)) or torch.is_tensor(v) and v.shape != key.shape}
+
+
+def set_count(
+    parameter: nn.Parameter, masters: Homes, optimizer: FairseqOptimizer, name: str, value: float | Tensor
+) -> None:
+    """Set one of :func:`counts_of`; a tensor stays the same object, and where it is."""
+    state = optimizer.optimizer.state[masters.get(parameter, Home(parameter)).key]
+    if torch.is_tensor(state[name]):
+        state[name].copy_(torch.as_tensor(value))
+    else:
+        state[name] = value
 
 
 def add_to_gradients(

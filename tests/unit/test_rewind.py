@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from fairseq.optim.adam import Adam
 from one_layer import Training
 
 from fairseq_prune.pruning.times import Position
@@ -32,6 +33,29 @@ def test_survivors_go_back_and_the_last_round_trains_on():
     assert gone == [0, 24, 36] and not training.pruner._rewind._values
     keep = training.pruner.masks["weight"]
     assert not torch.equal(training.weight, weights[2] * keep) and not training.weight[~keep].any()
+
+
+ADAMS = {"fairseq": Adam, "torch": torch.optim.Adam, "adagrad": torch.optim.Adagrad}
+
+
+@pytest.mark.parametrize("point", [0, 2])
+@pytest.mark.parametrize("kind", ADAMS)
+def test_steps_from_the_point_are_those_that_were_taken_there(kind, point):
+    """With gradients that do not depend on the weights: steps are counted from the point again, also when resumed."""
+    training = Training(**{**OPTIONS, "rewind": f"{point}up", "end": "5up", "target": 0.25})
+    training.optimizer.optimizer = ADAMS[kind](training.model.parameters(), lr=0.1)
+    gradient = torch.randn(6, 8, generator=torch.Generator().manual_seed(1))
+    weights = []
+    for update in range(7):
+        if update == 4:
+            training.pruner.load_state(copy.deepcopy(training.pruner.state()))
+        weights.append(training.weight)
+        training.step(loss=lambda weight: (weight * gradient).sum())
+    keep = training.pruner.masks["weight"]
+    assert int((~keep).sum()) == 12
+    # the event was before update 5, which then took the step of the point
+    assert torch.equal(weights[6], weights[point + 1] * keep)
+    assert torch.equal(training.weight, weights[point + 2] * keep)
 
 
 @pytest.mark.parametrize("stop", [1, 2, 3, 6])
