@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from typing import TYPE_CHECKING
 
@@ -96,6 +97,9 @@ def load_teacher(asked: Distillation, start: Start, task: FairseqTask) -> Teache
     if not path:
         begins = f"goes on from {start.path}, which it replaces" if start.path else "starts from new weights"
         raise ValueError(f"{asked.asked}: the run {begins}; add e.g. --finetune-from-model {EXAMPLE}, or name a file")
+    several = path.split(os.pathsep)
+    if len(several) > 1 and not os.path.exists(path):
+        raise ValueError(f"{asked.asked}: one checkpoint teaches, no ensemble; give e.g. --prune-teacher {several[0]}")
     with errors_named(asked.asked):
         load_checkpoint(path)  # what is wrong with a file is said better here than by fairseq
         model = load_model(path, task)

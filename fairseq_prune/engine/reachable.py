@@ -75,7 +75,7 @@ def check_reachable(schedule: Schedule, run: RunLength, start: str | None = None
     """
     limit, reason = run.limit(schedule.unit)
     if limit and schedule.last >= limit:
-        asked = f"--prune-end {schedule.end}" if schedule.end else start or f"--prune-start {schedule.start}"
+        asked = f"{schedule.end_option} {schedule.end}" if schedule.end else start or f"--prune-start {schedule.start}"
         raise ValueError(
             f"{asked} is not reached before the end of the run ({reason}); "
             f"give at most {asked.replace(f' {schedule.last}', f' {limit - 1}')}"
@@ -96,7 +96,7 @@ def check_begun_in_time(schedule: Schedule, event: int, position: int) -> None:
     if 1 < event == schedule.num_events and not schedule.steps:
         now = f"{position}{schedule.unit}"
         raise ValueError(
-            f"--prune-end {schedule.end}: the run begins at {now}, past its schedule; "
+            f"{schedule.end_option} {schedule.end}: the run begins at {now}, past its schedule; "
             f"times count from update 0 of the first run, e.g. --prune-start {now}"
         )
 

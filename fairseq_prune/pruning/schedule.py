@@ -50,8 +50,12 @@ class Schedule:
         if self.end:
             self._check_positions(self.end)
         elif self.shape not in ONE_EVENT and not self.steps:
-            option = "--prune-freeze" if self.shape == "reselect" else "--prune-end"
-            raise ValueError(f"--prune-schedule {self.shape} needs {option}, e.g. {option} 2000up")
+            raise ValueError(f"--prune-schedule {self.shape} needs {self.end_option}, e.g. {self.end_option} 2000up")
+
+    @property
+    def end_option(self) -> str:
+        """By which its end is given."""
+        return "--prune-freeze" if self.shape == "reselect" else "--prune-end"
 
     def _check_steps(self, steps: int) -> None:
         if self.shape in (*ONE_EVENT, "reselect"):
@@ -59,21 +63,20 @@ class Schedule:
                 f"--prune-steps {steps}: --prune-schedule {self.shape} has none; e.g. --prune-schedule halving"
             )
         if self.end or self.every:
-            option = f"--prune-end {self.end}" if self.end else f"--prune-every {self.every}"
+            option = f"{self.end_option} {self.end}" if self.end else f"--prune-every {self.every}"
             raise ValueError(f"--prune-steps {steps}: are all at --prune-start; leave out {option}")
         if steps < 1:
             raise ValueError(f"--prune-steps {steps}: give at least 1, e.g. --prune-steps 5")
 
     def _check_positions(self, end: When) -> None:
         if len(self._used_units) > 1:
-            raise ValueError(
-                f"--prune-start {self.start}, --prune-end {end}, --prune-every {self.every}: "
-                "give all in epochs (e.g. 4ep) or all in updates (e.g. 500up)"
-            )
+            times = {"--prune-start": self.start, self.end_option: end, "--prune-every": self.every}
+            given = ", ".join(f"{option} {time}" for option, time in times.items() if time and time.count)
+            raise ValueError(f"{given}: give all in epochs (e.g. 4ep) or all in updates (e.g. 500up)")
         if end.count <= self.start.count:
             raise ValueError(
-                f"--prune-end {end} must come after --prune-start {self.start}, "
-                f"e.g. --prune-end {self.start.count + 1000}{self.unit}"
+                f"{self.end_option} {end} must come after --prune-start {self.start}, "
+                f"e.g. {self.end_option} {self.start.count + 1000}{self.unit}"
             )
         if self.every and self.every.count == 0:
             raise ValueError(f"--prune-every {self.every}: give at least 1, e.g. 100up")

@@ -141,6 +141,8 @@ def test_mistakes(new_run, dense):
         "self",
     )
     fails(new_run(), "--prune-teacher a.pt: checkpoint a.pt: no such file", "--prune-teacher", "a.pt")
+    line = "--prune-teacher a.pt:b.pt: one checkpoint teaches, no ensemble; give e.g. --prune-teacher a.pt"
+    fails(new_run(), line, "--prune-teacher", "a.pt:b.pt")
     fails(new_run(), "--prune-kd-weight 2.0: has no effect here; .*--prune-teacher self", "--prune-kd-weight", "2")
     for words, message in (
         ("--prune-kd-temperature 0", "--prune-kd-temperature 0.0: give a number, above 0"),

@@ -140,6 +140,20 @@ def test_the_end_is_named_where_there_is_one():
     check_reachable(schedule, RunLength(max_update=21))
 
 
+def test_the_end_goes_by_the_option_of_its_schedule():
+    """--prune-freeze, where masks are selected anew until then."""
+    schedule = Schedule("reselect", When(0, "up"), When(3, "ep"))
+    with pytest.raises(ValueError, match="--prune-freeze 3ep is not .*--max-epoch 3.; give at most --prune-freeze 2ep"):
+        check_reachable(schedule, RunLength(max_epoch=3))
+    check_reachable(schedule, RunLength(max_epoch=4))
+    with pytest.raises(
+        ValueError, match="--prune-freeze 2up must come after --prune-start 2up, e.g. --prune-freeze 1002up"
+    ):
+        Schedule("reselect", When(2, "up"), When(2, "up"))
+    with pytest.raises(ValueError, match="^--prune-start 2up, --prune-freeze 3ep: give all in epochs"):
+        Schedule("reselect", When(2, "up"), When(3, "ep"))
+
+
 def test_what_is_unknown_is_not_refused():
     check_reachable(Schedule("once", When(10**9, "up")), RunLength())
     check_reachable(Schedule("once", When(10**9, "up")), RunLength(max_epoch=3))
