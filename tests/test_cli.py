@@ -131,6 +131,13 @@ def test_empty_values(words, name, capsys):
     assert failure(capsys, *words) == f"{name} '': is empty; give a value, or see --help for one"
 
 
+def test_two_figures_in_one_file(tmp_path, capsys):
+    words = ["plot", "a.pt", "--sparsity", tmp_path / "a.png", "--structure"]
+    line = f"--structure {tmp_path}/../{tmp_path.name}/a.png: is the file of --sparsity, too; give e.g. --structure "
+    assert failure(capsys, *words, tmp_path / ".." / tmp_path.name / "a.png") == f"{line}structure.png"
+    assert failure(capsys, *words, tmp_path / "b.png").startswith("checkpoint a.pt: no such file")
+
+
 def test_unknown_command(capsys):
     with pytest.raises(SystemExit) as caught:
         main(["inspekt"])

@@ -1,5 +1,6 @@
 """Figures of a checkpoint, of its task on data, and of a run's logs."""
 
+import os
 from argparse import Namespace
 from collections.abc import Callable
 
@@ -59,8 +60,11 @@ def _check(options):
         raise ValueError(
             f"CHECKPOINT {options.checkpoint}: --run does not look at it; leave it out, or give --sparsity"
         )
+    first: dict[str, str] = {}
     for name, path in (wanted | ({"run": options.run[1]} if options.run else {})).items():
         check_png(f"--{name}", path)
+        if (other := first.setdefault(os.path.realpath(path), name)) != name:
+            raise ValueError(f"--{name} {path}: is the file of --{other}, too; give e.g. --{name} {name}.png")
     for name in ("images", "batches", "batch_size"):
         if getattr(options, name) < 1:
             option = f"--{name.replace('_', '-')}"
