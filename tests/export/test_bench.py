@@ -223,7 +223,7 @@ def test_mistakes_end_in_one_line(exportable, tmp_path, monkeypatch):
     assert "--png a.pdf: a PNG is written" in line("--png", "a.pdf")
     assert "models of several kinds: language model, translation" in line(exportable("masked"))
     (tmp_path / "foreign.pt").write_bytes(b"no checkpoint")
-    assert line(tmp_path / "foreign.pt").startswith(f"checkpoint {tmp_path}/foreign.pt: not loaded")
+    assert line(tmp_path / "foreign.pt").startswith(f"checkpoint {tmp_path}/foreign.pt: not a readable")
 
 
 def test_compact_is_what_is_left(exportable, here, capsys, tmp_path):
