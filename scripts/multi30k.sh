@@ -6,7 +6,8 @@
 # TEXT holds train/valid/test2016.{de,en}. A RUN is METHOD-TARGET-SEED, e.g. movement-0.8-1 or n:m-2:4-1:
 #   longer-0-1        the dense model, trained as much longer; dense is that model alone
 #   sparsegpt-0.8-1   all at once at the start, then as much training as the others, which prune during its first half
-#   student-6+1-1     from scratch, as long as the dense model: 6 layers of the encoder and 1 of the decoder
+#   student-6+1-1     from scratch, as long as the dense model: 6 layers of the encoder and 1 of the decoder, normalised before
+#                     each layer (after it, the decoder of one layer does not learn to look at the source)
 #   movement+self-0.8-1, longer+self-0-1, student+self-6+1-1   the dense model is the teacher
 # Without any, global and irregular magnitude, 2:4, movement and random run, with seed 1; scripts/multi30k_distil.sh runs
 # others. Every step is skipped once its result stands, so an interrupted run continues where it stopped. Seeds vary the
@@ -28,7 +29,8 @@ run() { # run METHOD TARGET SEED FOLDER [fairseq-train options]
     local method=$1 target=$2 seed=$3 folder=$4 SCHEDULE
     case $method in
     student)
-        from_scratch "$folder" "$seed" $(options ${target/+/ }) --task prune_translation "${@:5}"
+        from_scratch "$folder" "$seed" $(options ${target/+/ }) --task prune_translation \
+            --encoder-normalize-before --decoder-normalize-before "${@:5}"
         return
         ;;
     longer) method=magnitude ;;
