@@ -12,8 +12,6 @@ from .plan import Plan
 if TYPE_CHECKING:
     from ..distillation.distiller import Distiller
 
-RESUME = "resume with the same options"
-
 
 def check_same_plan(plan: Plan, state: Mapping[str, Any]) -> None:
     """Refuse to resume a run with another plan.
@@ -37,7 +35,7 @@ def check_same_plan(plan: Plan, state: Mapping[str, Any]) -> None:
         if before["schedule"] and before.get(name) != value:
             mine, theirs = _difference(plan, name, value, before.get(name))
             raise ValueError(
-                f"{mine}: the interrupted run had {theirs}; {RESUME}, "
+                f"{mine}: the interrupted run had {theirs}; resume with the same options, "
                 "or prune further with --finetune-from-model and a new --save-dir"
             )
 
@@ -53,7 +51,7 @@ def check_same_teacher(plan: Plan, distiller: Distiller | None, state: Mapping[s
     Raises:
         ValueError: naming the option.
     """
-    resume = f"{RESUME}, or go on with --finetune-from-model and a new --save-dir"
+    resume = "resume with the same options, or go on with --finetune-from-model and a new --save-dir"
     if "teacher" not in state:
         if distiller and plan.prunes and state["plan"]["schedule"]:
             raise ValueError(f"{distiller.asked.asked}: the interrupted run had no teacher; {resume}")
