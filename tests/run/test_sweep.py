@@ -229,6 +229,7 @@ BAD = [
     ({"train": f"{TRAIN} --prune-target 0.3"}, "--prune-target: is set by fairseq-prune sweep itself"),
     ({"train": MODEL}, "train: trainings need an end; add e.g. --max-update"),
     ({"train": "--arch 'a"}, "train: No closing quotation"),
+    ({"train": f"{TRAIN} --warmup-update 5x"}, "train: unrecognized arguments: --warmup-update 5x"),
     ({"search": {"trails": 3, "space": {"--lr": [1, 2]}}}, "search: unknown key 'trails'; did you mean 'trials'"),
     ({"search": {"trials": 3, "space": {"--lr": [0, 2, "log"]}}}, "search: cannot read --lr"),
     ({"search": {"trials": 3, "space": {"--seed": [0, 2]}}}, "search: --seed is set by the sweep itself"),
