@@ -48,7 +48,8 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         ValueError: an option out of its range, or a checkpoint or data that cannot be read.
     """
-    from ..report.png import check_png, check_written
+    from ..files.whole import check_written
+    from ..report.png import check_png
     from ..report.sensitivity import draw_sensitivity, render_sensitivity, write_recipe
 
     if args.png:

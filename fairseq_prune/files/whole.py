@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from io import BufferedRandom
+from pathlib import Path
 
 from .alone import StrPath, open_alone
 
@@ -94,3 +95,26 @@ def sync_folder(folder: StrPath) -> None:
             raise
     finally:
         os.close(handle)
+
+
+def check_written(option: str, path: StrPath, *suffixes: str) -> None:
+    """Refuse a file that could not be written; by its name it can be none of another kind, as a checkpoint.
+
+    Args:
+        option: that names it.
+        path: of the file.
+        suffixes: of its kind, e.g. ``".png"``.
+
+    Raises:
+        ValueError: of another kind, a folder, or none to write in.
+    """
+    words = "" if option.isupper() else f"{option} "
+    example = f"give e.g. {words}{option.strip('-').lower()}{suffixes[0]}"
+    if Path(path).suffix not in suffixes:
+        raise ValueError(f"{option} {path}: a {suffixes[0][1:].upper()} is written; {example}")
+    if not Path(path).parent.is_dir():
+        raise ValueError(f"{option} {path}: no such folder; {example}")
+    if Path(path).is_dir():
+        raise ValueError(f"{option} {path}: is a folder; {example}")
+    if not os.access(Path(path).parent, os.W_OK | os.X_OK):
+        raise ValueError(f"{option} {path}: its folder cannot be written; {example}")

@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from fairseq_prune.report.png import check_png, check_written
+from fairseq_prune.files.whole import check_written
+from fairseq_prune.report.png import check_png
 
 
 def test_where_a_figure_goes(tmp_path, monkeypatch):

@@ -66,9 +66,8 @@ class ImpSettings:
         settings.plan(options.target)
         if options.checkpoint:
             require_elsewhere(options.checkpoint, options.save_dir)
-            checkpoint_utils.load_checkpoint_to_cpu(
-                options.checkpoint
-            )  # as the first training does: it exits, in a line
+            # what the first training could not read ends here, in a line
+            checkpoint_utils.load_checkpoint_to_cpu(options.checkpoint)
         return settings
 
     def plan(self, fraction: float) -> Plan:
