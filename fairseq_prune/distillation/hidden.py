@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..pruning.surgery.depth import padding_of
+from ..pruning.surgery.depth import layers_of, padding_of
 from .divergence import distance
 
 Place = tuple[str, int]  # of a layer: its stack, and its number in it
@@ -27,10 +27,11 @@ class States(NamedTuple):
     padding: Tensor | None
 
 
-def compared_stacks(model: nn.Module) -> dict[str, nn.ModuleList]:
-    """A model's stacks of Transformer layers, whose hidden states can be compared: dict of name -> layers."""
-    stacks = {name: module for name, module in model.named_modules() if isinstance(module, nn.ModuleList)}
-    return {name: stack for name, stack in stacks.items() if len(stack) and all(map(_is_layer, stack))}
+def compared_stacks(model: nn.Module) -> dict[str, list[nn.Module]]:
+    """A model's stacks of Transformer layers, whose hidden states can be compared: dict of name -> all layers."""
+    names = [name for name, module in model.named_modules() if isinstance(module, nn.ModuleList)]
+    stacks = {name: layers_of(model, name) for name in names}
+    return {name: layers for name, layers in stacks.items() if layers and all(map(_is_layer, layers))}
 
 
 def _is_layer(module):
@@ -50,7 +51,7 @@ def check_stacks(student: nn.Module, teacher: nn.Module) -> None:
     if hasattr(student, "connectivity"):
         raise ValueError("the width of hidden states shrinks in this architecture; leave it out")
     for name in shared:
-        width, other = (stack.get_parameter("0.fc2.weight").shape[0] for stack in (mine[name], theirs[name]))
+        width, other = (stack[0].get_parameter("fc2.weight").shape[0] for stack in (mine[name], theirs[name]))
         if width != other:
             raise ValueError(f"the hidden states of {name} have {width} channels, the teacher's {other}; leave it out")
 
@@ -105,7 +106,10 @@ def hidden_distance(
         theirs = teacher.get((stack, sizes[stack][layer])) if stack in sizes else None
         if theirs is not None:
             distances.append(distance(mine.values, theirs.values, _counted(mine)))
-    return torch.stack(distances).mean() if distances else torch.zeros(())
+    if not distances:  # a teacher drops no layers: where it computes, and how finely
+        values = next(iter(teacher.values())).values
+        return values.new_zeros((), dtype=torch.promote_types(values.dtype, torch.float32))
+    return torch.stack(distances).mean()
 
 
 def _counted(states):

@@ -43,7 +43,8 @@ def hidden_change(
     Returns:
         dict of stack name -> tensor [layers].
     """
-    totals = {stack: [torch.zeros(())] * len(layers_of(model, stack)) for stack in stacks_of(model)}
+    none = torch.zeros((), device=next(model.parameters()).device)
+    totals = {stack: [none] * len(layers_of(model, stack)) for stack in stacks_of(model)}
 
     def note(stack, number):
         def hook(layer, args, kwargs, output):

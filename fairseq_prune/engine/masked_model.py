@@ -45,7 +45,7 @@ class MaskedModel:
     def __init__(self, model: nn.Module):
         self.masks: Masks = {}
         self.depth: Depth = {}
-        self._bypasses: list[RemovableHandle] = []
+        self._bypasses: dict[nn.Module, list[RemovableHandle]] = {}  # of the model, and of its averages
         self._packed: dict[str, dict] | None = None
         self.parameters = dict(model.named_parameters())
         self._model = model
@@ -113,9 +113,13 @@ class MaskedModel:
         self.masks = dict(masks)
         self._packed = None
         look_for_absent(self._model, bool(masks))
-        while self._bypasses:
-            self._bypasses.pop().remove()
-        self._bypasses = bypass_masked(self._model, self.masks) if self.masks else []
+        self._bypass_in(self._model)
+
+    def _bypass_in(self, model):
+        """Let a model do without the layers that are masked now, and have it do with the others."""
+        for handle in self._bypasses.pop(model, []):
+            handle.remove()
+        self._bypasses[model] = bypass_masked(model, self.masks) if self.masks else []
 
     def cut_layers(self, keep: Keep) -> None:
         """Take layers out of the model; those that stay, and their masks, are numbered anew.
@@ -183,7 +187,7 @@ class MaskedModel:
                     average.copy_(parameter.data)
                 if keep is not None:
                     mask_tensor(average, keep)
-        bypass_masked(ema_model, masks)
+        self._bypass_in(ema_model)
 
 
 def bypass_masked(model: nn.Module, masks: Masks) -> list[RemovableHandle]:

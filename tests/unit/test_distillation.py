@@ -1,5 +1,6 @@
 """What a teacher adds to the losses of criterions, on small models."""
 
+import contextlib
 import math
 from types import SimpleNamespace
 
@@ -12,7 +13,7 @@ from fairseq.criterions.label_smoothed_cross_entropy import LabelSmoothedCrossEn
 from small_models import DECODER, ENCODER, build_model
 
 from fairseq_prune.distillation.distiller import Distiller, log_distilled
-from fairseq_prune.distillation.hidden import matched, watched
+from fairseq_prune.distillation.hidden import States, hidden_distance, matched, watched
 from fairseq_prune.distillation.options import Distillation
 from fairseq_prune.distillation.teacher import Teacher
 
@@ -218,6 +219,29 @@ def test_a_batch_whose_layers_are_all_dropped():
     student = small_model(1, encoder_layerdrop=1.0, decoder_layerdrop=1.0)
     loss, log = loss_of(student, small_model(2), weight=0.0, hidden=1.0)
     assert log["kd_hidden"] == 0 and loss.item() == pytest.approx(log["loss"].item())
+    for dtype, wide in ((torch.float16, torch.float32), (torch.float64, torch.float64)):
+        theirs = {("layers", 0): States(torch.empty(3, 2, 16, device="meta", dtype=dtype), None)}
+        nothing = hidden_distance({}, theirs, {"layers": [0]})
+        assert (nothing.shape, nothing.device.type, nothing.dtype) == ((), "meta", wide)
+
+
+def test_dropped_layers_leave_the_others_their_places_and_the_run_its_lots():
+    """A stack with LayerDrop draws lots whenever it is iterated over, and hands out those layers only that win."""
+    student, sizes = small_model(1, encoder_layers=4, encoder_layerdrop=0.5).train(), set()
+    for seed in range(4):
+        torch.manual_seed(seed)
+        student(**sentences()["net_input"])
+        lots, ran = torch.get_rng_state(), {}
+        torch.manual_seed(seed)
+        with contextlib.ExitStack() as hooks, watched(student) as seen:
+            for number, layer in student.encoder.layers.named_children():
+                note = layer.register_forward_hook(lambda _, args, out, n=int(number), ran=ran: ran.update({n: out}))
+                hooks.callback(note.remove)
+            student(**sentences()["net_input"])
+        assert torch.equal(torch.get_rng_state(), lots)
+        assert {n: states.values for (stack, n), states in seen.items() if stack == "encoder.layers"} == ran
+        sizes.add(len(ran))
+    assert len(sizes) > 1 and min(sizes) < 4
 
 
 @pytest.mark.parametrize(

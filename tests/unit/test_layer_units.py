@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from fairseq_prune.engine.evidence import gather
-from fairseq_prune.engine.layer_evidence import mean_change
+from fairseq_prune.engine.layer_evidence import hidden_change, mean_change
 from fairseq_prune.engine.make_plan import make_plan
 from fairseq_prune.engine.masked_model import MaskedModel
 from fairseq_prune.families import stacks_of, structure_of
@@ -73,6 +73,22 @@ def test_masked_layers_are_bypassed_and_that_is_what_is_cut(case):
         assert (zeroed - bypassed).abs().max() > 1e-3  # the control: a post-norm layer of zeros is not nothing
     masked.hold({})
     assert torch.equal(outputs(model), zeroed)
+
+
+def test_a_layer_is_bypassed_once_however_often_masks_change():
+    """In averages too; one that is masked no longer is not bypassed any more."""
+    model = build_model("transformer", **ENCODER, **DECODER)
+    averages, masked = copy.deepcopy(model), MaskedModel(model)
+    masks = {
+        name: torch.zeros_like(value, dtype=torch.bool)
+        for name, value in model.named_parameters()
+        if name.startswith("encoder.layers.1.")
+    }
+    for held, hooks in ((masks, [0, 1]), (masks, [0, 1]), ({}, [0, 0])):
+        masked.hold(held)
+        masked.renew_averages(averages, set())
+        for one in (model, averages):
+            assert [len(layer._forward_hooks) for layer in layers_of(one, "encoder.layers")] == hooks
 
 
 def test_bypassed_layers_get_gradients_of_zero_and_hand_on_the_others():
@@ -140,6 +156,15 @@ def test_the_change_of_the_hidden_state_by_hand():
     """1 - cos of 60, 0 and 90 degrees, over two batches."""
     found = gather("hidden_change", Turning(), Distance(), [BATCH, BATCH])
     assert torch.allclose(found["encoder.layers"], 2 * torch.tensor([0.5, 0.0, 1.0], dtype=torch.float64))
+
+
+def test_layers_that_never_ran_have_changed_nothing():
+    """Said where the model is, so that it can stand beside what ran."""
+    model = build_model("transformer", **ENCODER, **DECODER).to("meta")
+    changes = hidden_change({}, model, None, [])
+    assert {name: (change.shape, change.device.type) for name, change in changes.items()} == {
+        "encoder.layers": ((2,), "meta"), "decoder.layers": ((1,), "meta")
+    }  # fmt: skip
 
 
 def test_padding_does_not_count():
