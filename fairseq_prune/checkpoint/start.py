@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..files.folder import is_in
+from ..files.folder import require_elsewhere
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -60,15 +59,8 @@ class Start:
         Raises:
             ValueError: naming both options.
         """
-        if self.path is None or self.option not in (FINETUNED, PRETRAINED):
-            return
-        if is_in(folder, self.path) and re.fullmatch(
-            r"checkpoint(_best|\d+|_\d+_\d+)\.pt", os.path.basename(self.path)
-        ):
-            raise ValueError(
-                f"--save-dir {folder}: {self.option} {self.path} is in it, and would be written over; give another "
-                "folder, e.g. --save-dir checkpoints/pruned"
-            )
+        if self.path is not None and self.option in (FINETUNED, PRETRAINED):
+            require_elsewhere(folder, self.option, self.path, r"checkpoint(_best|\d+|_\d+_\d+)\.pt")
 
     def check(self) -> None:
         """Refuse an option's file that is not there.

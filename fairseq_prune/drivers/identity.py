@@ -3,7 +3,6 @@
 import zlib
 from typing import Any
 
-from ..files.folder import is_in
 from ..files.json_file import read_sealed, write_sealed
 
 
@@ -28,19 +27,6 @@ def stay_the_same(path: str, content: dict[str, Any]) -> None:
         raise ValueError(
             f"--save-dir: {path} is of a run with another {name} ({old}, now {new}); go on with the same options and "
             "files, or give a new folder, e.g. --save-dir checkpoints/another"
-        )
-
-
-def require_elsewhere(checkpoint: str, folder: str) -> None:
-    """Refuse to start from a checkpoint in the folder of results, which may get another of its name.
-
-    Raises:
-        ValueError: naming both options.
-    """
-    if is_in(folder, checkpoint):
-        raise ValueError(
-            f"--save-dir {folder}: --checkpoint {checkpoint} is in it, and could be written over; give another folder, "
-            "e.g. --save-dir checkpoints/results"
         )
 
 

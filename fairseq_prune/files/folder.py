@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 from collections.abc import Iterator
 
@@ -12,6 +13,25 @@ from .whole import sync_folder
 def is_in(folder: StrPath, path: StrPath) -> bool:
     """True if a file is one of a folder's own, by whatever name the folder goes."""
     return os.path.realpath(os.path.dirname(path) or os.curdir) == os.path.realpath(folder)
+
+
+def require_elsewhere(folder: StrPath, option: str, path: StrPath, names: str = ".*") -> None:
+    """Refuse a file to begin with that is in the folder of results, which may get another of its name.
+
+    Args:
+        folder: ``--save-dir``.
+        option: that names the file.
+        path: of the file.
+        names: regular expression of those that results get.
+
+    Raises:
+        ValueError: naming both options.
+    """
+    if is_in(folder, path) and re.fullmatch(names, os.path.basename(path)):
+        raise ValueError(
+            f"--save-dir {folder}: {option} {path} is in it, and would be written over; give another folder, "
+            "e.g. --save-dir checkpoints/pruned"
+        )
 
 
 def require_replaceable(path: StrPath, sign: str) -> None:

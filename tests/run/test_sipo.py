@@ -180,7 +180,7 @@ class TestBadInput:
 
     def test_a_folder_with_the_dense_model(self, counting, tmp_path):
         """Which may be called as one of the results."""
-        line = f"--save-dir {tmp_path}: --checkpoint {tmp_path}/best.pt is in it, and could be written over; give "
+        line = f"--save-dir {tmp_path}: --checkpoint {tmp_path}/best.pt is in it, and would be written over; give "
         self.refused(line, counting, tmp_path / "best.pt", tmp_path)
 
     def test_no_data(self, dense, tmp_path):

@@ -9,8 +9,8 @@ from fairseq import checkpoint_utils
 
 from ...engine.make_plan import make_plan
 from ...engine.plan import Plan
+from ...files.folder import require_elsewhere
 from ...pruning.times import When
-from ..identity import require_elsewhere
 from ..training import check_words, has_option, option_of
 
 _OWN = """--save-dir --restore-file --finetune-from-model --no-epoch-checkpoints --user-dir --save-interval
@@ -65,7 +65,7 @@ class ImpSettings:
         settings = cls(options.target, options.fraction, rewind, options.checkpoint, selecting, options.train)
         settings.plan(options.target)
         if options.checkpoint:
-            require_elsewhere(options.checkpoint, options.save_dir)
+            require_elsewhere(options.save_dir, "--checkpoint", options.checkpoint)
             # what the first training could not read ends here, in a line
             checkpoint_utils.load_checkpoint_to_cpu(options.checkpoint)
         return settings

@@ -8,12 +8,12 @@ from ...engine.recipe import read_stages
 from ...evaluate.load import Workbench
 from ...families.recurrent.grouping import group_parameters
 from ...files.alone import one_writer
+from ...files.folder import require_elsewhere
 from ...files.json_file import write_json
 from ...files.whole import write_text
 from ...pruning.prunable import find_prunables
 from ...pruning.scope import stage_scope
 from ..descendant import copy_checked
-from ..identity import require_elsewhere
 from .rounds import SipoRun
 from .searches import SEARCHES
 from .settings import with_presets
@@ -45,7 +45,7 @@ def run_sipo(
         ValueError: bad settings, groups or data, or a failed training.
         OSError: nothing can be written into the folder, or another process writes there.
     """
-    require_elsewhere(checkpoint, folder)
+    require_elsewhere(folder, "--checkpoint", checkpoint)
     bench = Workbench(checkpoint, data, bool(given.get("reference")), given.get("execute") or "dense")
     settings, groups, translates = _prepare(bench.model(checkpoint), given)
     with one_writer(folder):
