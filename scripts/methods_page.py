@@ -12,13 +12,13 @@ from fairseq_prune.report.methods import describe_method, list_methods
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "methods.md"
 HEAD = """# Methods
 
-The table of methods, as `fairseq-prune methods` prints it, written by `scripts/methods_page.py`. A method is its
-answers to the questions of [how it works](how-it-works.md); an option of the same name (`--prune-units`) replaces one.
+This is the table that `fairseq-prune methods` prints, written by `scripts/methods_page.py`. A method is a set of answers to
+the questions in [how it works](how-it-works.md); an option of the same name (e.g. `--prune-units`) replaces an answer.
 """
 OWN = """
 ## Options of their own
 
-An option of another method is refused. Values are those where it is not given.
+Options of other methods are refused. The last column lists the defaults.
 """
 
 
@@ -44,7 +44,7 @@ def page() -> str:
             )
     own = [[f"`{name}`", text, ", ".join(values)] for name, (text, values) in options.items()]
     header = ["method", "what it does", "units", "importance", "scope", "schedule", "source"]
-    return HEAD + "\n" + table(header, what) + OWN + "\n" + table(["option", "meaning", "value by method"], own)
+    return HEAD + "\n" + table(header, what) + OWN + "\n" + table(["option", "meaning", "default by method"], own)
 
 
 def _names(report):

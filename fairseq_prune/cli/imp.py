@@ -42,7 +42,7 @@ def add_arguments(parser: OptionParser) -> None:
     parser.add_argument("--scope", help="compared with whom: global (default), layer, stage")
     parser.add_argument("--stages", needs=_STAGE, help="groups of --scope stage: 'embed=*embed*;ffn=*fc1*,*fc2*'")
     parser.add_argument("--include", help="comma-separated name patterns to prune as well, e.g. '*.bias'")
-    parser.add_argument("--skip", help="comma-separated name patterns left dense, e.g. '*embed*'")
+    parser.add_argument("--skip", help="comma-separated name patterns to leave dense, e.g. '*embed*'")
     parser.add_argument("--only", help="comma-separated name patterns to prune and nothing else")
     parser.add_argument("--train", nargs=argparse.REMAINDER, default=[], help="all that follows is for fairseq-train")
 

@@ -27,8 +27,8 @@ OPTIONS = {  # of the plan, as --prune-* of fairseq-train; what each is like
     "scope": "compared with whom: global, layer, output, stage",
     "stages": "groups of --scope stage: 'embed=*embed*;ffn=*fc1*,*fc2*'",
     "include": "comma-separated name patterns to prune as well, e.g. '*.bias'",
-    "skip": "comma-separated name patterns left dense, e.g. '*embed*'",
-    "only": "comma-separated name patterns to prune and nothing else, e.g. '*conv*'",
+    "skip": "comma-separated name patterns to leave dense, e.g. '*embed*'",
+    "only": "comma-separated name patterns; only these are pruned, e.g. '*conv*'",
     "batches": "batches of the training set that show the layers' inputs (5); for wanda, ria, sparsegpt",
     "rounding": "from a fraction to a count: nearest, up, reference",
 }

@@ -47,49 +47,55 @@ class PruneOptions(DistillationOptions, ApproachOptions):
         "'fairseq-prune methods NAME' says more"
     )
     prune_target: Optional[str] = _option(
-        "fraction of the prunable weights to remove by the end, in [0, 1), or 2:4, or 0.001abs: all that is worth no "
-        "more than that; by group: 'ih=0.9,hh=0.5'"
+        "fraction of the prunable weights to remove by the end, in [0, 1), or 2:4, or 0.001abs: all whose score is at "
+        "most that; by group: 'ih=0.9,hh=0.5'"
     )
     prune_params_left: Optional[float] = _option(
-        "instead of a fraction: part of the parameters that may be left, in (0, 1), counted as if units were cut"
+        "instead of a fraction to remove: part of the parameters to leave, in (0, 1), counted as if units were cut"
     )
     prune_macs_left: Optional[float] = _option(
-        "instead of a fraction: part of the multiply-accumulates that may be left, in (0, 1)"
+        "instead of a fraction to remove: part of the multiply-accumulates to leave, in (0, 1)"
     )
     prune_units: Optional[str] = _option(
         f"what is removed together: {_names_of_units(False)}; coupled over several tensors: {_names_of_units(True)}; "
-        "some take an argument, as block:4x4, 2:4, width:residual"
+        "some take an argument, e.g. block:4x4, 2:4, width:residual"
     )
-    prune_importance: Optional[str] = _option(f"what is kept, the highest first: {', '.join(IMPORTANCES)}")
-    prune_scope: Optional[str] = _option(f"compared with whom: {', '.join(SCOPES)}")
+    prune_importance: Optional[str] = _option(
+        f"score by which units are ranked; the lowest are removed: {', '.join(IMPORTANCES)}"
+    )
+    prune_scope: Optional[str] = _option(f"what a unit is compared with: {', '.join(SCOPES)}")
     prune_stages: Optional[str] = _option("groups of --prune-scope stage: 'embed=*embed*;ffn=*fc1*,*fc2*'")
     prune_schedule: Optional[str] = _option(
         "once (default, at --prune-start), or linear, cubic, exponential or halving from --prune-start to --prune-end; "
-        "reselect: all of the target at every event, but nothing for good until --prune-freeze"
+        "reselect: the full target at every event, but nothing permanently until --prune-freeze"
     )
     prune_start: Optional[str] = _option(f"first pruning event, default 0up: {_WHEN}")
     prune_end: Optional[str] = _option(f"last pruning event of gradual schedules: {_WHEN}")
-    prune_freeze: Optional[str] = _option(f"selects anew until then, and keeps that selection: {_WHEN}")
-    prune_every: Optional[str] = _option("interval between events, default a tenth of the way, e.g. 100up")
+    prune_freeze: Optional[str] = _option(f"reselect: time of the last selection, which is final: {_WHEN}")
+    prune_every: Optional[str] = _option("interval between events (default: a tenth of the schedule), e.g. 100up")
     prune_include: Optional[str] = _option("comma-separated name patterns to prune as well, e.g. '*.bias'")
-    prune_skip: Optional[str] = _option("comma-separated name patterns left dense, e.g. '*embed*'")
-    prune_permute: bool = _option("n:m: first reorder channels so that more is kept; the same function", False, _NM)
-    prune_only: Optional[str] = _option("comma-separated name patterns to prune and nothing else, e.g. '*conv*'")
+    prune_skip: Optional[str] = _option("comma-separated name patterns to leave dense, e.g. '*embed*'")
+    prune_permute: bool = _option(
+        "n:m: first reorder channels so that larger weights are kept; the model computes the same function", False, _NM
+    )
+    prune_only: Optional[str] = _option("comma-separated name patterns; only these are pruned, e.g. '*conv*'")
     prune_rounding: Optional[str] = _option(
-        "from a fraction to a count: nearest, up, or reference (one unit fewer stays)", needs=_COUNTS
+        "how a fraction becomes a count: nearest, up, or reference (keeps one unit fewer)", needs=_COUNTS
     )
     prune_batches: Optional[int] = _option(
-        "training batches over which derivatives or inputs are scored (5)", needs=_SCORES
+        "training batches from which derivatives or inputs are gathered (5)", needs=_SCORES
     )
     prune_steps: Optional[int] = _option("events of a gradual schedule, all at --prune-start: before training, at 0up")
-    prune_rewind: Optional[str] = _option(f"after every removal set weights back to those of then: {_WHEN}")
-    prune_pack: bool = _option("save packed checkpoints: of tensors with zeros a bit mask and the rest", False)
+    prune_rewind: Optional[str] = _option(f"after every removal, rewind the weights to their values at: {_WHEN}")
+    prune_pack: bool = _option(
+        "save packed checkpoints, which store tensors with zeros as a bit mask and the other values", False
+    )
     prune_amp_bf16: bool = _option("--amp computes in bfloat16 instead of float16", False, _AMP)
     prune_execute: Optional[str] = _option(
-        "evaluation on a CPU: layers run dense (default), csr without removed weights, or auto: each as is faster",
+        "evaluation on a CPU: run layers dense (default), as sparse matrices (csr), or whichever is faster (auto)",
         needs=_EVALUATES,
     )
-    prune_recipe: Optional[str] = _option("YAML file of these options; the command line wins")
+    prune_recipe: Optional[str] = _option("YAML file with these options; the command line takes precedence")
 
     prune_evaluated: Optional[str] = II("common_eval.path")
     prune_cpu: Any = II("common.cpu")

@@ -75,7 +75,7 @@ class Regrowing(Approach):
 
     example_units = "weight"
     options: tuple[Option, ...] = (
-        Option("prune_drop", "drop", "share of a tensor's weights dropped and grown at first", example="rigl"),
+        Option("prune_drop", "drop", "fraction of a tensor's weights dropped and grown at first", example="rigl"),
     )
 
     @classmethod

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 
 MOMENTUM = 0.9
-GATE_L1 = Option("prune_gate_l1", "l1", "weight of the gates' absolute values", AT_LEAST_0, example="gate_decorators")
-GATE_RATE = Option("prune_gate_lr", "rate", "learning rate of gates, else the run's", ABOVE_0, example="l0")
+GATE_L1 = Option("prune_gate_l1", "l1", "weight of the L1 penalty on gates", AT_LEAST_0, example="gate_decorators")
+GATE_RATE = Option("prune_gate_lr", "rate", "learning rate of gates (default: the run's)", ABOVE_0, example="l0")
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,9 @@ class Gated(Approach):
     options: tuple[Option, ...] = (
         GATE_L1,
         GATE_RATE,
-        Option("prune_gate_threshold", "threshold", "size at which a gate closes", AT_LEAST_0, example="skeleton"),
+        Option(
+            "prune_gate_threshold", "threshold", "absolute value at which a gate closes", AT_LEAST_0, example="skeleton"
+        ),
     )
 
     @classmethod

@@ -33,12 +33,12 @@ OPTIONS = (
         needs=_GROWS,
     ),
     Option(
-        "reg_upper_limit", "limit", "factor above which a layer's penalty has grown enough", ABOVE_0, example="greg1"
+        "reg_upper_limit", "limit", "penalty factor at which a layer's penalty stops growing", ABOVE_0, example="greg1"
     ),
     Option(
         "reg_upper_limit_pick",
         "pick_limit",
-        "factor at which units are picked",
+        "penalty factor at which the units to remove are picked",
         ABOVE_0,
         example="greg1",
         needs=_PICKS,
@@ -46,7 +46,7 @@ OPTIONS = (
     Option(
         "reg_granularity_prune",
         "step",
-        "added for units that are removed at each change",
+        "increase of the penalty factor at each change, for units to be removed",
         ABOVE_0,
         example="greg1",
         needs=_GROWS,
@@ -54,16 +54,18 @@ OPTIONS = (
     Option(
         "reg_granularity_pick",
         "pick_step",
-        "added for all units until they are picked",
+        "the same for all units, until some are picked",
         ABOVE_0,
         example="greg1",
         needs=_PICKS_FREELY,
     ),
-    Option("reg_granularity_recover", "recover", "factor of units that are kept", example="greg1", needs=_PICKS),
+    Option(
+        "reg_granularity_recover", "recover", "penalty factor of the units that are kept", example="greg1", needs=_PICKS
+    ),
     Option(
         "mag_ratio_limit",
         "ratio_limit",
-        "it has also grown enough when kept units are so much larger",
+        "the penalty also stops growing once kept units are this many times larger",
         ABOVE_0,
         example="greg1",
         needs=_RATIO,
@@ -71,7 +73,7 @@ OPTIONS = (
     Option(
         "reg_stop_scope",
         "stop_scope",
-        "that is asked of all layers (global) or of each by itself (layer)",
+        "whether that is checked over all layers (global) or for each by itself (layer)",
         type=str,
         example="greg1",
         needs=_RATIO,
@@ -79,21 +81,21 @@ OPTIONS = (
     Option(
         "reg_fit",
         None,
-        "scale the penalty to end at --prune-end, which must be in updates",
+        "scale the penalty's growth to end at --prune-end, given in updates",
         type=bool,
         example="greg1",
     ),
     Option(
         "reg_bn",
         "norms",
-        "the penalty also acts on biases and norms of the units that are removed",
+        "also penalise biases and normalisation weights of the units to be removed",
         type=bool,
         example="greg1",
     ),
     Option(
         "block_loss_grad",
         "blocks_loss",
-        "the penalty replaces the gradient of penalised weights (an ablation)",
+        "let the penalty replace the gradient of penalised weights (an ablation)",
         type=bool,
         example="greg1",
     ),

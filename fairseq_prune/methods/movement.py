@@ -92,7 +92,7 @@ class SoftMovement(Timed):
 
     Args:
         weight: of the regulariser in the loss.
-        rate: Adam's learning rate of the scores.
+        rate: learning rate of Adam for the scores.
     """
 
     weight: float = 1.0
@@ -105,7 +105,7 @@ class SoftMovementScores(MovementScores):
 
     options: tuple[Option, ...] = (
         REGULARISER,
-        Option("prune_score_lr", "rate", "Adam's learning rate of the scores", ABOVE_0, example="soft_movement"),
+        Option("prune_score_lr", "rate", "learning rate of Adam for the scores", ABOVE_0, example="soft_movement"),
     )
 
     def __init__(self, *given: Any):

@@ -36,7 +36,7 @@ class MaskedLoss(Approach):
     """Lets the loss see the selected weights only; the others get its gradient as if they had been seen, and decay."""
 
     options: tuple[Option, ...] = (
-        Option("prune_mask_decay", "decay", "decay of what is not selected", AT_LEAST_0, example="sr_ste"),
+        Option("prune_mask_decay", "decay", "decay of weights not selected", AT_LEAST_0, example="sr_ste"),
     )
 
     @classmethod

@@ -51,9 +51,14 @@ class TickTockGates(Gated):
     options: tuple[Option, ...] = (
         GATE_L1,
         GATE_RATE,
-        Option("prune_ticks", "ticks", "intervals in which gates learn alone", ABOVE_0, int, example="gate_decorators"),
+        Option("prune_ticks", "ticks", "intervals that train gates only", ABOVE_0, int, example="gate_decorators"),
         Option(
-            "prune_tocks", "tocks", "intervals before them in which all learns", ABOVE_0, int, example="gate_decorators"
+            "prune_tocks",
+            "tocks",
+            "intervals before them that train everything",
+            ABOVE_0,
+            int,
+            example="gate_decorators",
         ),
     )
 

@@ -44,7 +44,7 @@ METHODS.add("snap_it", "snap-it")(
 
 METHODS.add("cnip_it", "cnip-it")(
     Method(
-        "the same of nodes and weights in one ranking, until so many weights are removed with and without their nodes",
+        "the same for nodes and weights in one ranking, until enough weights are removed, alone or with their nodes",
         source=_SNIPIT,
         units="weight+node",
         importance="sensitivity",
@@ -55,7 +55,7 @@ METHODS.add("cnip_it", "cnip-it")(
 
 METHODS.add("grasp")(
     Method(
-        "before training, keep the weights that keep the gradient's norm",
+        "before training, keep the weights that preserve the norm of the gradient",
         source="Wang et al., ICLR 2020 (arXiv:2002.07376)",
         importance="gradient_flow",
     )
@@ -63,7 +63,7 @@ METHODS.add("grasp")(
 
 METHODS.add("taylor")(
     Method(
-        "remove the nodes whose removal moves the loss of a batch least, to first order",
+        "remove the nodes whose removal changes the loss of a batch least, to first order",
         source="Molchanov et al., CVPR 2019 (arXiv:1906.10771); Theis et al. 2018 (arXiv:1801.05787)",
         units="node",
         importance="taylor",
@@ -72,7 +72,7 @@ METHODS.add("taylor")(
 
 METHODS.add("fisher")(
     Method(
-        "remove the nodes whose removal makes the loss grow least, to second order, by the Fisher information",
+        "remove the nodes whose removal increases the loss least, to second order, by Fisher information",
         source="Theis et al. 2018 (arXiv:1801.05787); Liu et al., ICML 2021 (arXiv:2108.00708)",
         units="node",
         importance="fisher",

@@ -4,7 +4,7 @@ from ..method import METHODS, Method
 
 METHODS.add("shortgpt", "block_influence", "block-influence")(
     Method(
-        "remove the layers that turn the hidden state least",
+        "remove the layers that change the direction of the hidden state least",
         source="Men et al. 2024 (arXiv:2403.03853), ShortGPT",
         units="layer",
         importance="cosine",
@@ -15,7 +15,7 @@ _SHORTENED = "Kim et al. 2024 (arXiv:2402.02834), Shortened LLaMA"
 
 METHODS.add("layer_loss", "layer-loss")(
     Method(
-        "remove the layers without which the loss grows least",
+        "remove the layers whose removal increases the loss least",
         source=f"{_SHORTENED}, by perplexity",
         units="layer",
         importance="loss",
@@ -24,7 +24,7 @@ METHODS.add("layer_loss", "layer-loss")(
 
 METHODS.add("layer_gradient", "layer-gradient")(
     Method(
-        "remove the layers whose weights times gradients are smallest, added up",
+        "remove the layers with the smallest sum of weights times gradients",
         source=f"{_SHORTENED}, Taylor",
         units="layer",
         importance="absolute_sensitivity",

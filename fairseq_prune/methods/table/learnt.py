@@ -21,7 +21,7 @@ METHODS.add("movement")(
 
 METHODS.add("soft_movement", "soft-movement")(
     Method(
-        "remove the weights that training and a penalty move below a threshold",
+        "remove the weights whose scores training and a penalty move below a threshold",
         source="Sanh et al., NeurIPS 2020 (arXiv:2005.07683), soft movement pruning",
         importance="score",
         scope="layer",
@@ -34,7 +34,7 @@ METHODS.add("soft_movement", "soft-movement")(
 
 METHODS.add("sr_ste", "sr-ste")(
     Method(
-        "train N:M sparse weights from the start, selected anew at every update",
+        "train with N:M sparse weights from the start, selecting them anew at every update",
         source="Zhou et al., ICLR 2021 (arXiv:2102.04010)",
         units="n:m",
         importance="magnitude",
@@ -47,7 +47,7 @@ METHODS.add("sr_ste", "sr-ste")(
 
 METHODS.add("skeleton")(
     Method(
-        "multiply every stripe by a gate that learns, remove those of the smallest gates",
+        "multiply every stripe by a learnt gate, then remove the stripes with the smallest gates",
         source="Meng et al., NeurIPS 2020 (arXiv:2009.14410)",
         units="stripe",
         importance="score",
@@ -58,7 +58,7 @@ METHODS.add("skeleton")(
 
 METHODS.add("l0")(
     Method(
-        "multiply every node by a random gate, charge for open gates, remove the nodes whose gates have closed",
+        "multiply every node by a stochastic gate, penalise open gates, remove the nodes whose gates have closed",
         source="Louizos et al., ICLR 2018 (arXiv:1712.01312)",
         units="node",
         importance="score",
@@ -70,7 +70,7 @@ METHODS.add("l0")(
 
 METHODS.add("gate_decorators", "gate-decorators")(
     Method(
-        "multiply every node by a gate that learns, alone and with the weights in turns, close those of least effect",
+        "multiply every node by a gate, trained in turns alone and with the weights; close the gates of least effect",
         source="You et al., NeurIPS 2019 (arXiv:1909.08174)",
         units="node",
         importance="score",

@@ -18,7 +18,7 @@ METHODS.add("random")(
 
 METHODS.add("given")(
     Method(
-        "remove the smallest weights of every tensor, or named group, each by its own fraction; what sipo's recipes do",
+        "remove the smallest weights of every tensor or named group, each by its own fraction; used by sipo's recipes",
         source="Li et al., IEEE TNNLS 2022 (SiPO)",
         importance="magnitude",
         scope="layer",
@@ -33,7 +33,11 @@ _FIVE = {  # the five methods of the DDP suite: (our name, its name, ...) -> (un
         "Li et al., ICLR 2017",
     ),
     ("stripe", "stripe_prune"): ("stripe", "remove the smallest stripes of every layer", "Meng et al., NeurIPS 2020"),
-    ("patdnn", "pat_prune"): ("pattern", "give 3x3 kernels patterns, remove kernels", "Niu et al., ASPLOS 2020"),
+    ("patdnn", "pat_prune"): (
+        "pattern",
+        "give every 3x3 kernel one of a few patterns, and remove whole kernels",
+        "Niu et al., ASPLOS 2020",
+    ),
     ("n:m", "mn_prune"): ("n:m", "keep N of every M consecutive inputs", "Mishra et al. 2021 (arXiv:2104.08378)"),
 }
 for _names, (_units, _summary, _source) in _FIVE.items():
@@ -41,7 +45,7 @@ for _names, (_units, _summary, _source) in _FIVE.items():
 
 METHODS.add("imp")(
     Method(
-        "remove the smallest weights in rounds, --prune-rewind the others to an early point after each",
+        "remove the smallest weights in rounds; after each, rewind the others to an early point (--prune-rewind)",
         source="Frankle & Carbin, ICLR 2019 (arXiv:1803.03635); rewinding: Frankle et al. 2019 (arXiv:1903.01611)",
         importance="magnitude",
         schedule="exponential",

@@ -4,7 +4,7 @@ from ..method import METHODS, Method
 
 METHODS.add("wanda")(
     Method(
-        "remove the weights of every output that are smallest times the norm of their input, layer after layer",
+        "layer after layer, remove the weights of every output whose size times input norm is smallest",
         source="Sun et al., ICLR 2024 (arXiv:2306.11695)",
         importance="wanda",
         scope="output",
@@ -13,7 +13,7 @@ METHODS.add("wanda")(
 
 METHODS.add("ria")(
     Method(
-        "the same of every layer, by the share that a weight has of its row and its column",
+        "the same for every layer, by each weight's share of its row and its column",
         source="Zhang et al., ICLR 2024, Plug-and-Play (openreview.net/forum?id=Tr0lPx9woF)",
         importance="ria",
         scope="layer",
@@ -22,7 +22,7 @@ METHODS.add("ria")(
 
 METHODS.add("sparsegpt")(
     Method(
-        "remove the weights of every layer that can be made up for, and change the others so that they do",
+        "layer after layer, remove the weights that the others can best compensate for, and update the others to do so",
         source="Frantar & Alistarh, ICML 2023 (arXiv:2301.00774)",
         importance="obs",
         scope="layer",

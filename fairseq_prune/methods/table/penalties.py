@@ -21,7 +21,7 @@ METHODS.add("l1")(
 
 METHODS.add("greg1", "greg_1")(
     Method(
-        "let a penalty grow on the smallest filters of every layer, then remove them",
+        "penalise the smallest filters of every layer more and more, then remove them",
         source=f"{_GREG}, GReg-1",
         units="filter",
         importance="magnitude",
@@ -34,7 +34,7 @@ METHODS.add("greg1", "greg_1")(
 
 METHODS.add("greg2", "greg_2")(
     Method(
-        "let a penalty grow on all filters, pick the smallest, let it grow on those alone, then remove them",
+        "penalise all filters more and more, pick the smallest, penalise only those further, then remove them",
         source=f"{_GREG}, GReg-2",
         units="filter",
         importance="magnitude",
@@ -47,7 +47,7 @@ METHODS.add("greg2", "greg_2")(
 
 METHODS.add("admm")(
     Method(
-        "draw the weights to the nearest ones that are sparse, then remove the rest; any units",
+        "pull the weights towards the nearest sparse ones, then remove what is not among those; any units",
         source="Zhang et al., ECCV 2018 (arXiv:1804.03294)",
         importance="magnitude_l2",
         scope="layer",
@@ -60,7 +60,7 @@ _HOYER = "Yang et al., ICLR 2020 (arXiv:1908.09979), DeepHoyer"
 
 METHODS.add("hoyer_square", "hoyer-square")(
     Method(
-        "draw small weights to zero by the Hoyer-square regulariser, remove those of 0.001 or less",
+        "drive small weights to zero with the Hoyer-square regulariser, remove those of 0.001 or less",
         source=_HOYER,
         importance="magnitude",
         scope="layer",
@@ -72,7 +72,7 @@ METHODS.add("hoyer_square", "hoyer-square")(
 
 METHODS.add("group_hoyer_square", "group-hoyer-square")(
     Method(
-        "the same of what makes and of what reads nodes, remove the nodes that are read by 0.001 or less",
+        "the same for the weights into and out of nodes; remove nodes whose outgoing weights are 0.001 or less",
         source=_HOYER,
         units="node",
         importance="largest",
@@ -84,7 +84,7 @@ METHODS.add("group_hoyer_square", "group-hoyer-square")(
 
 METHODS.add("group_lasso", "group-lasso")(
     Method(
-        "draw whole nodes to exactly zero by the group lasso, remove those that are there, or the smallest",
+        "drive whole nodes to exactly zero with the group lasso, remove those that are zero, or the smallest",
         source="Yuan & Lin 2006; Wen et al., NeurIPS 2016 (arXiv:1608.03665); Behnke & Heafield, WMT 2021",
         units="node",
         importance="magnitude",

@@ -5,7 +5,7 @@ from ..method import METHODS, Method
 
 METHODS.add("set")(
     Method(
-        "train as sparse from the start: now and then the smallest weights are dropped, others grow at random",
+        "train sparse from the start: at intervals, drop the smallest weights and grow others at random",
         source="Mocanu et al., Nature Communications 2018 (arXiv:1707.04780)",
         importance="random",
         scope="layer",
@@ -17,7 +17,7 @@ METHODS.add("set")(
 
 METHODS.add("rigl")(
     Method(
-        "the same; those grow whose gradient is largest",
+        "the same, growing the weights with the largest gradients",
         source="Evci et al., ICML 2020 (arXiv:1911.11134)",
         importance="random",
         scope="layer",

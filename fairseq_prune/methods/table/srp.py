@@ -7,7 +7,7 @@ _SRP = "Jeon, Park & Kang (SRP, selectively regularised pruning)"
 
 METHODS.add("srp")(
     Method(
-        "freeze the units of a Transformer that the loss misses least, shrink their connectivity to 0, cut them out",
+        "freeze the units of a Transformer that matter least to the loss, shrink their connectivity to 0, cut them out",
         source=_SRP,
         units="width",
         importance="connectivity",
