@@ -12,8 +12,8 @@ from fairseq_prune.report.methods import describe_method, list_methods
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "methods.md"
 HEAD = """# Methods
 
-This is the table that `fairseq-prune methods` prints, written by `scripts/methods_page.py`. A method is a set of answers
-to the questions in [how it works](how-it-works.md); an option of the same name (e.g. `--prune-units`) replaces an answer.
+This is what `fairseq-prune methods` prints, written by `scripts/methods_page.py`. A method is a set of answers
+to the questions in [how it works](how-it-works.md); an option of the same name (`--prune-units`) replaces an answer.
 """
 OWN = """
 ## Options of their own
