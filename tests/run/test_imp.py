@@ -156,6 +156,27 @@ def test_bad_input(words, message, tmp_path):
     assert not (tmp_path / "imp").exists()
 
 
+@pytest.mark.parametrize(
+    "rewind, ends, reason, reached",
+    [
+        ("8up", "", "--max-epoch 2 is 8 updates", "7up"),
+        ("4up", "--update-freq 2", "--max-epoch 2 is 4 updates", "3up"),
+        ("1ep", "--max-update 4", "--max-update 4 is reached in epoch 1", "0ep"),
+    ],
+)
+def test_a_point_that_only_the_data_say_is_beyond_the_training(rewind, ends, reason, reached, tmp_path, monkeypatch):
+    """64 images make 4 batches; refused before the first training, which nothing else would be said to."""
+    words = ["imp", "synthetic", "--save-dir", str(tmp_path), "--target", "0.3", "--train", *TRAIN, *ends.split()]
+    trained = []
+    monkeypatch.setattr("fairseq_prune.drivers.imp.rounds.train", lambda *given: trained.append(given) or 1 / 0)
+    with pytest.raises(SystemExit, match=f"^--rewind {rewind}: is not before the end of a training .{reason}.; give e"):
+        main([*words[:2], "--rewind", rewind, *words[2:]])
+    assert not trained and not list(tmp_path.iterdir())
+    with pytest.raises(ZeroDivisionError):
+        main([*words[:2], "--rewind", reached, *words[2:]])
+    assert trained
+
+
 def test_a_first_training_that_failed(tmp_path, monkeypatch):
     """Before it saved anything: other options may be tried in the folder. Not afterwards."""
     folder, failed = tmp_path / "imp", "fairseq-train stopped"

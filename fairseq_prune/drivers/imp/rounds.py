@@ -17,6 +17,7 @@ from ...pruning.selecting import count_removed
 from ..descendant import copy_checked, write_pruned
 from ..identity import file_checksum
 from ..training import train
+from .reach import check_by_data
 from .settings import ImpSettings, fractions
 from .start import write_start
 
@@ -30,7 +31,7 @@ class ImpRun:
         settings: :class:`~.settings.ImpSettings`.
 
     Raises:
-        ValueError: the folder holds another run.
+        ValueError: the folder holds another run, or the first training is over before the point to rewind to.
     """
 
     def __init__(self, data: str, folder: str, settings: ImpSettings):
@@ -41,6 +42,8 @@ class ImpRun:
             "fraction": settings.fraction, "rewind": str(settings.rewind), "checkpoint": checkpoint,
             "selecting": settings.selecting, "train": list(settings.train),
         }  # fmt: skip
+        if not self._saved():
+            check_by_data(settings.rewind, data, settings.train)
         self._forget_failed()
         self._records = Records(self.path("rounds.jsonl"), header, key=("round",))
 

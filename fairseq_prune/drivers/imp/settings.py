@@ -11,14 +11,14 @@ from ...engine.make_plan import make_plan
 from ...engine.plan import Plan
 from ...files.folder import require_elsewhere
 from ...pruning.times import When
-from ..training import check_words, has_option, option_of
+from ..training import check_words
+from .reach import check_by_options
 
 _OWN = """--save-dir --restore-file --finetune-from-model --no-epoch-checkpoints --user-dir --save-interval
     --save-interval-updates""".split()
 _LOSE = """--no-save --no-last-checkpoints --no-save-optimizer-state --keep-last-epochs --keep-interval-updates
     --checkpoint-suffix --reset-optimizer --reset-lr-scheduler --reset-dataloader --reset-meters""".split()
 _WHY = "rounds continue from saved checkpoints as they are; leave it out"
-_LIMITS = {"ep": "--max-epoch", "up": "--max-update"}
 _SELECTING = ("scope", "stages", "include", "skip", "only")
 
 
@@ -60,7 +60,7 @@ class ImpSettings:
             raise ValueError(f"--rewind {options.rewind}: {error}") from None
         needed = {"--task": "prune_image_classification", "--arch": "resnet20"}
         check_words(options.train, "imp", _OWN, dict.fromkeys(_LOSE, _WHY), needed)
-        _check_length(options.train, rewind)
+        check_by_options(rewind, options.train)
         selecting = {name: getattr(options, name) for name in _SELECTING if getattr(options, name) is not None}
         settings = cls(options.target, options.fraction, rewind, options.checkpoint, selecting, options.train)
         settings.plan(options.target)
@@ -80,18 +80,6 @@ class ImpSettings:
             return make_plan({"method": "magnitude", "target": fraction, **self.selecting})
         except ValueError as error:
             raise ValueError(str(error).replace("--prune-", "--")) from None
-
-
-def _check_length(words, rewind):
-    """Refuse trainings without an end, and to rewind to where they are over."""
-    if not any(has_option(words, option) for option in _LIMITS.values()):
-        raise ValueError("--max-epoch: trainings need an end; add e.g. --train --max-epoch 80")
-    limit = option_of(words, _LIMITS[rewind.unit])
-    if limit and limit.isdigit() and rewind.count >= int(limit) > 0:
-        raise ValueError(
-            f"--rewind {rewind}: is not before the end of a training ({_LIMITS[rewind.unit]} {limit}); "
-            f"give e.g. --rewind {max(int(limit) // 10, 0)}{rewind.unit}"
-        )
 
 
 def fractions(target: float, each: float) -> list[float]:

@@ -7,25 +7,38 @@ import numpy as np
 import torch
 from fairseq import tasks, utils
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
-from omegaconf import OmegaConf
+from fairseq.models import BaseFairseqModel
+from fairseq.tasks import FairseqTask
+from omegaconf import DictConfig, OmegaConf
 
 from ...files.alone import StrPath
 from ...files.whole import whole_file
 from ..training import parse_words
 
 
+def build(data: str, words: Sequence[str]) -> tuple[DictConfig, FairseqTask, BaseFairseqModel]:
+    """Config, task and initialised model of a training, as fairseq-train builds them by its seed.
+
+    Args:
+        data: the DATA argument.
+        words: options of fairseq-train.
+    """
+    config = convert_namespace_to_omegaconf(parse_words(data, words))
+    np.random.seed(config.common.seed)
+    utils.set_torch_seed(config.common.seed)
+    task = tasks.setup_task(config.task)
+    return config, task, task.build_model(config.model)
+
+
 def write_start(data: str, words: Sequence[str], path: StrPath) -> None:
-    """Initialise a model as fairseq-train does, by its seed, and write it as a checkpoint to finetune from.
+    """Write an initialised model as a checkpoint to finetune from.
 
     Args:
         data: the DATA argument.
         words: options of fairseq-train.
         path: of the file, written under a temporary name first.
     """
-    config = convert_namespace_to_omegaconf(parse_words(data, words))
-    np.random.seed(config.common.seed)
-    utils.set_torch_seed(config.common.seed)
-    model = tasks.setup_task(config.task).build_model(config.model)
+    config, _, model = build(data, words)
     history: dict[str, Any] = {
         "criterion_name": None,
         "optimizer_name": None,
