@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from .. import register
-from ..errors import errors_of_a_file
+from ..errors import DamagedData, errors_of_a_file, one_line_data_errors
 from ..files.messages import in_short
 
 if TYPE_CHECKING:
@@ -67,6 +67,35 @@ def other_words(path: str, task: FairseqTask) -> str | None:
 def _dictionaries(task):
     found = {side: getattr(task, f"{side}_dictionary", None) for side in ("source", "target")}
     return {f"{side} dictionary": words for side, words in found.items() if words is not None}
+
+
+def load_split(task: FairseqTask, split: str) -> None:
+    """Load a split of a task's data.
+
+    Args:
+        task: fairseq task.
+        split: e.g. ``"valid"``.
+
+    Raises:
+        SystemExit: there is none such, or it is damaged; in one line.
+    """
+    with one_line_data_errors(getattr(task.cfg or getattr(task, "args", None), "data", None)):
+        task.load_dataset(split)
+
+
+def has_split(task: FairseqTask, split: str) -> bool:
+    """True if a task's data have a split, which is loaded then; arguments as of :func:`load_split`.
+
+    Raises:
+        SystemExit: it is damaged; in one line.
+    """
+    try:
+        load_split(task, split)
+    except (KeyError, SystemExit) as error:
+        if isinstance(error.__context__, DamagedData):
+            raise
+        return False
+    return True
 
 
 def load_model(path: str, task: FairseqTask) -> BaseFairseqModel:

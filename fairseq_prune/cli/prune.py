@@ -53,17 +53,23 @@ def run(args: argparse.Namespace) -> None:
         ValueError: CHECKPOINT is unreadable, OUT exists, its data are not there, or an option does not fit.
     """
     require_new(args, "checkpoint", "checkpoints/pruned.pt")
+    from ..compat import load_checkpoint
     from ..deploy.prune import prune_checkpoint
 
     names = [name.replace("-", "_") for name in OPTIONS]
     options = {name: value for name in names if (value := getattr(args, name)) is not None}
     options.setdefault("method", "magnitude")
+    quality: dict[str, dict[str, float]] = {}
+
+    def check(written):
+        load_checkpoint(written)
+        quality.update(_quality(args, written) if args.quality else {})
+
     with quietly():
         try:
-            removed = prune_checkpoint(args.checkpoint, args.out, options, args.data, args.seed)
+            removed = prune_checkpoint(args.checkpoint, args.out, options, args.data, args.seed, check)
         except ValueError as error:  # options go by their names in fairseq-train
             raise ValueError(str(error).replace("--prune-", "--")) from None
-        quality = _quality(args) if args.quality else {}
     if args.json:
         print(to_json({"removed": removed, **quality}))
     else:
@@ -71,11 +77,11 @@ def run(args: argparse.Namespace) -> None:
         print(_table(quality), end="")
 
 
-def _quality(args):
+def _quality(args, written):
     from ..compat import load_checkpoint
     from ..evaluate.quality import inspect_quality
 
-    paths = {"before": args.checkpoint, "after": args.out}
+    paths = {"before": args.checkpoint, "after": written}
     return {name: inspect_quality(path, load_checkpoint(path), args.data) for name, path in paths.items()}
 
 

@@ -127,7 +127,14 @@ def _check_data(plan, options, gather):
         raise ValueError(f"--prune-batches {plan.batches}: has no effect here; leave it out, or give e.g. wanda")
 
 
-def prune_checkpoint(path: str, out: str, options: dict[str, Any], data: str | None = None, seed: int = 1) -> float:
+def prune_checkpoint(
+    path: str,
+    out: str,
+    options: dict[str, Any],
+    data: str | None = None,
+    seed: int = 1,
+    check: Callable[[str], object] = load_checkpoint,
+) -> float:
     """Remove weights or whole units of a checkpoint at once, and write another.
 
     The new file holds no optimizer state: it is to be evaluated or finetuned, not resumed. Its task is the pruning
@@ -139,6 +146,7 @@ def prune_checkpoint(path: str, out: str, options: dict[str, Any], data: str | N
         options: as of :func:`prune_model`.
         data: folder of the data; None: that of the training.
         seed: of random choices.
+        check: function of a temporary path of the new file; what it raises leaves none behind.
 
     Returns:
         Fraction of the prunable set that is removed, in [0, 1).
@@ -153,19 +161,22 @@ def prune_checkpoint(path: str, out: str, options: dict[str, Any], data: str | N
     find_structure, find_costs = getattr(task, "find_structure", structure_of), getattr(task, "find_costs", costs_of)
     gather = evidence_of(task, config) if isinstance(task, ScoringMixin) else None
     removed = prune_model(model.to(_device()), options, seed, find_structure, gather, find_costs)
-    save_like(checkpoint, model.cpu(), out)
+    save_like(checkpoint, model.cpu(), out, check)
     return removed
 
 
-def save_like(checkpoint: dict[str, Any], model: nn.Module, out: str) -> None:
+def save_like(
+    checkpoint: dict[str, Any], model: nn.Module, out: str, check: Callable[[str], object] = load_checkpoint
+) -> None:
     """Write a model as a checkpoint of its own, with the config of another one, without optimizer state.
 
     Args:
         checkpoint: what the file holds that the model was loaded from.
         model: of that config, its weights masked or cut.
         out: the file to write.
+        check: as of :func:`prune_checkpoint`.
     """
     config = Config(checkpoint)
     config.name_pruning_task()
     config.name_sizes(options_of(model))
-    write_checked({**with_model(checkpoint, model.state_dict()), **config.stored}, out, load_checkpoint)
+    write_checked({**with_model(checkpoint, model.state_dict()), **config.stored}, out, check)

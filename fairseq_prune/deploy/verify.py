@@ -8,7 +8,7 @@ from fairseq import utils
 from fairseq.models import BaseFairseqModel
 from fairseq.tasks import FairseqTask
 
-from ..checkpoint.load import load_model, load_task
+from ..checkpoint.load import load_model, load_split, load_task
 from ..errors import errors_of_a_file
 
 LIMIT = 1e-6
@@ -84,7 +84,7 @@ def samples_of(task: FairseqTask, split: str, model: BaseFairseqModel, count: in
     Returns:
         list of batches.
     """
-    task.load_dataset(split)
+    load_split(task, split)
     batches = task.get_batch_iterator(
         task.dataset(split),
         max_sentences=ROWS,

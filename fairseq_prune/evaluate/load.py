@@ -8,7 +8,7 @@ import torch
 from fairseq import utils
 from fairseq.models import BaseFairseqModel
 
-from ..checkpoint.load import load_model, load_task
+from ..checkpoint.load import has_split, load_model, load_split, load_task
 from ..engine.columns import lay_out
 from .blocks import Blocks, batch_blocks, column_blocks
 from .by_criterion import measure
@@ -47,11 +47,7 @@ class Workbench:
 
     def has(self, split: str) -> bool:
         """True if the data have that split."""
-        try:
-            self._load(split)
-        except (FileNotFoundError, SystemExit):
-            return False
-        return True
+        return split in self.task.datasets or has_split(self.task, split)
 
     def model(self, checkpoint: str) -> BaseFairseqModel:
         """Load a model, in float32 and eval mode.
@@ -110,7 +106,7 @@ class Workbench:
 
     def _load(self, split):
         if split not in self.task.datasets:
-            self.task.load_dataset(split)
+            load_split(self.task, split)
 
     def _divide(self, model, split):
         dataset, pad = self.task.dataset(split), self.task.target_dictionary.pad()

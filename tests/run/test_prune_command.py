@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import pytest
 import torch
@@ -56,6 +57,23 @@ def test_quality_before_and_after(dense, tmp_path, capsys):
     assert report["removed"] == pytest.approx(0.9, abs=1e-3)
     assert report["before"]["sparsity"] < 1 < 80 < report["after"]["sparsity"]
     assert report["before"]["valid_perplexity"] != report["after"]["valid_perplexity"] > 1
+
+
+def test_nothing_is_written_where_the_data_cannot_be_read(dense, tmp_path):
+    """Here only of the test split, which is measured last; it is no missing one, for a pruning task either."""
+    data = shutil.copytree(dense.data, tmp_path / "data")
+    (data / "test.de-en.en.idx").write_bytes(b"no index")
+    damaged = f"DATA {data}: {data}/test.de-en.en.idx: is no index; make it again with fairseq-preprocess"
+    with pytest.raises(SystemExit, match=damaged):
+        pruned(dense, tmp_path, "--target", "0.5", "--quality", "--data", str(data))
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+    pruned(dense, tmp_path, "--target", "0.5", "--data", str(data))  # which needs no data
+    with pytest.raises(SystemExit, match=damaged):
+        main(["inspect", str(tmp_path / "pruned.pt"), "--data", str(data)])
+    for file in data.glob("valid.*"):
+        file.unlink()
+    with pytest.raises(SystemExit, match=f"DATA {data}: Dataset not found: valid"):
+        main(["inspect", str(dense.folder / "checkpoint_last.pt"), "--data", str(data)])
 
 
 def test_further(dense, tmp_path):

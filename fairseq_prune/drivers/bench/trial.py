@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ...checkpoint.load import load_task
+from ...checkpoint.load import load_split, load_task
 from ...deploy.runtimes.runtime import Subject, load_runtimes
 from ...deploy.runtimes.work import WORKS, batches_of
 
@@ -27,7 +27,7 @@ class Trial:
         self._subject = Subject(**request["subject"])
         cut = path if path.endswith(".pt") else self._subject.path
         self._task, _ = load_task(cut, self._subject.data)
-        self._task.load_dataset(split)
+        load_split(self._task, split)
         self._batches = {size: batches_of(self._task, split, request["count"], size) for size in request["sizes"]}
         self._before, self._clock = _peak(self._subject.device), clock
         self._run = load_runtimes()[request["runtime"]].load(path, self._subject, self._task)
