@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from fairseq_prune.engine.evidence import gather
 from fairseq_prune.engine.make_plan import make_plan
+from fairseq_prune.engine.model_info import ModelInfo
 from fairseq_prune.engine.pruner import Pruner
 from fairseq_prune.pruning.times import Position
 from vision_bridge.models.nets import NETS, NetSpec
@@ -40,7 +41,9 @@ def prune(net, batches, **options):
     optimizer = type("Wrapper", (), {"optimizer": torch.optim.SGD(net.parameters(), lr=0.1)})
     plan = make_plan({"steps": STEPS, **options})
     scores = lambda model, kind, event: gather(kind, model, Criterion(), batches)  # noqa: E731
-    pruner = Pruner(net, plan, find_structure=lambda: trace(net, batches[0][0][:2]), gather=scores)
+    info = ModelInfo()
+    info.find_structure = lambda model: trace(model, batches[0][0][:2])
+    pruner = Pruner(net, plan, info, gather=scores)
     pruner.before_update(optimizer, Position(0, 0))
 
 

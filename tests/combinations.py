@@ -3,6 +3,7 @@
 import copy
 
 import torch
+from known_structure import KnownStructure
 from one_layer import Optimizer
 from small_models import build_model
 from torch import nn
@@ -82,10 +83,10 @@ def options_of(method, units, target=TARGET):
 def start(family, plan, averaged):
     """A masked model's pruner and optimizer, before its first update."""
     model, structure, masks = copy.deepcopy(family[0]), *family[1:3]
-    now = (lambda: structure) if averaged else (lambda: family[3](model))  # averages keep shapes as they are
+    info = KnownStructure((lambda _: structure) if averaged else family[3])  # averages keep shapes as they are
     generator = torch.Generator().manual_seed(3)
     noise = lambda p: torch.randn(p.shape, generator=generator)  # noqa: E731
-    pruner = Pruner(model, plan, now, averaged=averaged, gather=lambda *asked: evidence(pruner, *asked, noise))
+    pruner = Pruner(model, plan, info, averaged, gather=lambda *asked: evidence(pruner, *asked, noise))
     pruner.masked.adopt(masks)
     optimizer = Optimizer(torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9))
     pruner.masked.mask_values(optimizer)

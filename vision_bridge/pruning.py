@@ -57,7 +57,7 @@ class VisionPruning(PruneMixin):
         """As :meth:`find_structure`: all its units can be reordered."""
         return self.find_structure(model)
 
-    def find_targets(self, selector: Selector, model: ImageClassifier) -> Target:
+    def find_targets(self, selector: Selector, model: ImageClassifier, target: Target) -> Target:
         """Fractions by ``--stage-pr``, another run, a cost that may be left, or by ``--prune-target``."""
         options, groups = self.options, list(selector.groups)
         if options.base_pr_model is not None:
@@ -68,7 +68,7 @@ class VisionPruning(PruneMixin):
             if isinstance(units, CoupledUnits):
                 return targets_of_vectors(self._traced, groups, ratios, units.side)
             return targets_of_weights(groups, ratios)
-        return super().find_targets(selector, model)
+        return super().find_targets(selector, model, target)
 
     def find_costs(self, model: ImageClassifier, of: str) -> Costs | None:
         """Parameters, or multiply-accumulates of one image."""

@@ -1,15 +1,18 @@
 """Pruning one group of a model alone for a while; afterwards all is as before, to the bit."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
 
 from ..engine.masked_model import MaskedModel
+from ..engine.model_info import ModelInfo
 from ..engine.plan import Plan
 from ..engine.removal import Removal
 from ..engine.targets import Targets
+from ..pruning.budget.given import Target
 from ..pruning.selecting.selector import Selector
 from ..pruning.surgery.structure import Structure
 from .prune import idle_optimizer
@@ -21,7 +24,7 @@ class Probe:
     Args:
         model: any ``nn.Module``; its parameters are kept once more.
         plan: what to remove, as of :func:`~.prune.plan_at_once`; its target does not matter.
-        find_structure: function of the model -> its coupled units.
+        info: what is known about the model.
 
     Attributes:
         selector: of the plan's units, :class:`~fairseq_prune.pruning.selecting.selector.Selector`; its groups are
@@ -32,12 +35,12 @@ class Probe:
             :class:`~fairseq_prune.engine.targets.Targets`.
     """
 
-    def __init__(self, model: nn.Module, plan: Plan, find_structure: Callable[[nn.Module], Structure]):
+    def __init__(self, model: nn.Module, plan: Plan, info: ModelInfo):
         if plan.evidence:
             raise ValueError(f"--prune-method {plan.method}: goes by data; give e.g. magnitude")
         self._seed, self._masked, self._optimizer = plan.seed, MaskedModel(model), idle_optimizer(model)
         self._removal = Removal(model, self._masked, averaged=False)
-        self._targets = Targets(model, plan, lambda: find_structure(model), lambda s: dict.fromkeys(s.groups, 0.0))
+        self._targets = Targets(model, plan, _WithoutTargets(info))
         self.selector: Selector = self._targets.selector
         if self.selector.multiplies:
             raise ValueError(f"--prune-units {plan.units}: are removed by multipliers, not by masks; give e.g. neuron")
@@ -70,3 +73,16 @@ class Probe:
             self._masked.hold(self._masks)
             for name, value in self._values.items():
                 self._masked.parameters[name].data.copy_(value)
+
+
+class _WithoutTargets(ModelInfo):
+    """What is known about a model of which nothing is to be removed."""
+
+    def __init__(self, info: ModelInfo):
+        self._info = info
+
+    def find_structure(self, model: Any) -> Structure:
+        return self._info.find_structure(model)
+
+    def find_targets(self, selector: Selector, model: Any, target: Target) -> Target:
+        return dict.fromkeys(selector.groups, 0.0)

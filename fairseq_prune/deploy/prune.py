@@ -1,7 +1,6 @@
 """Pruning at once, without training: a model in memory, or a checkpoint."""
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,19 +11,17 @@ from ..checkpoint.config import Config
 from ..checkpoint.load import load_model, load_task
 from ..checkpoint.write import write_checked
 from ..compat import load_checkpoint
-from ..engine.costs import costs_of
 from ..engine.how_much import read_option
 from ..engine.make_plan import make_plan
+from ..engine.model_info import BY_FAMILY, ModelInfo, info_of
 from ..engine.plan import Plan
 from ..engine.pruner import Pruner
 from ..engine.scoring import ScoringMixin
-from ..families import options_of, structure_of
+from ..families import options_of
 from ..methods.method import Method
 from ..methods.table import METHODS
-from ..pruning.budget.cost import Costs
 from ..pruning.calibration.worth import WORTHS
 from ..pruning.importance import EVIDENCE
-from ..pruning.surgery.structure import Structure
 from ..pruning.times import Position
 from .calibration import Gather, evidence_of
 from .compact import with_model
@@ -34,9 +31,8 @@ def prune_model(
     model: nn.Module,
     options: dict[str, Any],
     seed: int = 1,
-    find_structure: Callable[[nn.Module], Structure] = structure_of,
+    info: ModelInfo = BY_FAMILY,
     gather: Gather | None = None,
-    find_costs: Callable[[Any, str], Costs | None] = costs_of,
 ) -> float:
     """Remove weights or whole units of a model at once, in place.
 
@@ -47,9 +43,8 @@ def prune_model(
             earlier call, stays removed.
         options: as ``--prune-*`` on the command line, without the prefix: ``{"method": "magnitude", "target": 0.8}``.
         seed: of random choices.
-        find_structure: function of the model -> its coupled units.
+        info: what is known about the model.
         gather: function of (model, kind, batches, seed) -> evidence; for methods that score a layer's inputs.
-        find_costs: function of the model and ``"params"`` or ``"macs"`` -> what it costs.
 
     Returns:
         Fraction of the prunable set that is removed, in [0, 1).
@@ -64,8 +59,7 @@ def prune_model(
         assert gather is not None  # where something is gathered, by _check_data
         return gather(model, kind, plan.batches, seed)
 
-    costs = partial(find_costs, model)
-    pruner = Pruner(model, plan, lambda: find_structure(model), find_costs=costs, gather=evidence)
+    pruner = Pruner(model, plan, info, gather=evidence)
     pruner.check_start()
     pruner.before_update(idle_optimizer(model), Position(epochs=0, updates=0, ends_epoch=False))
     return pruner.fraction_removed
@@ -158,9 +152,8 @@ def prune_checkpoint(
     checkpoint = load_checkpoint(path)
     task, config = load_task(path, data, pruning=True)
     model = load_model(path, task).float()
-    find_structure, find_costs = getattr(task, "find_structure", structure_of), getattr(task, "find_costs", costs_of)
     gather = evidence_of(task, config) if isinstance(task, ScoringMixin) else None
-    removed = prune_model(model.to(_device()), options, seed, find_structure, gather, find_costs)
+    removed = prune_model(model.to(_device()), options, seed, info_of(task), gather)
     save_like(checkpoint, model.cpu(), out, check)
     return removed
 

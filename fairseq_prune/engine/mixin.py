@@ -22,13 +22,10 @@ from ..compat import (
     start_averages_from_weights,
 )
 from ..errors import errors_of_a_file, one_line_data_errors, one_line_errors
-from ..families import options_of, permutable, structure_of
+from ..families import options_of
 from ..optim.following import FollowsRemoval
 from ..pruning.budget.cost import Costs
-from ..pruning.budget.given import Target
-from ..pruning.selecting import Selector
 from ..pruning.surgery.depth import cut_layers
-from ..pruning.surgery.structure import Structure
 from ..pruning.times import Position
 from . import ranks
 from .account import Account, NodeCount
@@ -36,11 +33,11 @@ from .accounting import AccountingMixin
 from .autocast import InBfloat16
 from .checks import check_run
 from .clock import Clock
-from .costs import costs_of
 from .distilling import DistillingMixin
 from .executing import execute_when_loaded
 from .growth_file import add_record
 from .make_plan import make_plan
+from .model_info import ModelInfo
 from .options import PruneOptions, given_options
 from .own_options import give_defaults, stands_alone, whole_config
 from .plan import Plan
@@ -52,7 +49,7 @@ from .scoring import ScoringMixin
 from .telling import tell_pending, warn_of_unfinished
 
 
-class PruneMixin(ScoringMixin, AccountingMixin, DistillingMixin, FairseqTask):
+class PruneMixin(ScoringMixin, AccountingMixin, DistillingMixin, ModelInfo, FairseqTask):
     """Put before a fairseq task class whose config inherits :class:`~.options.PruneOptions`."""
 
     only_evaluates = cuts_on_load = has_model = _started = False
@@ -128,21 +125,9 @@ class PruneMixin(ScoringMixin, AccountingMixin, DistillingMixin, FairseqTask):
         """What the run starts from."""
         return find_start(whole_config(cfg).checkpoint)
 
-    def find_structure(self, model: BaseFairseqModel) -> Structure:
-        """The model's coupled units, :class:`~fairseq_prune.pruning.surgery.structure.Structure`."""
-        return structure_of(model)
-
-    def find_permutable(self, model: BaseFairseqModel) -> Structure:
-        """As :meth:`find_structure`, of units that may be reordered."""
-        return permutable(model)
-
-    def find_targets(self, selector: Selector, model: BaseFairseqModel) -> Target:
-        """Fractions to remove, dict of a selector's group -> fraction."""
-        return selector.targets(self.plan.target)
-
     def find_costs(self, model: BaseFairseqModel, of: str) -> Costs | None:
-        """What a model costs; None while that can only be measured on training data that are not loaded yet."""
-        return costs_of(model, of) or self.measure(model)
+        """As of any model, else measured; None while that takes training data that are not loaded yet."""
+        return super().find_costs(model, of) or self.measure(model)
 
     def build_model(self, cfg, from_checkpoint=False):
         self.cuts_on_load = not (from_checkpoint or self.start.resumes)
@@ -158,7 +143,8 @@ class PruneMixin(ScoringMixin, AccountingMixin, DistillingMixin, FairseqTask):
                 cut_layers(model, arriving.keep(model))
             if not from_checkpoint:
                 load_before_wrapping(model, cfg, self.start, ranks.world_size())
-            pruner = self._new_pruner(model, Plan() if from_checkpoint else self.plan)
+            plan, averaged = Plan() if from_checkpoint else self.plan, bool(self.options.prune_store_ema)
+            pruner = Pruner(model, plan, self, averaged, self.gather_evidence)
             if arriving.by_this_run:  # the plan is of the model as it was in the beginning
                 pruner.masked.cut_layers(arriving.keep(model))
         if not (self.has_model and from_checkpoint):  # a teacher is built from its checkpoint meanwhile
@@ -166,12 +152,6 @@ class PruneMixin(ScoringMixin, AccountingMixin, DistillingMixin, FairseqTask):
             self._nodes = NodeCount(model, partial(self.find_structure, model))
             self.account = Account(lambda: self.costs(model), lambda: pruner.masks)
         return model
-
-    def _new_pruner(self, model, plan):
-        structure, targets = partial(self.find_structure, model), partial(self.find_targets, model=model)
-        reordered = partial(self.find_permutable, model)
-        costs, averaged = partial(self.find_costs, model), bool(self.options.prune_store_ema)
-        return Pruner(model, plan, structure, targets, costs, averaged, reordered, self.gather_evidence)
 
     def load_dataset(self, split, *args, **kwargs):
         with one_line_data_errors(getattr(self.options, "data", None)):

@@ -2,20 +2,18 @@
 
 import logging
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from typing import Any
 
 from fairseq.optim import FairseqOptimizer
 from torch import Tensor, nn
 
 from ..compat import will_be_skipped
-from ..families import permutable
 from ..methods import approach_for
 from ..methods.stand_in import stand_in
 from ..pruning.masks import Masks
 from ..pruning.times import Position
-from .goals import FindCosts
 from .masked_model import MaskedModel
+from .model_info import BY_FAMILY, ModelInfo
 from .permute import permute_in_run
 from .plan import Plan
 from .reachable import check_begun_in_time
@@ -24,7 +22,7 @@ from .rewind import Rewind
 from .same_plan import check_same_plan
 from .selecting import Gather, Selecting
 from .tally import Tally
-from .targets import FindStructure, FindTargets, Targets, no_data
+from .targets import Targets, no_data
 from .telling import warn_of_half_shrunk
 
 logger = logging.getLogger(__name__)
@@ -36,9 +34,8 @@ class Pruner:
     Args:
         model: the ``nn.Module`` to prune. Weights loaded into it later bring their masks along.
         plan: what to remove and when; the default removes nothing and keeps what is removed.
-        find_structure, find_targets, find_costs: as :class:`~.targets.Targets`.
+        info: what is known about the model.
         averaged: the run keeps moving averages (--store-ema), whose shapes cannot follow a cut.
-        find_permutable: function -> Structure of what may be reordered; only called for that; None: its family's.
         gather: as :class:`~.selecting.Selecting`.
 
     Attributes:
@@ -56,21 +53,18 @@ class Pruner:
         self,
         model: nn.Module,
         plan: Plan | None = None,
-        find_structure: FindStructure | None = None,
-        find_targets: FindTargets | None = None,
-        find_costs: FindCosts | None = None,
+        info: ModelInfo = BY_FAMILY,
         averaged: bool = False,
-        find_permutable: FindStructure | None = None,
         gather: Gather = no_data,
     ):
         self.plan, self.events_done = plan or Plan(), 0
         self.removed_in_epoch: int | None = None
-        self._model, self._find_permutable = model, find_permutable or partial(permutable, model)
+        self._model, self._info = model, info
         self._started = self._acts = False
         self.masked = MaskedModel(model)
         self._rewind = Rewind(self.masked.parameters, self.plan.rewind.count) if self.plan.rewind else None
         self.removal = Removal(model, self.masked, averaged, self._rewind)
-        self.targets = Targets(model, self.plan, find_structure, find_targets, find_costs)
+        self.targets = Targets(model, self.plan, info)
         self._tally = Tally(self.masked, self.targets)
         self._select = Selecting(model, self.masked, self.targets, gather, lambda: self.events_done)
         self._approach = self._new_approach()
@@ -271,7 +265,8 @@ class Pruner:
         self.targets.begin(self.masked.local_masks(), self._select.gather)
         if self.plan.permute:
             goals = self.targets.selector.targets(self.plan.target)
-            arguments = self._model, self._find_permutable(), goals, optimizer, self.targets.seed
+            permutable = self._info.find_permutable(self._model)
+            arguments = self._model, permutable, goals, optimizer, self.targets.seed
             self.masked.hold(permute_in_run(*arguments, self.masked.local_masks()))
 
     def _remove(self, selection, optimizer, ema_model):

@@ -9,9 +9,7 @@ from typing import Any, NoReturn, cast
 import torch
 from torch import Tensor, nn
 
-from ..families import structure_of
 from ..pruning.budget import CostLeft
-from ..pruning.budget.given import Target
 from ..pruning.masks import Masks, intersect
 from ..pruning.prunable import Prunable, find_prunables
 from ..pruning.selecting import CoupledSelector, count_removed, coupled_selector_of, overlap, selector_of
@@ -20,17 +18,13 @@ from ..pruning.selecting.selector import Selector, Values, unit_key
 from ..pruning.surgery.structure import Structure
 from ..pruning.units import is_coupled, parse_units
 from . import ranks
-from .costs import costs_of
-from .goals import CostGoals, FindCosts, Goals
+from .goals import CostGoals, Goals
 from .in_order import select_in_order
+from .model_info import BY_FAMILY, ModelInfo
 from .plan import Plan
 from .weight_norms import refuse_weight_norms
 
 logger = logging.getLogger(__name__)
-
-
-FindStructure = Callable[[], Structure]
-FindTargets = Callable[[Selector], Target]  # -> what each group of the selector is to lose
 
 
 def no_data(*asked: object) -> NoReturn:
@@ -61,10 +55,7 @@ class Targets:
     Args:
         model: ``nn.Module``.
         plan: :class:`~.plan.Plan`.
-        find_structure: function -> :class:`~fairseq_prune.pruning.surgery.structure.Structure` of the model as it
-            is; only called for coupled units; None: that of its family.
-        find_targets: function of a selector -> dict of group name -> fraction; None: those of the plan.
-        find_costs: function of ``"params"`` or ``"macs"`` -> what the model costs; None: what its shapes tell.
+        info: what is known about the model; asked for its structure only where units are coupled.
 
     Attributes:
         selector: :mod:`~fairseq_prune.pruning.selecting`; :class:`NoUnits` if the plan removes nothing.
@@ -76,19 +67,9 @@ class Targets:
         ValueError: a pattern matches nothing, a tensor has no such units, or a target no group.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        plan: Plan,
-        find_structure: FindStructure | None = None,
-        find_targets: FindTargets | None = None,
-        find_costs: FindCosts | None = None,
-    ):
-        self.plan, self.seed, self._model = plan, plan.seed, model
+    def __init__(self, model: nn.Module, plan: Plan, info: ModelInfo = BY_FAMILY):
+        self.plan, self.seed, self._model, self._info = plan, plan.seed, model, info
         self.initial: dict[str, float] = {}
-        self._find_structure = find_structure or partial(structure_of, model)
-        self._find_targets = find_targets or (lambda selector: selector.targets(plan.target))
-        self._find_costs = find_costs or partial(costs_of, model)
         self.selector = cast(Selector, NoUnits())  # which is not asked for more
         self.structure = Structure({}, {})
         self._goals = Goals({}, plan.asked_by, self.selector, self._generator)
@@ -109,7 +90,7 @@ class Targets:
         return find_prunables(self._model, *self._patterns()) if chosen is None else chosen
 
     def _look_at_coupled(self, units: Any) -> CoupledSelector:
-        self.structure = self._find_structure()
+        self.structure = self._info.find_structure(self._model)
         parameters = dict(self._model.named_parameters())
         return coupled_selector_of(units)(self.plan, self.structure, units, ranks.average, parameters)
 
@@ -145,10 +126,11 @@ class Targets:
             for name, reason in own.left_out.items():
                 logger.info(f"--prune-units {self.plan.units}: {name} stays whole: {reason}")
             refuse_weight_norms(self.plan, self.prunables)
-        target = self._find_targets(self.selector)
+        target = self._info.find_targets(self.selector, self._model, self.plan.target)
         common = target, self.plan.asked_by, self.selector, self._generator
         costs = any(isinstance(goal, CostLeft) for goal in target.values())
-        self._goals = CostGoals(*common, self.structure, self._find_costs) if costs else Goals(*common)
+        find_costs = partial(self._info.find_costs, self._model)
+        self._goals = CostGoals(*common, self.structure, find_costs) if costs else Goals(*common)
 
     def unit_sums(self, values: Values) -> dict[str, Tensor]:
         """Sums over each unit of values, dict of parameter name -> tensor: dict of :func:`unit_key` -> [units]."""

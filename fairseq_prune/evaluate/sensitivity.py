@@ -10,9 +10,9 @@ from typing import Any
 
 from ..deploy.probe import Probe
 from ..deploy.prune import plan_at_once
+from ..engine.model_info import info_of
 from ..engine.outliers import block_of
 from ..engine.recipe import read_patterns
-from ..families import structure_of
 from ..pruning.budget.equal_loss import Curve, equal_loss, shortest
 from ..pruning.prunable import find_prunables
 from ..pruning.selecting.selector import Selector
@@ -80,7 +80,7 @@ def find_sensitivity(settings: SensitivitySettings, say: Say) -> dict[str, Any]:
     model = bench.model(settings.checkpoint).float()
     options = _of_groups(settings, model)
     plan = plan_at_once({**options, "target": max(settings.targets)}, settings.seed)
-    probe = Probe(model, plan, getattr(bench.task, "find_structure", structure_of))
+    probe = Probe(model, plan, info_of(bench.task))
     measure = bench.yardstick(model, settings.split, settings.batches)
     dense = measure()
     by = next((name for name in MEASURES if name in dense), None)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from known_structure import KnownStructure
 from small_models import DECODER, ENCODER, build_model
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -150,7 +151,7 @@ def test_units_that_are_only_masked_meet_no_budget():
     with pytest.raises(
         ValueError, match="^--prune-params-left 0.9: neuron units of this model are masked, not cut; .*0.5"
     ):
-        Targets(model, plan, lambda: replace(structure, vectors=vectors))
+        Targets(model, plan, KnownStructure(lambda _: replace(structure, vectors=vectors)))
 
 
 def test_half_of_the_heads():
@@ -188,7 +189,7 @@ def test_bad_input(given, said):
 def test_what_is_removed_already_may_be_too_much():
     model = build_model("transformer_lm", **DECODER)
     plan = make_plan({"method": "magnitude", "units": "neuron", "macs_left": 0.95})
-    targets = Targets(model, plan, lambda: structure_of(model))
+    targets = Targets(model, plan)
     shapes = {name: parameter.shape for name, parameter in model.named_parameters()}
     for count, enough in ((2, True), (15, False)):
         keep = {name: torch.arange(20) >= count for name, v in targets.structure.vectors.items() if v.kind == "neuron"}

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from known_structure import KnownStructure
 from torch import nn
 
 from fairseq_prune.engine.make_plan import make_plan
@@ -24,7 +25,7 @@ def targets(target, **options):
     torch.manual_seed(1)
     model = nn.Sequential(nn.Linear(4, 6), nn.Linear(6, 5), nn.Linear(5, 3))
     plan = make_plan({"method": "cnip_it", "target": target, **options})
-    found = Targets(model, plan, lambda: Structure(TABLE, VECTORS))
+    found = Targets(model, plan, KnownStructure(lambda _: Structure(TABLE, VECTORS)))
     found.begin({})
     generator = torch.Generator().manual_seed(2)
     evidence = {name: torch.randn(p.shape, generator=generator) for name, p in model.named_parameters()}

@@ -8,9 +8,9 @@ from torch import nn
 
 from fairseq_prune.deploy.probe import Probe
 from fairseq_prune.deploy.prune import plan_at_once, prune_model
+from fairseq_prune.engine.model_info import BY_FAMILY
 from fairseq_prune.evaluate.load import evenly
 from fairseq_prune.evaluate.sensitivity import Progress, equal_fractions, try_groups
-from fairseq_prune.families import structure_of
 from fairseq_prune.pruning.budget.equal_loss import Curve, equal_loss
 from fairseq_prune.report.sensitivity import render_sensitivity
 
@@ -31,7 +31,7 @@ class Net(nn.Module):
 
 def probe_of(net, **options):
     plan = plan_at_once({"method": "magnitude", "scope": "layer", "target": 0.5, **options}, 1)
-    return Probe(net, plan, structure_of)
+    return Probe(net, plan, BY_FAMILY)
 
 
 def bits(net):

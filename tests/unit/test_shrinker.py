@@ -10,7 +10,6 @@ from test_masters import KINDS, WITH_MASTERS, config
 from fairseq_prune.engine.make_plan import make_plan
 from fairseq_prune.engine.plan import Plan
 from fairseq_prune.engine.pruner import Pruner
-from fairseq_prune.families import structure_of
 from fairseq_prune.methods import shrinking
 from fairseq_prune.optim.masters import homes, values_of
 from fairseq_prune.pruning.times import Position
@@ -33,7 +32,7 @@ class Training:
         settings, switches, wrapper, _ = KINDS[kind]
         self.model, cfg = srp(share_decoder_input_output_embed=True), config(settings, switches)
         gather = lambda model, kind, event: {name: -score for name, score in self.scores().items()}  # noqa: E731
-        self.pruner = Pruner(self.model, plan, lambda: structure_of(self.model), gather=gather, **options)
+        self.pruner = Pruner(self.model, plan, gather=gather, **options)
         if cfg.common.fp16:
             self.model.half()
         build = wrapper.build_optimizer if wrapper else lambda cfg, p: optim.build_optimizer(cfg.optimizer, p)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from known_structure import KnownStructure
 from torch import nn
 
 from fairseq_prune.engine.make_plan import make_plan
@@ -27,7 +28,9 @@ TABLE = {
 
 def targets_of(model, **options):
     """(selection, fraction that the message names or None)"""
-    targets = Targets(model, make_plan({"method": "magnitude", **options}), lambda: Structure(TABLE, VECTORS))
+    targets = Targets(
+        model, make_plan({"method": "magnitude", **options}), KnownStructure(lambda _: Structure(TABLE, VECTORS))
+    )
     targets.begin({})
     return targets
 
@@ -78,9 +81,10 @@ def test_one_pattern_stays():
 
 def test_the_option_that_asked_is_named():
     plan = make_plan({"method": "l1", "budget": {"stage_pr": "[0-1:0.99]"}})
-    find = lambda selector: dict.fromkeys(selector.groups, 0.99)  # noqa: E731
+    info = KnownStructure(lambda _: Structure(TABLE, VECTORS))
+    info.find_targets = lambda selector, *_: dict.fromkeys(selector.groups, 0.99)
     with pytest.raises(ValueError, match="--stage-pr 0.99: at most 0.8333 of '0' can be removed"):
-        Targets(net(), plan, lambda: Structure(TABLE, VECTORS), find)
+        Targets(net(), plan, info)
 
 
 def test_units_bring_their_scope():
