@@ -3,6 +3,7 @@
 import argparse
 import os
 
+from ..files.folder import require_writable
 from ..needs import OptionParser
 
 
@@ -22,7 +23,8 @@ def require_new(args: argparse.Namespace, source: str, example: str) -> None:
         example: of another name.
 
     Raises:
-        ValueError: OUT is the source, or exists and --overwrite was not given.
+        ValueError: OUT is the source, a folder, or exists and --overwrite was not given.
+        OSError: it could not be written.
     """
     given = getattr(args, source)
     sources = [given] if isinstance(given, str) else given
@@ -30,3 +32,6 @@ def require_new(args: argparse.Namespace, source: str, example: str) -> None:
         raise ValueError(f"OUT {args.out}: is {source.upper()} itself; give another name, e.g. {example}")
     if os.path.exists(args.out) and not args.overwrite:
         raise ValueError(f"OUT {args.out}: exists; give another name or --overwrite")
+    if os.path.isdir(args.out):
+        raise ValueError(f"OUT {args.out}: is a folder; give another name, e.g. {example}")
+    require_writable(os.path.dirname(args.out) or os.curdir)

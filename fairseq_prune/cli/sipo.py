@@ -111,11 +111,14 @@ def run(args: argparse.Namespace) -> None:
     """
     from ..drivers.sipo.run import run_sipo
     from ..drivers.sipo.training import check_words
+    from ..files.folder import require_writable
 
     if args.rounds > 0:
         check_words(args.train)
     if not os.path.isdir(args.data):
         raise ValueError(f"DATA {args.data}: no such folder; make it with fairseq-preprocess, e.g. data-bin/words")
+    if args.tensorboard_logdir:
+        require_writable(args.tensorboard_logdir)
     given = {name: value for name, value in vars(args).items() if name not in _OWN}
     log = {"tensorboard_logdir": args.tensorboard_logdir}
     print(run_sipo(args.checkpoint, args.data, args.save_dir, given, args.dense_control, log), end="")

@@ -8,6 +8,7 @@ from functools import partial
 import torch
 
 from ..files.alone import one_writer
+from ..files.folder import require_writable
 from ..files.messages import say_which
 from ..files.whole import copy_whole, remove_halves, whole_file
 from ..pruning.packed_state import pack_checkpoint
@@ -75,12 +76,15 @@ def _alone(call_main):
 
 
 def _train(main, cfg, **kwargs):  # a function of the module, so spawned processes find it
-    named = {"--save-dir": cfg.checkpoint.save_dir, "--log-file": cfg.common.log_file}
+    figures = cfg.common.tensorboard_logdir
+    named = {"--save-dir": cfg.checkpoint.save_dir, "--log-file": cfg.common.log_file, "--tensorboard-logdir": figures}
     try:
+        if figures:
+            require_writable(figures)
         with _held(cfg.checkpoint, cfg.distributed_training.distributed_rank):
             return main(cfg, **kwargs)
     except OSError as error:
-        message = say_which(error, named | {"--tensorboard-logdir": cfg.common.tensorboard_logdir})
+        message = say_which(error, named)
         if message is None:
             raise
         raise SystemExit(message) from None

@@ -14,6 +14,8 @@ from fairseq.tasks import TASK_REGISTRY
 
 from .. import register
 from ..engine.mixin import PruneMixin
+from ..files.folder import require_writable
+from ..files.messages import say_which
 from .child import ends_with
 
 USER_DIR = Path(__file__).resolve().parents[1]
@@ -51,7 +53,7 @@ def check_words(
                 f"{option}: options of fairseq-train are needed to train; add e.g. --train {option} {example}"
             )
     _check_task(words)
-    parse_words("data", words)
+    _check_figures(parse_words("data", words).tensorboard_logdir)
 
 
 def _check_task(words):
@@ -61,6 +63,15 @@ def _check_task(words):
     if not issubclass(TASK_REGISTRY.get(task, object), PruneMixin):
         known = sorted(name for name, kind in TASK_REGISTRY.items() if issubclass(kind, PruneMixin))
         raise ValueError(f"--task {task}: does not keep weights removed; give one of {', '.join(known)}")
+
+
+def _check_figures(folder):
+    """A training finds out when it writes the first ones."""
+    try:
+        if folder:
+            require_writable(folder)
+    except OSError as error:
+        raise ValueError(say_which(error, {"--tensorboard-logdir": folder})) from None
 
 
 def parse_words(data: str, words: Iterable[object]) -> argparse.Namespace:

@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator
 
 from .alone import StrPath
@@ -13,6 +14,24 @@ from .whole import sync_folder
 def is_in(folder: StrPath, path: StrPath) -> bool:
     """True if a file is one of a folder's own, by whatever name the folder goes."""
     return os.path.realpath(os.path.dirname(path) or os.curdir) == os.path.realpath(folder)
+
+
+def require_writable(folder: StrPath) -> None:
+    """Find out, before there is anything to write, that a folder can be made and written in; nothing of it stays.
+
+    Args:
+        folder: that need not be there.
+
+    Raises:
+        OSError: it cannot; with the folder as ``filename``.
+    """
+    there = os.path.abspath(folder)
+    while not os.path.lexists(there):
+        there = os.path.dirname(there)
+    try:
+        tempfile.TemporaryFile(dir=there).close()
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, os.fspath(folder)) from None
 
 
 def require_elsewhere(folder: StrPath, option: str, path: StrPath, names: str = ".*") -> None:

@@ -39,6 +39,7 @@ def say_which(error: OSError, named: Mapping[str, str]) -> str | None:
     example = os.path.join("checkpoints", os.path.basename(os.path.abspath(value)))
     example = example if option.isupper() else f"{option} {example}"
     what = os.path.relpath(error.filename, value)
+    what = str(error.filename) if what.startswith(os.pardir) else what
     reason = error.strerror if what == "." else f"{what}: {error.strerror}"
     advice = _ADVICE.get(error.errno, "give a place that can be written")
     return one_line(f"{option} {value}: {reason}; {advice}, e.g. {example}")

@@ -97,6 +97,28 @@ class TestNoFolder:
         line = refused("imp", "synthetic", "--save-dir", place, *IMP)
         assert line.startswith(f"--save-dir {place}: ") and NO_FOLDER in line
 
+    def test_figures(self, new_run, counting, language_model, place, tmp_path):
+        """Of a training, of a search, and of the trainings in a driver: before the folder of results is begun."""
+        figures, out = ("--tensorboard-logdir", place), ("--save-dir", tmp_path / "out")
+        lines = [
+            line_of(new_run("out").train, *figures),
+            refused("sipo", counting, "--checkpoint", language_model, *out, *figures, *QUICK),
+            refused("imp", "synthetic", *out, *IMP, *figures),
+        ]
+        for line in lines:
+            assert line.startswith(f"--tensorboard-logdir {place}: ") and NO_FOLDER in line
+
+    @pytest.mark.parametrize(
+        "words",
+        ["prune FILE OUT --target 0.5", "pack FILE OUT", "average FILE FILE OUT", "export FILE OUT --to fairseq"],
+    )
+    def test_out(self, place, words):
+        """Before CHECKPOINT is read, which is not there."""
+        line = refused(*words.replace("FILE", "none.pt").replace("OUT", f"{place}/out.pt").split())
+        assert line.startswith(f"OUT {place}/out.pt: {place}: ") and line.endswith(
+            f"{NO_FOLDER}, e.g. checkpoints/out.pt"
+        )
+
 
 class TestTwoWriters:
     def test_training(self, new_run, held):

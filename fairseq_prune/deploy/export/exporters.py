@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ...files.folder import require_writable
 from ...pruning.registry import Registry
 
 EXPORTERS: Registry[Callable[["Job"], dict[str, Any]]] = Registry("value of --to")  # -> report of plain values
@@ -40,6 +41,7 @@ class Job:
             raise ValueError(f"OUT {self.out}: is CHECKPOINT itself; give another name, e.g. exported")
         if os.path.lexists(self.out) and not self.overwrite:
             raise ValueError(f"OUT {self.out}: exists; give another name or --overwrite")
+        require_writable(os.path.dirname(self.out) or os.curdir)
 
     def stamp(self) -> Stamp:
         """The identity of the file CHECKPOINT, which changes when somebody writes it anew."""
