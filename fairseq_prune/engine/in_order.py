@@ -1,9 +1,7 @@
 """Selecting layer after layer, each by the inputs that it is given once those before it are pruned."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from torch import Tensor, nn
 
@@ -14,9 +12,7 @@ from ..pruning.masks import Masks
 from ..pruning.prunable import Prunable
 from ..pruning.selecting import Selection
 from ..pruning.selecting.tensors import TensorSelector
-
-if TYPE_CHECKING:
-    from .targets import Targets
+from .targets import Targets
 
 Evidence = Iterable[tuple[str, Inputs]]  # of layers in their order, :class:`~..pruning.calibration.lockstep.Walk`
 

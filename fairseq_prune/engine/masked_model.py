@@ -108,6 +108,16 @@ class MaskedModel:
                 f"removed, prune what is zero now, e.g. --prune-method magnitude --prune-target {zeros / weights:.4f}"
             )
 
+    def warn_of_half_shrunk(self) -> None:
+        """Warn if the weights come from a run that was still shrinking units: their connectivity is between 0 and 1."""
+        vectors = [c.vector for c in getattr(self._model, "connectivity", {}).values()]
+        count = sum(int(((v != 0) & (v != 1)).sum()) for v in vectors)
+        if count:
+            logger.warning(
+                f"{count:,} units come half shrunk, with connectivity between 0 and 1, and stay so; better resume the "
+                "run they are from, or start from a finished one"
+            )
+
     def hold(self, masks: Masks) -> None:
         """Replace all masks (dict of parameter name -> bool), without touching weights yet."""
         self.masks = dict(masks)

@@ -1,6 +1,7 @@
 """What a fairseq task needs to prune. All calls into the pruner are here."""
 
 import inspect
+import logging
 from functools import partial
 from typing import Any, Self
 
@@ -46,7 +47,8 @@ from .reachable import RunLength, check_long_enough
 from .run_record import note_start
 from .same_plan import check_same_teacher
 from .scoring import ScoringMixin
-from .telling import tell_pending, warn_of_unfinished
+
+logger = logging.getLogger(__name__)
 
 
 class PruneMixin(ScoringMixin, AccountingMixin, DistillingMixin, ModelInfo, FairseqTask):
@@ -94,22 +96,20 @@ class PruneMixin(ScoringMixin, AccountingMixin, DistillingMixin, ModelInfo, Fair
             task = of_class(super().setup_task(cfg, **kwargs), cls)
         task.plan, task.start, task.options, task.only_evaluates = plan, start, cfg, from_checkpoint
         if not from_checkpoint:
-            say_in_the_end(task.tell_unfinished)
+            say_in_the_end(task.warn_if_unfinished)
         return task
 
     def meet_scheduler(self, scheduler: FairseqLRScheduler) -> None:
         """Called when the trainer has built its scheduler of learning rates, again when it continues from a file."""
         self._scheduler = scheduler
 
-    @property
-    def unfinished(self) -> str | None:
-        """What was to be removed and is not yet, in words; None: nothing."""
-        return tell_pending(self.pruner)
-
-    def tell_unfinished(self) -> None:
-        """Called when the training has ended without an error: warn of what it was to remove and has not."""
-        if self.unfinished and ranks.rank() == 0:
-            warn_of_unfinished(self.unfinished)
+    def warn_if_unfinished(self) -> None:
+        """Called when the training has ended without an error: warn of what it should have removed and has not."""
+        if (unfinished := self.pruner.unfinished) and ranks.rank() == 0:
+            logger.warning(
+                f"NOT DONE: the run ended before it had removed what was asked: {unfinished}; resume with the "
+                "same command and a later end (--max-epoch, --max-update, --stop-min-lr, --stop-time-hours)"
+            )
 
     @classmethod
     def pruning_options(cls, cfg: PruneOptions) -> dict[str, Any]:

@@ -23,7 +23,6 @@ from .same_plan import check_same_plan
 from .selecting import Gather, Selecting
 from .tally import Tally
 from .targets import Targets, no_data
-from .telling import warn_of_half_shrunk
 
 logger = logging.getLogger(__name__)
 
@@ -94,6 +93,15 @@ class Pruner:
         return self._approach.active
 
     @property
+    def unfinished(self) -> str | None:
+        """What is still to be removed, in words; None: nothing."""
+        if not self.pending:
+            return None
+        events = f"{self.events_done} of {self.plan.schedule.num_events} pruning events"
+        selected = ", what was selected is still there" if self.approaching else ""
+        return f"--prune-method {self.plan.method} saw {events}{selected}; {self.fraction_removed:.4f} removed"
+
+    @property
     def metrics(self) -> dict[str, float | Tensor]:
         """What to log beside the fraction removed, dict of name -> float."""
         return self._approach.metrics if self.approaching else {}
@@ -118,7 +126,7 @@ class Pruner:
             return
         self._started = True
         if not self.approaching:
-            warn_of_half_shrunk(self._model)
+            self.masked.warn_of_half_shrunk()
         if not self.plan.prunes:
             self.masked.warn_of_lost_masks()
         elif not self.events_done:

@@ -1,16 +1,18 @@
 """Selections of a run: by its model's weights, or by derivatives of its loss, at the event that it has come to."""
 
 from collections.abc import Callable
+from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from ..pruning.importance import EVIDENCE
 from ..pruning.selecting import Selection
 from ..pruning.selecting.selector import Values
+from .in_order import select_in_order
 from .masked_model import MaskedModel
 from .targets import Targets
 
-Gather = Callable[[nn.Module, str, int], dict[str, Tensor]]
+Gather = Callable[[nn.Module, str, int], Any]  # -> evidence of its kind
 
 
 class Selecting:
@@ -36,10 +38,12 @@ class Selecting:
 
     def __call__(self, evidence: Values | None = None) -> Selection:
         """As :meth:`~fairseq_prune.methods.approach.Select.__call__`."""
-        kind = EVIDENCE.get(self._targets.plan.importance)
-        if evidence is None and kind:
-            evidence = self.gather(kind)
-        return self._targets.select(self._event(), self._masked.local_masks(), evidence)
+        targets, event, masks = self._targets, self._event(), self._masked.local_masks()
+        kind = EVIDENCE.get(targets.plan.importance)
+        found: Any = self.gather(kind) if evidence is None and kind else evidence
+        if targets.plan.in_order:
+            return select_in_order(targets, self._masked.parameters, event, masks, found)
+        return targets.select(event, masks, found)
 
     def gather(self, kind: str) -> Values:
         """As :meth:`~fairseq_prune.methods.approach.Select.gather`."""

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from ..pruning.budget import CostLeft
-from ..pruning.masks import Masks, intersect
-from ..pruning.prunable import Prunable, find_prunables
+from ..pruning.masks import Masks
+from ..pruning.prunable import Prunable, find_prunables, intersect
 from ..pruning.selecting import CoupledSelector, count_removed, coupled_selector_of, overlap, selector_of
 from ..pruning.selecting.selection import Inherited, Selection
 from ..pruning.selecting.selector import Selector, Values, unit_key
@@ -19,7 +19,6 @@ from ..pruning.surgery.structure import Structure
 from ..pruning.units import is_coupled, parse_units
 from . import ranks
 from .goals import CostGoals, Goals
-from .in_order import select_in_order
 from .model_info import BY_FAMILY, ModelInfo
 from .plan import Plan
 from .weight_norms import refuse_weight_norms
@@ -178,20 +177,17 @@ class Targets:
                 f"{asked}: {beyond[group]:.4f} of {group!r} is removed already; {more}, or prune no further"
             )
 
-    def select(self, event: int, masks: Masks, evidence: Any = None) -> Selection:
+    def select(self, event: int, masks: Masks, evidence: Values | None = None) -> Selection:
         """What is removed at an event.
 
         Args:
             event: its number, from 1.
             masks: in force, dict of parameter name -> bool; what is removed stays so.
-            evidence: dict of parameter name -> tensor to be scored instead of the parameter; or, where layers are
-                pruned in order, as of :func:`~.in_order.select_in_order`.
+            evidence: dict of parameter name -> tensor to be scored instead of the parameter.
 
         Returns:
             :class:`~fairseq_prune.pruning.selecting.Selection`, with all masks that are then in force.
         """
-        if self.plan.in_order:
-            return select_in_order(self, dict(self._model.named_parameters()), event, masks, evidence)
         if evidence is None:
             evidence = self.selector.inherited.evidence(dict(self._model.named_parameters()))
         fractions = self.fractions(event, masks, evidence)

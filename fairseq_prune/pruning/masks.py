@@ -1,18 +1,13 @@
 """Masks as data: bool, True = keep, named after their parameter."""
 
-from __future__ import annotations
-
 import math
 import zlib
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, TypeGuard
+from collections.abc import Mapping
+from typing import TypeGuard
 
 import numpy as np
 import torch
 from torch import Tensor
-
-if TYPE_CHECKING:
-    from .prunable import Prunable
 
 Masks = dict[str, Tensor]  # parameter name -> bool of its shape, True = keep
 
@@ -97,26 +92,6 @@ def store_masks(metadata: dict, masks: Masks) -> None:
     root.pop(METADATA_KEY, None)
     if packed:
         root[METADATA_KEY] = packed
-
-
-def intersect(before: Masks, chosen: Masks, prunables: Iterable[Prunable] = ()) -> Masks:
-    """The masks that keep what two dicts of masks keep: what is removed stays removed.
-
-    Args:
-        before: dict of parameter name -> bool, in force.
-        chosen: the same, of what is to be removed.
-        prunables: :class:`~.prunable.Prunable` s. Where weights are normalised, a removed slice is masked by its
-            scale alone.
-
-    Returns:
-        dict of parameter name -> bool.
-    """
-    masks = {**before, **chosen, **{name: before[name] & chosen[name] for name in before.keys() & chosen.keys()}}
-    for p in prunables:
-        keep = p.mask_in(masks) if p.scale else None
-        if keep is not None:
-            masks = {name: mask for name, mask in masks.items() if name not in p.mask_names} | p.masks_for(keep)
-    return masks
 
 
 def checksum(masks: Masks) -> int:

@@ -1,7 +1,7 @@
 """What can be pruned in a model: its tensors, each once, under all their names."""
 
 import fnmatch
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -76,6 +76,26 @@ class Prunable:
     def masks_for(self, keep: Tensor) -> Masks:
         """As :meth:`split_mask`, but tensors of which nothing is removed need none and get none."""
         return {name: mask for name, mask in self.split_mask(keep).items() if not mask.all()}
+
+
+def intersect(before: Masks, chosen: Masks, prunables: Iterable[Prunable] = ()) -> Masks:
+    """The masks that keep what two dicts of masks keep: what is removed stays removed.
+
+    Args:
+        before: dict of parameter name -> bool, in force.
+        chosen: the same, of what is to be removed.
+        prunables: :class:`Prunable` s. Where weights are normalised, a removed slice is masked by its
+            scale alone.
+
+    Returns:
+        dict of parameter name -> bool.
+    """
+    masks = {**before, **chosen, **{name: before[name] & chosen[name] for name in before.keys() & chosen.keys()}}
+    for p in prunables:
+        keep = p.mask_in(masks) if p.scale else None
+        if keep is not None:
+            masks = {name: mask for name, mask in masks.items() if name not in p.mask_names} | p.masks_for(keep)
+    return masks
 
 
 def find_prunables(

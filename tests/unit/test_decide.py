@@ -7,8 +7,7 @@ import torch
 from torch import nn
 
 from fairseq_prune.pruning.importance import IMPORTANCES
-from fairseq_prune.pruning.masks import intersect
-from fairseq_prune.pruning.prunable import find_prunables
+from fairseq_prune.pruning.prunable import find_prunables, intersect
 from fairseq_prune.pruning.selecting.groups import decide
 from fairseq_prune.pruning.units import parse_units
 

@@ -52,7 +52,7 @@ def decide(
 
     What is removed counts and ranks below everything else, and a budget below what is already removed
     removes nothing more. Of units that are kept, single weights may be removed:
-    :func:`~..masks.intersect` keeps them so.
+    :func:`~..prunable.intersect` keeps them so.
 
     Args:
         groups: list of (list of :class:`~fairseq_prune.pruning.prunable.Prunable`, weights of the group to have
