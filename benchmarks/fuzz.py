@@ -92,7 +92,7 @@ def main():
 
 def write_between_marks(path, report):
     """Replace what stands in a file between its two comments."""
-    from fairseq_prune.files.whole import write_text
+    from fairseq_prune.files.atomic import write_text
 
     before, _, rest = path.read_text("utf-8").partition("<!-- fuzz -->")
     after = rest.partition("<!-- end of fuzz -->")[2]

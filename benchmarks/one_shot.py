@@ -14,7 +14,7 @@ from fairseq_prune.deploy.prune import prune_model
 from fairseq_prune.engine.calibrate import input_products, inputs
 from fairseq_prune.pruning.calibration.inputs import Inputs
 from fairseq_prune.pruning.calibration.reconstruct import reconstruct
-from fairseq_prune.pruning.calibration.worth import WORTHS
+from fairseq_prune.pruning.calibration.scores import INPUT_SCORES
 from fairseq_prune.pruning.selecting.by_columns import Share
 
 WORDS, BATCHES, SENTENCES, LENGTH, ROUNDS = 5900, 5, 120, 16, 5
@@ -59,22 +59,22 @@ def seconds(function):
 
 def sums_and_solve(model, samples, importance):
     """Seconds that the sums over a layer's inputs and its pruning take by themselves, over all layers."""
-    worth, weights, spent = WORTHS[importance], dict(model.named_parameters()), 0.0
+    scoring, weights, spent = INPUT_SCORES[importance], dict(model.named_parameters()), 0.0
     seen: list[Inputs] = []  # no set of ids: they are given again to those that come later
-    for name, found in (input_products if worth.paired else inputs)(weights, model, Forward(), samples):
+    for name, found in (input_products if scoring.paired else inputs)(weights, model, Forward(), samples):
         weight, rows = weights[name].detach(), torch.randn(int(found.rows), weights[name].shape[1])
 
         def work(weight=weight, rows=rows, found=found):
             if not any(found is other for other in seen):  # queries, keys and values share theirs
                 seen.append(found)
-                own = Inputs.none(weight, 1, weight.shape[1], worth.paired)
+                own = Inputs.none(weight, 1, weight.shape[1], scoring.paired)
                 for part in rows.chunk(BATCHES):
                     own.add(part.unsqueeze(0))
             keep = torch.ones_like(weight, dtype=torch.bool)
-            if worth.compensates:
+            if scoring.compensates:
                 reconstruct(weight[None], found.factor, Share(weight.numel() // 2, keep))
             else:
-                worth.score(weight[None], found)[0].sort(dim=1)
+                scoring.score(weight[None], found)[0].sort(dim=1)
 
         spent += seconds(work)
     return spent
@@ -94,7 +94,7 @@ def main():
 
 def one_round(samples, method, importance):
     """Seconds of the forward passes, of sums and solve, and of a whole pruning."""
-    model, gather = build(), input_products if WORTHS[importance].paired else inputs
+    model, gather = build(), input_products if INPUT_SCORES[importance].paired else inputs
     with torch.no_grad():
         forward = seconds(lambda: [model(**sample["net_input"]) for sample in samples])
     solve = sums_and_solve(model, samples, importance)

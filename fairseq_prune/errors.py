@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 
-from .files.alone import StrPath
+from .files.locks import StrPath
 from .files.messages import in_short, one_line
 
 

@@ -11,8 +11,8 @@ import shutil
 import statistics
 from pathlib import Path
 
+from fairseq_prune.files.atomic import write_text
 from fairseq_prune.files.json_file import read_json
-from fairseq_prune.files.whole import write_text
 from fairseq_prune.report.bench import frontier_of, label_of
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"

@@ -6,7 +6,7 @@ import re
 from functools import partial
 from pathlib import Path
 
-from fairseq_prune.files import whole
+from fairseq_prune.files import atomic
 
 LANGUAGES = ("de", "en")
 TESTS = ("TED.dev2010", "TEDX.dev2012", "TED.tst2010", "TED.tst2011", "TED.tst2012")
@@ -95,7 +95,7 @@ def write_text(folder, out):
     }
     for split, pairs in splits.items():
         for side, language in enumerate(LANGUAGES):
-            whole.write_text(out / f"{split}.{language}", "".join(f"{pair[side]}\n" for pair in pairs))
+            atomic.write_text(out / f"{split}.{language}", "".join(f"{pair[side]}\n" for pair in pairs))
 
 
 def main():

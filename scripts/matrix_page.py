@@ -15,7 +15,7 @@ from methods_page import table  # noqa: E402
 from soak_runs import made_runs  # noqa: E402
 
 from fairseq_prune.engine.make_plan import make_plan  # noqa: E402
-from fairseq_prune.files.whole import write_text  # noqa: E402
+from fairseq_prune.files.atomic import write_text  # noqa: E402
 from fairseq_prune.methods.table import METHODS, names_of_methods  # noqa: E402
 from fairseq_prune.pruning.units import UNITS, is_coupled, parse_units  # noqa: E402
 

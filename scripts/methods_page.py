@@ -6,7 +6,7 @@ python3 scripts/methods_page.py
 
 from pathlib import Path
 
-from fairseq_prune.files.whole import write_text
+from fairseq_prune.files.atomic import write_text
 from fairseq_prune.report.methods import describe_method, list_methods
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "methods.md"

@@ -96,7 +96,7 @@ def start(family, plan, averaged):
 
 def evidence(pruner, model, kind, event, noise):
     """Noise of the shape that a kind of evidence has."""
-    if not KINDS[kind].in_order:
+    if not KINDS[kind].layerwise:
         of_layers = {stack: noise(torch.empty(len(layers_of(model, stack)))) for stack in stacks_of(model)}
         factor = {n: 1 if kind == "gradient" else p.detach() for n, p in model.named_parameters()}
         products = {n: factor[n] * noise(p) for n, p in model.named_parameters()}

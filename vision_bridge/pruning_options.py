@@ -7,7 +7,7 @@ from typing import Any, Optional
 from fairseq.dataclass import FairseqDataclass
 from fairseq.tasks import FairseqTask  # noqa: F401  (fairseq.dataclass is incomplete without it)
 
-from fairseq_prune.engine.how_much import COSTS, budget_options
+from fairseq_prune.engine.read_target import COSTS, budget_options
 from fairseq_prune.methods.table import METHODS
 from fairseq_prune.needs import Need, refuse_idle_fields, spelt
 

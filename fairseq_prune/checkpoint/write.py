@@ -5,8 +5,8 @@ from typing import Any, TypeVar
 
 import torch
 
-from ..files.alone import StrPath
-from ..files.whole import whole_file
+from ..files.atomic import atomic_file
+from ..files.locks import StrPath
 
 Checked = TypeVar("Checked")
 
@@ -22,7 +22,7 @@ def write_checked(checkpoint: dict[str, Any], path: StrPath, check: Callable[[st
     Returns:
         What ``check`` returns.
     """
-    with whole_file(path) as file:
+    with atomic_file(path) as file:
         torch.save(checkpoint, file)
         file.flush()
         return check(file.name)

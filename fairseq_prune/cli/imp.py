@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> None:
     from ..drivers.imp.rounds import ImpRun
     from ..drivers.imp.settings import ImpSettings
     from ..drivers.imp.text import render
-    from ..files.alone import one_writer
+    from ..files.locks import one_writer
 
     settings = ImpSettings.read(args)
     with quietly(), one_writer(args.save_dir):

@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         ValueError: an option out of its range, or a checkpoint or data that cannot be read.
     """
-    from ..files.whole import check_written
+    from ..files.atomic import check_written
     from ..report.png import check_png
     from ..report.sensitivity import draw_sensitivity, render_sensitivity, write_recipe
 

@@ -10,7 +10,6 @@ from . import (
     config_strings,
     data_files,
     fitting,
-    last_words,
     logs,
     numpy_names,
     options,
@@ -22,17 +21,18 @@ from . import (
     schedulers,
     stored_configs,
     tasks,
+    training_end,
     writing,
 )
 from .averages import fp32_copies, start_averages_from_weights
 from .best_checkpoint import forget_best, forget_best_of, hold_best
 from .checkpoints import load_checkpoint
-from .last_words import say_in_the_end
 from .options import refuse_references
 from .precision import unscaled, will_be_skipped
 from .ranks import load_on_every_rank, read_on_every_rank
 from .required import require
 from .tasks import of_class
+from .training_end import at_training_end
 
 __all__ = [
     "forget_best",
@@ -46,7 +46,7 @@ __all__ = [
     "read_on_every_rank",
     "refuse_references",
     "require",
-    "say_in_the_end",
+    "at_training_end",
     "start_averages_from_weights",
     "unscaled",
     "will_be_skipped",
@@ -55,7 +55,7 @@ __all__ = [
 
 READING = (checkpoints, config_strings, data_files, numpy_names)
 RESUMING = (precision, schedulers, resuming, fitting)
-RUNNING = (averages, beams, ranks, peers, tasks, last_words, options, overrides, writing)
+RUNNING = (averages, beams, ranks, peers, tasks, training_end, options, overrides, writing)
 TOPICS = (logs, stored_configs, *READING, *RESUMING, *RUNNING)
 
 

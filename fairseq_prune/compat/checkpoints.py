@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from ..files.alone import StrPath
+from ..files.locks import StrPath
 from ..files.messages import one_line
 from ..pruning.packed_state import unpack_checkpoint
 from . import safe_globals

@@ -5,7 +5,7 @@ import pickle
 import zipfile
 from collections.abc import Mapping
 
-from ..files.alone import StrPath
+from ..files.locks import StrPath
 from ..files.messages import in_short
 
 GIVE = "give a file that fairseq-train saved, e.g. checkpoints/checkpoint_best.pt"

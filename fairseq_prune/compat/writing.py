@@ -7,10 +7,10 @@ from functools import partial
 
 import torch
 
-from ..files.alone import one_writer
+from ..files.atomic import atomic_file, copy_atomically, remove_temporary
 from ..files.folder import require_writable
+from ..files.locks import one_writer
 from ..files.messages import say_which
-from ..files.whole import copy_whole, remove_halves, whole_file
 from ..pruning.packed_state import pack_checkpoint
 from .patching import patch_once
 
@@ -34,7 +34,7 @@ def _whole(path_manager_copy):
     def copy(src_path, dst_path, overwrite=False):
         if PathManager.path_requires_pathmanager(dst_path):
             return path_manager_copy(src_path, dst_path, overwrite)
-        copy_whole(src_path, dst_path)
+        copy_atomically(src_path, dst_path)
         return dst_path
 
     return copy
@@ -48,7 +48,7 @@ def _once(torch_persistent_save):
         if async_write or not PathManager.supports_rename(filename):
             torch_persistent_save(obj, filename, async_write)
             return
-        with whole_file(filename) as file:
+        with atomic_file(filename) as file:
             torch.save(obj, file)
 
     return save
@@ -97,5 +97,5 @@ def _held(cfg, rank):
         yield
         return
     with one_writer(cfg.save_dir):
-        remove_halves(cfg.save_dir, "checkpoint*.pt")
+        remove_temporary(cfg.save_dir, "checkpoint*.pt")
         yield

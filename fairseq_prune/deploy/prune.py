@@ -11,16 +11,16 @@ from ..checkpoint.config import Config
 from ..checkpoint.load import load_model, load_task
 from ..checkpoint.write import write_checked
 from ..compat import load_checkpoint
-from ..engine.how_much import read_option
 from ..engine.make_plan import make_plan
 from ..engine.model_info import BY_FAMILY, ModelInfo, info_of
 from ..engine.plan import Plan
 from ..engine.pruner import Pruner
+from ..engine.read_target import read_option
 from ..engine.scoring import ScoringMixin
 from ..families import options_of
 from ..methods.method import Method
 from ..methods.table import METHODS
-from ..pruning.calibration.worth import WORTHS
+from ..pruning.calibration.scores import INPUT_SCORES
 from ..pruning.importance import EVIDENCE
 from ..pruning.times import Position
 from .calibration import Gather, evidence_of
@@ -105,7 +105,7 @@ def _check_needs_no_training(asked: str, answers: Method | Plan) -> None:
     """Refuse what only training can do, of a method's row or of a plan."""
     if not answers.prunes:
         raise ValueError(f"{asked}: removes nothing; give e.g. magnitude")
-    if answers.importance in EVIDENCE and answers.importance not in WORTHS or answers.approach:
+    if answers.importance in EVIDENCE and answers.importance not in INPUT_SCORES or answers.approach:
         raise ValueError(_needs_training(asked))
 
 

@@ -65,7 +65,7 @@ def gather(
     if not ranks.average(torch.tensor(float(len(batches)), device=device)):
         option = "--prune-batches (--srp-score-batches)"
         raise ValueError(f"{option}: the training set has no batch to score with; see --max-tokens, --batch-size")
-    if KINDS[kind].in_order:
+    if KINDS[kind].layerwise:
         return KINDS[kind].gather(parameters, model, criterion, batches)
     given = (sums,) if KINDS[kind].of_units else ()
     with evaluating(model, criterion), torch.enable_grad():
@@ -197,7 +197,7 @@ class Kind:
         fine: needs more precision than fp16 has.
         redrawn: gathered over other batches at every event; False: over the same.
         of_units: has one number for each unit; ``gather`` then takes ``sums``, too.
-        in_order: comes layer by layer, each layer's once those before it are pruned.
+        layerwise: comes layer by layer, each layer's once those before it are pruned.
         passes: function of the model -> what scoring a sample costs, in forward passes (count).
     """
 
@@ -205,7 +205,7 @@ class Kind:
     fine: bool = True
     redrawn: bool = True
     of_units: bool = False
-    in_order: bool = False
+    layerwise: bool = False
     passes: Callable[[nn.Module], int] = lambda model: TRAINING
 
 
@@ -221,8 +221,8 @@ KINDS.add("squares")(Kind(squares))
 KINDS.add("squares_of_units")(Kind(squares_of_units, of_units=True))
 KINDS.add("hessian_gradient")(Kind(hessian_gradient, passes=lambda model: _GRASP))
 KINDS.add("connectivity_gradient")(Kind(connectivity_gradient, fine=False, redrawn=False))
-KINDS.add("inputs")(Kind(inputs, fine=False, redrawn=False, in_order=True, passes=_one))
-KINDS.add("input_products")(Kind(input_products, fine=False, redrawn=False, in_order=True, passes=_one))
+KINDS.add("inputs")(Kind(inputs, fine=False, redrawn=False, layerwise=True, passes=_one))
+KINDS.add("input_products")(Kind(input_products, fine=False, redrawn=False, layerwise=True, passes=_one))
 KINDS.add("connectivity_gradient_squared")(Kind(connectivity_gradient_squared, fine=False, redrawn=False))
 KINDS.add("hidden_change")(Kind(hidden_change, fine=False, passes=_one))
 KINDS.add("loss_growth")(Kind(loss_growth, fine=False, passes=lambda model: 1 + layer_count(model)))

@@ -4,7 +4,7 @@ import json
 import os
 from typing import Any
 
-from ..files.whole import write_text
+from ..files.atomic import write_text
 from ..pruning.growing import FILE
 from . import ranks
 from .harmless import harmless

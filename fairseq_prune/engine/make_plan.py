@@ -17,8 +17,8 @@ from ..pruning.scope import SCOPES
 from ..pruning.shapes import SHAPES
 from ..pruning.times import When
 from ..pruning.units import Support, parse_units
-from .how_much import budget_options, by_layer, check_target, is_n_of_m, read_option, read_target
 from .plan import Plan
+from .read_target import budget_options, by_layer, check_target, is_n_of_m, read_option, read_target
 from .recipe import read_patterns, read_stages
 
 _METHOD_ANSWERS = ("units", "importance", "scope", "schedule", "rounding")

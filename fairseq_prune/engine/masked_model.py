@@ -21,7 +21,7 @@ from ..pruning.depth import DEPTH_KEY, Depth, after_cut, stored_depth
 from ..pruning.enforce import mask_tensor
 from ..pruning.masks import METADATA_KEY, Masks, pack_mask
 from ..pruning.surgery.depth import Keep, bypass, cut_layers, cut_names, layers_of, without_anything
-from .travel import let_masks_travel, masks_of_parts
+from .mask_metadata import hook_state_dict, masks_of_parts
 
 if TYPE_CHECKING:
     from fairseq.optim import FairseqOptimizer
@@ -52,7 +52,7 @@ class MaskedModel:
         if inherited := masks_of_parts(model):
             self.adopt(inherited)
         self.depth = stored_depth(model.state_dict())
-        let_masks_travel(model, self._metadata, self.adopt)
+        hook_state_dict(model, self._metadata, self.adopt)
 
     def _metadata(self):
         return {METADATA_KEY: self.packed(), DEPTH_KEY: self.depth}

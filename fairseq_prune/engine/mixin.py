@@ -15,11 +15,11 @@ from ..checkpoint.depth import Arriving, arriving_layers
 from ..checkpoint.resize import follow_widths, load_before_wrapping
 from ..checkpoint.start import Start, find_start
 from ..compat import (
+    at_training_end,
     hold_best,
     load_on_every_rank,
     of_class,
     refuse_references,
-    say_in_the_end,
     start_averages_from_weights,
 )
 from ..errors import errors_of_a_file, one_line_data_errors, one_line_errors
@@ -96,7 +96,7 @@ class PruneMixin(ScoringMixin, AccountingMixin, DistillingMixin, ModelInfo, Fair
             task = of_class(super().setup_task(cfg, **kwargs), cls)
         task.plan, task.start, task.options, task.only_evaluates = plan, start, cfg, from_checkpoint
         if not from_checkpoint:
-            say_in_the_end(task.warn_if_unfinished)
+            at_training_end(task.warn_if_unfinished)
         return task
 
     def meet_scheduler(self, scheduler: FairseqLRScheduler) -> None:

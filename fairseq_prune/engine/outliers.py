@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ..pruning.budget.outliers import Outliers, fitted
 from ..pruning.calibration.inputs import Inputs, as_matrix
-from ..pruning.calibration.worth import wanda
+from ..pruning.calibration.scores import wanda
 from ..pruning.prunable import Prunable
 
 Walk = Iterable[tuple[str, Inputs]]

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..methods.approach import ApproachSettings
 from ..pruning.budget import Outliers, Threshold
-from ..pruning.calibration.worth import WORTHS
+from ..pruning.calibration.scores import INPUT_SCORES
 from ..pruning.importance import EVIDENCE
 from ..pruning.schedule import NEVER, Schedule
 from ..pruning.times import When
@@ -64,9 +64,9 @@ class Plan:
         return self.schedule != NEVER
 
     @property
-    def in_order(self) -> bool:
+    def layerwise(self) -> bool:
         """True if layers are pruned one after the other, by what those before have become."""
-        return self.importance in WORTHS
+        return self.importance in INPUT_SCORES
 
     @property
     def counts(self) -> bool:

@@ -8,7 +8,7 @@ from torch import nn
 from ..pruning.importance import EVIDENCE
 from ..pruning.selecting import Selection
 from ..pruning.selecting.selector import Values
-from .in_order import select_in_order
+from .layerwise import select_layerwise
 from .masked_model import MaskedModel
 from .targets import Targets
 
@@ -41,8 +41,8 @@ class Selecting:
         targets, event, masks = self._targets, self._event(), self._masked.local_masks()
         kind = EVIDENCE.get(targets.plan.importance)
         found: Any = self.gather(kind) if evidence is None and kind else evidence
-        if targets.plan.in_order:
-            return select_in_order(targets, self._masked.parameters, event, masks, found)
+        if targets.plan.layerwise:
+            return select_layerwise(targets, self._masked.parameters, event, masks, found)
         return targets.select(event, masks, found)
 
     def gather(self, kind: str) -> Values:

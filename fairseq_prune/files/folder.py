@@ -7,8 +7,8 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 
-from .alone import StrPath
-from .whole import sync_folder
+from .atomic import sync_folder
+from .locks import StrPath
 
 
 def is_in(folder: StrPath, path: StrPath) -> bool:

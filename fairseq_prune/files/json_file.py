@@ -6,8 +6,8 @@ import os
 import zlib
 from typing import Any
 
-from .alone import StrPath
-from .whole import write_text
+from .atomic import write_text
+from .locks import StrPath
 
 SEAL = "crc32"  # of the other values, beside them
 
@@ -16,7 +16,7 @@ AGAIN = "remove it to have it made again, or give a new folder"
 
 
 def write_json(path: StrPath, content: object) -> None:
-    """Write plain values whole (:func:`~.whole.whole_file`); what is not finite becomes null."""
+    """Write plain values whole (:func:`~.atomic.atomic_file`); what is not finite becomes null."""
     write_text(path, json.dumps(finite(content), indent=1) + "\n")
 
 

@@ -6,9 +6,9 @@ import threading
 from collections.abc import Hashable, Sequence
 from typing import Any
 
-from .alone import StrPath
+from .atomic import naming, write_text
 from .json_file import AGAIN, parse, sealed, unsealed
-from .whole import naming, write_text
+from .locks import StrPath
 
 
 class Records:

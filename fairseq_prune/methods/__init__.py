@@ -9,12 +9,12 @@ from torch import nn
 
 from ..pruning.selecting.selector import Selector
 from . import (  # noqa: F401  (each registers what it has)
+    admm,
     drop_and_grow,
     gated,
     group_lasso,
     growing,
     hard_concrete,
-    lagrangian,
     movement,
     projecting,
     regularised,

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from ..pruning.budget import Deviation, Threshold
-from ..pruning.calibration.worth import WORTHS
+from ..pruning.calibration.scores import INPUT_SCORES
 from ..pruning.importance import EVIDENCE, ONLY_FOR, SIGNED
 from ..pruning.schedule import Schedule
 from ..pruning.selecting import SelectionPlan
@@ -23,7 +23,7 @@ class ApproachPlan(SelectionPlan, Protocol):
     @property
     def rewind(self) -> When | None: ...
     @property
-    def in_order(self) -> bool: ...
+    def layerwise(self) -> bool: ...
     @property
     def approach(self) -> ApproachSettings | None: ...
 
@@ -64,9 +64,9 @@ def check_in_order(plan: ApproachPlan) -> None:
     Raises:
         ValueError: naming the option, the value and a valid example.
     """
-    if not plan.in_order:
+    if not plan.layerwise:
         return
-    method, units, worth = f"--prune-method {plan.method}", parse_units(plan.units), WORTHS[plan.importance]
+    method, units, scoring = f"--prune-method {plan.method}", parse_units(plan.units), INPUT_SCORES[plan.importance]
     if plan.approach:
         raise ValueError(f"--prune-importance {plan.importance}: is not for {method}; give e.g. --prune-method wanda")
     if is_coupled(units):
@@ -74,12 +74,12 @@ def check_in_order(plan: ApproachPlan) -> None:
             f"--prune-units {plan.units}: several layers own them, and {method} prunes one after the other; "
             "give e.g. --prune-units weight"
         )
-    if worth.compensates and not isinstance(units, Weight | NM):
+    if scoring.compensates and not isinstance(units, Weight | NM):
         raise ValueError(f"--prune-units {plan.units}: are not for {method}; give e.g. --prune-units 2:4")
-    scopes = ("layer",) if worth.compensates else ("layer", "output")
+    scopes = ("layer",) if scoring.compensates else ("layer", "output")
     if plan.scope not in scopes:
         raise ValueError(f"--prune-scope {plan.scope}: {method} prunes layer after layer; give {' or '.join(scopes)}")
-    if worth.compensates and plan.rewind:
+    if scoring.compensates and plan.rewind:
         raise ValueError(f"--prune-rewind {plan.rewind}: would undo what {method} makes up for; leave it out, e.g. imp")
     for target in plan.target.values():
         if isinstance(target, Threshold | Deviation):

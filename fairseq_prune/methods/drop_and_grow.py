@@ -23,8 +23,8 @@ from .option import Option
 if TYPE_CHECKING:
     from fairseq.optim import FairseqOptimizer
 
-Worth = Callable[[str, Tensor, Mapping[str, Tensor], torch.Generator], Tensor]
-GROWTHS: Registry[Worth] = Registry("growth")  # functions of what weights that are removed would be worth
+GrowthScore = Callable[[str, Tensor, Mapping[str, Tensor], torch.Generator], Tensor]
+GROWTHS: Registry[GrowthScore] = Registry("growth")  # functions that score removed weights; the highest grow
 
 
 @GROWTHS.add("random")

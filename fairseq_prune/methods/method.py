@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..pruning.calibration.worth import WORTHS
+from ..pruning.calibration.scores import INPUT_SCORES
 from ..pruning.registry import Registry
 from .approach import ApproachSettings
 
@@ -48,9 +48,9 @@ class Method:
             units: of the run; only single weights can be compared within an output.
             by_layer: True if every layer has a fraction of its own.
         """
-        worth = WORTHS.get(self.importance)  # by which layers are pruned one after the other
-        within = self.scope == "output" and (units != "weight" or worth and worth.compensates)
-        alone = self.scope == "global" and (by_layer or worth)
+        scoring = INPUT_SCORES.get(self.importance)  # by which layers are pruned one after the other
+        within = self.scope == "output" and (units != "weight" or scoring and scoring.compensates)
+        alone = self.scope == "global" and (by_layer or scoring)
         return "layer" if within or alone else self.scope
 
     @property

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..files.alone import StrPath
+from ..files.locks import StrPath
 from .layout import Line, align
 from .png import save_png
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..files.alone import StrPath
-from ..files.whole import check_written, whole_file
+from ..files.atomic import atomic_file, check_written
+from ..files.locks import StrPath
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,5 +30,5 @@ def check_png(option: str, path: StrPath) -> None:
 
 def save_png(figure: Figure, path: StrPath) -> None:
     """Write a Matplotlib figure."""
-    with whole_file(path) as file:
+    with atomic_file(path) as file:
         figure.savefig(file, dpi=120, format="png")

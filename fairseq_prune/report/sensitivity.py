@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
-from ..files.alone import StrPath
-from ..files.whole import write_text
+from ..files.atomic import write_text
+from ..files.locks import StrPath
 from .layout import Line, align, shorten
 from .png import save_png
 

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..files.alone import StrPath
+from ..files.locks import StrPath
 from .layout import Line, align
 from .png import save_png
 

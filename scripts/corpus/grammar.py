@@ -8,7 +8,7 @@ context closes, so translating takes more than a dictionary. Everything follows 
 import os
 import random
 
-from fairseq_prune.files.whole import write_text
+from fairseq_prune.files.atomic import write_text
 
 from . import english, german, lexicon
 from .draw import OTHERS, PERSON, SPEAKERS, Draw, without_relative

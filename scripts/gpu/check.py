@@ -129,8 +129,8 @@ def report(rows, name, seconds, folder):
     import torch
 
     from fairseq_prune.engine.run_record import PACKAGE, source_revision
+    from fairseq_prune.files.atomic import write_text
     from fairseq_prune.files.json_file import write_json
-    from fairseq_prune.files.whole import write_text
 
     counts = Counter(row["outcome"] for row in rows)
     about = {"device": name, "torch": torch.__version__, "source": source_revision(PACKAGE), "seconds": round(seconds),

@@ -8,7 +8,7 @@ import pytest
 from commands import refused
 from conftest import Run, words_of
 
-from fairseq_prune.files.alone import LOCK
+from fairseq_prune.files.locks import LOCK
 
 COLUMNS = words_of("--batch-size 4 --batch-size-valid 2 --tokens-per-sample 7")
 QUICK = words_of("--population 2 --generations 2 --max-drop 0.05")
@@ -151,7 +151,7 @@ class TestTwoWriters:
 
 HOLD = """
 import sys
-from fairseq_prune.files.alone import one_writer
+from fairseq_prune.files.locks import one_writer
 with one_writer(sys.argv[1]):
     print(flush=True)
     input()

@@ -9,11 +9,11 @@ import sys
 import pytest
 import torch
 
-from fairseq_prune.files.alone import LOCK, Taken, one_writer, open_alone
+from fairseq_prune.files.atomic import atomic_file, copy_atomically, write_text
 from fairseq_prune.files.json_file import read_json, read_sealed, write_json, write_sealed
+from fairseq_prune.files.locks import LOCK, Taken, one_writer, open_locked
 from fairseq_prune.files.messages import one_line, say_which
 from fairseq_prune.files.records import Records
-from fairseq_prune.files.whole import copy_whole, whole_file, write_text
 
 
 def names(folder):
@@ -23,14 +23,14 @@ def names(folder):
 class TestWholeFile:
     def test_appears_at_the_end(self, tmp_path):
         path = tmp_path / "new" / "a"
-        with whole_file(path) as file:
+        with atomic_file(path) as file:
             file.write(b"content")
             assert names(path.parent) == ["a.tmp"] and file.name == f"{path}.tmp"
         assert names(path.parent) == ["a"] and path.read_bytes() == b"content"
 
     def test_an_error_keeps_the_old(self, tmp_path):
         write_text(tmp_path / "a", "old")
-        with pytest.raises(ZeroDivisionError), whole_file(tmp_path / "a") as file:
+        with pytest.raises(ZeroDivisionError), atomic_file(tmp_path / "a") as file:
             file.write(b"new")
             raise ZeroDivisionError
         assert names(tmp_path) == ["a"] and (tmp_path / "a").read_text() == "old"
@@ -41,7 +41,7 @@ class TestWholeFile:
     def test_a_full_disk(self, tmp_path, small_disk, write):
         write_text(tmp_path / "a", "old")
         small_disk(100_000)
-        with pytest.raises(OSError) as caught, whole_file(tmp_path / "a") as file:
+        with pytest.raises(OSError) as caught, atomic_file(tmp_path / "a") as file:
             write(file)
         assert caught.value.errno == errno.EFBIG and caught.value.filename == str(tmp_path / "a")
         assert names(tmp_path) == ["a"] and (tmp_path / "a").read_text() == "old"
@@ -65,26 +65,26 @@ class TestWholeFile:
     @pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
     def test_replaces_nothing_but_files(self, tmp_path, make):
         make(tmp_path / "a")
-        with pytest.raises(FileExistsError, match="is no file"), whole_file(tmp_path / "a"):
+        with pytest.raises(FileExistsError, match="is no file"), atomic_file(tmp_path / "a"):
             pass
         assert names(tmp_path) == ["a"]
 
     def test_copies(self, tmp_path):
         (tmp_path / "a").write_bytes(b"content")
-        copy_whole(tmp_path / "a", tmp_path / "b")
+        copy_atomically(tmp_path / "a", tmp_path / "b")
         assert (tmp_path / "b").read_bytes() == b"content"
 
 
 HOLD = """
 import sys
-from fairseq_prune.files.alone import one_writer
+from fairseq_prune.files.locks import one_writer
 with one_writer(sys.argv[1]):
     print("held", flush=True)
     sys.stdin.read()
 """
 
 
-WRITE = "import sys; from fairseq_prune.files.whole import write_text; write_text(sys.argv[1], '')"
+WRITE = "import sys; from fairseq_prune.files.atomic import write_text; write_text(sys.argv[1], '')"
 
 
 class TestOneWriter:
@@ -116,7 +116,7 @@ class TestOneWriter:
         assert names(tmp_path) == []
 
     def test_of_a_file(self, tmp_path):
-        with open_alone(tmp_path / "a.tmp"):
+        with open_locked(tmp_path / "a.tmp"):
             done = subprocess.run(
                 [sys.executable, "-c", WRITE, tmp_path / "a"], capture_output=True, text=True, check=False
             )

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from fairseq_prune.files.whole import check_written
+from fairseq_prune.files.atomic import check_written
 from fairseq_prune.report.png import check_png
 
 

@@ -5,7 +5,7 @@ import torch
 
 from fairseq_prune.pruning.calibration.inputs import Inputs, as_matrix, as_weight
 from fairseq_prune.pruning.calibration.reconstruct import DAMPING, inverse_factor, reconstruct
-from fairseq_prune.pruning.calibration.worth import WORTHS
+from fairseq_prune.pruning.calibration.scores import INPUT_SCORES
 from fairseq_prune.pruning.selecting.by_columns import OfEvery, Share
 from fairseq_prune.pruning.selecting.outputs import ranks_in_rows
 
@@ -27,7 +27,7 @@ def inputs_of(rows, paired=True):
 
 
 def scored(importance, weight=W, rows=X):
-    return WORTHS[importance].score(weight.unsqueeze(0), inputs_of(rows))[0]
+    return INPUT_SCORES[importance].score(weight.unsqueeze(0), inputs_of(rows))[0]
 
 
 def test_wanda_by_hand():

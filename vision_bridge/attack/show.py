@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from fairseq_prune.files.alone import StrPath
+from fairseq_prune.files.locks import StrPath
 from fairseq_prune.report.layout import align
 from fairseq_prune.report.png import save_png
 

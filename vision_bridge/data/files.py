@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fairseq_prune.files.alone import StrPath
+from fairseq_prune.files.locks import StrPath
 
 if TYPE_CHECKING:
     from PIL.Image import Image

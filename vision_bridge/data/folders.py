@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from fairseq_prune.files.alone import StrPath
+from fairseq_prune.files.locks import StrPath
 
 from .files import SUFFIXES
 from .images import Images

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from fairseq_prune.files.alone import StrPath
+from fairseq_prune.files.locks import StrPath
 
 from .images import Images
 

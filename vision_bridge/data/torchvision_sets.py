@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fairseq_prune.files.alone import StrPath
+from fairseq_prune.files.locks import StrPath
 
 from .images import Images
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from fairseq_prune.checkpoint.other_names import RESNET, VGG, renamed, unwrapped
-from fairseq_prune.files.alone import StrPath
+from fairseq_prune.files.locks import StrPath
 
 from .heads import begin_heads_anew, foreign_heads
 

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fairseq_prune.files.alone import StrPath
+from fairseq_prune.files.locks import StrPath
 from fairseq_prune.report.png import save_png
 
 _LEGIBLE = 20  # classes up to which cells have numbers

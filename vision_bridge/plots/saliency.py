@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from fairseq_prune.files.alone import StrPath
+from fairseq_prune.files.locks import StrPath
 from fairseq_prune.report.png import save_png
 
 

@@ -9,7 +9,7 @@ from fairseq.models import BaseFairseqModel
 from torch import Tensor
 
 from fairseq_prune.engine.evidence import gather
-from fairseq_prune.files.alone import StrPath
+from fairseq_prune.files.locks import StrPath
 from fairseq_prune.pruning.surgery.structure import unit_rows
 from fairseq_prune.report.png import save_png
 

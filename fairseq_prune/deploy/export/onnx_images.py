@@ -8,7 +8,7 @@ from fairseq.models import BaseFairseqModel
 from fairseq.tasks import FairseqTask
 
 from ...compat.onnx import write_onnx
-from ...files.whole import whole_file
+from ...files.atomic import atomic_file
 from ..verify import samples_of
 from .exporters import Job, Stamp
 from .onnx_steps import open_session
@@ -36,7 +36,7 @@ def write_images(job: Job, task: FairseqTask, model: BaseFairseqModel, split: st
     samples = samples_of(task, split, model, job.batches)
     batches = [batch for sample in samples for batch in _images(sample, model)]
     axes = {"images": {0: "batch"}, OUTPUT: {0: "batch"}}
-    with whole_file(job.out) as file:
+    with atomic_file(job.out) as file:
         write_onnx(model, {"images": batches[0]}, [OUTPUT], axes, file.name)
         report = _compare(model, batches, file.name)
         job.require_unchanged(stamp)

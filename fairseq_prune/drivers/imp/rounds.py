@@ -14,7 +14,7 @@ from ...evaluate.quality import inspect_quality
 from ...files.records import Records
 from ...pruning.masks import stored_masks
 from ...pruning.selecting import count_removed
-from ..descendant import copy_checked, write_pruned
+from ..checkpoints import copy_checked, write_pruned
 from ..identity import file_checksum
 from ..training import train
 from .reach import check_by_data

@@ -11,8 +11,8 @@ from fairseq.models import BaseFairseqModel
 from fairseq.tasks import FairseqTask
 from omegaconf import DictConfig, OmegaConf
 
-from ...files.alone import StrPath
-from ...files.whole import whole_file
+from ...files.atomic import atomic_file
+from ...files.locks import StrPath
 from ..training import parse_words
 
 
@@ -53,5 +53,5 @@ def write_start(data: str, words: Sequence[str], path: StrPath) -> None:
         "extra_state": {},
         "last_optimizer_state": None,
     }
-    with whole_file(path) as file:
+    with atomic_file(path) as file:
         torch.save(content, file)

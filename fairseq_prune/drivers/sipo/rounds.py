@@ -17,7 +17,7 @@ from ...files.json_file import read_sealed, write_sealed
 from ...files.records import Records
 from ...pruning.search.objective import Limit
 from ...pruning.search.table import MagnitudeTable, reference_count, sound_count
-from ..descendant import copy_checked, write_pruned
+from ..checkpoints import copy_checked, write_pruned
 from ..identity import file_checksum, stay_the_same
 from .candidates import Candidates
 from .recovery import Recovery

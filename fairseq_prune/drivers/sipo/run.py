@@ -7,13 +7,13 @@ from torch import nn
 from ...engine.recipe import read_stages
 from ...evaluate.load import Workbench
 from ...families.recurrent.grouping import group_parameters
-from ...files.alone import one_writer
+from ...files.atomic import write_text
 from ...files.folder import require_elsewhere
 from ...files.json_file import write_json
-from ...files.whole import write_text
+from ...files.locks import one_writer
 from ...pruning.prunable import find_prunables
 from ...pruning.scope import stage_scope
-from ..descendant import copy_checked
+from ..checkpoints import copy_checked
 from .rounds import SipoRun
 from .searches import SEARCHES
 from .settings import with_presets

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import yaml
 
-from ...files.whole import write_text
+from ...files.atomic import write_text
 from .. import training
 
 _OWN = ("--save-dir", "--max-epoch", "--finetune-from-model", "--restore-file", "--no-epoch-checkpoints", "--user-dir")

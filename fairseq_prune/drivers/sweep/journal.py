@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, cast
 
-from ...files.alone import wait_alone
+from ...files.locks import wait_locked
 
 if TYPE_CHECKING:
     from io import BufferedRandom
@@ -42,7 +42,7 @@ class KernelLock:
 
     def acquire(self) -> bool:
         """Wait for it."""
-        self._file = wait_alone(f"{self._path}.lock")
+        self._file = wait_locked(f"{self._path}.lock")
         _cut_half_a_line(self._path)
         return True
 

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from ...files.alone import StrPath
+from ...files.locks import StrPath
 from ..child import ends_with
 from ..training import command_of
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from io import BufferedRandom
 from typing import TYPE_CHECKING, Any
 
-from ...files.alone import Taken, open_alone, wait_alone
+from ...files.locks import Taken, open_locked, wait_locked
 from .journal import open_journal
 from .recipe import Cell, SweepRecipe
 
@@ -118,7 +118,7 @@ class Queue:
             return self._take_up(skipped) or self._begin()
 
     def _turn(self):
-        return wait_alone(os.path.join(self._folder, "turn.lock"))
+        return wait_locked(os.path.join(self._folder, "turn.lock"))
 
     def _take_up(self, skipped):
         """A trial that is not over, and that no living process has."""
@@ -152,7 +152,7 @@ class Queue:
         folder = self._place(cell, number)
         os.makedirs(os.path.dirname(folder), exist_ok=True)
         try:
-            claim = open_alone(f"{folder}.lock")
+            claim = open_locked(f"{folder}.lock")
         except Taken:
             return None
         study = self._studies[cell.name]

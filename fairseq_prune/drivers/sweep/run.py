@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ...files.alone import wait_alone
 from ...files.json_file import read_sealed, write_json, write_sealed
+from ...files.locks import wait_locked
 from ..identity import file_checksum, stay_the_same
 from ..training import option_of
 from .logged import train_logged, validation_losses
@@ -34,7 +34,7 @@ class Sweep:
         self._recipe, self._folder, self._say = recipe, folder, say
         os.makedirs(folder, exist_ok=True)
         content = recipe.plain() | {"checkpoint": file_checksum(recipe.checkpoint)}
-        with wait_alone(os.path.join(folder, "turn.lock")):
+        with wait_locked(os.path.join(folder, "turn.lock")):
             stay_the_same(os.path.join(folder, "sweep.json"), content)
         self._queue = Queue(folder, recipe)
         self._failed: dict[str, str] = {}
@@ -148,7 +148,7 @@ class Sweep:
     def _dense(self):
         """The dense checkpoint is measured once."""
         path = os.path.join(self._folder, "dense.json")
-        with wait_alone(f"{path}.lock"):
+        with wait_locked(f"{path}.lock"):
             found = read_sealed(path)
             if found is None:
                 found = measure(self._recipe.checkpoint, self._recipe.metric, self._recipe.data)
@@ -162,6 +162,6 @@ class Sweep:
             report: of :meth:`report`.
             draw: function of it and of the folder.
         """
-        with wait_alone(os.path.join(self._folder, "turn.lock")):
+        with wait_locked(os.path.join(self._folder, "turn.lock")):
             write_json(os.path.join(self._folder, "table.json"), report)
             draw(report, self._folder)

@@ -1,8 +1,8 @@
 """Methods that draw weights to zero before they are removed."""
 
 from ...pruning.growing import Growth
+from ..admm import Lagrangian
 from ..group_lasso import GroupLasso
-from ..lagrangian import Lagrangian
 from ..method import METHODS, Method
 from ..regularised import Hoyer
 

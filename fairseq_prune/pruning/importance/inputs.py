@@ -1,14 +1,14 @@
-"""Worth by a weight's inputs; the evidence is scored by :mod:`~fairseq_prune.pruning.calibration.worth`."""
+"""Worth by a weight's inputs; the evidence is scored by :mod:`~fairseq_prune.pruning.calibration.scores`."""
 
 import torch
 from torch import Tensor
 
-from ..calibration.worth import WORTHS
+from ..calibration.scores import INPUT_SCORES
 from ..units.base import Units
 from .base import EVIDENCE, IMPORTANCES
 
 
-@IMPORTANCES.add(*WORTHS)
+@IMPORTANCES.add(*INPUT_SCORES)
 def by_inputs(evidence: Tensor, units: Units, generator: torch.Generator | None = None) -> Tensor:
     """Mean score of each unit's weights.
 
@@ -23,4 +23,4 @@ def by_inputs(evidence: Tensor, units: Units, generator: torch.Generator | None 
     return units.pool(evidence.float())
 
 
-EVIDENCE.update({name: "input_products" if worth.paired else "inputs" for name, worth in WORTHS.items()})
+EVIDENCE.update({name: "input_products" if scoring.paired else "inputs" for name, scoring in INPUT_SCORES.items()})

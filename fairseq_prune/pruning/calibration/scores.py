@@ -49,7 +49,7 @@ def obs(weight: Tensor, inputs: Inputs) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Worth:
+class InputScore:
     """An importance by inputs: how the weights of a layer are scored.
 
     Args:
@@ -63,7 +63,7 @@ class Worth:
     compensates: bool = False
 
 
-WORTHS: Registry[Worth] = Registry("importance by inputs")
-WORTHS.add("wanda")(Worth(wanda))
-WORTHS.add("ria")(Worth(ria))
-WORTHS.add("obs")(Worth(obs, paired=True, compensates=True))
+INPUT_SCORES: Registry[InputScore] = Registry("importance by inputs")
+INPUT_SCORES.add("wanda")(InputScore(wanda))
+INPUT_SCORES.add("ria")(InputScore(ria))
+INPUT_SCORES.add("obs")(InputScore(obs, paired=True, compensates=True))

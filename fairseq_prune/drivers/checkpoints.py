@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ..compat import load_checkpoint
-from ..files.alone import StrPath
-from ..files.whole import copy_whole, whole_file
+from ..files.atomic import atomic_file, copy_atomically
+from ..files.locks import StrPath
 from ..pruning.masks import Masks, store_masks
 
 
@@ -33,7 +33,7 @@ def write_pruned(
     store_masks(metadata, masks)
     fresh: dict[str, Any] = {} if resumes else {"extra_state": {}, "last_optimizer_state": None}
     content = {**source, "model": state, **fresh}
-    with whole_file(path) as file:
+    with atomic_file(path) as file:
         torch.save(content, file)
 
 
@@ -44,4 +44,4 @@ def copy_checked(source: str, path: StrPath) -> None:
         ValueError: the source is missing or damaged; what was there stays.
     """
     load_checkpoint(source)
-    copy_whole(source, path)
+    copy_atomically(source, path)

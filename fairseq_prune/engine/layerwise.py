@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ..pruning.calibration.inputs import Inputs, as_matrix, as_weight
 from ..pruning.calibration.reconstruct import reconstruct
-from ..pruning.calibration.worth import WORTHS
+from ..pruning.calibration.scores import INPUT_SCORES
 from ..pruning.masks import Masks
 from ..pruning.prunable import Prunable
 from ..pruning.selecting import Selection
@@ -17,7 +17,7 @@ from .targets import Targets
 Evidence = Iterable[tuple[str, Inputs]]  # of layers in their order, :class:`~..pruning.calibration.lockstep.Walk`
 
 
-def select_in_order(
+def select_layerwise(
     targets: Targets, parameters: Mapping[str, nn.Parameter], event: int, masks: Masks, evidence: Evidence
 ) -> Selection:
     """What is removed at an event, and new values of what is kept where the importance has such.
@@ -61,15 +61,15 @@ def _all(evidence, left):
 
 
 def _select_one(targets: Targets, prunable: Prunable, fraction: float, masks: Masks, inputs: Inputs) -> Selection:
-    worth, matrix = WORTHS[targets.plan.importance], as_matrix(prunable.weight())
+    scoring, matrix = INPUT_SCORES[targets.plan.importance], as_matrix(prunable.weight())
     wide = matrix.to(inputs.squares.dtype).view(len(inputs.squares), -1, matrix.shape[1])
-    if worth.compensates and inputs.products is not None:
+    if scoring.compensates and inputs.products is not None:
         of_tensors = cast(TensorSelector, targets.selector)
         select = of_tensors.column_selector(prunable.name, fraction, masks)
         keep, value = (part.view_as(matrix) for part in reconstruct(wide, inputs.factor, select, select.step))
         stored = prunable.store(as_weight(value, prunable.shape)).to(prunable.parameter.dtype)
         return Selection(prunable.split_mask(as_weight(keep, prunable.shape)), values={prunable.name: stored})
-    score = prunable.store(as_weight(worth.score(wide, inputs).view_as(matrix), prunable.shape))
+    score = prunable.store(as_weight(scoring.score(wide, inputs).view_as(matrix), prunable.shape))
     return targets.select_one(prunable.name, fraction, masks, {prunable.name: score}).examined()
 
 

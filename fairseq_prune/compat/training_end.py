@@ -14,10 +14,10 @@ def install() -> None:
     """Let all of fairseq's ways into a training, hydra's and spawned ranks too, end with what it has to say."""
     from fairseq.distributed import utils
 
-    patch_once(utils, "call_main", _with_last_words)
+    patch_once(utils, "call_main", _with_training_end)
 
 
-def _with_last_words(call_main):
+def _with_training_end(call_main):
     def call(cfg, main, **kwargs):
         return call_main(cfg, partial(_run, main), **kwargs)
 
@@ -34,7 +34,7 @@ def _run(main, cfg, **kwargs):  # a function of the module, so spawned processes
         _RUN.reset(before)
 
 
-def say_in_the_end(speak: Callable[[], None]) -> None:
+def at_training_end(speak: Callable[[], None]) -> None:
     """Have a function called once the training that is being set up has ended without an error.
 
     Args:

@@ -20,7 +20,7 @@ class Taken(OSError):
     """Another process writes it."""
 
 
-def open_alone(path: StrPath) -> BufferedRandom:
+def open_locked(path: StrPath) -> BufferedRandom:
     """Open a file for writing that no other process has opened so; what it holds stays.
 
     The lock is one of the kernel's on the process (POSIX): it ends with it however that ends, and children, as
@@ -50,8 +50,8 @@ def open_alone(path: StrPath) -> BufferedRandom:
         file.close()  # another process has renamed or removed it since it was opened
 
 
-def wait_alone(path: StrPath, every: float = 0.05) -> BufferedRandom:
-    """As :func:`open_alone`, but wait until no other process has it.
+def wait_locked(path: StrPath, every: float = 0.05) -> BufferedRandom:
+    """As :func:`open_locked`, but wait until no other process has it.
 
     Args:
         path: of the file.
@@ -59,7 +59,7 @@ def wait_alone(path: StrPath, every: float = 0.05) -> BufferedRandom:
     """
     while True:
         try:
-            return open_alone(path)
+            return open_locked(path)
         except Taken:
             time.sleep(every)
 
@@ -89,7 +89,7 @@ def one_writer(folder: StrPath) -> Iterator[None]:
     os.makedirs(folder, exist_ok=True)
     path = os.path.join(folder, LOCK)
     try:
-        file = open_alone(path)
+        file = open_locked(path)
     except Taken as error:
         raise Taken(error.errno, error.strerror, folder) from None
     with file:

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from io import BufferedRandom
 from pathlib import Path
 
-from .alone import StrPath, open_alone
+from .locks import StrPath, open_locked
 
 _NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES)  # of a folder, on some file systems
 
 
 @contextlib.contextmanager
-def whole_file(path: StrPath) -> Iterator[BufferedRandom]:
+def atomic_file(path: StrPath) -> Iterator[BufferedRandom]:
     """Write a file that is seen whole or not at all, also after a power cut; until then the one before stays.
 
     Args:
@@ -33,7 +33,7 @@ def whole_file(path: StrPath) -> Iterator[BufferedRandom]:
         raise FileExistsError(errno.EEXIST, "exists and is no file", path)
     os.makedirs(folder, exist_ok=True)
     with naming(path):
-        file = open_alone(f"{path}.tmp")
+        file = open_locked(f"{path}.tmp")
         try:
             with file:
                 file.truncate(0)
@@ -49,18 +49,18 @@ def whole_file(path: StrPath) -> Iterator[BufferedRandom]:
 
 
 def write_text(path: StrPath, text: str) -> None:
-    """Write a text (str) in UTF-8 by :func:`whole_file`."""
-    with whole_file(path) as file:
+    """Write a text (str) in UTF-8 by :func:`atomic_file`."""
+    with atomic_file(path) as file:
         file.write(text.encode())
 
 
-def copy_whole(source: StrPath, path: StrPath) -> None:
-    """Copy a file by :func:`whole_file`."""
-    with open(source, "rb") as original, whole_file(path) as file:
+def copy_atomically(source: StrPath, path: StrPath) -> None:
+    """Copy a file by :func:`atomic_file`."""
+    with open(source, "rb") as original, atomic_file(path) as file:
         shutil.copyfileobj(original, file, 1 << 24)
 
 
-def remove_halves(folder: str, pattern: str) -> None:
+def remove_temporary(folder: str, pattern: str) -> None:
     """Remove what killed writers left; only for who has the folder for himself.
 
     Args:

@@ -16,7 +16,7 @@ from ..pruning.depth import DEPTH_KEY, Depth, read_depth
 from ..pruning.masks import METADATA_KEY, Masks, unpack_mask, unpack_masks
 
 
-def let_masks_travel(
+def hook_state_dict(
     model: nn.Module,
     get_metadata: Callable[[], dict[str, Any]],
     adopt: Callable[[Masks, Mapping[str, Tensor], Depth], None],
