@@ -1,4 +1,4 @@
-"""Python's door: prune, look at and cut models without a command line; ``fairseq_prune.load`` and so on."""
+"""The Python interface: load, inspect, prune and cut models in Python; ``fairseq_prune.load`` and so on."""
 
 import os
 from typing import Any

@@ -1,4 +1,4 @@
-"""Users' mistakes as one line instead of a traceback."""
+"""Reporting users' mistakes in one line instead of a traceback."""
 
 import contextlib
 from collections.abc import Iterator

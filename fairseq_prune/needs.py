@@ -1,4 +1,4 @@
-"""Options that do nothing without others: each says what it needs, and is refused where that is missing."""
+"""Options that have no effect without others: each declares what it needs, and is refused where that is missing."""
 
 import argparse
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Cross-entropy of images' classes, and how many classes are right."""
+"""Cross-entropy over the classes of images, and accuracy."""
 
 import math
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What ``fairseq-prune inspect`` says of an image classifier beside what its file says."""
+"""What ``fairseq-prune inspect`` reports on an image classifier in addition to its file."""
 
 from collections.abc import Mapping
 from functools import partial

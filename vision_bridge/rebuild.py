@@ -1,4 +1,4 @@
-"""The model of a checkpoint, from the file alone."""
+"""Rebuilding the model of a checkpoint from the file alone."""
 
 from collections.abc import Mapping
 from types import SimpleNamespace

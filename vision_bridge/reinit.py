@@ -1,4 +1,4 @@
-"""``--reinit``: what is left of a net trains from scratch."""
+"""``--reinit``: retrain the remaining weights from scratch."""
 
 import torch
 from fairseq.optim import FairseqOptimizer

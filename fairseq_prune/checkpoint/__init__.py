@@ -1,1 +1,1 @@
-"""Checkpoints: reading, restoring, resizing, writing whole."""
+"""Checkpoints: reading, restoring, resizing and writing them."""

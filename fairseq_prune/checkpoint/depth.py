@@ -1,4 +1,4 @@
-"""How many layers the weights have that a training starts from, if some were cut out."""
+"""The depth of the weights that a training starts from, where layers have been cut out."""
 
 from __future__ import annotations
 

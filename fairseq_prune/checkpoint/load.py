@@ -1,4 +1,4 @@
-"""Loading a checkpoint through fairseq, with one line for what does not fit."""
+"""Loading a checkpoint through fairseq, with a one-line message where something does not fit."""
 
 from __future__ import annotations
 

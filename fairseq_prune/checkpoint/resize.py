@@ -1,4 +1,4 @@
-"""Models that take over the widths of the weights they load."""
+"""Resizing models to the widths of the weights they load."""
 
 from __future__ import annotations
 

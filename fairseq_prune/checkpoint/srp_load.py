@@ -1,4 +1,4 @@
-"""Loading weights of any widths into an SRP Transformer, and what it stores beside weights."""
+"""Loading weights of any widths into an SRP Transformer, and its further entries in the state dict."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which file a training starts from: the one rule, that of fairseq's ``load_checkpoint`` and of SRP."""
+"""Which file a training starts from: one rule, which is that of fairseq's ``load_checkpoint`` and of SRP."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A user's own folder, for commands that are no training."""
+"""The user's own ``--user-dir``, for commands that do not train."""
 
 import os
 from argparse import Namespace

@@ -1,4 +1,4 @@
-"""Writing a checkpoint that nobody sees before it is whole and checked."""
+"""Writing a checkpoint that becomes visible only once it is complete and checked."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar

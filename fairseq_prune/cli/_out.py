@@ -1,4 +1,4 @@
-"""OUT, the file that a command makes of another."""
+"""OUT, the file that a command writes."""
 
 import argparse
 import os

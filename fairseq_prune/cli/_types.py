@@ -1,4 +1,4 @@
-"""Types of options that several commands have."""
+"""Argument types that several commands share."""
 
 import argparse
 

@@ -1,4 +1,4 @@
-"""--user-dir of commands that look into a checkpoint or a table: methods, tasks and models of a user's own."""
+"""``--user-dir`` for commands that read a checkpoint or a table: the user's own methods, tasks and models."""
 
 import argparse
 

@@ -1,4 +1,4 @@
-"""fairseq's averages of weights (``--store-ema``)."""
+"""Workarounds for fairseq's moving averages of weights (``--store-ema``)."""
 
 from collections import OrderedDict
 

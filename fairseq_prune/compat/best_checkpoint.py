@@ -1,4 +1,4 @@
-"""When fairseq's search for the best checkpoint begins."""
+"""Restarting fairseq's search for the best checkpoint."""
 
 import sys
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Read checkpoints without running any code they may hold, and say in one line what is wrong with one."""
+"""Reading checkpoints without running code in them, with a one-line message where one is damaged."""
 
 import contextlib
 import zipfile

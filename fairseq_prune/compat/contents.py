@@ -1,4 +1,4 @@
-"""Whether what a checkpoint holds is of the kinds that fairseq takes for granted."""
+"""Checking that a checkpoint's contents have the types that fairseq takes for granted."""
 
 import argparse
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Checkpoints that do not fit the program that is to go on with them, and options blamed on checkpoints."""
+"""One-line messages for checkpoints that do not fit the loading program, and for options blamed on checkpoints."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""The C library's way with large tensors."""
+"""How the C library allocates large tensors."""
 
 import ctypes
 

@@ -1,4 +1,4 @@
-"""fairseq's options that do not mean what they say."""
+"""fairseq options that do not do what they say."""
 
 import argparse
 import importlib.util

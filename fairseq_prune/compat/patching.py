@@ -1,4 +1,4 @@
-"""What patches of fairseq share."""
+"""Helpers for patching fairseq."""
 
 import functools
 import sys

@@ -1,4 +1,4 @@
-"""Ranks end together.
+"""When one rank ends, the others end too.
 
 When a process dies, gloo's others fail at their next exchange, NCCL's wait for ten minutes, and one that computes
 notices nothing. So each rank holds a connection to the first one; the system closes it with the process, however that

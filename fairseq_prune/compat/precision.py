@@ -1,4 +1,4 @@
-"""What fairseq's mixed-precision optimizers forget when a run is interrupted, and what they do not show."""
+"""State of fairseq's mixed-precision optimizers that it does not save or does not expose."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several ranks: how they are started, and checkpoints with masks on all of them."""
+"""Several ranks: starting them, and loading checkpoints with masks on all of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What fairseq's trainer forgets when a run is interrupted, and that one which has ended is started again."""
+"""State of fairseq's trainer that it does not save, and runs that are started again after they ended."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""What torch may rebuild from a file."""
+"""The classes that torch may rebuild when it reads a file."""
 
 import argparse
 import sys

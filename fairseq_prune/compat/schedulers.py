@@ -1,4 +1,4 @@
-"""What fairseq's learning-rate schedulers forget when a run is interrupted, and whom they do not know."""
+"""State of fairseq's learning-rate schedulers that it does not save, and handing them to the task."""
 
 from .patching import patch_once
 

@@ -1,4 +1,4 @@
-"""fairseq's tasks that ask for options by an old name, or forget whose class they are asked for."""
+"""fairseq tasks that use an old option name, or return another class than the one they were asked for."""
 
 from typing import TypeVar
 

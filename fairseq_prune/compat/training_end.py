@@ -1,4 +1,4 @@
-"""What a training says when it is over; fairseq tells its task nothing then."""
+"""Calling a task when its training has ended, which fairseq does not do."""
 
 from collections.abc import Callable
 from contextvars import ContextVar

@@ -1,4 +1,4 @@
-"""What is wrong, in words, with a file that is to be a checkpoint and is none."""
+"""Explaining why a file is not a readable checkpoint."""
 
 import os
 import pickle

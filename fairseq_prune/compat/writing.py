@@ -1,4 +1,4 @@
-"""Checkpoints that are there whole or not at all, and trainings that have their folder for themselves."""
+"""Atomic writing of checkpoints, and one training per folder."""
 
 import contextlib
 from argparse import Namespace

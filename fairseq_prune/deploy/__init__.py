@@ -1,3 +1,3 @@
-"""What becomes of a pruned checkpoint before it is used."""
+"""Preparing pruned checkpoints for use."""
 
 import fairseq  # noqa: F401  (first: fairseq_prune/__init__.py then registers)

@@ -1,4 +1,4 @@
-"""The mean of checkpoints of one run: what all have removed stays exactly zero, and their masks stay."""
+"""The mean of several checkpoints of one run, with their masks: removed weights stay exactly zero."""
 
 import os
 from collections.abc import Mapping, Sequence

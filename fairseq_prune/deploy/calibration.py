@@ -1,4 +1,4 @@
-"""Evidence of a checkpoint's model over the data of its training, without a training run."""
+"""Gathering evidence for a checkpoint's model from training data, without a training run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cutting the file of a pruned model, checked on real batches before the smaller one is there."""
+"""Cutting the checkpoint of a pruned model, checked on real batches before the smaller file is written."""
 
 from typing import Any
 

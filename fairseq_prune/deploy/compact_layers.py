@@ -1,4 +1,4 @@
-"""Cutting whole layers out of a checkpoint that are masked, and so bypassed."""
+"""Cutting out of a checkpoint the layers that are masked as a whole, and therefore bypassed."""
 
 import copy
 from collections import OrderedDict

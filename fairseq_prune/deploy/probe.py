@@ -1,4 +1,4 @@
-"""Pruning one group of a model alone for a while; afterwards all is as before, to the bit."""
+"""Pruning one group of a model temporarily; afterwards its weights are restored bit for bit."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

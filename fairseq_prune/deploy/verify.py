@@ -1,4 +1,4 @@
-"""Whether two checkpoints compute the same, on real data, through fairseq's own loading."""
+"""Checking on real data, through fairseq's own loading, that two checkpoints compute the same."""
 
 import itertools
 from typing import Any

@@ -1,4 +1,4 @@
-"""Adds to a criterion's loss how far the model is from its teacher."""
+"""Adds the distance between student and teacher to a criterion's loss."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a student's outputs are from its teacher's."""
+"""The divergence of a student's outputs from its teacher's."""
 
 import torch
 import torch.nn.functional as F

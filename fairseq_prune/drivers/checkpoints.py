@@ -1,4 +1,4 @@
-"""Checkpoints that a driver writes between trainings."""
+"""Checkpoints that a driver writes between two trainings."""
 
 import copy
 from collections import OrderedDict

@@ -1,4 +1,4 @@
-"""What a training has cost so far, and what is left of its model."""
+"""What a training has cost so far, and what its model costs now."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""How a task tells what is removed, what is left of its model, and what training costs."""
+"""The part of a task that logs what is removed, what is left, and what training has cost."""
 
 import os
 from typing import Any

@@ -1,4 +1,4 @@
-"""``--amp`` in bfloat16, which fairseq's own autocast does not know."""
+"""``--amp`` in bfloat16, which fairseq's own autocast does not support."""
 
 from typing import Any
 

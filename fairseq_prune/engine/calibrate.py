@@ -1,4 +1,4 @@
-"""The inputs of a fairseq model's layers over training batches, layer by layer."""
+"""The inputs of a fairseq model's layers over training batches, gathered layer by layer."""
 
 from __future__ import annotations
 

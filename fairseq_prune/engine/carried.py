@@ -1,4 +1,4 @@
-"""The state that a recurrent decoder takes over from one chunk of a stream to the next."""
+"""The state that a recurrent decoder carries from one chunk of a stream to the next."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

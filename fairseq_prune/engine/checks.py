@@ -1,4 +1,4 @@
-"""Checks of a run that need no data."""
+"""Checks of a run's options that need no data."""
 
 from argparse import Namespace
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Where a run is, by fairseq's iterator over its training batches."""
+"""The position of a run, from fairseq's iterator over training batches."""
 
 from collections.abc import Sequence
 from functools import partial

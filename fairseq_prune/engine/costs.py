@@ -1,4 +1,4 @@
-"""What a model in memory costs: its parameters, or its multiply-accumulates by its family or by running it."""
+"""The cost of a model in memory: its parameters, or its multiply-accumulates, by its family or by running it."""
 
 import contextlib
 from collections import Counter

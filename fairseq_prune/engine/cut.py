@@ -1,4 +1,4 @@
-"""Cutting a model while it trains: units out of its tensors, or whole layers."""
+"""Cutting units or whole layers out of a model during training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a task learns from a teacher, too."""
+"""The part of a task that adds distillation to its loss."""
 
 from contextlib import nullcontext
 from typing import Any

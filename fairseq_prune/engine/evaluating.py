@@ -1,4 +1,4 @@
-"""Contexts in which modules are in another mode than their own."""
+"""Contexts that switch the mode of modules and restore it."""
 
 import contextlib
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""``--prune-execute``: how the layers of a model that is evaluated run."""
+"""``--prune-execute``: how the layers of a model are run in evaluation."""
 
 from typing import Any
 

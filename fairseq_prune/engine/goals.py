@@ -1,4 +1,4 @@
-"""What each group of units is to lose by the end: a fraction of its own, or one for all that meets a cost."""
+"""The fraction that each group of units loses by the end: its own, or a common one that meets a cost."""
 
 import math
 from collections.abc import Callable, Sequence

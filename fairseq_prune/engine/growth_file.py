@@ -1,4 +1,4 @@
-"""What a growing penalty does to units, as lines of JSON beside the checkpoints."""
+"""The effect of a growing penalty on units, as JSON lines next to the checkpoints."""
 
 import json
 import os

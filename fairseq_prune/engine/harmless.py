@@ -1,4 +1,4 @@
-"""Records that tell of a run: nothing that is wrong with them may stop it."""
+"""Records of a run that must never stop it, however damaged they are."""
 
 import contextlib
 import logging

@@ -1,4 +1,4 @@
-"""What a model does with and without each of its layers: evidence of the worth of whole layers."""
+"""Evidence for whole layers: what a model computes with and without each of them."""
 
 from __future__ import annotations
 

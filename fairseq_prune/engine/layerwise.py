@@ -1,4 +1,4 @@
-"""Selecting layer after layer, each by the inputs that it is given once those before it are pruned."""
+"""Selecting layer by layer, each from the inputs it receives once the layers before it are pruned."""
 
 from collections.abc import Iterable, Mapping
 from typing import cast

@@ -1,4 +1,4 @@
-"""What a fairseq task needs to prune. All calls into the pruner are here."""
+"""The mixin that adds pruning to a fairseq task. All calls into the pruner are here."""
 
 import inspect
 import logging

@@ -1,4 +1,4 @@
-"""What a pruner has to know about a model beside its parameters."""
+"""What a pruner needs to know about a model besides its parameters."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The fractions that outliers give to the layers of a model."""
+"""The fraction that each layer loses, derived from its outliers."""
 
 from __future__ import annotations
 

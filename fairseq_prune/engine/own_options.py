@@ -1,4 +1,4 @@
-"""The values that a task takes from other groups of the config, in whatever form fairseq hands it its own group."""
+"""Values that a task takes from other groups of the config, in whichever form fairseq passes its own group."""
 
 from argparse import Namespace
 from dataclasses import fields, is_dataclass

@@ -1,4 +1,4 @@
-"""Reordering the channels of a model while it trains, before N:M selections."""
+"""Reordering a model's channels during training, before N:M selections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A pruning plan: what a run removes and when, once its options are read and checked."""
+"""A pruning plan: what a run removes and when, from options that have been read and checked."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The same decision on every rank."""
+"""Making the same decision on every rank."""
 
 import torch
 from torch import Tensor, distributed

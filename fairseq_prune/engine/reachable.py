@@ -1,4 +1,4 @@
-"""Whether a run sees the end of its schedule."""
+"""Whether a run is long enough to reach the end of its schedule."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much a run removes: the options that say it, of which one is given."""
+"""Reading how much a run removes, from the one option of several that says so."""
 
 from __future__ import annotations
 

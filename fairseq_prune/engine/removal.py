@@ -1,4 +1,4 @@
-"""Carrying out a selection: masks, multipliers of 0, cuts."""
+"""Carrying out a selection by masks, multipliers of 0, or cuts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Putting weights back to where they once were."""
+"""Rewinding weights to their values at an earlier time."""
 
 from __future__ import annotations
 

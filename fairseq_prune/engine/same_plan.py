@@ -1,4 +1,4 @@
-"""A resumed run has to have the plan and the teacher of the interrupted one."""
+"""Checking that a resumed run has the plan and the teacher of the interrupted one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a task scores its model: over which batches, by which criterion."""
+"""The part of a task that scores its model: over which batches, and by which criterion."""
 
 import contextlib
 import itertools

@@ -1,4 +1,4 @@
-"""Selections of a run: by its model's weights, or by derivatives of its loss, at the event that it has come to."""
+"""Selecting units during a run, by the model's weights or by evidence gathered at the current event."""
 
 from collections.abc import Callable
 from typing import Any

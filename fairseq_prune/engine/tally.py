@@ -1,4 +1,4 @@
-"""How much of a model's prunable set is removed, counted once after every change."""
+"""The fraction of a model's prunable set that is removed, counted once after every change."""
 
 from ..pruning.masks import checksum
 from ..pruning.selecting import count_removed

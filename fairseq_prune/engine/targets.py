@@ -1,4 +1,4 @@
-"""The units of a model, bound to a plan: what can be removed, how much of it by which event."""
+"""A model's units, bound to a plan: what can be removed, and how much of it by which event."""
 
 import logging
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Weight-normalised layers whose directions lose elements."""
+"""Weight-normalised layers that lose elements of their directions."""
 
 from __future__ import annotations
 

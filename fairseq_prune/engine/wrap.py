@@ -1,4 +1,4 @@
-"""One line wraps any fairseq task."""
+"""Wrapping any fairseq task with pruning, in one line."""
 
 import sys
 from dataclasses import make_dataclass

@@ -1,4 +1,4 @@
-"""When a candidate need not be evaluated to the end."""
+"""When the evaluation of a candidate can be abandoned."""
 
 import statistics
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Features and targets of a split, block by block."""
+"""Features and targets of a split, in blocks."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any

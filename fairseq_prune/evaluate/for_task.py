@@ -1,4 +1,4 @@
-"""What only some tasks can do with a checkpoint: each brings a function of its own."""
+"""Functions for checkpoints of particular tasks, which those tasks register."""
 
 from __future__ import annotations
 

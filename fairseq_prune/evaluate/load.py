@@ -1,4 +1,4 @@
-"""From a checkpoint and a folder of data to an evaluator, on the GPU if there is one."""
+"""Building an evaluator from a checkpoint and a folder of data, on the GPU if there is one."""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The output layer, walked in pieces that stay in the processor's cache."""
+"""The output layer, computed in blocks that fit the processor's cache."""
 
 import torch
 from fairseq.models import FairseqDecoder

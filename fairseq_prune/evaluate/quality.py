@@ -1,4 +1,4 @@
-"""How good a checkpoint is on data: the fields of SiPO's inspections."""
+"""The quality of a checkpoint on data, in the fields of SiPO's reports."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Scores: what one evaluation counts."""
+"""The counts of one evaluation."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What each layer, or group of layers, costs when it is pruned alone: quality at several sparsities, untrained."""
+"""How much quality each layer or group of layers costs when it is pruned alone, without training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of each family of models: units, order, costs. A family is one module, and its import here."""
+"""Model families: their units, order and costs. A family is one module, imported here."""
 
 from . import convolution, recurrent, transformer  # noqa: F401
 from .family import FAMILIES, Family, costs, options_of, permutable, stacks_of, structure_of

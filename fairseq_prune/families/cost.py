@@ -1,4 +1,4 @@
-"""What a family of models multiplies: which product each stored weight takes part in."""
+"""The products that a family of models computes, and which of them each stored weight takes part in."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What is known of a family of models. A new family is a module that adds one, and its import in the package."""
+"""The interface of a model family. A new family is a module that registers one, imported in the package."""
 
 import itertools
 from collections.abc import Callable, Iterable

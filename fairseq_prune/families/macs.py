@@ -1,4 +1,4 @@
-"""Which of the families' costs a model has, and what its tensors add to it."""
+"""Which family's cost function a model has, and what each tensor adds to the cost."""
 
 import re
 from collections.abc import Mapping, Sequence

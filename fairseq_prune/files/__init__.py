@@ -1,1 +1,1 @@
-"""Files that are whole or not there, and folders with one writer; plain Python, for every package."""
+"""Atomic files, and folders with a single writer; plain Python, for every package."""

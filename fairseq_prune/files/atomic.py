@@ -1,4 +1,4 @@
-"""The one writer of files: under a temporary name, to the disk, and only then under its own."""
+"""Atomic writing: to a temporary name, flushed to the disk, then renamed."""
 
 import contextlib
 import errno

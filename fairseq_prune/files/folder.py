@@ -1,4 +1,4 @@
-"""Folders that are seen whole or not at all."""
+"""Folders that appear only once they are complete."""
 
 import contextlib
 import os

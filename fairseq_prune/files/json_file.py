@@ -1,4 +1,4 @@
-"""Plain values in files of JSON that are never seen half-written, and that are checked when they are read again."""
+"""JSON files of plain values, written atomically and checked when they are read."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""One writer at a time: of a file, and of a folder of results."""
+"""One writer at a time, for a file or a folder of results."""
 
 import contextlib
 import errno

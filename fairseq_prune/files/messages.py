@@ -1,4 +1,4 @@
-"""What users are told, in one line."""
+"""One-line messages to users."""
 
 import errno
 import os

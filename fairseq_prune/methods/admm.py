@@ -1,4 +1,4 @@
-"""ADMM: weights are drawn to the nearest sparse ones."""
+"""ADMM, which pulls weights towards the nearest sparse ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The interface of what happens between the first selection and the removal."""
+"""The interface of approaches: what happens between the first selection and the removal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What cannot be combined with a plan's approach."""
+"""Which combinations with an approach are refused."""
 
 from typing import Protocol
 

@@ -1,4 +1,4 @@
-"""Dynamic sparse training: as sparse at the start as in the end, while other weights take the place of some."""
+"""Dynamic sparse training: constant sparsity from the start, while weights are dropped and others grown."""
 
 from __future__ import annotations
 

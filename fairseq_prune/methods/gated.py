@@ -1,4 +1,4 @@
-"""Gates that learn how much of a unit is needed."""
+"""Learnt gates, which say how much of a unit is needed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Group lasso: whole units become exactly zero while the rest trains."""
+"""Group lasso, which drives whole units to exactly zero during training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A growing penalty in a run: its factors, its place in the schedule, and what it does to gradients and weights."""
+"""A growing penalty: its factors, its position in the schedule, and its effect on gradients and weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The options of growing penalties, in the spelling of GReg's original."""
+"""The options of growing penalties, with the names of GReg's original."""
 
 from collections.abc import Mapping
 from dataclasses import replace

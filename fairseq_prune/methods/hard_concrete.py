@@ -1,4 +1,4 @@
-"""L0: random gates, and a charge for every one that may be open."""
+"""L0 regularisation: stochastic gates, and a penalty for every gate that may be open."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a method is: its answers to the questions of the vocabulary."""
+"""What a method is: a set of answers to the questions of the vocabulary."""
 
 from dataclasses import dataclass
 

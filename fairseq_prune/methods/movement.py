@@ -1,4 +1,4 @@
-"""Movement pruning: scores that learn in which direction weights move."""
+"""Movement pruning: scores learn whether weights move away from zero or towards it."""
 
 from __future__ import annotations
 

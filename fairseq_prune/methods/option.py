@@ -1,4 +1,4 @@
-"""An option of an approach: what fairseq's parser is told of it, and what it may be."""
+"""An option of an approach: its entry in fairseq's parser, and its valid values."""
 
 from dataclasses import dataclass
 from math import isfinite

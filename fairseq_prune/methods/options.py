@@ -1,4 +1,4 @@
-"""The options of all approaches, as fairseq wants them: one dataclass, made of what each approach says of its own."""
+"""The options of all approaches, in the one dataclass that fairseq needs."""
 
 from collections.abc import Mapping
 from dataclasses import field, make_dataclass, replace

@@ -1,4 +1,4 @@
-"""Every selection sets weights to zero once; then all of them train on."""
+"""Projection: each selection sets weights to zero once, then all weights train on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A regulariser in the loss that makes weights sparse by itself."""
+"""Regularisers in the loss that make weights sparse."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Freeze and shrink: selected units are held still while what multiplies them falls to 0."""
+"""Freeze and shrink: selected units are frozen while their multipliers fall to 0."""
 
 from __future__ import annotations
 

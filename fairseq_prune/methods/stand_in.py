@@ -1,4 +1,4 @@
-"""Letting a model compute with other values than its own."""
+"""Replacing a model's parameters by other values for a while."""
 
 import contextlib
 from collections.abc import Iterator, Mapping

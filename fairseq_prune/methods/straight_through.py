@@ -1,4 +1,4 @@
-"""The loss is that of the selected weights, while all weights stay: SR-STE."""
+"""Straight-through training (SR-STE): the loss sees the selected weights only, while all weights train."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gates that learn alone and with the weights in turns, and close by their effect on the loss."""
+"""Gates that are trained in turns alone and with the weights, and are closed by their effect on the loss."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an SRP architecture cannot do, refused when it is built."""
+"""Options that SRP architectures do not support, refused when a model is built."""
 
 from argparse import Namespace
 

@@ -1,4 +1,4 @@
-"""Attention of fairseq's Transformers that has lost heads or dimensions."""
+"""fairseq's attention without the heads or dimensions that were cut out."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""Layer normalisation that does not see removed dimensions."""
+"""Layer normalisation that ignores removed dimensions."""
 
 import torch
 from torch import Tensor, nn

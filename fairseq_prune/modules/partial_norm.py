@@ -1,4 +1,4 @@
-"""Torch's layer normalisation over the channels that are there."""
+"""torch's layer normalisation over the remaining channels."""
 
 from typing import Any
 

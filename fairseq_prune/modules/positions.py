@@ -1,4 +1,4 @@
-"""Sinusoidal positions of the dimensions that are left."""
+"""Sinusoidal positions for the remaining dimensions."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Recurrent cells that are given the product of their input instead of the input."""
+"""Recurrent cells that take the product of their input instead of the input."""
 
 import torch
 from torch import Tensor, nn

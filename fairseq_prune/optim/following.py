@@ -1,4 +1,4 @@
-"""What a scheduler of learning rates has that is told when the pruning is over."""
+"""The interface of learning-rate schedulers that are told when pruning is over."""
 
 from typing import Protocol, runtime_checkable
 

@@ -1,1 +1,1 @@
-"""The science of pruning: torch and numpy only, usable without fairseq."""
+"""The mathematics of pruning: torch, numpy and scipy only, usable without fairseq."""

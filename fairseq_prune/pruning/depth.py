@@ -1,4 +1,4 @@
-"""What is known of the layers that were cut out of a model: it travels with its weights, as masks do."""
+"""A record of the layers that were cut out of a model; it travels with the weights, as masks do."""
 
 from collections.abc import Mapping
 from typing import Any

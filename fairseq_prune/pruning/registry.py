@@ -1,4 +1,4 @@
-"""Tables of named things that refuse silent mistakes."""
+"""Registries that refuse duplicate names and suggest the closest for unknown ones."""
 
 import difflib
 from collections.abc import Callable, Iterable

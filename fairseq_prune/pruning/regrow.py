@@ -1,4 +1,4 @@
-"""Moving sparsity: the weakest weights are dropped, and as many of the missing ones grow."""
+"""Drop and grow: the weakest weights are dropped, and as many of the missing ones are grown."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""When, and how much of the target by then."""
+"""Schedules: when events take place, and how much of the target is removed by then."""
 
 import math
 from dataclasses import dataclass

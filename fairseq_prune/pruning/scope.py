@@ -1,4 +1,4 @@
-"""Compared with whom: which tensors share one ranking."""
+"""Scopes: which tensors share one ranking."""
 
 from collections.abc import Callable, Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""Shapes of schedules: how much of the target is removed by which event."""
+"""Shapes of schedules: how much of the target is removed by each event."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

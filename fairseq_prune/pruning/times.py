@@ -1,4 +1,4 @@
-"""Times: of what happens in a run, and where a run is."""
+"""Points in time of a run: those of events, and the current position."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Two checkpoints side by side: what pruning has saved."""
+"""Comparing two checkpoints: what pruning has saved."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Figures of what a checkpoint's file holds: sparsity of every layer, and units before and after."""
+"""Figures of a checkpoint: sparsity of every layer, and units before and after."""
 
 from __future__ import annotations
 

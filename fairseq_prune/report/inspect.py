@@ -1,4 +1,4 @@
-"""What is in a checkpoint: sizes, zeros, masks and cost, from the file alone.
+"""The contents of a checkpoint, from the file alone: sizes, zeros, masks and cost.
 
 Two fractions are reported. ``fraction_removed`` is the share of ALL parameters that are exactly
 zero; ``prunable_fraction_removed`` is the share of the prunable set (parameters of two or more axes,

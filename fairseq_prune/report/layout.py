@@ -1,4 +1,4 @@
-"""How tables are laid out: columns, names that fit, and what is said of seeds below."""
+"""Layout of tables: columns, shortened names, and the note on seeds below them."""
 
 import re
 import statistics

@@ -1,4 +1,4 @@
-"""What a run said of itself: fairseq's own logs, read back and drawn."""
+"""Reading fairseq's own logs of a run back, and plotting them."""
 
 import json
 import re

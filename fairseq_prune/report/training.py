@@ -1,4 +1,4 @@
-"""What a file says of the run that saved it: what training cost, and what has been removed since its start."""
+"""What a checkpoint records of its run: the cost of training, and what was removed since the start."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

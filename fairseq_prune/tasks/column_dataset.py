@@ -1,4 +1,4 @@
-"""A split of a corpus as one stream of tokens, and as the batches in which its columns are read."""
+"""A split of a corpus as one stream of tokens, and the batches in which its columns are read."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Language modelling over an unbroken stream: the state continues from chunk to chunk. With pruning."""
+"""Language modelling over an unbroken stream: the state carries over from chunk to chunk. With pruning."""
 
 import inspect
 import os

@@ -1,4 +1,4 @@
-"""Running one attack on one batch, and judging what it found."""
+"""Running one attack on one batch, and judging its result."""
 
 import torch
 from torch import Tensor, nn

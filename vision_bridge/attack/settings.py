@@ -1,4 +1,4 @@
-"""What is asked of an evaluation."""
+"""The settings of an evaluation under attack."""
 
 import math
 from argparse import Namespace

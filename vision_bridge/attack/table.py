@@ -1,4 +1,4 @@
-"""The attacks: which norm each is about, whether it takes or finds its size, and how Foolbox makes it."""
+"""The attacks: the norm of each, whether it is given or finds its size, and how Foolbox builds it."""
 
 import math
 import os

@@ -1,4 +1,4 @@
-"""Images with their classes, in memory or as files, and what is checked before they are used."""
+"""Images with their classes, in memory or as files, and checks before they are used."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

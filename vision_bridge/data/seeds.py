@@ -1,4 +1,4 @@
-"""Seeds that depend on where in a run they are used, and on nothing else."""
+"""Seeds that depend only on where in a run they are used."""
 
 import hashlib
 

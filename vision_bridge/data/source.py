@@ -1,4 +1,4 @@
-"""From the DATA argument to datasets of training, validation and test images."""
+"""From the DATA argument to training, validation and test sets of images."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property, partial

@@ -1,4 +1,4 @@
-"""Which images are for training, for validation and for testing; the same ones whatever a run's seed."""
+"""Splitting images into training, validation and test sets, the same for every seed."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""What is known of each set of images: sizes, normalisation, augmentation."""
+"""Properties of each data set of images: sizes, normalisation, augmentation."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Layers of foreign nets in the place of which ours can lose channels."""
+"""Replacements for layers of other libraries, which can lose channels."""
 
 from typing import Any
 

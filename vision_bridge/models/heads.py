@@ -1,4 +1,4 @@
-"""The classifier of a net, where weights come from one of other classes."""
+"""Adapting the classifier layer to weights that were trained on other classes."""
 
 import logging
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Which pixels matter to the class that a model finds."""
+"""Saliency: which pixels matter for the predicted class."""
 
 import torch
 from torch import Tensor, nn

@@ -1,4 +1,4 @@
-"""How much weights and nodes are worth: curves of their sorted scores."""
+"""Curves of the sorted importance scores of weights and nodes."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

@@ -1,1 +1,1 @@
-"""Which layer loses how much: the grammars of GReg's original, and targets in MACs or parameters."""
+"""The fraction that each layer loses: the grammars of GReg's original, and inherited ratios."""

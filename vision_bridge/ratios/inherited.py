@@ -1,4 +1,4 @@
-"""``--base-pr-model``: the units that another run removed are removed, or as many of every layer."""
+"""``--base-pr-model``: remove the units that another run removed, or as many in every layer."""
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction

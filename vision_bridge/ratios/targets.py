@@ -1,4 +1,4 @@
-"""From fractions of layers to fractions of what a selector compares."""
+"""From fractions of layers to fractions of a selector's groups."""
 
 from collections.abc import Mapping, Sequence
 

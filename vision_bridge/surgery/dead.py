@@ -1,4 +1,4 @@
-"""Channels that can be removed without changing what a net computes, in eval mode and in training."""
+"""Channels that can be removed without changing what a network computes, in evaluation and in training."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Vision models that take over the widths of the weights they load."""
+"""Resizing vision models to the widths of the weights they load."""
 
 from __future__ import annotations
 

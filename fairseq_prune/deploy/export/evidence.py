@@ -1,4 +1,4 @@
-"""What fairseq makes of sentences: what another runtime's model is held against."""
+"""fairseq's own results for some sentences, with which an exported model is compared."""
 
 from typing import Any, Protocol
 

@@ -1,4 +1,4 @@
-"""A config that names what fairseq itself registers, and nothing of ours."""
+"""Rewriting a config so that it names only what stock fairseq registers."""
 
 import argparse
 import dataclasses

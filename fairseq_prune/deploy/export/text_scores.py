@@ -1,4 +1,4 @@
-"""Whether CTranslate2 scores text as fairseq's language model does."""
+"""Comparing scores of text between CTranslate2 and fairseq's language model."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""Whether CTranslate2 translates as fairseq does."""
+"""Comparing translations between CTranslate2 and fairseq."""
 
 from argparse import Namespace
 from dataclasses import dataclass

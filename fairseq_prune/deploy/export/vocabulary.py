@@ -1,4 +1,4 @@
-"""What turns text into tokens, for programs that have no fairseq: vocabularies and BPE codes."""
+"""Vocabularies and BPE codes for programs without fairseq."""
 
 import os
 from collections.abc import Sequence

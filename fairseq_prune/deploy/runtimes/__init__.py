@@ -1,1 +1,1 @@
-"""What can run a checkpoint, each behind one protocol, for ``fairseq-prune bench``."""
+"""Runtimes for checkpoints, behind one protocol, for ``fairseq-prune bench``."""

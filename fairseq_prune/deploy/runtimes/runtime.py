@@ -1,4 +1,4 @@
-"""The table of runtimes, and what each has to offer."""
+"""The table of runtimes, and their interface."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

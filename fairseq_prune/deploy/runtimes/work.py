@@ -1,4 +1,4 @@
-"""What models are run on, what they say, and what that is worth: sentences, rows of text, images."""
+"""The workloads of a benchmark: their batches, outputs and quality, for sentences, text and images."""
 
 import math
 from collections.abc import Sequence

@@ -1,1 +1,1 @@
-"""Runtimes side by side on the user's own checkpoints and data, each in a fresh process."""
+"""Comparing runtimes on the user's own checkpoints and data, each in a fresh process."""

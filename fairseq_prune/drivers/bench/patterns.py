@@ -1,4 +1,4 @@
-"""What a checkpoint's zeros are good for, in words."""
+"""Describing what a checkpoint's pattern of zeros is good for."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

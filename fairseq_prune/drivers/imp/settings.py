@@ -1,4 +1,4 @@
-"""What a run of IMP is asked for."""
+"""The settings of an IMP run."""
 
 import math
 from argparse import Namespace

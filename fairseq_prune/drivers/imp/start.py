@@ -1,4 +1,4 @@
-"""A checkpoint of the model that a training would begin with."""
+"""Writing a checkpoint of the untrained model that a training would start from."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""A run of IMP as text."""
+"""The report of an IMP run as text."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""When a retrained model is as good as the original again."""
+"""Whether a retrained model has recovered the original's accuracy."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

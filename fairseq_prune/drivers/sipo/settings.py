@@ -1,4 +1,4 @@
-"""What a SiPO run is asked for, and SiPO's own numbers."""
+"""The settings of a SiPO run, and SiPO's published constants."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace

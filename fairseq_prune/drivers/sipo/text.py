@@ -1,4 +1,4 @@
-"""A SiPO run as text, in the order in which the original's records list it."""
+"""The report of a SiPO run as text, in the order of the original's records."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""The training inside a round."""
+"""The retraining within a round."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""What a trial ends with: the quality of its best checkpoint, and what is left in it."""
+"""The result of a trial: the quality of its best checkpoint, and what is left in it."""
 
 import math
 from collections.abc import Mapping

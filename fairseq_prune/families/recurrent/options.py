@@ -1,4 +1,4 @@
-"""The options that a recurrent model of given widths is built with, so that a cut model's config stays true."""
+"""The options that build a recurrent model of given widths, so that a cut model's config is correct."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The sizes that recurrent modules keep as attributes, set to those of their tensors."""
+"""Updating the sizes that recurrent modules keep as attributes to those of their tensors."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Transformers: neurons, heads and dimensions are cut, with connectivity all widths; some may change places."""
+"""Transformers: neurons, heads and dimensions can be cut, with connectivity all widths; some can be permuted."""
 
 from collections.abc import Iterator
 

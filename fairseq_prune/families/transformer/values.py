@@ -1,4 +1,4 @@
-"""The value dimensions of attention, which may change places within their head."""
+"""The value dimensions of attention, which can be permuted within their head."""
 
 import torch
 from torch import nn

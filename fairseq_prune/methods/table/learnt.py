@@ -1,4 +1,4 @@
-"""Methods whose scores, gates or masks are learnt with the weights."""
+"""Methods that learn scores, gates or masks together with the weights."""
 
 from ..gated import Gates
 from ..hard_concrete import HardConcrete

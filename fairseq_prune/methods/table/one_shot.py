@@ -1,4 +1,4 @@
-"""Methods that prune a trained model by what its layers are given, layer after layer; no training is needed."""
+"""Methods that prune a trained model layer by layer, from the inputs of its layers; they need no training."""
 
 from ..method import METHODS, Method
 

@@ -1,4 +1,4 @@
-"""Methods that draw weights to zero before they are removed."""
+"""Methods that drive weights to zero before they are removed."""
 
 from ...pruning.growing import Growth
 from ..admm import Lagrangian

@@ -1,4 +1,4 @@
-"""Methods that are as sparse from the start as in the end: dynamic sparse training."""
+"""Dynamic sparse training: methods with constant sparsity from the start."""
 
 from ..drop_and_grow import DropAndGrow
 from ..method import METHODS, Method

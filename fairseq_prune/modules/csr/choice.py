@@ -1,4 +1,4 @@
-"""Computing a layer in CSR or dense, whichever is found faster by the clock."""
+"""Choosing by measurement between CSR and dense computation of a layer."""
 
 import logging
 import math

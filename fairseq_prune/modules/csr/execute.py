@@ -1,4 +1,4 @@
-"""Putting a model's sparse execution in force."""
+"""Switching a model to sparse execution."""
 
 import time
 from collections.abc import Callable

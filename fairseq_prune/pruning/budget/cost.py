@@ -1,4 +1,4 @@
-"""How much is removed by what the model then costs: parameters or multiply-accumulates that may be left."""
+"""Budgets in costs: how much to remove so that the given parameters or multiply-accumulates are left."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""From a fraction of a group to a count of what is removed."""
+"""From a fraction of a group to a count of units."""
 
 import math
 from collections.abc import Callable

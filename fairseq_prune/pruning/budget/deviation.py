@@ -1,4 +1,4 @@
-"""How much is removed by the spread of the weights."""
+"""Thresholds in standard deviations of the weights."""
 
 import re
 from dataclasses import dataclass

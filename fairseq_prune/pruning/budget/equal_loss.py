@@ -1,4 +1,4 @@
-"""Fractions of layers by which the loss grows alike, from how it grows when each layer is pruned alone."""
+"""Fractions for each layer at which the loss grows equally, from its growth when each layer is pruned alone."""
 
 import math
 from bisect import bisect_right

@@ -1,4 +1,4 @@
-"""How much is removed of each layer by its shape: Erdos-Renyi."""
+"""A fraction for each layer from its shape: Erdos-Renyi."""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""How much is removed of each layer by how many outliers it has: OWL."""
+"""A fraction for each layer from the number of its outliers: OWL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One fraction of all layers, of which each gets a share of its own."""
+"""One overall fraction that is divided unequally among the layers."""
 
 import re
 from dataclasses import dataclass

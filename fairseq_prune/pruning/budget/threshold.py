@@ -1,4 +1,4 @@
-"""How much is removed by a fixed size."""
+"""Absolute thresholds."""
 
 import re
 from dataclasses import dataclass

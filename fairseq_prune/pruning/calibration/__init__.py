@@ -1,1 +1,1 @@
-"""Pruning a trained model by what its layers are given, in one pass over a few batches."""
+"""Pruning a trained model from the inputs of its layers, in one pass over a few batches."""

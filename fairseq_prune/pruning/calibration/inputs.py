@@ -1,4 +1,4 @@
-"""What a weight is multiplied with: sums over the inputs of calibration batches."""
+"""The inputs of a weight, summed over calibration batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Seeing every multiplication with a parameter, in whatever module or function of torch it happens."""
+"""Intercepting every multiplication with a parameter, in any module or function of torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pruning a layer column by column, where later columns make up for what is removed: SparseGPT."""
+"""Pruning a layer column by column, with later columns compensating for what is removed: SparseGPT."""
 
 from __future__ import annotations
 

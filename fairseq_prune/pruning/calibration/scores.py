@@ -1,4 +1,4 @@
-"""What weights are worth by their inputs: importances of one layer after the other."""
+"""Importance of weights from the inputs of their layer."""
 
 from __future__ import annotations
 

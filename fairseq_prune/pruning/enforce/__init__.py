@@ -1,4 +1,4 @@
-"""How a decision is enforced."""
+"""Keeping removed weights at zero, and frozen ones at their values."""
 
 from .mask import as_numbers, mask_tensor, multiply
 

@@ -1,4 +1,4 @@
-"""The table of importances, and what else is known of some of them; each file says it of its own."""
+"""The table of importances, and further properties that their files declare."""
 
 from typing import Callable
 

@@ -1,4 +1,4 @@
-"""Worth by a weight's inputs; the evidence is scored by :mod:`~fairseq_prune.pruning.calibration.scores`."""
+"""Importance from a weight's inputs, computed by :mod:`~fairseq_prune.pruning.calibration.scores`."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Worth by what the loss says of weights; evidence is gathered over batches, see :data:`~.base.EVIDENCE`."""
+"""Importance from derivatives of the loss, gathered over batches as :data:`~.base.EVIDENCE` says."""
 
 import torch
 from torch import Tensor

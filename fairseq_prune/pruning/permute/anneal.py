@@ -1,4 +1,4 @@
-"""Annealed reassignment: every group gives one column away and gets the one that suits it, all of them at once."""
+"""Annealed reassignment: every group gives up one column and gets the best fitting one, all at once."""
 
 from collections.abc import Iterable
 

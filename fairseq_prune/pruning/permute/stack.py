@@ -1,4 +1,4 @@
-"""What the order of coupled units decides under N:M sparsity: the readers' weights, as one matrix."""
+"""What the order of coupled units affects under N:M sparsity: the readers' weights, as one matrix."""
 
 from collections.abc import Collection, Mapping
 

@@ -1,4 +1,4 @@
-"""What a search minimises: minus the fraction removed, as long as accuracy holds."""
+"""The objective of a search: minus the fraction removed, as long as the accuracy limit holds."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""From rates to masks, for many candidates: every group is ranked once."""
+"""From rates to masks, for many candidates: each group is ranked only once."""
 
 import math
 from collections.abc import Mapping, Sequence

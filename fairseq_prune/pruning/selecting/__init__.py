@@ -1,4 +1,4 @@
-"""Selecting what is removed: from fractions of groups to masks."""
+"""Selecting the units to remove: from fractions of groups to masks."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Selecting weights of a layer while it is pruned column after column, where scores change on the way."""
+"""Selecting weights of a layer while it is pruned column by column and its scores change."""
 
 from __future__ import annotations
 

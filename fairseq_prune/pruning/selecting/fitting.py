@@ -1,4 +1,4 @@
-"""Which tensors have the units that are asked for."""
+"""Which tensors have units of the requested kind."""
 
 from collections.abc import Callable, Sequence
 

@@ -1,4 +1,4 @@
-"""The decision: which units of each group are removed."""
+"""Deciding which units of each group are removed."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Selecting nodes and single weights from one ranking."""
+"""Selecting nodes and single weights in one ranking."""
 
 import fnmatch
 from collections.abc import Mapping

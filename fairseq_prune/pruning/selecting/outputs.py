@@ -1,4 +1,4 @@
-"""Selecting single weights among those of one output: the same part of every row is removed."""
+"""Selecting single weights within each output: every row loses the same fraction."""
 
 from __future__ import annotations
 

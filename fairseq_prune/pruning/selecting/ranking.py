@@ -1,4 +1,4 @@
-"""Exact selection: remove so many units, whatever the ties.
+"""Exact ranking: remove exactly so many units, however many scores are tied.
 
 A threshold compare removes too few or too many when scores repeat (zero filters, half
 precision). Everything here ranks by (score, index): among equal scores the lowest index is removed

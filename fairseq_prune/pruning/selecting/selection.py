@@ -1,4 +1,4 @@
-"""What a selector returns: the units that are removed."""
+"""The result of a selection: the units to remove."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""What every selector of units offers, and what it is made of."""
+"""The interface of selectors."""
 
 from __future__ import annotations
 

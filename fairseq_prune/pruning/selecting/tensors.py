@@ -1,4 +1,4 @@
-"""Selecting units of which each tensor has its own."""
+"""Selecting units that belong to a single tensor each."""
 
 from collections.abc import Mapping, Sequence
 

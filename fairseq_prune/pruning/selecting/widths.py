@@ -1,4 +1,4 @@
-"""Selecting widths: units with connectivity, until the model has a given part of its parameters."""
+"""Selecting widths: units with connectivity, until a given part of the model's parameters is left."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace

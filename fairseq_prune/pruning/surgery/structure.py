@@ -1,4 +1,4 @@
-"""Coupled units: what of a model is removed together, whichever family it is of."""
+"""Coupled units of any model family: which slices of which tensors are removed together."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""Supports: rules of which weights of a small group may stay together."""
+"""Supports: rules for which weights of a small group may be kept together."""
 
 import re
 from abc import ABC, abstractmethod
