@@ -7,11 +7,12 @@
 # The output lies beside the checkpoint, checkpoint_best.pt's as checkpoint_best.test.log,
 # for scripts/compare.py. It works for dense and pruned checkpoints alike.
 set -euo pipefail
+. "$(dirname "$0")/given.sh"
 
 usage="usage: scripts/evaluate.sh DATA CHECKPOINT [fairseq-generate options], e.g. scripts/evaluate.sh data-bin/mine checkpoints/mine/checkpoint_best.pt --beam 5"
 data=${1:?$usage} checkpoint=${2:?$usage}
 shift 2
-[ -d "$data" ] || { echo "DATA $data: no such folder; $usage" >&2; exit 2; }
+corpus DATA "$data" "$usage"
 [ -f "$checkpoint" ] || { echo "CHECKPOINT $checkpoint: no such file; $usage" >&2; exit 2; }
 
 here=$(cd "$(dirname "$0")/.." && pwd)

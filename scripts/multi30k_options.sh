@@ -9,6 +9,7 @@
 #   DATA         the binarised corpus (data-bin/multi30k)
 #   EPOCHS       of a Transformer from scratch (15)
 #   UPDATES      of a run that starts from a trained one (504, two epochs)
+. scripts/given.sh
 checkpoints=${CHECKPOINTS:-checkpoints} data=${DATA:-data-bin/multi30k} updates=${UPDATES:-504}
 multi30k=$checkpoints/multi30k
 dense=${DENSE:-$multi30k/dense/checkpoint_best.pt}
@@ -58,6 +59,7 @@ listed() { # listed RUN ...: prints them and ends, if that is what is wanted
 
 prepared() { # prepared SCRIPT TEXT DATA ...: the binarised corpus, unless it is there
     [ -d "$3" ] || alone "$(dirname "$3")" "$@"
+    corpus DATA "$3" "remove it to have it made, or give another one, e.g. DATA=data-bin/mine"
 }
 
 begin() { # begin TEXT: what the Transformers start from, unless it is there

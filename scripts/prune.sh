@@ -9,11 +9,12 @@
 # Started again, it continues from OUT/checkpoint_last.pt. SCHEDULE, if it is set, holds other options that say when,
 # e.g. SCHEDULE="--prune-end 2000up" for a method that has no steps.
 set -euo pipefail
+. "$(dirname "$0")/given.sh"
 
 usage="usage: scripts/prune.sh DATA DENSE_CHECKPOINT OUT TARGET UPDATES [fairseq-train options], e.g. scripts/prune.sh data-bin/mine checkpoints/mine/checkpoint_best.pt checkpoints/mine80 0.8 4000 --arch transformer_iwslt_de_en --max-tokens 4000 --lr 3e-4"
 data=${1:?$usage} dense=${2:?$usage} out=${3:?$usage} target=${4:?$usage} updates=${5:?$usage}
 shift 5
-[ -d "$data" ] || { echo "DATA $data: no such folder; $usage" >&2; exit 2; }
+corpus DATA "$data" "$usage"
 [ -f "$dense" ] || { echo "DENSE_CHECKPOINT $dense: no such file; $usage" >&2; exit 2; }
 case $updates in '' | *[!0-9]* | ?) echo "UPDATES $updates: give a count of 10 or more; $usage" >&2; exit 2 ;; esac
 

@@ -9,6 +9,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . scripts/machine.sh
+. scripts/given.sh
 DATA=${DATA:-data-bin/ptb} ARCH=${ARCH:-rnn_lm} SEED=${SEED:-1} MAX_DROP=${MAX_DROP:-0.01}
 RUNS=${RUNS:-checkpoints/sipo-lm} EXTRA=${EXTRA:-} SEARCH=${SEARCH:-}
 device=$(device)
@@ -19,4 +20,4 @@ LM_TRAIN="--task prune_stateful_language_modeling --arch $ARCH --criterion cross
     --lr-scheduler reduce_lr_on_plateau --lr-shrink 0.25 --lr-patience 0 --clip-norm 0.25 --batch-size 20
     --batch-size-valid 10 --tokens-per-sample 35 --num-workers 0 --log-format simple --log-interval 200 $device $EXTRA"
 
-[ -d "$DATA" ] || { echo "DATA $DATA: no such folder; make it with scripts/sipo/prepare_lm.sh or prepare_nmt.sh" >&2; exit 2; }
+corpus DATA "$DATA" "make it with scripts/sipo/prepare_lm.sh or prepare_nmt.sh"

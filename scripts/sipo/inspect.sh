@@ -5,6 +5,7 @@
 #
 # DATA (environment) is the binarised corpus; data-bin/ptb or data-bin/wmt14 by default.
 set -euo pipefail
+. "$(dirname "$0")/../given.sh"
 usage="usage: scripts/sipo/inspect.sh lm|rnnsearch|luongnet ORIGINAL PRUNED"
 model=${1:?$usage} original=${2:?$usage} pruned=${3:?$usage}
 case $model in
@@ -13,6 +14,6 @@ rnnsearch) data=${DATA:-data-bin/wmt14} title="NMT Model: RNNSearch" ;;
 luongnet) data=${DATA:-data-bin/wmt14} title="NMT Model: LuongNet" ;;
 *) echo "$model: $usage" >&2; exit 2 ;;
 esac
-[ -d "$data" ] || { echo "DATA $data: no such folder; make it with scripts/sipo/prepare_lm.sh or prepare_nmt.sh" >&2; exit 2; }
+corpus DATA "$data" "make it with scripts/sipo/prepare_lm.sh or prepare_nmt.sh"
 echo "======== $title ========"
 fairseq-prune inspect "$pruned" --original "$original" --data "$data"

@@ -32,6 +32,8 @@ else
     shrinking=(--pruning-period "$PERIOD" --max-epoch "$PERIOD")
 fi
 
+. "$here/scripts/given.sh"
+
 need() { # need VARIABLE PATH HINT
     [ -e "$2" ] || { echo "$1=$2: not there; $3" >&2; exit 2; }
 }
@@ -39,7 +41,7 @@ need() { # need VARIABLE PATH HINT
 train() { # train NAME [fairseq-train options]: a run in RUNS/NAME; started again, it resumes or has nothing to do
     local out=$RUNS/$1
     shift
-    need DATA "$DATA" "make it with scripts/prepare_iwslt14.sh or scripts/prepare.sh, e.g. DATA=data-bin/mine"
+    corpus DATA "$DATA" "make it with scripts/prepare_iwslt14.sh or scripts/prepare.sh, e.g. DATA=data-bin/mine"
     # shellcheck disable=SC2086  # MODEL and EXTRA are lists of options
     fairseq-train "$DATA" --user-dir "$here/fairseq_prune" --task srp_translation --arch "$ARCH" $MODEL \
         --optimizer srp_adam --adam-betas '(0.9, 0.98)' --clip-norm 0.0 --weight-decay 0.0001 \

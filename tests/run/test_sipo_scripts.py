@@ -75,6 +75,6 @@ def _short(path):
         ("inspect.sh", ["bert", "a.pt", "b.pt"], "bert: usage: "),
     ],
 )
-def test_missing_data_are_named(name, words, named):
-    done = script(name, *words, DATA=SCRIPTS if "usage" in named else "nowhere")
+def test_missing_data_are_named(name, words, named, monolingual):
+    done = script(name, *words, DATA=monolingual if "usage" in named else "nowhere")
     assert done.returncode == 2 and done.stderr.startswith(named), done.stderr

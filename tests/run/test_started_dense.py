@@ -30,6 +30,7 @@ def test_an_interrupted_training_is_gone_on_with(command, tmp_path, monkeypatch)
     shutil.copytree(SCRIPTS, "scripts")
     for folder in ("text", "bin", "data-bin/multi30k", "data-bin/multi30k-lm", "data-bin/multi30k-words"):
         os.makedirs(folder)
+        Path(folder, "dict.txt").touch()
     dense = tmp_path / NEEDING[command]
     dense.mkdir(parents=True)
     (dense / "checkpoint_best.pt").touch()
