@@ -125,7 +125,7 @@ def test_commands_take_the_folder(runs, dense, tmp_path, capsys):
     for command in (["methods", "mine"], ["inspect", str(checkpoint)]):
         main([*command, "--user-dir", str(folder)])
     printed = capsys.readouterr().out
-    assert "let what is like all the others fade" in printed and "my_lm" in printed
+    assert "let the most typical weights fade" in printed and "my_lm" in printed
     how = f"--importance unusual --scope layer --target 0.4 --user-dir {folder}"
     main(["prune", str(checkpoint), str(tmp_path / "out.pt"), *words_of(how)])
     for name, keep in masks_of(load_checkpoint(tmp_path / "out.pt")).items():
