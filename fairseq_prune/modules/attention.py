@@ -75,10 +75,11 @@ class AnyWidthAttention(FairseqIncrementalState, nn.Module):
         if known := static_kv and self._get_input_buffer(incremental_state):
             queries, keys, values, padding = self.q_proj(query), *(known[name] for name in CACHED)
         else:
-            queries, keys, values = self._project(query, key, beams)
-            keys, values, padding = self._keys_and_values(
-                keys, values, key_padding_mask, incremental_state, static_kv, beams
-            )
+            repeated = beams > 1 and key.size(1) == query.size(1)  # BART's sources are not, for their hypotheses
+            same = beams if repeated else 1
+            queries, keys, values = self._project(query, key, same)
+            padding = key_padding_mask if key_padding_mask is None else key_padding_mask[::same].bool()
+            keys, values, padding = self._keys_and_values(keys, values, padding, incremental_state, static_kv)
         queries = _join_beams(self._split_heads(queries), beams)
         mask = _mask(attn_mask, padding, queries.dtype)
         if not (single or need_weights or need_head_weights):
@@ -105,19 +106,18 @@ class AnyWidthAttention(FairseqIncrementalState, nn.Module):
         """[length, batch, heads * d] -> [batch, heads, length, d]."""
         return x.view(*x.shape[:2], self.num_heads, x.size(2) // self.num_heads).permute(1, 2, 0, 3)
 
-    def _project(self, query, key, beams):
-        """Queries, and once for so many hypotheses keys and values, each [length, batch, width]."""
-        key = key[:, ::beams]
+    def _project(self, query, key, same):
+        """Queries, and keys and values of each of so many equal sources once, each [length, batch, width]."""
+        key = key[:, ::same]
         return self.q_proj(query), self.k_proj(key), self.v_proj(key)
 
-    def _keys_and_values(self, keys, values, padding, incremental_state, static, beams):
-        """Keys [batch / beams, heads, d, source length], values [batch / beams, heads, source length, d], padding.
+    def _keys_and_values(self, keys, values, padding, incremental_state, static):
+        """Keys [batch, heads, d, source length], values [batch, heads, source length, d], padding.
 
         With what the cache holds of them. It keeps static keys as they are multiplied: on CPUs that product is up to
         ten times as fast as one with a transposed view.
         """
         keys, values = self._split_heads(keys), self._split_heads(values)
-        padding = padding[::beams].bool() if padding is not None else None
         if cache := self._get_input_buffer(incremental_state):
             padding = _join_padding(cache["prev_key_padding_mask"], padding, cache["prev_key"], keys)
             keys = torch.cat([cache["prev_key"], keys], 2)
@@ -173,10 +173,10 @@ class ConnectedAttention(AnyWidthAttention):
         self.q_proj = OutputScaledLinear(attention.q_proj, qk)
         self.out_proj = InputScaledLinear(attention.out_proj, vo)
 
-    def _project(self, query, key, beams):
+    def _project(self, query, key, same):
         """In as few products as there are inputs, where launches count and weights are not joined for a single step."""
         if on_host(query) or not torch.is_grad_enabled():
-            return super()._project(query, key, beams)
+            return super()._project(query, key, same)
         if query is key:
             return joined(query, self.q_proj, self.k_proj, self.v_proj)
         return self.q_proj(query), *joined(key, self.k_proj, self.v_proj)
