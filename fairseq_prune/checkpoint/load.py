@@ -91,7 +91,7 @@ def has_split(task: FairseqTask, split: str) -> bool:
     """
     try:
         load_split(task, split)
-    except (KeyError, SystemExit) as error:
+    except (KeyError, AssertionError, FileNotFoundError, SystemExit) as error:  # each task's own
         if isinstance(error.__context__, DamagedData):
             raise
         return False

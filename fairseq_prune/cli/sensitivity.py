@@ -25,7 +25,7 @@ def add_arguments(parser: OptionParser) -> None:
     """Add the options of ``fairseq-prune sensitivity``."""
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a file that fairseq-train saved")
     parser.add_argument("--data", metavar="DATA", help="its data; default: the training's")
-    parser.add_argument("--split", default="valid", help="of the data (default: %(default)s)")
+    parser.add_argument("--split", help="of the data (default: that of the training's validation)")
     parser.add_argument("--batches", type=int, metavar="N", help="of 64 sentences or images, from all over it (16)")
     parser.add_argument("--targets", default="0.3,0.5,0.7,0.9", metavar="F,F", help="fractions (default: %(default)s)")
     parser.add_argument(

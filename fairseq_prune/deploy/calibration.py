@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..engine.evidence import gather
 from ..engine.scoring import ScoringMixin
+from ..engine.task_loss import loss_of
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -39,6 +40,7 @@ def evidence_of(task: ScoringMixin, config: DictConfig) -> Gather:
         criterion = task.build_criterion(config.criterion)
         with task.scoring_batches(model, count, seed) as batches:
             samples = list(batches)
-        return gather(kind, model, criterion.to(next(model.parameters()).device), samples)
+        loss = loss_of(task, criterion.to(next(model.parameters()).device))
+        return gather(kind, model, loss, samples)
 
     return gathered

@@ -14,12 +14,14 @@ from fairseq.models import BaseFairseqModel
 from fairseq.tasks import FairseqTask
 
 from ..pruning.budget.cost import Costs
+from ..pruning.times import Position
 from . import ranks
 from .account import Account
 from .costs import measured_costs
 from .evidence import KINDS, gather
 from .plan import Plan
 from .pruner import Pruner
+from .task_loss import loss_of
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +38,7 @@ class ScoringMixin(FairseqTask):
     pruner: Pruner
     account: Account
     scoring_criterion: FairseqCriterion
-    _completed_epochs = 0
+    _completed_epochs, _position = 0, Position()
 
     @contextlib.contextmanager
     def scoring_batches(self, model: BaseFairseqModel, count: int, seed: int) -> Iterator[Iterator[dict[str, Any]]]:
@@ -90,7 +92,8 @@ class ScoringMixin(FairseqTask):
         seed = self.pruner.seed + (event if KINDS[kind].redrawn else 0)
         with self.scoring_batches(model, self.plan.batches, seed) as batches:
             samples = list(batches)
-            found = gather(kind, model, self.scoring_criterion, samples, self.pruner.targets.unit_sums)
+            loss = loss_of(self, self.scoring_criterion, self._position.updates)
+            found = gather(kind, model, loss, samples, self.pruner.targets.unit_sums)
         mine = torch.tensor(float(sum(sample.get("nsentences", 0) for sample in samples)))
         device = next(model.parameters()).device
         sentences = round(ranks.world_size() * float(ranks.average(mine.to(device))))

@@ -6,13 +6,16 @@ from functools import partial
 
 import torch
 from fairseq import utils
-from fairseq.models import BaseFairseqModel
+from fairseq.models import BaseFairseqModel, FairseqEncoderDecoderModel, FairseqMultiModel
+from fairseq.models.nat import FairseqNATModel
 
 from ..checkpoint.load import has_split, load_model, load_split, load_task
 from ..engine.columns import lay_out
+from ..engine.task_loss import loss_of
 from .blocks import Blocks, batch_blocks, column_blocks
 from .by_criterion import measure
 from .evaluator import Evaluator
+from .output import linear_output
 
 _SENTENCES = 64  # a batch
 FEW = 16  # batches
@@ -49,6 +52,21 @@ class Workbench:
         """True if the data have that split."""
         return split in self.task.datasets or has_split(self.task, split)
 
+    @property
+    def validation(self) -> str:
+        """The split that the training was validated on, or ``"valid"`` where the data have none of its name."""
+        own = self._config.dataset.valid_subset.split(",")[0]
+        return "valid" if own != "valid" and not self.has(own) and self.has("valid") else own
+
+    def predicts_words(self, model: BaseFairseqModel) -> bool:
+        """True if :meth:`evaluator` can walk a model: each word from those before it, by a linear output layer."""
+        decoder = None if isinstance(model, (FairseqMultiModel, FairseqNATModel)) else getattr(model, "decoder", None)
+        return decoder is not None and linear_output(decoder) is not None
+
+    def translates(self, model: BaseFairseqModel) -> bool:
+        """True if the task translates by a model, from one language to one other."""
+        return isinstance(model, FairseqEncoderDecoderModel) and not hasattr(self.task, "lang_pairs")
+
     def model(self, checkpoint: str) -> BaseFairseqModel:
         """Load a model, in float32 and eval mode.
 
@@ -70,7 +88,7 @@ class Workbench:
         return Evaluator(model, blocks, denominator, how=self._how)
 
     def by_criterion(self, model: BaseFairseqModel, split: str) -> dict[str, float]:
-        """What the criterion of the training says of a model without a decoder, as :func:`~.by_criterion.measure`."""
+        """What the criterion of the training says of any model, as :func:`~.by_criterion.measure`."""
         self._load(split)
         return measure(model, self._criterion(), self._samples(model, self.task.dataset(split)))
 
@@ -90,7 +108,8 @@ class Workbench:
             ValueError: the data have no such split, or nothing in it; a part of a stream.
         """
         if not self.has(split):
-            raise ValueError(f"--split {split}: the data have none such; give e.g. --split valid")
+            other = next((name for name in (self.validation, "train") if name != split), split)
+            raise ValueError(f"--split {split}: the data have none such; give e.g. --split {other}")
         dataset = self.task.dataset(split)
         if hasattr(dataset, "tokens"):
             if count:
@@ -102,7 +121,7 @@ class Workbench:
         return partial(measure, model, self._criterion(), samples)
 
     def _criterion(self):
-        return self.task.build_criterion(self._config.criterion).to(self._device).eval()
+        return loss_of(self.task, self.task.build_criterion(self._config.criterion)).to(self._device).eval()
 
     def _load(self, split):
         if split not in self.task.datasets:

@@ -1,5 +1,7 @@
 """The output layer, computed in blocks that fit the processor's cache."""
 
+from typing import Any
+
 import torch
 from fairseq.models import FairseqDecoder
 from torch import Tensor, nn
@@ -51,12 +53,9 @@ class OutputLayer:
         self._few_scores.refresh()
 
     def _linear(self):
-        decoder, layer = self._decoder, output_module(self._decoder)
-        if layer is not None:
-            return layer.weight, layer.bias
-        if getattr(decoder, "share_input_output_embed", False) and getattr(decoder, "adaptive_softmax", None) is None:
-            return decoder.embed_tokens.weight, None
-        raise ValueError("--criterion: the search needs a linear output layer, not an adaptive softmax")
+        if (layer := linear_output(self._decoder)) is None:
+            raise ValueError("--adaptive-softmax-cutoff: the search needs a linear output layer; leave it out")
+        return layer
 
     def count_predictions(self, features: Tensor, targets: Tensor) -> int:
         """Count hits against all words, and learn for the screen how often each word is predicted.
@@ -101,6 +100,15 @@ class OutputLayer:
         for x, row in zip(features.split(_PIECE), (targets - self._first).split(_PIECE), strict=True):
             total += float(F.cross_entropy(self._scores(x).float(), row, reduction="sum").double())
         return total
+
+
+def linear_output(decoder: Any) -> tuple[Tensor, Tensor | None] | None:
+    """Weight [rows, width] and bias [rows] of a decoder's output layer; None: it is not linear."""
+    layer: Any = output_module(decoder)
+    if layer is not None:
+        return layer.weight, layer.bias
+    tied = getattr(decoder, "share_input_output_embed", False) and getattr(decoder, "adaptive_softmax", None) is None
+    return (decoder.embed_tokens.weight, None) if tied else None
 
 
 def output_module(decoder: FairseqDecoder) -> nn.Module | None:

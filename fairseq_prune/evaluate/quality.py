@@ -25,10 +25,10 @@ def inspect_quality(
     Returns:
         dict of field -> number: ``params``, ``pruned`` (zeros, count), ``sparsity`` (%), then of each split that
         the data have ``valid_accuracy`` (%), ``valid_perplexity``, ``test_accuracy``, ``test_perplexity``; for
-        translation ``test_bleu``, ``test_sacrebleu`` and ``test_hyp_ppl``. Models without a decoder get what the
-        criterion of their training logs, e.g. ``valid_loss``, ``valid_top1``; image classifiers ``macs`` and
-        ``nonzero_macs``, too. Where something is zero, or removed since the pruning run began, ``valid_hm`` and
-        ``test_hm``: the harmonic mean of that fraction of parameters and accuracy.
+        translation ``test_bleu``, ``test_sacrebleu`` and ``test_hyp_ppl``. Models that do not predict word by word,
+        or by an adaptive softmax, get what the criterion of their training logs, e.g. ``valid_loss``, ``valid_top1``;
+        image classifiers ``macs`` and ``nonzero_macs``, too. Where something is zero, or removed since the pruning
+        run began, ``valid_hm`` and ``test_hm``: the harmonic mean of that fraction of parameters and accuracy.
 
     Raises:
         ValueError: data and checkpoint do not fit, or the split is empty.
@@ -44,17 +44,17 @@ def inspect_quality(
     fields |= {key: total[key] for key in ("macs", "nonzero_macs") if key in total}
     for split in ("valid", "test"):
         if split == "valid" or bench.has(split):
-            measured = _measure(bench, model, split)
+            measured = _measure(bench, model, bench.validation if split == "valid" else split)
             if removed and (accuracy := measured.get("accuracy", measured.get("top1"))) is not None:
                 measured["hm"] = harmonic_mean(removed, accuracy / 100)
             fields |= {f"{split}_{name}": value for name, value in measured.items()}
-    if hasattr(model, "encoder") and bench.has("test"):
+    if bench.translates(model) and bench.has("test"):
         fields |= {f"test_{name}": value for name, value in translate(model, bench.task, "test", reference).items()}
     return fields
 
 
 def _measure(bench, model, split):
-    if not hasattr(model, "decoder"):
+    if not bench.predicts_words(model):
         return bench.by_criterion(model, split)
     score = bench.evaluator(model, split).measure()
     return {"accuracy": 100 * score.accuracy, "perplexity": score.perplexity}

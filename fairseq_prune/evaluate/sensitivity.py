@@ -33,7 +33,7 @@ class SensitivitySettings:
         targets: fractions removed of each group, in (0, 1).
         by: "layer", a tensor or a vector of coupled units, or "group", the tensors of a block together.
         data: the DATA argument; None: that of the training.
-        split: of the data.
+        split: of the data; None: that of the training's validation.
         batches: to measure on (count); None: as many as :meth:`~.load.Workbench.yardstick` takes.
         seed: of random choices.
         total: fraction that groups are to lose together, each at the same growth; None: none.
@@ -44,7 +44,7 @@ class SensitivitySettings:
     targets: Sequence[float] = (0.3, 0.5, 0.7, 0.9)
     by: str = "layer"
     data: str | None = None
-    split: str = "valid"
+    split: str | None = None
     batches: int | None = None
     seed: int = 1
     total: float | None = None
@@ -81,7 +81,8 @@ def find_sensitivity(settings: SensitivitySettings, say: Say) -> dict[str, Any]:
     options = _of_groups(settings, model)
     plan = plan_at_once({**options, "target": max(settings.targets)}, settings.seed)
     probe = Probe(model, plan, info_of(bench.task))
-    measure = bench.yardstick(model, settings.split, settings.batches)
+    split = settings.split or bench.validation
+    measure = bench.yardstick(model, split, settings.batches)
     dense = measure()
     by = next((name for name in MEASURES if name in dense), None)
     if by is None:
@@ -90,7 +91,7 @@ def find_sensitivity(settings: SensitivitySettings, say: Say) -> dict[str, Any]:
     groups.sort(key=lambda group: -group["sensitivity"])
     fractions = {} if settings.total is None else {"fractions": equal_fractions(probe.selector, groups, settings.total)}
     recipe = {f"prune-{name}": value for name, value in options.items()}
-    about = {"checkpoint": settings.checkpoint, "split": settings.split, "units": plan.units, "measure": by}
+    about = {"checkpoint": settings.checkpoint, "split": split, "units": plan.units, "measure": by}
     return {
         **about,
         "targets": sorted(settings.targets),

@@ -30,8 +30,10 @@ def neurons(model: nn.Module) -> Vectors:
     """
     names = entries(model)
     found: dict[str, list[tuple[str, Owner]]] = {}
+    blocks = dict(model.named_modules())  # each once, in however many models of a multilingual one it is
     for entry, (owner,) in build_table(FEED_FORWARD, names).items():
-        if not any(name.startswith(owner.vector.replace("fc_c", "ffn_layernorm")) for name in names):
+        layer = owner.vector.rpartition(".")[0]
+        if layer in blocks and not any(name.startswith(f"{layer}.ffn_layernorm") for name in names):
             found.setdefault(owner.vector, []).append((entry, owner))
     for name, rows in found.items():
         writer, reader = (name.replace("fc_c", part) for part in ("fc1.weight", "fc2.weight"))
