@@ -8,6 +8,7 @@ import torch
 from conftest import TINY, masks_of, same_tensors, words_of
 from test_families import FAMILIES
 
+from fairseq_prune.cli.main import main
 from fairseq_prune.compat import load_checkpoint
 
 MAGNITUDE = words_of("--prune-method magnitude --prune-target 0.5 --prune-end 4up --prune-schedule linear")
@@ -23,7 +24,7 @@ def dense(module_run):
 
 
 def kd_losses(caplog, name="kd_loss"):
-    return [float(value) for value in re.findall(rf"\b{name}=([\d.]+)", caplog.text.replace('"', ""))]
+    return [float(value) for value in re.findall(rf"\b{name}=([-\d.]+)", caplog.text.replace('"', ""))]
 
 
 METHODS = {
@@ -62,6 +63,39 @@ def test_a_smaller_student_without_pruning(new_run, dense, words, caplog):
     name = "kd_hidden" if "--prune-kd-hidden" in words else "kd_loss"
     assert len(kd_losses(caplog, name)) >= 3
     assert not masks_of(checkpoint) and checkpoint["model"]["encoder.layers.0.fc1.weight"].shape[0] == 16
+
+
+DEEP = f"--arch transformer --share-all-embeddings {TINY} --encoder-layers 2 --decoder-layers 2 --dropout 0"
+MADE = {  # how the teacher's file is made of a dense one; the student begins with the file before, or with the same
+    "cut": ["prune --units head --scope layer --target 0.5"],
+    "of fewer layers": ["prune --units layer --scope layer --target 0.5"],
+    "compacted": ["prune --units row --only *fc1* --scope layer --target 0.5", "compact"],
+    "packed in fp16": ["prune --target 0.9", "pack --half"],
+}
+
+
+@pytest.fixture(scope="module")
+def deep(module_run):
+    """Path of a dense model of two layers a side, trained a little."""
+    run = module_run("deep", arch=DEEP)
+    run.train("--disable-validation")
+    return run.folder / "checkpoint_last.pt"
+
+
+@pytest.mark.parametrize("kind", MADE)
+def test_a_teacher_is_what_its_file_was_made_of(new_run, deep, kind, tmp_path, caplog):
+    """A student that begins as the teacher has nothing to learn in its first update; a new one of full depth has."""
+    files = [deep]
+    for number, (command, *words) in enumerate(map(str.split, MADE[kind])):
+        files.append(tmp_path / f"{number}.pt")
+        main([command, *map(str, files[-2:]), *words])
+    begins = files[-2] if len(files) > 2 else files[-1]
+    words = ["--prune-teacher", files[-1], "--prune-kd-hidden", "1", *words_of("--log-interval 1 --max-update 2")]
+    new_run("alike", arch=DEEP).train("--finetune-from-model", begins, "--disable-validation", *words)
+    new_run("other", arch=DEEP).train("--disable-validation", *words)
+    for name in ("kd_loss", "kd_hidden"):
+        first, second, *other = kd_losses(caplog, name)
+        assert abs(first) < 1e-3 < 0.02 < second and min(other[:2]) > 0.1
 
 
 @pytest.mark.parametrize("family", ["lstm", "fconv", "transformer_lm", "lstm_lm"])
