@@ -90,7 +90,7 @@ class Workbench:
     def by_criterion(self, model: BaseFairseqModel, split: str) -> dict[str, float]:
         """What the criterion of the training says of any model, as :func:`~.by_criterion.measure`."""
         self._load(split)
-        return measure(model, self._criterion(), self._samples(model, self.task.dataset(split)))
+        return measure(model, self._criterion(), self._samples(model, self._dataset(split)))
 
     def yardstick(self, model: BaseFairseqModel, split: str, count: int | None = None) -> Yardstick:
         """A function that measures a model on the same data each time, while its weights change.
@@ -110,7 +110,7 @@ class Workbench:
         if not self.has(split):
             other = next((name for name in (self.validation, "train") if name != split), split)
             raise ValueError(f"--split {split}: the data have none such; give e.g. --split {other}")
-        dataset = self.task.dataset(split)
+        dataset = self._dataset(split)
         if hasattr(dataset, "tokens"):
             if count:
                 raise ValueError(f"--batches {count}: has no effect here, a stream is read to its end; leave it out")
@@ -123,12 +123,20 @@ class Workbench:
     def _criterion(self):
         return loss_of(self.task, self.task.build_criterion(self._config.criterion)).to(self._device).eval()
 
+    def _dataset(self, split):
+        """A split's samples, which have targets: fairseq loads sentences without translations, too."""
+        dataset = self.task.dataset(split)
+        if getattr(dataset, "tgt", dataset) is None:
+            data = self._config.task.data
+            raise ValueError(f"DATA {data}: {split} has no translations; make it again with fairseq-preprocess")
+        return dataset
+
     def _load(self, split):
         if split not in self.task.datasets:
             load_split(self.task, split)
 
     def _divide(self, model, split):
-        dataset, pad = self.task.dataset(split), self.task.target_dictionary.pad()
+        dataset, pad = self._dataset(split), self.task.target_dictionary.pad()
         if hasattr(dataset, "tokens"):
             options = self._config.dataset
             count = options.batch_size_valid or options.batch_size

@@ -130,11 +130,13 @@ def test_translations_that_never_end(counting_pairs, new_run, capsys, tmp_path):
     assert report["compared"] < report["sentences"] == 16 and report["largest_difference"] < 1e-5
 
 
-def test_without_sentences_words_are_made_up(exportable, counting_pairs, capsys, tmp_path):
+@pytest.mark.parametrize("there", ["", "valid.de-en.de"])
+def test_without_sentences_words_are_made_up(exportable, counting_pairs, capsys, tmp_path, there):
+    """Without translations there is nothing to score."""
     bare = tmp_path / "data"
     bare.mkdir()
     for path in counting_pairs.glob("*"):
-        if path.name.startswith(("dict", "train")):
+        if path.name.startswith(("dict", "train", there or "train")):
             (bare / path.name).symlink_to(path)
     report = export(capsys, exportable("post-norm"), tmp_path / "out", "--data", bare)
     assert (

@@ -70,6 +70,9 @@ def test_nothing_is_written_where_the_data_cannot_be_read(dense, tmp_path):
     pruned(dense, tmp_path, "--target", "0.5", "--data", str(data))  # which needs no data
     with pytest.raises(SystemExit, match=damaged):
         main(["inspect", str(tmp_path / "pruned.pt"), "--data", str(data)])
+    (data / "valid.de-en.en.idx").unlink()
+    with pytest.raises(SystemExit, match=f"DATA {data}: valid has no translations; make it again with fairseq-prep"):
+        main(["inspect", str(dense.folder / "checkpoint_last.pt"), "--data", str(data)])
     for file in data.glob("valid.*"):
         file.unlink()
     with pytest.raises(SystemExit, match=f"DATA {data}: Dataset not found: valid"):

@@ -55,7 +55,7 @@ class Translations:
         source_words, target_words = map(Speller, (task.source_dictionary, task.target_dictionary))
         for sample in samples:
             best = [beams[0] for beams in task.inference_step(generator, [model], sample)]
-            references = sample.get("target", [None] * len(best))
+            references = [None] * len(best) if sample.get("target") is None else sample["target"]
             for source, found, reference in zip(sample["net_input"]["src_tokens"], best, references, strict=True):
                 yield Translation(
                     source_words(source),
