@@ -27,7 +27,7 @@ def test_torchrun(parallel, tmp_path):
     """As printed, and the addition for the CPU, with toy data and a toy model: one run of two processes."""
     places = {"data-bin/mine": parallel, "fairseq_prune": USER_DIR, "checkpoints/pruned": tmp_path / "pruned"}
     places |= {"2000up": "3up", "6000": "6", "4000": "200"}
-    added = re.search(r"On the CPU add `(.*?)`", PAGE)[1].split()
+    added = re.search(r"On the CPU, add `(.*?)`", PAGE)[1].split()
     command = [str(places.get(word, word)) for word in TORCHRUN] + added + TINY.split()
     done = subprocess.run(
         [*command, "--num-workers", "0"], env={**os.environ, "PATH": PATH}, capture_output=True, text=True, timeout=120
