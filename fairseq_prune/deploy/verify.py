@@ -84,7 +84,8 @@ def samples_of(task: FairseqTask, split: str, model: BaseFairseqModel, count: in
     Returns:
         list of batches.
     """
-    load_split(task, split)
+    if split not in task.datasets:
+        load_split(task, split)
     batches = task.get_batch_iterator(
         task.dataset(split),
         max_sentences=ROWS,

@@ -6,6 +6,7 @@ import torch
 from fairseq.models import BaseFairseqModel
 from fairseq.tasks import FairseqTask
 
+from ...checkpoint.load import has_split
 from ..verify import ROWS, samples_of
 
 LIMIT = 1e-3  # difference of a token's log-probability, and of the scores of two translations that are equally good
@@ -54,10 +55,7 @@ def log_probabilities_differ(report: dict) -> str:
 
 def sentences(task: FairseqTask, model: BaseFairseqModel, split: str, batches: int) -> list[dict[str, Any]]:
     """Batches of four sentences of the data; of random words, where there is no such split."""
-    try:
-        found = samples_of(task, split, model, batches)
-    except FileNotFoundError:
-        found = []
+    found = samples_of(task, split, model, batches) if has_split(task, split) else []
     return found or _made_up(task.source_dictionary, batches)
 
 
