@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 import torch
-from conftest import masks_of, same_tensors, words_of
+from conftest import TINY, masks_of, same_tensors, words_of
 
 from fairseq_prune.cli.main import main
 from fairseq_prune.compat import load_checkpoint
@@ -175,6 +175,17 @@ def test_a_point_that_only_the_data_say_is_beyond_the_training(rewind, ends, rea
     with pytest.raises(ZeroDivisionError):
         main([*words[:2], "--rewind", reached, *words[2:]])
     assert trained
+
+
+def test_data_without_batches(parallel, tmp_path):
+    """No sentence is that short."""
+    words = f"""imp {parallel} --save-dir {tmp_path} --target 0.3 --rewind 3up --train --task prune_translation
+        --arch transformer {TINY} --max-tokens 1 --max-epoch 2 --cpu"""
+    with pytest.raises(
+        SystemExit, match=f"^{parallel}: fairseq-train makes no batches of it .AssertionError .* exceeds"
+    ):
+        main(words.split())
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_first_training_that_failed(tmp_path, monkeypatch):

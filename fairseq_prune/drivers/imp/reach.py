@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from fairseq.trainer import Trainer
 
 from ...engine.reachable import RunLength
+from ...errors import errors_of_a_file
 from ...pruning.times import When
 from ..training import parse_words
 from .start import build
@@ -36,7 +37,7 @@ def check_by_data(rewind: When, data: str, words: Sequence[str]) -> None:
         words: options of fairseq-train.
 
     Raises:
-        ValueError: naming the option and a value that would do.
+        ValueError: naming the option and a value that would do; or there are no batches.
     """
     options = parse_words(data, words)
     if rewind.count and {"ep": options.max_update, "up": options.max_epoch}[rewind.unit]:
@@ -63,5 +64,6 @@ def _measured(data, words):
         cfg=config, task=task, model=model, tpu=False, reset_dummy_batch=lambda batch: None,
         data_parallel_world_size=ranks, data_parallel_rank=0,
     )  # fmt: skip
-    batches = Trainer.get_train_iterator(trainer, epoch=1)
+    with errors_of_a_file(data, "fairseq-train makes no batches of it"):
+        batches = Trainer.get_train_iterator(trainer, epoch=1)
     return RunLength(*limits, len(batches), config.optimization.update_freq, config.optimization.skip_remainder_batch)
