@@ -2,12 +2,16 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import pytest
 import torch
 import yaml
 
 from fairseq_prune.drivers.sipo.candidates import Candidates
+from fairseq_prune.drivers.sipo.job import SipoJob
+from fairseq_prune.drivers.sipo.recovery import Recovery
+from fairseq_prune.drivers.sipo.retraining import Retraining
 from fairseq_prune.drivers.sipo.rounds import SipoRun
 from fairseq_prune.drivers.sipo.searches import negatively_correlated
 from fairseq_prune.drivers.sipo.settings import SipoSettings, with_presets
@@ -16,24 +20,34 @@ from fairseq_prune.pruning.budget.given import parse_target
 from fairseq_prune.pruning.search.objective import Limit
 
 
+@dataclass(frozen=True)
+class Job(SipoJob):
+    """Of which all models measure alike."""
+
+    test_accuracy: float = 0.5
+
+    def measure(self, checkpoint, splits=("valid", "test")):
+        return {"valid": {"accuracy": 0.5}, "test": {"accuracy": self.test_accuracy}}
+
+
+def job_in(folder, translates=False, test_accuracy=0.5, **settings):
+    settings = SipoSettings(**{"rounds": 10, **settings})
+    return Job(None, "dense.pt", {}, settings, str(folder), "", translates, test_accuracy=test_accuracy)
+
+
 class Scripted(SipoRun):
     """Removes what ``removed`` says, round by round (None: nothing feasible); recovers until round ``fails``."""
 
-    def __init__(self, folder, removed, fails=99, test_accuracy=0.5, translates=False, **settings):
-        self._settings = SipoSettings(**{"rounds": 10, **settings})
-        self._folder, self._checkpoint, self._translates = str(folder), "dense.pt", translates
-        self.limit, self._removed, self._fails = Limit(0.5, 0.01), removed, fails
-        self._test_accuracy, self.searched = test_accuracy, []
+    def __init__(self, folder, removed, fails=99, **settings):
+        self._job = job_in(folder, **settings)
+        self.limit, self._removed, self._fails, self.searched = Limit(0.5, 0.01), removed, fails, []
 
     def _search(self, number, start, rates, sigma):
         self.searched.append((start.rpartition("/")[2], rates and rates[0], sigma))
         removed = self._removed[number]
         return {"rates": None} if removed is None else {"rates": [removed], "removed": removed}
 
-    def measure(self, checkpoint, splits=("valid", "test")):
-        return {"valid": {"accuracy": 0.5}, "test": {"accuracy": self._test_accuracy}}
-
-    def _retrain(self, number):
+    def retrain(self, number):
         return {"recovered": number < self._fails}
 
 
@@ -89,17 +103,18 @@ class TestReference:
         ],
     )  # fmt: skip
     def test_the_epoch_to_go_on_from(self, tmp_path, words, epoch):
-        run = Scripted(tmp_path, [], **words)
-        run.base = {"valid": {"perplexity": 20.0}}
-        assert run._select([{"accuracy": a, "perplexity": 30.0} for a in (0.4, 0.5, 0.45, 0.6, 0.3)]) == epoch
+        retraining = Retraining(job_in(tmp_path, **words), Recovery(0.5, 20.0))
+        scores = [{"accuracy": a, "perplexity": 30.0} for a in (0.4, 0.5, 0.45, 0.6, 0.3)]
+        assert retraining.select(scores) == epoch
 
     def test_a_translation_models_accuracy_is_cut_to_a_tenth_of_a_point(self, tmp_path):
         for accuracy, cut in ((0.559544, 0.559), (0.583489, 0.583), (0.559, 0.559)):
             run = Scripted(tmp_path, [], reference=True, translates=True)
             run.base = {"valid": {"accuracy": accuracy}}
             assert run._reference_accuracy() == cut
-            run._translates = False
-            assert run._reference_accuracy() == accuracy
+            language_model = Scripted(tmp_path, [], reference=True)
+            language_model.base = run.base
+            assert language_model._reference_accuracy() == accuracy
 
 
 class FlatTable:

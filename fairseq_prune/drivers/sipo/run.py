@@ -14,6 +14,7 @@ from ...files.locks import one_writer
 from ...pruning.prunable import find_prunables
 from ...pruning.scope import stage_scope
 from ..checkpoints import copy_checked
+from .job import SipoJob
 from .rounds import SipoRun
 from .searches import SEARCHES
 from .settings import with_presets
@@ -49,19 +50,20 @@ def run_sipo(
     bench = Workbench(checkpoint, data, bool(given.get("reference")), given.get("execute") or "dense")
     settings, groups, translates = _prepare(bench.model(checkpoint), given)
     with one_writer(folder):
-        run = SipoRun(bench, checkpoint, groups, settings, folder, data, log or {}, translates)
-        return _finish(run, run.run(), settings, dense_control)
+        job = SipoJob(bench, checkpoint, groups, settings, folder, data, translates, log or {})
+        run = SipoRun(job)
+        return _finish(job, run, run.run(), dense_control)
 
 
-def _finish(run, result, settings, dense_control):
+def _finish(job, run, result, dense_control):
     """Write what a run has come to; its record."""
-    epochs = settings.epochs * sum("retrained" in entry for entry in result["rounds"])
-    dense = run.dense_control(epochs) if dense_control and epochs else None
+    epochs = job.settings.epochs * sum("retrained" in entry for entry in result["rounds"])
+    dense = run.retrain.dense_control(epochs) if dense_control and epochs else None
     if result["best"] is not None:
-        copy_checked(run.best_checkpoint(result["best"]), run.path("best.pt"))
-    write_json(run.path("summary.json"), {"original": run.base, **result, "dense": dense})
-    text = render(run.base, settings, result, dense)
-    write_text(run.path("record.txt"), text)
+        copy_checked(run.best_checkpoint(result["best"]), job.path("best.pt"))
+    write_json(job.path("summary.json"), {"original": run.base, **result, "dense": dense})
+    text = render(run.base, job.settings, result, dense)
+    write_text(job.path("record.txt"), text)
     return text
 
 
