@@ -1,14 +1,20 @@
 """Checking on real data, through fairseq's own loading, that two checkpoints compute the same."""
 
+import copy
+import inspect
 import itertools
 from typing import Any
 
 import torch
 from fairseq import utils
+from fairseq.data import data_utils
 from fairseq.models import BaseFairseqModel
 from fairseq.tasks import FairseqTask
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from ..checkpoint.load import load_model, load_split, load_task
+from ..engine.task_loss import loss_of
 from ..errors import errors_of_a_file
 
 LIMIT = 1e-6
@@ -37,11 +43,12 @@ def require_same(original: str, cut: str, batches: int, data: str | None = None)
     split = config.dataset.valid_subset.split(",")[0]
     tasks = load_task(original, data)[0], task  # each of its own: models of stock tasks do not follow cut widths
     one, other = (load_model(*pair).eval().double() for pair in zip((original, cut), tasks, strict=True))
+    loss = loss_of(task, task.build_criterion(config.criterion)).eval()
     samples = samples_of(task, split, one, batches)
     if not samples:
         raise ValueError(f"the data have nothing in split {split!r} to compare on; give e.g. --data data-bin/demo")
     with errors_of_a_file(original, "the model alone does not run on its validation split; nothing can be compared"):
-        difference = float(torch.tensor([largest_difference(one, other, sample) for sample in samples]).max())
+        difference = float(torch.tensor([largest_difference(one, other, loss, sample) for sample in samples]).max())
     if not difference <= LIMIT:  # so for NaN, too
         raise ValueError(
             f"the outputs of the new model differ by {difference:.2e} of the largest one, more than {LIMIT:.0e}; "
@@ -51,25 +58,49 @@ def require_same(original: str, cut: str, batches: int, data: str | None = None)
 
 
 @torch.no_grad()
-def largest_difference(one: BaseFairseqModel, other: BaseFairseqModel, sample: dict[str, Any]) -> float:
-    """Largest difference between two models' outputs, as a fraction of the first's largest output.
+def largest_difference(
+    one: BaseFairseqModel, other: BaseFairseqModel, loss: nn.Module, sample: dict[str, Any]
+) -> float:
+    """Largest difference between what two models hand to the criterion, as a fraction of the first's largest number.
 
     Args:
         one: fairseq model in float64.
         other: another one.
+        loss: that runs them, as of :func:`~fairseq_prune.engine.task_loss.loss_of`.
         sample: batch of a fairseq dataset.
 
     Returns:
         float; NaN if an output is not finite.
     """
     inputs = utils.apply_to_sample(lambda value: value.double() if value.is_floating_point() else value, sample)
-    a, b = (_scores(model(**inputs["net_input"])) for model in (one, other))
+    a, b = (_outputs(model, loss, copy.deepcopy(inputs)) for model in (one, other))
     return float((a - b).abs().max() / a.abs().max())
 
 
-def _scores(output):
-    """The scores of words or classes in a model's output; sequence models return a tuple with them first."""
-    return output if torch.is_tensor(output) else output[0]
+def _outputs(model, loss, sample):
+    """All numbers that a model, or the models within one, puts out on a sample, and its loss; by the same noise.
+
+    Of a model that masks its input by numbers that nothing seeds, as those of sounds, its features without masks.
+    """
+    if "mask" in inspect.signature(getattr(model, "extract_features", len)).parameters:
+        features = model.extract_features(sample["net_input"]["source"], sample["net_input"].get("padding_mask"))
+        return features["x"] if isinstance(features, dict) else features[0]
+    found: list[Tensor] = []
+
+    def note(part, args, output):
+        scores = output if torch.is_tensor(output) or isinstance(output, dict) else output[0]
+        found.extend(leaf for leaf in tree_leaves(scores) if torch.is_tensor(leaf) and leaf.is_floating_point())
+
+    parts = [part for part in model.modules() if isinstance(part, BaseFairseqModel)]
+    handles = [part.register_forward_hook(note) for part in parts]
+    try:
+        with torch.random.fork_rng(devices=[]), data_utils.numpy_seed(1):
+            torch.manual_seed(1)
+            value, _, _ = loss(model, sample)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return torch.cat([leaf.flatten().double() for leaf in (*found, value)])
 
 
 def samples_of(task: FairseqTask, split: str, model: BaseFairseqModel, count: int) -> list[dict[str, Any]]:

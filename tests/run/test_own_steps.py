@@ -5,10 +5,12 @@ import json
 import pytest
 import torch
 from conftest import words_of
-from test_stock_tasks import RUNS, features, languages, train  # noqa: F401
+from test_stock_tasks import RUNS, audio, features, languages, train  # noqa: F401
 
 from fairseq_prune.checkpoint.load import load_model, load_task
 from fairseq_prune.cli.main import main
+from fairseq_prune.compat import load_checkpoint
+from fairseq_prune.deploy.verify import require_same
 from fairseq_prune.engine.task_loss import loss_of
 from fairseq_prune.evaluate.load import Workbench
 
@@ -74,6 +76,18 @@ def test_noise_of_a_task(pruned):
     assert first == again != float(loss(model, sample)[0].detach())
     bench = Workbench(path)
     assert not bench.predicts_words(model) and bench.by_criterion(model, "valid")["loss"] > 0
+
+
+@pytest.mark.parametrize("task", ["audio_pretraining", "hubert_pretraining", "translation_lev"])
+def test_cut_models_are_compared(pruned, task, tmp_path):
+    """Also where the model alone does not run on a sample, or masks it by noise that nobody seeds."""
+    path, other = pruned(task, "--prune-method", "l1"), str(tmp_path / "other.pt")
+    assert require_same(path, path, 2)[0] == 0
+    state = load_checkpoint(path)
+    next(value for name, value in state["model"].items() if name.endswith("layers.0.fc2.weight"))[0, 0] += 0.01
+    torch.save(state, other)
+    with pytest.raises(ValueError, match="the outputs of the new model differ by"):
+        require_same(path, other, 2)
 
 
 def test_other_tasks_hand_samples_on(new_run, monolingual, features, tmp_path, capsys):  # noqa: F811

@@ -95,7 +95,7 @@ def _neurons(state, arch):
         if len(widths) > 1:
             several = " and ".join(map(str, sorted(widths)))
             raise ValueError(
-                f"{side}.layers.*.fc1.weight: {several} neurons; {arch} has one number for all; use --to ctranslate2"
+                f"{side}.layers.*.fc1.weight: {several} neurons; {arch} has one number for all; see --to ctranslate2"
             )
     return {f"{side}_ffn_embed_dim": widths.pop() for side, widths in found.items()}
 
@@ -114,7 +114,7 @@ def _require_fit(stock, state, parameters, arch):
         if value.shape != state[name].shape:
             have, want = ("x".join(map(str, shape)) for shape in (state[name].shape, value.shape))
             raise ValueError(
-                f"{name} is {have}; fairseq's {arch} has {want} there, whatever its options; use --to ctranslate2"
+                f"{name} is {have}; fairseq's {arch} has {want} there, whatever its options; see --to ctranslate2"
             )
     if more := sorted(parameters - stock.keys()):
         raise ValueError(f"{more[0]}: {arch} has none")
