@@ -72,7 +72,7 @@ class VisionPruning(PruneMixin):
 
     def find_costs(self, model: ImageClassifier, of: str) -> Costs | None:
         """Parameters, or multiply-accumulates of one image."""
-        return parameter_costs(model) if of == "params" else measured_costs(model, {"image": model.example()})
+        return parameter_costs(model) if of == "params" else measured_costs(model, lambda: model(model.example()))
 
     def _inherit(self, selector, parameters):
         base = Base(self.options.base_pr_model, self.plan.target["inherit_pruned"] == "index")

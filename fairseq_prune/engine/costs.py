@@ -2,7 +2,7 @@
 
 import contextlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -44,7 +44,7 @@ def costs_of(model: nn.Module, of: str) -> Costs | None:
     return parameter_costs(model) if of == "params" else family_costs(model)
 
 
-def measured_costs(model: nn.Module, inputs: Mapping[str, Any]) -> Costs:
+def measured_costs(model: nn.Module, run: Callable[[], Any]) -> Costs:
     """Multiply-accumulates of one forward pass in eval mode, each counted where torch multiplies.
 
     A product with a parameter is that tensor's; a product of activations, as in attention, counts as what no cut
@@ -52,7 +52,7 @@ def measured_costs(model: nn.Module, inputs: Mapping[str, Any]) -> Costs:
 
     Args:
         model: any ``nn.Module``.
-        inputs: keyword arguments of its ``forward``, on its device.
+        run: the pass.
     """
     named = dict(model.named_parameters())
     device = next(iter(named.values())).device
@@ -63,7 +63,7 @@ def measured_costs(model: nn.Module, inputs: Mapping[str, Any]) -> Costs:
         settings.enter_context(torch.backends.mkldnn.flags(enabled=False))  # fused cells and attention hide theirs
         settings.enter_context(sdpa_kernel(SDPBackend.MATH))
         settings.enter_context(products)
-        model(**inputs)
+        run()
     terms = [Term(name, macs / named[name].numel()) for name, macs in products.of_parameters.items()]
     return Costs(terms, products.others, {name: parameter.shape for name, parameter in named.items()})
 

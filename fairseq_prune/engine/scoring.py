@@ -71,7 +71,7 @@ class ScoringMixin(FairseqTask):
         self.dataset(options.prune_train_subset).set_epoch(self._completed_epochs + 1)  # the iterator said 1
 
     def measure(self, model: BaseFairseqModel) -> Costs | None:
-        """Multiply-accumulates of the first training sample; None as long as no data are loaded."""
+        """Multiply-accumulates of the first training sample, for each pair of languages; None while there are no data."""
         split = self.options.prune_train_subset
         if split not in self.datasets:
             return None
@@ -79,7 +79,8 @@ class ScoringMixin(FairseqTask):
             sample = self.dataset(split).collater([self.dataset(split)[0]])
         device = next(model.parameters()).device
         sample = utils.move_to_cuda(sample, device) if device.type == "cuda" else sample
-        return measured_costs(model, sample["net_input"])
+        pairs = [(model, sample)] if "net_input" in sample else [(model.models[pair], sample[pair]) for pair in sample]
+        return measured_costs(model, lambda: [one(**part["net_input"]) for one, part in pairs])
 
     def gather_evidence(self, model: BaseFairseqModel, kind: str, event: int) -> Any:
         """The evidence of an event, as :func:`~.evidence.gather` over :attr:`plan`'s batches; counted as cost.

@@ -14,17 +14,17 @@ from fairseq_prune.deploy.verify import require_same
 from fairseq_prune.engine.task_loss import loss_of
 from fairseq_prune.evaluate.load import Workbench
 
-NEURONS = words_of("--prune-units neuron --prune-target 0.5 --max-update 2")
+NEURONS = words_of("--prune-units neuron --max-update 2")
 
 
 @pytest.fixture(scope="module")
 def pruned(request, tmp_path_factory):
     """Function of (task, method) -> checkpoint of a run that removed half of the neurons by derivatives."""
 
-    def run(task, *words):
+    def run(task, *words, much=("--prune-target", "0.5")):
         fixture, options = RUNS[task]
         folder = tmp_path_factory.mktemp(task)
-        train(f"prune_{task}", request.getfixturevalue(fixture), folder, options, *words, *NEURONS)
+        train(f"prune_{task}", request.getfixturevalue(fixture), folder, options, *words, *NEURONS, *much)
         return str(folder / "checkpoint_last.pt")
 
     return run
@@ -47,11 +47,11 @@ def loaded(path):
 
 def test_pairs_of_languages(pruned, parallel, capsys):
     """The loss is that of all pairs; an encoder that they share loses each of its neurons once."""
-    path = pruned("multilingual_translation", "--prune-method", "snip")
+    path = pruned("multilingual_translation", "--prune-method", "snip", much=("--prune-macs-left", "0.9"))
     model, task, criterion, sample = loaded(path)
     assert model.models["de-en"].encoder is model.models["en-de"].encoder
     sides = next(iter(model.models.values()))
-    assert sum(len(side.layers[0].fc1.weight) for side in (sides.encoder, sides.decoder)) == 32
+    assert 32 < sum(len(side.layers[0].fc1.weight) for side in (sides.encoder, sides.decoder)) < 64
     generator, loss = torch.get_rng_state(), loss_of(task, criterion)
     found, size, _ = loss(model, sample)
     assert torch.equal(generator, torch.get_rng_state()) and not any(m.training for m in model.modules())

@@ -218,7 +218,7 @@ class TestMeasured:
         inputs = {"src_tokens": words, "src_lengths": torch.tensor([LENGTH])}
         if arch == "transformer":
             inputs["prev_output_tokens"] = words
-        measured, known = measured_costs(model, inputs), family_costs(model)
+        measured, known = measured_costs(model, lambda: model(**inputs)), family_costs(model)
         times = {term.name: term.times for term in known.terms if term.axis is None}
         assert {term.name: term.times for term in measured.terms} == times
         assert measured.after(structure_of(model), {}) == self.total(model, inputs)
@@ -231,7 +231,7 @@ class TestMeasured:
         net = NETS[name](NetSpec(10, 3, 32)).eval()
         structure = trace(net, torch.zeros(2, 3, 32, 32))
         inputs = {next(iter(inspect.signature(net.forward).parameters)): torch.zeros(1, 3, 32, 32)}
-        measured = measured_costs(net, inputs)
+        measured = measured_costs(net, lambda: net(**inputs))
         assert measured.after(structure, {}) == self.total(net, inputs)
         keep = {name: torch.arange(v.length) % 3 > 0 for name, v in structure.vectors.items()}
         told = measured.after(structure, keep)
@@ -250,5 +250,6 @@ class TestMeasured:
                 x = self.table(tokens)
                 return self.inner(x) @ self.inner(2 * x).transpose(1, 2)
 
-        costs = measured_costs(Own(), {"tokens": torch.zeros(3, 5, dtype=torch.long)})
+        own = Own()
+        costs = measured_costs(own, lambda: own(torch.zeros(3, 5, dtype=torch.long)))
         assert costs.terms == [("inner.weight", 2 * 3 * 5, None)] and costs.rest == 3 * 5 * 5 * 6
