@@ -71,7 +71,7 @@ class ScoringMixin(FairseqTask):
         self.dataset(options.prune_train_subset).set_epoch(self._completed_epochs + 1)  # the iterator said 1
 
     def measure(self, model: BaseFairseqModel) -> Costs | None:
-        """Multiply-accumulates of the first training sample, for each pair of languages; None while there are no data."""
+        """Multiply-accumulates of the first training sample, of each pair of languages; None without data."""
         split = self.options.prune_train_subset
         if split not in self.datasets:
             return None
