@@ -181,9 +181,7 @@ def test_data_without_batches(parallel, tmp_path):
     """No sentence is that short."""
     words = f"""imp {parallel} --save-dir {tmp_path} --target 0.3 --rewind 3up --train --task prune_translation
         --arch transformer {TINY} --max-tokens 1 --max-epoch 2 --cpu"""
-    with pytest.raises(
-        SystemExit, match=f"^{parallel}: fairseq-train makes no batches of it .AssertionError .* exceeds"
-    ):
+    with pytest.raises(SystemExit, match=f"^{parallel}: fairseq-train makes no batches of it .IndexError"):
         main(words.split())
     assert not list(tmp_path.iterdir())
 
