@@ -25,11 +25,11 @@ FindCosts = Callable[[str], Costs | None]  # of "params" or "macs"; None: that t
 class Goals:
     """A target for each group.
 
-    Methods are given the selector as it is by then, for units may have been cut out.
+    Methods take the present selector, since units may have been cut out.
 
     Args:
-        target: dict of group name -> fraction, or what gives the fraction once weights, inputs or costs are known.
-        asked_by: the option by which the user said how much, for messages.
+        target: dict of group name -> fraction, or an object that gives it once weights, inputs or costs are known.
+        asked_by: the option that gave the target, for messages.
         selector: of the units.
         seeded: function -> generator for random scores.
 
@@ -63,7 +63,7 @@ class Goals:
             )
 
     def _refuse_none_at_all(self, selector, fractions):
-        """Refuse fractions that come to no unit in any group, as less than half of one does."""
+        """Refuse fractions that amount to no unit in any group, i.e. to less than half a unit."""
         if not fractions or any(selector.budget(group, fraction) for group, fraction in fractions.items()):
             return
         group, fraction = max(fractions.items(), key=lambda item: item[1])
@@ -79,15 +79,15 @@ class Goals:
         return all(isinstance(goal, float) for goal in self._target.values())
 
     def asked(self, group: str, lost: float) -> tuple[str, str]:
-        """(What was asked of a group, what to give where it has lost more: a fraction), as told to the user."""
+        """For messages: (the option and target of a group, what to give instead if it has lost more)."""
         return f"{self._asked_by} {self._asked[group]}", f"give e.g. --prune-target {math.ceil(lost * 1e4) / 1e4}"
 
     def look_at_inputs(self, prunables: Sequence[Prunable], walk: Callable[[], Walk]) -> bool:
-        """Find the fractions of the groups whose goal is by outliers (``0.7owl``).
+        """Find the fractions of groups whose goal depends on outliers (``0.7owl``).
 
         Args:
             prunables: tensors, each a group.
-            walk: function -> pairs of tensor name and inputs; only called where there are such groups.
+            walk: function -> pairs of tensor name and inputs; only called if there are such groups.
 
         Returns:
             True if there are any.
@@ -97,7 +97,7 @@ class Goals:
         return bool(by_outliers)
 
     def fractions(self, selector: Selector, masks: Masks, evidence: Values | None = None) -> dict[str, float]:
-        """What every group is to lose by the end, dict of group name -> fraction.
+        """The fraction that every group loses by the end, dict of group name -> fraction.
 
         Args:
             selector: of the units.
@@ -115,13 +115,13 @@ class Goals:
         return selector.share_below(group, goal, masks) if isinstance(goal, Deviation) else goal
 
     def takes(self, selector: Selector, group: str) -> bool:
-        """True if a group is to lose units, or may."""
+        """True if a group loses units, or may."""
         goal = self._target[group]
         return isinstance(goal, Threshold) or selector.budget(group, self._fraction(selector, group, {}, None)) > 0
 
 
 class CostGoals(Goals):
-    """The smallest fraction, one for all groups, after which the model costs no more than it may.
+    """The smallest common fraction of all groups with which the model meets its cost budget.
 
     Args:
         target: dict of group name -> :class:`~fairseq_prune.pruning.budget.CostLeft`, the same of all.
@@ -130,7 +130,7 @@ class CostGoals(Goals):
         find_costs: function of ``"params"`` or ``"macs"``.
 
     Raises:
-        ValueError: so little cannot be left; names the least that can.
+        ValueError: the budget cannot be met; the message names the lowest that can.
     """
 
     def __init__(

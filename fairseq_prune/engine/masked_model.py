@@ -1,6 +1,6 @@
 """A model with masks: they are loaded and saved with its weights, and enforced here.
 
-A layer that is masked whole is bypassed: with zeros in its norms it would compute something else than nothing.
+A layer that is masked as a whole is bypassed: with zeros in its norms it would still change its input.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ class MaskedModel:
     """The masks of one model.
 
     Args:
-        model: ``nn.Module``. Weights loaded into it later bring their masks along.
+        model: ``nn.Module``. When weights are loaded into it later, their masks are adopted.
 
     Attributes:
-        masks: dict of parameter name -> bool; True = keep. Tensors that are whole have none.
+        masks: dict of parameter name -> bool; True = keep. Dense tensors have none.
         parameters: of the model, dict of name -> parameter; always the same dict.
-        depth: the layers that were cut out of the model, now or before, :data:`~fairseq_prune.pruning.depth.Depth`.
+        depth: layers that were cut out of the model, now or before, :data:`~fairseq_prune.pruning.depth.Depth`.
     """
 
     def __init__(self, model: nn.Module):
@@ -58,11 +58,11 @@ class MaskedModel:
         return {METADATA_KEY: self.packed(), DEPTH_KEY: self.depth}
 
     def adopt(self, masks: Masks, values: Mapping[str, Tensor] | None = None, depth: Depth | None = None) -> None:
-        """Take over the masks of weights that were just loaded, whatever of them is shared there and here.
+        """Take over the masks of weights that were just loaded, whichever parameters are shared there and here.
 
         Args:
             masks: dict of parameter name -> bool.
-            values: the state dict that they came with, of all names; None if they are this model's own.
+            values: the state dict that they came with, with all names; None if they are this model's own.
             depth: of the weights; None: none of their layers was cut out.
 
         Raises:
@@ -90,9 +90,9 @@ class MaskedModel:
         return sum(p.numel() for p in self._model.parameters()) - masked
 
     def warn_of_lost_masks(self) -> None:
-        """Say so if tensors look pruned but brought no masks: removed weights will train again.
+        """Warn if tensors look pruned but came without masks, so that removed weights would train again.
 
-        That is what averaging checkpoints, or any other tool that rebuilds the state dict, leaves.
+        Averaging checkpoints, or any other tool that rebuilds the state dict, has this effect.
         """
         lost, zeros, weights = [], 0, 0
         for name, p in self.parameters.items():
@@ -119,7 +119,7 @@ class MaskedModel:
             )
 
     def hold(self, masks: Masks) -> None:
-        """Replace all masks (dict of parameter name -> bool), without touching weights yet."""
+        """Replace all masks (dict of parameter name -> bool); weights are not changed yet."""
         self.masks = dict(masks)
         self._packed = None
         look_for_absent(self._model, bool(masks))
@@ -132,7 +132,7 @@ class MaskedModel:
         self._bypasses[model] = bypass_masked(model, self.masks) if self.masks else []
 
     def cut_layers(self, keep: Keep) -> None:
-        """Take layers out of the model; those that stay, and their masks, are numbered anew.
+        """Cut layers out of the model; the remaining ones, and their masks, are renumbered.
 
         Args:
             keep: dict of stack name -> bool [layers], True = keep.
@@ -150,7 +150,7 @@ class MaskedModel:
         return self._packed
 
     def local_masks(self) -> Masks:
-        """The masks, each where its parameter lives; moved there once after loading."""
+        """The masks, each on its parameter's device, to which it is moved once after loading."""
         for name, keep in self.masks.items():
             device = self.parameters[name].device
             if keep.device != device:
@@ -158,32 +158,32 @@ class MaskedModel:
         return self.masks
 
     def mask_values(self, optimizer: FairseqOptimizer) -> None:
-        """Zero what is removed, in the fp32 masters and in the model."""
+        """Set removed weights to zero, in the fp32 masters and in the model."""
         masters = homes(optimizer)
         for name, keep in self.local_masks().items():
             for value in values_of(self.parameters[name], masters):
                 mask_tensor(value, keep)
 
     def replace_values(self, values: Mapping[str, Tensor], optimizer: FairseqOptimizer) -> None:
-        """Give parameters, dict of name -> tensor, new values in the fp32 masters and in the model."""
+        """Set parameters to new values (dict of name -> tensor), in the fp32 masters and in the model."""
         masters = homes(optimizer) if values else {}
         for name, new in values.items():
             for value in values_of(self.parameters[name], masters):
                 value.copy_(new)
 
     def mask_moments(self, optimizer: FairseqOptimizer) -> None:
-        """Zero the optimizer's statistics of what is removed."""
+        """Set the optimizer's moments of removed weights to zero."""
         masters = homes(optimizer)
         for name, keep in self.local_masks().items():
             for moment in moments_of(self.parameters[name], masters, optimizer):
                 mask_tensor(moment, keep)
 
     def renew_averages(self, ema_model: nn.Module, changed: Collection[str]) -> None:
-        """Let averages follow a removal: they begin anew where weights changed at once, and are zero where masked.
+        """Update averages after a removal: they restart where weights have jumped, and are zero where masked.
 
         Args:
-            ema_model: the moving average; it and its fp32 copies go by every alias.
-            changed: names of parameters whose values an event has changed, other than to zero.
+            ema_model: the moving average; it and its fp32 copies have an entry for every alias.
+            changed: names of parameters whose kept values an event has changed.
         """
         masks = self.local_masks()
         look_for_absent(ema_model, bool(masks))
@@ -201,7 +201,7 @@ class MaskedModel:
 
 
 def bypass_masked(model: nn.Module, masks: Masks) -> list[RemovableHandle]:
-    """Let a model do without the layers that are masked whole.
+    """Bypass the layers of a model that are masked as a whole.
 
     Args:
         model: ``nn.Module``.
@@ -219,7 +219,7 @@ def bypass_masked(model: nn.Module, masks: Masks) -> list[RemovableHandle]:
 
 
 def _is_given_up(model, name):
-    """True for a tensor of a part that the model has replaced by None, which torch does not miss either."""
+    """True for a tensor of a submodule that the model has set to None, which torch does not report either."""
     for part in name.split(".")[:-1]:
         children = dict(model._modules)
         if part not in children or children[part] is None:

@@ -21,22 +21,22 @@ class Plan:
         units: e.g. ``"weight"``.
         importance: name in the table of importances; "" where nothing is removed.
         scope: name in the table of scopes.
-        target: dict of group pattern -> fraction removed, in [0, 1), or what gives it later, as a
-            :class:`~fairseq_prune.pruning.budget.Threshold`; or what other options say of how much, by their names.
+        target: dict of group pattern -> fraction removed, in [0, 1), or an object that gives it later, such as a
+            :class:`~fairseq_prune.pruning.budget.Threshold`; or dict of option name -> value if other options say it.
         stages: dict of stage name -> patterns.
         schedule: when.
         include: patterns added to the prunable set.
         skip: patterns left dense.
-        only: patterns of all that is not left dense; none: no such limit.
+        only: patterns outside which everything stays dense; empty: no such limit.
         seed: of random choices.
-        batches: training batches over which derivatives are scored (count).
-        rounding: name in the table of roundings, which make a count of a fraction.
-        rewind: the time to whose weights and moments every removal returns; None: they train on.
+        batches: training batches from which evidence is gathered (count).
+        rounding: name in the table of roundings, from a fraction to a count.
+        rewind: time to which every removal rewinds weights and moments; None: no rewinding.
         permute: reorder channels before the first selection.
-        asked_by: the option by which the user said how much, for messages.
-        spelling: dict of option name -> how the user said it, where not in an option of that name.
+        asked_by: the option that gave the target, for messages.
+        spelling: dict of option name -> what the user typed, where it was not an option of that name.
         approach: settings of what happens between the first selection and the removal, of a class in
-            :data:`~fairseq_prune.methods.APPROACHES`; None: a selection is removed at once.
+            :data:`~fairseq_prune.methods.APPROACHES`; None: selected units are removed at once.
     """
 
     method: str = "none"
@@ -60,29 +60,29 @@ class Plan:
 
     @property
     def prunes(self) -> bool:
-        """True if the run removes anything itself."""
+        """True if the run removes anything."""
         return self.schedule != NEVER
 
     @property
     def layerwise(self) -> bool:
-        """True if layers are pruned one after the other, by what those before have become."""
+        """True if layers are pruned one after the other, each given the outputs of the pruned layers before it."""
         return self.importance in INPUT_SCORES
 
     @property
     def counts(self) -> bool:
-        """True if a fraction becomes a count of units somewhere."""
+        """True if some fraction becomes a count of units."""
         return self.units != "n:m" and not all(isinstance(target, Threshold) for target in self.target.values())
 
     @property
     def evidence(self) -> tuple[str, ...]:
-        """Kinds of evidence that its events gather over training batches, names in :data:`~.evidence.KINDS`."""
+        """Kinds of evidence gathered over training batches at its events, names in :data:`~.evidence.KINDS`."""
         by_outliers = "inputs" if any(isinstance(goal, Outliers) for goal in self.target.values()) else None
         kinds = EVIDENCE.get(self.importance), self.approach and self.approach.evidence, by_outliers
         return tuple(kind for kind in kinds if kind)
 
     @property
     def updates_needed(self) -> int:
-        """Updates from the first event to the removal at most, where the schedule names no end (count)."""
+        """Maximum updates from the first event to the removal, if the schedule has no end (count)."""
         return self._rounds * self.approach.updates_needed if self.approach else 0
 
     @property
@@ -92,7 +92,7 @@ class Plan:
 
     @property
     def _rounds(self):
-        """How often the approach takes its time, where no end of the schedule limits it (count)."""
+        """How often the approach runs its full time, if the schedule has no end to limit it (count)."""
         if self.schedule.end:
             return 0
         return self.schedule.num_events if self.schedule.in_rounds else 1

@@ -1,4 +1,4 @@
-"""The pruner: one model's plan and its position in the schedule."""
+"""The pruner: carries out a plan on one model, and knows its position in the schedule."""
 
 import logging
 from contextlib import AbstractContextManager, nullcontext
@@ -28,11 +28,11 @@ logger = logging.getLogger(__name__)
 
 
 class Pruner:
-    """Decides at the events of its plan's schedule, and enforces the masks after every step.
+    """Selects units at the events of its plan's schedule, and enforces the masks after every step.
 
     Args:
-        model: the ``nn.Module`` to prune. Weights loaded into it later bring their masks along.
-        plan: what to remove and when; the default removes nothing and keeps what is removed.
+        model: the ``nn.Module`` to prune. When weights are loaded into it later, their masks are adopted.
+        plan: what to remove and when; the default removes nothing more and keeps removed weights at zero.
         info: what is known about the model.
         averaged: the run keeps moving averages (--store-ema), whose shapes cannot follow a cut.
         gather: as :class:`~.selecting.Selecting`.
@@ -40,9 +40,9 @@ class Pruner:
     Attributes:
         events_done: events of the schedule that have happened (count).
         masked: the model's masks.
-        targets: its units, and how much of them is to be removed.
-        removal: carries out what is selected, and knows which units cuts have kept.
-        removed_in_epoch: number of the epoch in which the last removal fell; None before.
+        targets: the model's units, and how much of them is to be removed.
+        removal: carries out selections, and knows which units were kept in cuts.
+        removed_in_epoch: number of the epoch of the last removal; None before.
 
     Raises:
         ValueError: as :class:`~.targets.Targets`.
@@ -84,12 +84,12 @@ class Pruner:
 
     @property
     def pending(self) -> bool:
-        """True as long as something is to be removed."""
+        """True as long as something is still to be removed."""
         return self.approaching or self.events_done != self.plan.schedule.num_events
 
     @property
     def approaching(self) -> bool:
-        """True from the first selection to the removal, where these are not the same."""
+        """True from the first selection to the removal, if an approach acts between them."""
         return self._approach.active
 
     @property
@@ -103,12 +103,12 @@ class Pruner:
 
     @property
     def metrics(self) -> dict[str, float | Tensor]:
-        """What to log beside the fraction removed, dict of name -> float."""
+        """Further metrics to log, dict of name -> float."""
         return self._approach.metrics if self.approaching else {}
 
     @property
     def record(self) -> dict[str, Any] | None:
-        """What the approach writes to a file about its units at this update; None at most updates."""
+        """The approach's record about its units at this update, for a file; None at most updates."""
         return self._approach.record if self.approaching else None
 
     @property
@@ -117,7 +117,7 @@ class Pruner:
         return self._tally.fraction
 
     def check_start(self) -> None:
-        """Look once at what was loaded, before training begins.
+        """Check once, before training begins, what was loaded.
 
         Raises:
             ValueError: a target below what is already removed; removed weights are never revived.
@@ -197,30 +197,30 @@ class Pruner:
         logger.info(f"removed what was selected: {self._tally.told()}")
 
     def in_training(self) -> AbstractContextManager[None]:
-        """Context of the forward pass, which computes with the values that the approach puts in place of weights."""
+        """Context of the forward pass, in which the approach may replace the values of weights."""
         return self._approach.in_training() if self.approaching else nullcontext()
 
     def before_validation(self) -> None:
-        """Select the weights that validation is to see, of a model that is not sparse yet."""
+        """Select the weights that validation sees while the model is not sparse yet."""
         self._validated = self._approach.validated_values(self._select) if self.approaching else {}
 
     def in_validation(self) -> AbstractContextManager[None]:
-        """Context in which the model is as sparse as it is to become."""
+        """Context in which the model is as sparse as it will become."""
         return stand_in(self.masked.parameters, self._validated)
 
     def after_backward(self) -> None:
-        """Let the approach change the gradients of a backward pass, before they are clipped."""
+        """Let the approach change the gradients after a backward pass, before they are clipped."""
         if self.approaching:
             self._approach.after_backward()
 
     def before_step(self, optimizer: FairseqOptimizer) -> None:
-        """Let the approach change the gradients of a step, after they were clipped."""
+        """Let the approach change the gradients before a step, after they were clipped."""
         self._acts = self.approaching and (self._approach.also_when_skipped or not will_be_skipped(optimizer))
         if self._acts:
             self._approach.before_step(optimizer)
 
     def after_step(self, optimizer: FairseqOptimizer, position: Position, ema_model: nn.Module | None = None) -> None:
-        """Put the removed weights back to zero, in the fp32 masters and the model; end an approach that is over.
+        """Reset removed weights to zero, in the fp32 masters and the model; end an approach that is finished.
 
         Args:
             optimizer: the fairseq optimizer.
@@ -235,7 +235,7 @@ class Pruner:
             self._end_approach(optimizer, ema_model)
 
     def state(self) -> dict[str, Any]:
-        """The position in the schedule, as plain values. Masks travel with the weights."""
+        """The position in the schedule, as plain values. (Masks are stored with the weights.)"""
         return {
             "events_done": self.events_done,
             "events_left": self.plan.schedule.num_events - self.events_done,

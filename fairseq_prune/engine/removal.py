@@ -35,10 +35,10 @@ class Removal:
         model: ``nn.Module``.
         masked: its :class:`~.masked_model.MaskedModel`.
         averaged: the run keeps moving averages (--store-ema), whose shapes cannot follow a cut.
-        rewind: where weights are put back to after every removal, :class:`~.rewind.Rewind`; None: they are not.
+        rewind: rewinds weights after every removal, :class:`~.rewind.Rewind`; None: no rewinding.
 
     Attributes:
-        kept: what was kept of coupled units in all cuts, packed: dict of vector name -> plain values.
+        kept: coupled units kept in all cuts so far, packed: dict of vector name -> plain values.
     """
 
     def __init__(self, model: nn.Module, masked: MaskedModel, averaged: bool, rewind: Rewind | None = None):
@@ -52,18 +52,18 @@ class Removal:
         optimizer: FairseqOptimizer,
         ema_model: nn.Module | None,
     ) -> None:
-        """Remove what an event selected, alike on all ranks; no checkpoint from before stays the best.
+        """Remove what an event selected, on all ranks alike, and restart the search for the best checkpoint.
 
         Args:
             selection: what is removed.
-            targets: the units that it is of, :class:`~.targets.Targets`.
-            cuts: coupled units are to be cut out now.
+            targets: the units that were selected from, :class:`~.targets.Targets`.
+            cuts: whether coupled units are cut out now.
             optimizer: the fairseq optimizer.
             ema_model: fairseq's moving-average copy of the model, or None.
 
         Raises:
-            RuntimeError: ranks have selected something else.
-            ValueError: a score is no number.
+            RuntimeError: the ranks' selections differ.
+            ValueError: a score is NaN.
         """
         selection = selection.examined()
         device = next(iter(self._masked.parameters.values())).device
@@ -87,7 +87,7 @@ class Removal:
             targets.look_again(self.cut(selection.keep, targets.structure, optimizer))
 
     def mask(self, selection: Selection, prunables: Sequence[Prunable], optimizer: FairseqOptimizer) -> set[str]:
-        """Put a selection's masks in force, in the place of those that are, and its new values in the weights.
+        """Replace the masks in force by a selection's, and weights by its new values.
 
         Args:
             selection: what is removed.
@@ -95,7 +95,7 @@ class Removal:
             optimizer: the fairseq optimizer.
 
         Returns:
-            Names of the parameters of which what is kept has other values than before.
+            Names of the parameters whose kept weights have changed.
         """
         rescaled = rescale_norms(prunables, selection.masks, optimizer)
         self._masked.replace_values(selection.values, optimizer)
@@ -128,7 +128,7 @@ class Removal:
             optimizer: the fairseq optimizer.
 
         Returns:
-            True if it could be done: shapes cannot change everywhere.
+            True if units were cut; in some runs shapes cannot change.
         """
         if not keep or not may_cut(optimizer, self._averaged):
             return False
@@ -146,7 +146,7 @@ class Removal:
         return bool(keep)
 
     def _of_the_whole(self, vector, units):
-        """What is kept of the units that a vector had before the first cut."""
+        """The kept units, among those that a vector had before the first cut."""
         if vector not in self.kept:
             return units
         before = unpack_mask(self.kept[vector])

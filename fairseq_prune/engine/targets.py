@@ -27,16 +27,16 @@ logger = logging.getLogger(__name__)
 
 
 def no_data(*asked: object) -> NoReturn:
-    """Stands in for the function that gathers evidence, where a model is pruned without data.
+    """Used instead of a function that gathers evidence, where a model is pruned without data.
 
     Raises:
-        ValueError: always, as the plan needs evidence after all.
+        ValueError: always; the plan needs evidence.
     """
     raise ValueError("there are no batches of data to go by; use fairseq-train, or give e.g. --prune-method magnitude")
 
 
 class NoUnits:
-    """Stands in for the selector of a plan that removes nothing."""
+    """The selector of a plan that removes nothing."""
 
     groups: dict[str, list] = {}
     layers: dict[str, list[str]] = {}
@@ -59,11 +59,11 @@ class Targets:
     Attributes:
         selector: :mod:`~fairseq_prune.pruning.selecting`; :class:`NoUnits` if the plan removes nothing.
         structure: the model's coupled units; empty where the plan's units are not coupled.
-        initial: dict of group name -> fraction that was removed before the first event.
+        initial: dict of group name -> fraction removed before the first event.
         seed: of random choices.
 
     Raises:
-        ValueError: a pattern matches nothing, a tensor has no such units, or a target no group.
+        ValueError: a pattern or a target matches nothing, or a tensor has no such units.
     """
 
     def __init__(self, model: nn.Module, plan: Plan, info: ModelInfo = BY_FAMILY):
@@ -84,7 +84,7 @@ class Targets:
 
     @property
     def prunables(self) -> Sequence[Prunable]:
-        """The tensors that reported fractions are of; where units are coupled, all of the model as it is now."""
+        """The tensors that reported fractions refer to; for coupled units, all of the model's in its present shapes."""
         chosen = getattr(self.selector, "prunables", None)
         return find_prunables(self._model, *self._patterns()) if chosen is None else chosen
 
@@ -95,20 +95,20 @@ class Targets:
 
     @property
     def cuts_on_the_way(self) -> bool:
-        """True if units are cut out at every event, as far as shapes can change; else at the last one only."""
+        """True if units are cut out at every event, if shapes can change; else only at the last one."""
         plan = self.plan
         at_once = plan.approach is None and plan.rewind is None and plan.rounding == "nearest"
         return at_once and self._goals.known and self.selector.cuts_on_the_way
 
     def look_again(self, cut: bool) -> None:
-        """Find the units that are left after a cut before the last event; targets stay fractions of the uncut model."""
+        """Find the remaining units after a cut before the last event; targets still refer to the uncut model."""
         if cut and self.cuts_on_the_way:
             before = cast(CoupledSelector, self.selector)
             self.selector = now = self._look_at_coupled(parse_units(self.plan.units))
             now.look_again(before)
 
     def follow(self) -> bool:
-        """Find the units anew if weights of a cut model, which are fewer, were loaded since; True if so."""
+        """Find the units again if the weights of a cut model have been loaded since; True if so."""
         changed = self.total != self._seen
         if changed:
             self._look()
@@ -116,7 +116,7 @@ class Targets:
         return changed
 
     def _look(self):
-        """Find the units and their goals, in the shapes that the model has now."""
+        """Find the units and their goals in the model's present shapes."""
         units: Any = parse_units(self.plan.units)
         if is_coupled(units):
             self.selector = self._look_at_coupled(units)
@@ -138,15 +138,15 @@ class Targets:
 
     @property
     def total(self) -> int:
-        """Weights of all prunable tensors as they are (count)."""
+        """Weights of all prunable tensors in their present shapes (count)."""
         return count_removed(self.prunables, {})[1]
 
     def begin(self, masks: Masks, gather: Callable[[str], Any] = no_data) -> None:
-        """Note what is removed before the first event; the schedule leads from there to the target.
+        """Record what is removed before the first event, from where the schedule leads to the target.
 
         Args:
             masks: in force.
-            gather: function of a kind of evidence -> evidence; called where outliers decide each layer's target.
+            gather: function of a kind of evidence -> evidence; called if outliers decide each layer's target.
 
         Raises:
             ValueError: more than the target is removed already.
@@ -158,11 +158,11 @@ class Targets:
             self.initial[group] = removed / total
 
     def check(self, masks: Masks) -> None:
-        """Refuse targets below what is removed already.
+        """Refuse targets below what is already removed.
 
         Raises:
-            ValueError: a group has lost more than its target, and removed weights are never revived; names the one
-                that has lost most, for what is enough for it is enough for all.
+            ValueError: a group has lost more than its target, and removed weights are never revived. The message names
+                the group that has lost most, since a target that suits it suits all.
         """
         self.selector.check()
         fractions, beyond = self._goals.fractions(self.selector, masks), {}
@@ -178,7 +178,7 @@ class Targets:
             )
 
     def select(self, event: int, masks: Masks, evidence: Values | None = None) -> Selection:
-        """What is removed at an event.
+        """Select what is removed at an event.
 
         Args:
             event: its number, from 1.
@@ -194,18 +194,18 @@ class Targets:
         return self.intersected(self.selector.select(fractions, masks, self._generator(), evidence), masks)
 
     def fractions(self, event: int, masks: Masks, evidence: Values | None = None) -> dict[str, float]:
-        """What each group has lost after an event, dict of group name -> fraction; arguments as :meth:`select`."""
+        """Fraction removed of each group after an event, dict of group name -> float; arguments as :meth:`select`."""
         return {
             group: self.plan.schedule.fraction_at(event, self.initial[group], fraction)
             for group, fraction in self._goals.fractions(self.selector, masks, evidence).items()
         }
 
     def select_one(self, group: str, fraction: float, masks: Masks, evidence: Values) -> Selection:
-        """What is removed of one group, by its evidence; further arguments as :meth:`select`."""
+        """Select within one group, by its evidence; further arguments as :meth:`select`."""
         return self.selector.select({group: fraction}, masks, self._generator(), evidence)
 
     def intersected(self, selection: Selection, masks: Masks) -> Selection:
-        """A selection whose masks also remove what the masks in force do."""
+        """The selection, with masks that also remove what is already removed."""
         return replace(selection, masks=intersect(masks, selection.masks, self.prunables))
 
     def _generator(self):
@@ -234,14 +234,14 @@ class Targets:
         }
 
     def load_state(self, state: dict[str, Any], unfinished: bool) -> bool:
-        """Take up the position of an interrupted run, whose weights have come in.
+        """Restore the position of an interrupted run, whose weights have been loaded.
 
         Args:
             state: of :meth:`state`.
             unfinished: something is still to be removed.
 
         Returns:
-            True if the selector is another one now.
+            True if the selector has been replaced.
         """
         self.initial, self.seed = state["initial"], state["seed"]
         cut = any(state.get("gone", {}).values())

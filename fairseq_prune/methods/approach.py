@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 
 class Timed:
-    """Base of the settings of approaches: what a plan asks of each of them.
+    """Base of the settings of approaches: what a plan needs to know of each.
 
     (:class:`~fairseq_prune.pruning.growing.Growth`, which needs no fairseq, has the same attributes without it.)
 
     Attributes:
-        evidence: kind of evidence that it needs at events beside that of the importance; None: none.
-        updates_needed: from an event to the removal at most, where the schedule names no end (count).
-        epochs_needed: the same, of approaches whose time is counted in epochs.
+        evidence: kind of evidence needed at events in addition to that of the importance; None: none.
+        updates_needed: maximum from an event to the removal, if the schedule has no end (count).
+        epochs_needed: the same, for approaches whose time is counted in epochs.
         shorter: advice where a run is too short for that, e.g. ``a lower --pruning-period than 15``.
     """
 
@@ -56,20 +56,20 @@ ApproachSettings = Timed | Growth
 
 
 class Select(Protocol):
-    """Selects at the event that a run has come to.
+    """Selects units at the current event of a run.
 
     Attributes:
-        counts: True if the target says how many units leave; False if a threshold decides.
+        counts: True if the target says how many units are removed; False if a threshold decides.
     """
 
     @property
     def counts(self) -> bool: ...
 
     def __call__(self, evidence: Values | None) -> Selection:
-        """Select by the weights and the target as they are now.
+        """Select by the current weights and target.
 
         Args:
-            evidence: what is scored instead of the parameters, dict of parameter name -> tensor; None: they are.
+            evidence: what is scored, dict of parameter name -> tensor; None: the parameters.
         """
 
     def gather(self, kind: str) -> Values:
@@ -92,16 +92,16 @@ class Approach:
         active: True from its first update to the removal.
         parameters: of the model, dict of name -> parameter.
         also_when_skipped: it also acts in steps that are skipped because gradients overflowed.
-        options: those of its settings, :class:`~.option.Option`.
-        until_the_end: it begins at the only event of its schedule, and ends where the schedule ends.
-        needs_end: the user has to say when its weights are removed.
+        options: options that set its settings, :class:`~.option.Option`.
+        until_the_end: it begins at the only event of its schedule, and ends at the schedule's end.
+        needs_end: the user has to say when units are removed.
         in_rounds: every event begins a round, which ends before the next one.
-        gated: units are multiplied by gates, which alone say what they are worth, and in the end become part of the
-            weights; averages (--store-ema) would miss them.
-        example_units: a value of --prune-units that fits.
-        takes_evidence: importances that score derivatives of the loss fit.
-        weight_normed: of a weight-normalised weight it may act on the stored direction.
-        record: what is written to a file about the units at this update, plain values; None: nothing.
+        gated: units are multiplied by gates, which are their scores and are multiplied into the weights at the end;
+            averages (--store-ema) would miss them.
+        example_units: a valid value of --prune-units, for messages.
+        takes_evidence: it can be combined with importances that score derivatives of the loss.
+        weight_normed: it may act on the stored direction of a weight-normalised weight.
+        record: plain values about the units at this update, for a file; None: nothing.
     """
 
     record: dict[str, Any] | None = None
@@ -113,24 +113,24 @@ class Approach:
 
     @classmethod
     def fits(cls, units: UnitKind) -> bool:
-        """True if it can act on such units; if not overridden, on all whose weights it can mask before the removal.
+        """True if it can act on such units; by default, on all whose weights it can mask before the removal.
 
-        Those are units of single tensors and coupled ones, but not whole layers, units with connectivity, and nodes
+        Those are units of single tensors and coupled ones, but not whole layers, units with connectivity, or nodes
         and weights in one ranking.
         """
         return not isinstance(units, Layer | Width | WeightAndNode)
 
     @classmethod
     def completed(cls, settings: Any, options: Mapping[str, Any], schedule: Schedule, single_weights: bool) -> Any:
-        """Its settings, completed by what else the run says; arguments as of :func:`~.options.read_approach`."""
+        """Its settings, completed from the run's other options; arguments as of :func:`~.options.read_approach`."""
         return settings
 
     @classmethod
     def check(cls, settings: Any, units: UnitKind, schedule: Schedule) -> None:
-        """Refuse what only this approach cannot have.
+        """Refuse combinations that this approach does not support.
 
         Args:
-            settings: as it would have them.
+            settings: its own.
             units: of the run, parsed.
             schedule: of the run.
 
@@ -149,13 +149,13 @@ class Approach:
         """Start, at the first event.
 
         Args:
-            position: :class:`~fairseq_prune.pruning.times.Position` of the update that comes.
-            layers: names of those that lose units.
+            position: :class:`~fairseq_prune.pruning.times.Position` of the next update.
+            layers: names of the layers that lose units.
             select: :class:`Select`.
             optimizer: the fairseq optimizer.
 
         Returns:
-            What is removed from now on, with all masks that are then in force; None: nothing more than before.
+            What is removed from now on, with all masks that are then in force; None: nothing new.
         """
         self.active = True
         return self.reselect(select, optimizer)
@@ -164,22 +164,22 @@ class Approach:
         """Act on a new selection, at every event but the last; as :meth:`begin`."""
 
     def last_selection(self, select: Select) -> Selection:
-        """What is removed in the end."""
+        """What is removed at the end."""
         return select(None)
 
     def before_update(self, position: Position, select: Select, optimizer: FairseqOptimizer) -> None:
         """Called before every update while active; arguments as :meth:`begin`."""
 
     def trained_values(self) -> dict[str, Tensor]:
-        """What the loss sees instead of parameters: dict of parameter name -> tensor."""
+        """Values that the loss uses instead of parameters: dict of parameter name -> tensor."""
         return {}
 
     def in_training(self) -> AbstractContextManager[None]:
-        """Context of the loss, which sees :meth:`trained_values`."""
+        """Context in which the loss uses :meth:`trained_values`."""
         return stand_in(self.parameters, self.trained_values())
 
     def validated_values(self, select: Select) -> dict[str, Tensor]:
-        """What validation sees instead of parameters: dict of parameter name -> tensor."""
+        """Values that validation uses instead of parameters: dict of parameter name -> tensor."""
         return {}
 
     @property
@@ -188,20 +188,20 @@ class Approach:
         return {name: parameter.detach() for name, parameter in self.parameters.items()}
 
     def masked(self, masks: Masks) -> dict[str, Tensor]:
-        """Parameters as masks would leave them, for a dict of parameter name -> bool."""
+        """Masked copies of parameters, for a dict of parameter name -> bool."""
         return {name: self.parameters[name].detach() * keep for name, keep in masks.items()}
 
     def after_backward(self) -> None:
-        """Change the gradients of every backward pass, before they are clipped."""
+        """Change the gradients after every backward pass, before they are clipped."""
 
     def before_step(self, optimizer: FairseqOptimizer) -> None:
-        """Change the gradients of a step, after they were clipped."""
+        """Change the gradients before a step, after they were clipped."""
 
     def after_step(self, optimizer: FairseqOptimizer) -> None:
         """Change the weights."""
 
     def is_over(self, position: Position) -> bool:
-        """True if the step at a position is the last before the removal."""
+        """True if the step at this position is the last before the removal."""
         return False
 
     def end(self, optimizer: FairseqOptimizer) -> None:
@@ -210,15 +210,15 @@ class Approach:
 
     @property
     def metrics(self) -> dict[str, float | Tensor]:
-        """What a log may tell: dict of name -> float, or tensor [] that only the log waits for."""
+        """Metrics to log: dict of name -> float, or a scalar tensor, for which only the log waits."""
         return {}
 
     def state(self) -> dict[str, Any] | None:
-        """Plain values and tensors; None before and after."""
+        """Plain values and tensors; None while it is not active."""
         return None
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take up the position of an interrupted run."""
+        """Restore the position of an interrupted run."""
         self.active = True
 
     def _here(self, stored):

@@ -11,20 +11,20 @@ from .approach import ApproachSettings
 class Method:
     """A row of :data:`~fairseq_prune.methods.METHODS`.
 
-    Every answer names an entry of a table in ``pruning/`` or ``methods/``. It is a default: the option of the same
+    Every answer names an entry of a table in ``pruning/`` or ``methods/``. It is the default; the option of the same
     name overrides it.
 
     Args:
         summary: what it does, in one line.
         source: paper.
         units: what is removed together, e.g. ``"weight"`` or ``"block:4x4"``.
-        importance: what a unit is worth; "" where nothing is removed.
-        scope: compared with whom.
+        importance: how units are scored; "" if nothing is removed.
+        scope: which units are ranked together.
         schedule: when, and how much by then.
-        rounding: from a fraction to a count.
+        rounding: how a fraction becomes a count.
         approach: what happens between the first selection and the removal, settings of a class
-            in :data:`~.approach.APPROACHES`; None: every selection removes.
-        target: how much is to be removed where the user does not say; None: the user has to.
+            in :data:`~.approach.APPROACHES`; None: selected units are removed at once.
+        target: default for how much is removed; None: the user has to say it.
         steps: events of a gradual schedule that all happen at its start, unless the user gives an end (count).
         every: interval between events in the schedule's unit (count); None: a tenth of the way.
     """
@@ -42,7 +42,7 @@ class Method:
     steps: int | None = None
 
     def scope_of(self, units: str, by_layer: bool) -> str:
-        """The scope where the user gives none.
+        """The scope if the user gives none.
 
         Args:
             units: of the run; only single weights can be compared within an output.
@@ -55,7 +55,7 @@ class Method:
 
     @property
     def prunes(self) -> bool:
-        """True if the method removes anything; False if it only keeps what is removed."""
+        """True if the method removes anything; False if it only keeps removed weights at zero."""
         return bool(self.importance)
 
 

@@ -21,12 +21,12 @@ Values = Mapping[str, Tensor]  # parameter name -> tensor of its shape
 
 
 def unit_key(layer: str) -> str:
-    """The key of evidence that has one number for each unit of a layer; what it has of a parameter is at its name."""
+    """The key for evidence with one number per unit of a layer; evidence for a parameter has the parameter's name."""
     return f"units of {layer}"
 
 
 class SelectionPlan(Protocol):
-    """What a selector reads of a plan."""
+    """The part of a plan that selectors read."""
 
     @property
     def units(self) -> str: ...
@@ -50,15 +50,15 @@ class SelectionPlan(Protocol):
 
 
 class Selector(Protocol):
-    """Selects the units that are removed.
+    """Selects the units to remove.
 
-    A layer is what has units of its own: a tensor, or a vector of coupled units. A group is what shares one ranking.
+    A layer has units of its own: it is a tensor, or a vector of coupled units. A group shares one ranking.
 
     Attributes:
-        groups: dict of group name -> what it holds.
+        groups: dict of group name -> its tensors or vectors.
         inherited: what another run removed.
-        multiplies: what is removed gets multipliers of 0 (connectivity) instead of masks.
-        cuts_on_the_way: what is removed before the last event may be cut out at that event.
+        multiplies: units are removed by multipliers of 0 (connectivity) instead of masks.
+        cuts_on_the_way: units that are removed before the last event may be cut out at once.
     """
 
     groups: Mapping[str, Sequence[Prunable | Coupled]]
@@ -72,26 +72,26 @@ class Selector(Protocol):
 
     @property
     def sides(self) -> Sequence[Selector]:
-        """A view of the selector for each side of its units, what writes and what reads them; itself without sides."""
+        """A view of the selector for each side of its units, writers and readers; only itself if there are no sides."""
 
     @property
     def owned(self) -> set[str]:
-        """Names of all parameters that its units own elements of."""
+        """Names of all parameters of which its units own elements."""
 
     def count(self, group: str, masks: Masks) -> tuple[int, int]:
-        """(removed, total) of a group, in what its budget counts."""
+        """(removed, total) of a group, in the unit of its budget."""
 
     def targets(self, target: Target) -> Target:
         """The fraction of each group by patterns of :func:`~..budget.parse_target`, dict of group name -> fraction."""
 
     def budget(self, group: str, fraction: float) -> int:
-        """The count, of units or of weights, that a fraction of a group comes to."""
+        """The number of units or weights that a fraction of a group amounts to."""
 
     def check(self) -> None:
         """Called once weights are loaded. Raises ValueError if they cannot meet the target."""
 
     def highest(self, group: str, fraction: float) -> float | None:
-        """The highest fraction of a group that can be removed; None where as many units can as are asked for."""
+        """The highest fraction of a group that can be removed; None if the given fraction can."""
 
     def share_within(
         self,
@@ -101,9 +101,9 @@ class Selector(Protocol):
         generator: torch.Generator,
         evidence: Values | None = None,
     ) -> float:
-        """Fraction of a group in units that are removed or worth at most a :class:`~..budget.Threshold`.
+        """Fraction of a group in units that are removed or score at most a :class:`~..budget.Threshold`.
 
-        Below 1, so that something stays. Further arguments as :meth:`select`.
+        Below 1, so that something is kept. Further arguments as :meth:`select`.
         """
 
     def select(
@@ -113,12 +113,12 @@ class Selector(Protocol):
         generator: torch.Generator,
         evidence: Values | None = None,
     ) -> Selection:
-        """Select the units of every group that are removed.
+        """Select the units to remove in every group.
 
         Args:
             fractions: dict of group name -> fraction removed afterwards. Groups of tensors that are not in it lose
                 nothing.
-            masks: in force so far; what is removed stays so.
+            masks: in force so far; removed weights stay removed.
             generator: for random scores.
             evidence: what to score instead of the parameters.
         """
@@ -133,23 +133,23 @@ class Selector(Protocol):
         """Sums over each unit of a layer, [units], of a dict of parameter name -> tensor."""
 
     def removed(self, layer: str, selection: Selection) -> Tensor:
-        """Units of a layer that a selection removes, bool [units]."""
+        """The units of a layer that a selection removes, bool [units]."""
 
     def spread(self, layer: str, values: Tensor) -> dict[str, Tensor]:
-        """Values of a layer's units, float [units], over what is scored: dict of parameter name -> tensor."""
+        """Values of a layer's units, float [units], spread over scored tensors: dict of parameter name -> tensor."""
 
     def spread_beside(self, layer: str, values: Tensor) -> dict[str, Tensor]:
-        """As :meth:`spread`, over the biases and norms that are removed with the units."""
+        """As :meth:`spread`, but over the biases and norms that are removed with the units."""
 
     def state(self) -> dict:
-        """What later selections depend on besides the weights, as plain values."""
+        """The state on which later selections depend besides the weights, as plain values."""
 
     def load_state(self, state: dict) -> None:
         """Undo :meth:`state`."""
 
 
 def overlap(selector: Selector, layers: Iterable[str], selection: Selection, other: Selection) -> float:
-    """Fraction of the units that one selection removes which another one removes, too.
+    """Fraction of the units removed by one selection that another one removes as well.
 
     Args:
         selector: of these units.
