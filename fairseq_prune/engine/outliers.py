@@ -31,7 +31,7 @@ def shares_by_outliers(prunables: Sequence[Prunable], goals: Mapping[str, Outlie
         for p in members:
             blocks.setdefault(block_of(p.name), []).append(p)
         of_blocks = goal.shares(
-            {block: [_worth(p, norms.get(p.name)) for p in those] for block, those in blocks.items()},
+            {block: [_scores(p, norms.get(p.name)) for p in those] for block, those in blocks.items()},
             {block: sum(p.parameter.numel() for p in those) for block, those in blocks.items()},
         )
         sizes = {p.name: p.parameter.numel() for p in members}
@@ -39,7 +39,7 @@ def shares_by_outliers(prunables: Sequence[Prunable], goals: Mapping[str, Outlie
     return shares
 
 
-def _worth(prunable, norms):
+def _scores(prunable, norms):
     matrix = as_matrix(prunable.weight()).float()
     inputs = Inputs.equal(matrix) if norms is None else Inputs(None, norms.square(), 1.0)
     return wanda(matrix.view(len(inputs.squares), -1, matrix.shape[1]), inputs)

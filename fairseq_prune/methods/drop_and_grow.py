@@ -29,7 +29,7 @@ GROWTHS: Registry[GrowthScore] = Registry("growth")  # functions that score remo
 
 @GROWTHS.add("random")
 def at_random(name: str, weight: Tensor, evidence: Mapping[str, Tensor], generator: torch.Generator) -> Tensor:
-    """Random worth, so that any may grow: Mocanu et al. 2018 (arXiv:1707.04780), SET.
+    """Random scores, so that any may grow: Mocanu et al. 2018 (arXiv:1707.04780), SET.
 
     Args:
         name: of the parameter.
@@ -108,13 +108,13 @@ class Regrowing(Approach):
     def reselect(self, select: Select, optimizer: FairseqOptimizer) -> Selection:
         share = cosine(self.settings.drop, self._moves / max(1, self.settings.events - 1))
         evidence = select.gather(self.settings.evidence) if self.settings.evidence else {}
-        worth, masters = GROWTHS[self.settings.grow], homes(optimizer)
+        growth, masters = GROWTHS[self.settings.grow], homes(optimizer)
         for name in (name for name in self.parameters if name in self._masks and name in self.selector.owned):
             parameter, keep = self.parameters[name], self._masks[name]
             weight = values_of(parameter, masters)[0]
             for moment in moments_of(parameter, masters, optimizer):
                 moment.mul_(keep)  # those of what grows begin at 0, too
-            self._masks[name] = drop_and_grow(weight, keep, share, worth(name, weight, evidence, self._generator))
+            self._masks[name] = drop_and_grow(weight, keep, share, growth(name, weight, evidence, self._generator))
         self._moves += 1
         return Selection(dict(self._masks))
 

@@ -105,7 +105,7 @@ class Gated(Approach):
         """Factors of units in validation, and for good."""
         return self._gates
 
-    def _worth(self):
+    def _scores(self):
         """Scores of units in the end."""
         return self._gates.abs()
 
@@ -147,15 +147,15 @@ class Gated(Approach):
         return self._multiplied(self._factors_of(self._settled()))
 
     def last_selection(self, select: Select) -> Selection:
-        return select(self._evidence(self._worth()))
+        return select(self._evidence(self._scores()))
 
-    def _evidence(self, worths):
-        """Values to score instead of the weights, so that each unit is worth its entry of a vector of all gates."""
-        worth = {}
-        for layer, part in self._by_layer(worths).items():
+    def _evidence(self, scores):
+        """Values to score instead of the weights, so that each unit scores its entry of a vector of all gates."""
+        found: dict[str, Tensor] = {}
+        for layer, part in self._by_layer(scores).items():
             for name, spread in self.selector.spread(layer, part).items():
-                worth[name] = worth.get(name, 0) + spread.expand_as(self.parameters[name])
-        return {**self.values, **worth}
+                found[name] = found.get(name, 0) + spread.expand_as(self.parameters[name])
+        return {**self.values, **found}
 
     def before_step(self, optimizer: FairseqOptimizer) -> None:
         masters, names = homes(optimizer), list(self._factors)

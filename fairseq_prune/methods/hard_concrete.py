@@ -71,7 +71,7 @@ class HardConcreteGates(Gated):
     def _settled(self):
         return settled(self._gates).clamp(0, 1)
 
-    def _worth(self):
+    def _scores(self):
         return settled(self._gates)
 
     def _chain(self, gradient):

@@ -95,7 +95,7 @@ class TickTockGates(Gated):
         if self._ticks:
             self._effects = torch.zeros_like(self._gates)
 
-    def _worth(self):
+    def _scores(self):
         return self._effects.masked_fill(self._gates == 0, -1.0)
 
     def _pull(self):

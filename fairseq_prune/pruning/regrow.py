@@ -18,23 +18,23 @@ def cosine(share: float, progress: float) -> float:
     return share / 2 * (1 + math.cos(math.pi * progress))
 
 
-def drop_and_grow(weight: Tensor, keep: Tensor, share: float, worth: Tensor) -> Tensor:
+def drop_and_grow(weight: Tensor, keep: Tensor, share: float, scores: Tensor) -> Tensor:
     """Move a mask: it keeps as many weights as before, but others.
 
     The smallest of the kept weights are dropped. Then as many weights grow, out of all that are missing; those just
-    dropped are among these, so where they are worth most, they return.
+    dropped are among these, so where they score highest, they return.
 
     Args:
         weight: any shape and float dtype.
         keep: bool, of its shape; True = keep.
         share: of the kept weights to drop (rounded down), in [0, 1].
-        worth: of its shape, what a missing weight is worth, higher = grow.
+        scores: of its shape; missing weights with the highest are grown.
 
     Returns:
         bool of its shape, with as many True as ``keep`` has.
 
     Raises:
-        ValueError: a weight or what it is worth is NaN.
+        ValueError: a weight or a score is NaN.
 
     Example:
         >>> keep = torch.tensor([True, True, True, False, False])
@@ -46,4 +46,4 @@ def drop_and_grow(weight: Tensor, keep: Tensor, share: float, worth: Tensor) -> 
     if not moved:
         return keep
     held = drop_lowest(weight.abs().float().masked_fill(~keep, -1.0).flatten(), missing + moved)
-    return drop_lowest(worth.float().flatten().masked_fill(held, torch.inf), missing).view_as(keep)
+    return drop_lowest(scores.float().flatten().masked_fill(held, torch.inf), missing).view_as(keep)

@@ -236,7 +236,7 @@ def test_layers_of_different_widths_are_compared_by_their_mean():
     fc1, fc2 = model.decoder.layers[0].fc1, model.decoder.layers[0].fc2
     fc1.weight.data, fc1.bias.data, fc2.weight.data = fc1.weight[:3], fc1.bias[:3], fc2.weight[:, :3]
     chooser, _ = selector(model, importance="magnitude", target="0.5", only="decoder.layers.*")
-    assert chooser._worth("decoder.layers", None, None).tolist() == [1.0, 2.0, 3.0, 4.0]
+    assert chooser._scores("decoder.layers", None, None).tolist() == [1.0, 2.0, 3.0, 4.0]
 
 
 def test_stacks():

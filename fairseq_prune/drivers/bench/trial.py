@@ -55,7 +55,7 @@ class Trial:
         return self._clock() - start
 
     def quality(self, size: int) -> dict[str, float]:
-        """What the outputs of all batches of a size are worth, which ran last; dict of one measure or {}."""
+        """Quality of the outputs of all batches of a size, the last that ran; dict of one measure or {}."""
         samples = self._batches[size]
         outputs = [self._outputs[index] for index in range(len(samples))]
         return WORKS[self._subject.kind].quality(self._task, samples, outputs)

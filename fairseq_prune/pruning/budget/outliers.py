@@ -10,7 +10,7 @@ from torch import Tensor
 from .shared import SharedFraction
 
 SPREAD = 0.08  # lambda: fractions of blocks lie within the target plus and minus it, about
-MULTIPLE = 5.0  # M: an outlier is worth more than so many times the mean
+MULTIPLE = 5.0  # M: an outlier scores more than so many times the mean
 
 
 @dataclass(frozen=True)
@@ -23,27 +23,27 @@ class Outliers(SharedFraction):
 
     suffix, by = "owl", "outliers"
 
-    def shares(self, worths: Mapping[str, Sequence[Tensor]], sizes: Mapping[str, int]) -> dict[str, float]:
+    def shares(self, scores: Mapping[str, Sequence[Tensor]], sizes: Mapping[str, int]) -> dict[str, float]:
         """Fractions that come to the target, exactly.
 
         Args:
-            worths: dict of block -> tensors of its weights' sizes times norms.
+            scores: dict of block -> tensors of its weights' sizes times norms.
             sizes: dict of block -> weights (count).
 
         Returns:
             dict of block -> fraction removed, in [0, 1).
         """
-        ratios = {block: outlier_ratio(tensors) for block, tensors in worths.items()}
+        ratios = {block: outlier_ratio(tensors) for block, tensors in scores.items()}
         low, high = min(ratios.values()), max(ratios.values())
         stretched = {b: 2 * SPREAD * (r - low) / (high - low) if high > low else 0.0 for b, r in ratios.items()}
         return fitted({block: -more for block, more in stretched.items()}, sizes, self.fraction)
 
 
-def outlier_ratio(worths: Sequence[Tensor]) -> float:
+def outlier_ratio(scores: Sequence[Tensor]) -> float:
     """Fraction of some tensors' elements, taken together, that is above :data:`MULTIPLE` times their mean."""
-    count = sum(w.numel() for w in worths)
-    mean = sum(float(w.double().sum()) for w in worths) / count
-    return sum(int((w > MULTIPLE * mean).sum()) for w in worths) / count
+    count = sum(s.numel() for s in scores)
+    mean = sum(float(s.double().sum()) for s in scores) / count
+    return sum(int((s > MULTIPLE * mean).sum()) for s in scores) / count
 
 
 def fitted(wishes: Mapping[str, float], sizes: Mapping[str, int], fraction: float) -> dict[str, float]:

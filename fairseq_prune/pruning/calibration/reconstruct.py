@@ -56,7 +56,7 @@ def reconstruct(
 def inverse_factor(products: Tensor) -> Tensor:
     """U with U^T U = (X^T X + damping)^-1, upper triangular; damping is raised until that can be computed.
 
-    Inputs that were never seen have the damping alone, whatever the size of the others: their weights are worth least.
+    Inputs that were never seen have the damping alone, whatever the size of the others: their weights score lowest.
 
     Args:
         products: X^T X, float [groups, columns, columns].

@@ -1,4 +1,4 @@
-"""What a unit is worth; higher means keep.
+"""Importance scores of units; the lowest are removed.
 
 An importance is a function ``(weight, units, generator) -> float32 scores [units]``. To add one:
 a module here with the function, registered in :data:`IMPORTANCES`, and an import below.

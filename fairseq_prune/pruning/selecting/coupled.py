@@ -134,12 +134,12 @@ class CoupledSelector(Selector):
 
     def _guarded(self, vector, masks, generator, evidence):
         """Scores that rank removed units below everything, and the best unit above everything."""
-        scores = self._worth(vector.name, generator, evidence)
+        scores = self._scores(vector.name, generator, evidence)
         scores = scores.masked_fill(~self._alive(vector, masks), -torch.inf)
         scores[scores.argmax()] = torch.inf
         return scores
 
-    def _worth(self, layer: str, generator: torch.Generator, evidence: Values | None) -> Tensor:
+    def _scores(self, layer: str, generator: torch.Generator, evidence: Values | None) -> Tensor:
         """Scores of the units of a vector, float [units]."""
         return self._average(self._importance(self._rows(layer, evidence), Row(), generator))
 
@@ -230,11 +230,11 @@ def _drop_evenly(scores, heads, budget):
     rows = [s.view(count, -1) for s, count in zip(scores, heads, strict=True)]
     lowest = torch.finfo(rows[0].dtype).min  # of what is removed, beside which the best can stand
     ranked = [row.clamp(min=lowest).sort(dim=1, stable=True) for row in rows]
-    worth = [values.mean(0) for values, _ in ranked]
+    means = [values.mean(0) for values, _ in ranked]
     sizes = torch.cat(
-        [torch.full_like(worth_of, len(row), dtype=torch.long) for worth_of, row in zip(worth, rows, strict=True)]
+        [torch.full_like(mean, len(row), dtype=torch.long) for mean, row in zip(means, rows, strict=True)]
     )
-    kept = drop_lowest_within(torch.cat(worth), sizes, budget).split([len(w) for w in worth])
+    kept = drop_lowest_within(torch.cat(means), sizes, budget).split([len(mean) for mean in means])
     return [stay[order.argsort(dim=1)].flatten() for stay, (_, order) in zip(kept, ranked, strict=True)]
 
 

@@ -19,7 +19,7 @@ _WEIGHT = Weight()
 
 
 class JointSelector(CoupledSelector):
-    """Removes what is worth least among nodes and weights, until a number of weights is removed.
+    """Removes the lowest-scoring nodes and weights, until a number of weights is removed.
 
     A node counts with all the weights that it owns. Source: CNIP of Verdenius et al. 2020 (arXiv:2006.00896), whose
     code turns shares of both kinds into two targets and misses both; here one threshold is solved for.
@@ -70,7 +70,7 @@ class JointSelector(CoupledSelector):
         lengths = [v.length for v in vectors]
         nodes = torch.cat([self._guarded(v, masks, generator, evidence) for v in vectors])
         order = nodes.argsort(stable=True)[: len(nodes) - len(vectors)]
-        weights = self._scores(masks, generator, evidence)
+        weights = self._weight_scores(masks, generator, evidence)
 
         def without(count):
             """Nodes that are kept, masks of all that they leave, and scores of the weights that are left."""
@@ -81,7 +81,9 @@ class JointSelector(CoupledSelector):
             return keep, gone, torch.cat(left)
 
         low, high = 0, len(order)
-        while low < high:  # the most nodes that fit, together with the weights worth no more than the last of them
+        while (
+            low < high
+        ):  # the most nodes that fit, together with the weights that score no higher than the last of them
             middle = (low + high + 1) // 2
             fits = int((without(middle)[2] <= nodes[order[middle - 1]]).sum()) <= budget
             low, high = (middle, high) if fits else (low, middle - 1)
@@ -90,7 +92,7 @@ class JointSelector(CoupledSelector):
         kept = {name: part.view(self._weights[name].shape) for name, part in zip(weights, parts, strict=True)}
         return Selection({**gone, **kept}, keep)
 
-    def _scores(self, masks, generator, evidence):
+    def _weight_scores(self, masks, generator, evidence):
         """Dict of weight name -> its scores [elements]; what is removed ranks below everything."""
         values = evidence or {name: p.detach() for name, p in self._weights.items()}
         scores = {n: self._average(self._importance(values[n], _WEIGHT, generator)) for n in self._weights}

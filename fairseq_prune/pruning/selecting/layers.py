@@ -51,7 +51,7 @@ class LayerSelector(CoupledSelector):
             keep[stack][self._numbers[stack]] = kept
         return replace(selection, keep=keep)
 
-    def _worth(self, layer: str, generator: torch.Generator, evidence: Values | None) -> Tensor:
+    def _scores(self, layer: str, generator: torch.Generator, evidence: Values | None) -> Tensor:
         """Scores of the layers that may leave: by evidence of layers, else by all matrices of each layer together."""
         gathered, summed = ((evidence or {}).get(key) for key in (layer, unit_key(layer)))
         if summed is not None:

@@ -130,12 +130,12 @@ class WidthSelector(CoupledSelector):
         """As :meth:`~.selector.Selector.select`; what is removed gets no masks, but multipliers of 0."""
         alive = {name: c.vector != 0 for name, c in self._structure.connectivity.items()}
         widths = self._widths(fractions["all"], self._others())
-        scores = {v.name: self._worth(v.name, generator, evidence) for v in self._members}
+        scores = {v.name: self._scores(v.name, generator, evidence) for v in self._members}
         sizes = {v.name: unit_norms(self._structure.table, self._parameters, v.name) for v in self._members}
         removed = select(scores, widths, self._members, alive, sizes)
         return Selection({}, {name: ~units for name, units in removed.items() if units.any()})
 
-    def _worth(self, layer: str, generator: torch.Generator, evidence: Values | None) -> Tensor:
+    def _scores(self, layer: str, generator: torch.Generator, evidence: Values | None) -> Tensor:
         """Scores of units, float [units]: by evidence of their multipliers, else by the weights that write them."""
         gathered = (evidence or {}).get(layer)
         values = self._rows(layer, evidence) if gathered is None else gathered[:, None]
@@ -209,10 +209,10 @@ def select(
         for ranked, rankings, keep in RANKINGS[kind](members, widths):
             names = [v.name for v in ranked]
             lengths = [scores[name].numel() for name in names]
-            worth, size, left = (
+            score, size, left = (
                 torch.cat([given[name] for name in names]).view(rankings, -1) for given in (scores, sizes, alive)
             )
-            lowest = _all_but_the_best(worth, size, left, keep)
+            lowest = _all_but_the_best(score, size, left, keep)
             removed.update(zip(names, lowest.view(-1).split(lengths), strict=True))
     return {v.name: removed[v.name] for v in vectors}
 
