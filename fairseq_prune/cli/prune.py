@@ -5,7 +5,8 @@ for those that score by what the layers are given, over a few batches of the tra
 units that can be cut (neurons of Transformers, channels of image classifiers) are cut out, all else is masked.
 
 OUT holds no optimizer state: evaluate it with --user-dir and its pruning task, e.g. --task prune_translation, or
-train on with --finetune-from-model. --quality measures both models on valid and test, as inspect --data does.
+train on with --finetune-from-model. --quality measures both models on valid and test, as inspect --data does, before
+OUT gets its name.
 """
 
 import argparse
