@@ -74,10 +74,9 @@ class World:
         folder: where it is made.
         given: files that are there.
         texts: folders of parallel text.
-        folders: others.
     """
 
-    def __init__(self, folder, given, texts, folders):
+    def __init__(self, folder, given, texts):
         self.folder = folder / "work" / "main"
         self.programs, self.spoken = folder / "bin", folder / "spoken"
         shutil.copytree(ROOT / "recipes", self.folder / "recipes")
@@ -85,8 +84,6 @@ class World:
             self.write(script.relative_to(ROOT), LOOPS.sub(r"\1\2", script.read_text()), script.stat().st_mode)
         for name in (*given, *(f"{name}/{split}.{side}" for name in texts for split in SPLITS for side in SIDES)):
             self.write(name, "# a b c\n" * 9)
-        for name in folders:
-            (self.folder / name).mkdir(parents=True)
         self.programs.mkdir()
         for name in TOOLS:
             (self.programs / name).symlink_to(shutil.which(name))

@@ -12,6 +12,8 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 images=${1:?usage: scripts/vision/cifar_before.sh IMAGES [RUN ...], e.g. scripts/vision/cifar_before.sh ../shared/data/cifar10}
 shift
+. scripts/given.sh
+images "$images"
 all="resnet20-none-0-1 vgg16-none-0-1 vgg16-snap_it-0.93-1 vgg16-random_nodes-0.93-1 resnet20-snip_it-0.98-1"
 all="$all resnet20-during_snip_it-0.98-1 resnet20-random-0.98-1"
 for method in snip_it snap_it random random_nodes grasp snip cnip_it; do all="$all resnet20-$method-0.9-1"; done

@@ -14,6 +14,8 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 images=${1:?usage: scripts/vision/cifar_greg.sh IMAGES [RUN ...], e.g. scripts/vision/cifar_greg.sh ../shared/data/cifar10}
 shift
+. scripts/given.sh
+images "$images"
 all=
 for seed in 1 2 3; do
     all="$all dense-0-$seed"

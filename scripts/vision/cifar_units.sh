@@ -12,6 +12,8 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 images=${1:?usage: scripts/vision/cifar_units.sh IMAGES [RUN ...], e.g. scripts/vision/cifar_units.sh ../shared/data/cifar10}
 shift
+. scripts/given.sh
+images "$images"
 all=dense-0-1
 for method in irregular filter stripe pattern n:m; do all="$all $method-own-1 $method-random-1"; done
 for seed in 2 3; do all="$all irregular-own-$seed irregular-random-$seed pattern-own-$seed pattern-random-$seed"; done

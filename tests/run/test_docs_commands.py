@@ -21,15 +21,15 @@ PAGES = [page for page in pages() if blocks(page) and page not in ELSEWHERE]
 GIVEN = """.venv/bin/activate checkpoints/dense/checkpoint_best.pt dense.pt masked.pt srp.pt run.log
     checkpoints/demo/dense/checkpoint_best.pt data-bin/mine/dict.de.txt data-bin/demo/dict.de.txt
     checkpoints/cut/checkpoint_last.pt checkpoints/pruned/checkpoint8.pt checkpoints/pruned/checkpoint9.pt
-    ORIGINAL PRUNED""".split()
+    ../shared/data/cifar10/train.npz ORIGINAL PRUNED""".split()
 TEXTS = "../shared/data/multi30k-de-en ptb wmt14".split()
 REFUSALS = SystemExit, ValueError, AssertionError, KeyError, OSError
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """Where all pages are spoken; a reader has texts, a dense model and its data."""
-    return World(tmp_path_factory.mktemp("world"), GIVEN, TEXTS, ["../shared/data/cifar10"])
+    """Where all pages are spoken; a reader has texts, images, a dense model and its data."""
+    return World(tmp_path_factory.mktemp("world"), GIVEN, TEXTS)
 
 
 def commands_of(page, world):

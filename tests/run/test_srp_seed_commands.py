@@ -24,7 +24,7 @@ def words_of(words, data, checkpoints):
 @pytest.fixture(scope="module")
 def commands(tmp_path_factory):
     """Those of docs/seeds/srp.md: five trainings and the translation, lists of words."""
-    world = World(tmp_path_factory.mktemp("world"), [], [], [])
+    world = World(tmp_path_factory.mktemp("world"), [], [])
     spoken = [command for block in blocks("docs/seeds/srp.md") for command in world.commands(block)]
     *trainings, translation = (words for name, *words in spoken if name in ("fairseq-train", "fairseq-generate"))
     assert len(trainings) == 5
