@@ -113,8 +113,8 @@ def _why_nothing(table, arch):
     if not table:
         return f"nothing to cut: architecture {arch} has no Transformer layers, and no others can be cut"
     return (
-        "nothing to cut: no connectivity is 0, no neuron and no head is without input or reader, nor is, in every "
-        "head, an attention dimension; prune whole units first, e.g. --prune-units row --prune-scope layer"
+        "nothing to cut: no connectivity is 0, no neuron or head lacks an input or a reader, no attention dimension "
+        "does so in every head; prune whole units first, e.g. --prune-units row --prune-scope layer"
     )
 
 

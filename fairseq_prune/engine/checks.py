@@ -47,7 +47,7 @@ def check_run(cfg: PruneOptions, plan: Plan, start: Start) -> None:
     refuse_idle_fields(PruneOptions, cfg, run)
     _check_scheduler(getattr(whole_config(cfg), "lr_scheduler", None), run)
     if cfg.prune_amp and cfg.prune_bf16:
-        raise ValueError("--amp --bf16: are two ways to mix precisions; give --bf16, or --amp --prune-amp-bf16")
+        raise ValueError("--amp --bf16: are two kinds of mixed precision; give --bf16, or --amp --prune-amp-bf16")
     read_distillation(cfg)
     if plan.prunes or not start.resumes:  # else fairseq starts from new weights, and so does a task that prunes nothing
         start.check()
@@ -55,7 +55,9 @@ def check_run(cfg: PruneOptions, plan: Plan, start: Start) -> None:
         raise ValueError("--ddp-backend fully_sharded: parameters are split over ranks; use e.g. legacy_ddp")
     coarse = next((name for name in ("fp16", "bf16") if getattr(cfg, f"prune_{name}")), None)
     if coarse and any(KINDS[kind].fine for kind in plan.evidence):
-        raise ValueError(f"--{coarse}: too coarse for the derivatives of --prune-method {plan.method}; use --amp")
+        raise ValueError(
+            f"--{coarse}: not precise enough for the derivatives of --prune-method {plan.method}; use --amp"
+        )
     if plan.permute and cfg.prune_store_ema:
         raise ValueError("--store-ema: averages cannot be reordered; leave out --prune-permute")
     kind = approach_of(plan)

@@ -71,7 +71,7 @@ class Goals:
         enough = next((goal for goal in more if selector.budget(group, goal)), None)
         fits = enough and selector.highest(group, enough) is None
         advice = f"give e.g. --prune-target {enough:g}" if fits else _OTHERS
-        raise ValueError(f"{self._asked_by} {fraction}: comes to none of the units of {group!r}; {advice}")
+        raise ValueError(f"{self._asked_by} {fraction}: amounts to no unit of {group!r}; {advice}")
 
     @property
     def known(self) -> bool:

@@ -98,8 +98,8 @@ class Pruner:
         if not self.pending:
             return None
         events = f"{self.events_done} of {self.plan.schedule.num_events} pruning events"
-        selected = ", what was selected is still there" if self.approaching else ""
-        return f"--prune-method {self.plan.method} saw {events}{selected}; {self.fraction_removed:.4f} removed"
+        selected = ", what was selected is not removed yet" if self.approaching else ""
+        return f"--prune-method {self.plan.method} completed {events}{selected}; {self.fraction_removed:.4f} removed"
 
     @property
     def metrics(self) -> dict[str, float | Tensor]:

@@ -74,14 +74,14 @@ def check_target(plan: Plan) -> None:
     for target in plan.target.values():
         if isinstance(target, CostLeft) and not getattr(units, "costed", False):
             example = "--compression-rate 0.2" if isinstance(units, Width) else "--prune-units neuron, or filter"
-            raise ValueError(f"{target.option}: counts whole removed units, not {plan.units}; give e.g. {example}")
+            raise ValueError(f"{target.option}: counts whole units, not {plan.units}; give e.g. {example}")
         if isinstance(target, BY_LAYER):
             _check_by_layer(target, plan, units)
         if isinstance(target, Deviation) and not isinstance(units, Weight):
             raise ValueError(f"--prune-target {target}: is for single weights; give e.g. --prune-target 0.5")
         if isinstance(target, NofM) and plan.units != "n:m":
             raise ValueError(
-                f"--prune-target {target}: says how much of units n:m stays, not of {plan.units}; give e.g. "
+                f"--prune-target {target}: says how many weights of units n:m are kept, not of {plan.units}; give e.g. "
                 "--prune-target 0.5, or --prune-method n:m"
             )
         if plan.units == "n:m" and not isinstance(target, NofM) and target != 0:  # 0 leaves a layer dense
@@ -91,11 +91,15 @@ def check_target(plan: Plan) -> None:
 def _check_by_layer(target, plan, units):
     said = f"--prune-target {target}"
     if is_coupled(units):
-        raise ValueError(f"{said}: gives every layer its own fraction, and several own {plan.units}; give e.g. 0.5")
+        raise ValueError(
+            f"{said}: gives every layer its own fraction, but several layers share {plan.units}; give e.g. 0.5"
+        )
     if isinstance(target, Outliers) and plan.approach:
         raise ValueError(f"{said}: is not for --prune-method {plan.method}; give e.g. --prune-target 0.5")
     if plan.scope not in ("layer", "output"):
-        raise ValueError(f"{said}: gives every layer its own fraction; leave --prune-scope {plan.scope} out, or layer")
+        raise ValueError(
+            f"{said}: gives every layer its own fraction; leave out --prune-scope {plan.scope}, or give layer"
+        )
 
 
 def by_layer(target: Mapping[str, Any]) -> bool:

@@ -142,7 +142,9 @@ class Removal:
         self.kept |= {vector: pack_mask(self._of_the_whole(vector, units)) for vector, units in keep.items()}
         for vector, units in keep.items():
             if stay := int(units.sum() - asked[vector].sum()):
-                logger.info(f"{vector}: {stay} more units are masked, not cut: all layers of its module are cut alike")
+                logger.info(
+                    f"{vector}: {stay} more units are masked, not cut: the layers of its module can only be cut equally"
+                )
         return bool(keep)
 
     def _of_the_whole(self, vector, units):

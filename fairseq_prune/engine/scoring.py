@@ -64,7 +64,7 @@ class ScoringMixin(FairseqTask):
             )
             epoch = batches.next_epoch_itr(shuffle=True)
             if Plan.batches < count > len(epoch) > 0:  # more than one gets without asking
-                logger.warning(f"--prune-batches {count}: the training set has {len(epoch)}, which are taken")
+                logger.warning(f"--prune-batches {count}: the training set has {len(epoch)}, all of which are used")
             mine = itertools.islice(epoch, ranks.rank(), count, ranks.world_size())
             device = next(model.parameters()).device
             yield (utils.move_to_cuda(b, device) if device.type == "cuda" else b for b in mine)

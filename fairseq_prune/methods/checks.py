@@ -50,10 +50,12 @@ def check_approach(plan: ApproachPlan) -> None:
     if derived or kind and kind.gated and plan.importance != "score":
         raise ValueError(f"--prune-importance {plan.importance}: is not for --prune-method {plan.method}; leave it out")
     if plan.importance == "score" and METHODS[plan.method].importance != "score":
-        raise ValueError("--prune-importance score: is what a method has learnt; give e.g. --prune-method movement")
+        raise ValueError(
+            "--prune-importance score: is for methods that learn scores; give e.g. --prune-method movement"
+        )
     if plan.importance in SIGNED and isinstance(units, Pattern):
         raise ValueError(
-            f"--prune-units {plan.units}: are not for importance {plan.importance}, whose scores may be below 0; "
+            f"--prune-units {plan.units}: do not fit importance {plan.importance}, whose scores may be below 0; "
             "e.g. --prune-units kernel"
         )
 

@@ -64,7 +64,7 @@ class Schedule:
             )
         if self.end or self.every:
             option = f"{self.end_option} {self.end}" if self.end else f"--prune-every {self.every}"
-            raise ValueError(f"--prune-steps {steps}: are all at --prune-start; leave out {option}")
+            raise ValueError(f"--prune-steps {steps}: all take place at --prune-start; leave out {option}")
         if steps < 1:
             raise ValueError(f"--prune-steps {steps}: give at least 1, e.g. --prune-steps 5")
 

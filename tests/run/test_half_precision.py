@@ -73,9 +73,9 @@ def test_generates_from_it(new_run, capsys):
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    ("--amp --bf16", "--amp --bf16: are two ways to mix precisions; give --bf16, or --amp --prune-amp-bf16"),
+    ("--amp --bf16", "--amp --bf16: are two kinds of mixed precision; give --bf16, or --amp --prune-amp-bf16"),
     ("--prune-amp-bf16", "--prune-amp-bf16: has no effect here; leave it out, or give e.g. --amp"),
-    ("--bf16 --prune-method grasp --prune-target 0.5", "--bf16: too coarse for the derivatives of "),
+    ("--bf16 --prune-method grasp --prune-target 0.5", "--bf16: not precise enough for the derivatives of "),
 ])  # fmt: skip
 def test_bad_input(new_run, options, message):
     with pytest.raises(SystemExit) as caught:

@@ -139,8 +139,8 @@ def test_where_shapes_cannot_change_layers_stay_masked(new_run, words):
 
 REFUSED = {
     "--prune-target 0.9": r"--prune-target 0.9: at most 0.75 of 'all' can be removed: one unit of every layer stays",
-    "--prune-target 0.1": r"--prune-target 0.1: comes to none of the units of 'all'; give e.g. --prune-target 0.2$",
-    "--decoder-layers 1": "--prune-target 0.5: comes to none of .*; give other units, e.g. --prune-units row",
+    "--prune-target 0.1": r"--prune-target 0.1: amounts to no unit of 'all'; give e.g. --prune-target 0.2$",
+    "--decoder-layers 1": "--prune-target 0.5: amounts to no unit of .*; give other units, e.g. --prune-units row",
     "--decoder-layers 1 --prune-target 0.6": "at most 0.0 of 'all' can .* stays; give other units, e.g. --prune-units",
     "--prune-only decoder.layers.7.*": r"--prune-only decoder.layers.7.\*: matches no layer; did you mean",
     "--prune-method greg1 --prune-scope layer": "--prune-units layer: are not for --prune-method greg1",

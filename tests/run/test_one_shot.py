@@ -60,7 +60,7 @@ def test_other_batches_remove_others(dense, tmp_path, caplog):
     assert same_tensors(one, again) and not same_tensors(one, other) and not same_tensors(one, fewer)
     assert "--prune-batches" not in caplog.text
     pruned(dense, tmp_path, "--method", "wanda", "--target", "0.5", "--batches", "1000")
-    assert re.search(r"--prune-batches 1000: the training set has \d\d, which are taken", caplog.text)
+    assert re.search(r"--prune-batches 1000: the training set has \d\d, all of which are used", caplog.text)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -99,7 +99,7 @@ BAD = {
     "--method group_lasso": "--method group_lasso: needs training",
     "--method imp --target 0.5": "--method imp: needs training",
     "--target 0.5 --importance taylor": "--importance taylor: needs training",
-    "--target 0.5 --importance score": "--importance score: is what a method has learnt",
+    "--target 0.5 --importance score": "--importance score: is for methods that learn scores",
     "--method wnada --target 0.5": "did you mean 'wanda'",
     "--method wanda --target 0.5 --batches 0": "--batches 0: give at least 1, e.g. --batches 5",
     "--method wanda --target 0.5 --batches -3": "--batches -3: give at least 1",

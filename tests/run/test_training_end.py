@@ -20,8 +20,8 @@ def last_line(caplog, train, *words):
 
 
 @pytest.mark.parametrize("method, said", [
-    (CUBIC, "--prune-method magnitude saw 1 of 4 pruning events; 0.0000 removed"),
-    (GREG, "--prune-method greg1 saw 1 of 1 pruning events, what was selected is still there; 0.0000 removed"),
+    (CUBIC, "--prune-method magnitude completed 1 of 4 pruning events; 0.0000 removed"),
+    (GREG, "--prune-method greg1 completed 1 of 1 pruning events, what was selected is not removed yet; 0.0000"),
 ], ids=["events", "a penalty"])  # fmt: skip
 def test_a_run_that_ends_early(new_run, caplog, method, said):
     assert said in last_line(caplog, new_run().train, *method, *IMPATIENT)
@@ -35,10 +35,10 @@ def test_a_run_that_did_what_was_asked(new_run, caplog):
 def test_a_run_that_never_began(new_run, caplog):
     with contextlib.suppress(ValueError):  # there is no checkpoint
         last_line(caplog, new_run().train, *CUBIC, "--stop-min-lr", "1")
-    assert "saw 0 of 4 pruning events" in caplog.messages[-1]
+    assert "completed 0 of 4 pruning events" in caplog.messages[-1]
 
 
 def test_an_srp_run(tmp_path, parallel, caplog):
     words = words_of("--srp --compression-rate 0.3 --srp-pruning-updates 6 --max-update 8 --optimizer srp_adam")
     said = last_line(caplog, srp_run(tmp_path, parallel).train, *words, *IMPATIENT)
-    assert "--prune-method srp saw 1 of 1 pruning events, what was selected is still there" in said
+    assert "--prune-method srp completed 1 of 1 pruning events, what was selected is not removed yet" in said

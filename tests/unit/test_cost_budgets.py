@@ -172,8 +172,8 @@ REFUSED = [
     ({"params_left": "x"}, "--prune-params-left x: give the part that may be left"),
     ({"params_left": 0.5, "target": 0.5}, "--prune-target and --prune-params-left all say how much is to be removed"),
     ({"params_left": 0.5, "macs_left": 0.5}, "--prune-params-left and --prune-macs-left all say how much is to be"),
-    ({"params_left": 0.5, "units": "weight"}, "--prune-params-left 0.5: counts whole removed units, not weight"),
-    ({"macs_left": 0.5, "units": "width"}, "--prune-macs-left 0.5: counts whole removed units, not width; give e.g. "
+    ({"params_left": 0.5, "units": "weight"}, "--prune-params-left 0.5: counts whole units, not weight"),
+    ({"macs_left": 0.5, "units": "width"}, "--prune-macs-left 0.5: counts whole units, not width; give e.g. "
      "--compression-rate"),
     ({"params_left": 0.5, "method": "none"}, "--prune-params-left 0.5: --prune-method none removes nothing"),
 ]  # fmt: skip

@@ -272,7 +272,7 @@ def test_one_step_is_snip_and_more_are_not():
     ({"method": "snip_it", "steps": "0"}, "--prune-steps 0: give at least 1"),
     ({"method": "snip_it", "steps": "x"}, "--prune-steps x: give a whole number"),
     ({"method": "snip", "steps": "5"}, "--prune-steps 5: --prune-schedule once has none"),
-    ({"method": "snip_it", "steps": "5", "end": "9up"}, "--prune-steps 5: are all at --prune-start; leave out"),
+    ({"method": "snip_it", "steps": "5", "end": "9up"}, "--prune-steps 5: all take place at --prune-start; leave out"),
     ({"method": "admm", "importance": "sensitivity", "freeze": "9up"}, "--prune-importance sensitivity: is not for"),
 ])  # fmt: skip
 def test_bad_input(options, message):

@@ -217,8 +217,8 @@ def test_a_drop_in_points_is_refused_with_an_example():
 
 
 @pytest.mark.parametrize("given, message", [
-    ({**GREG1, "prune_target": "2:4"}, "--prune-target .*: says how much of units n:m stays, not of filter; .* 0.5"),
-    ({"prune_method": "magnitude", "prune_target": "*=2:4"}, "--prune-target .* n:m stays, not of weight; .* n:m"),
+    ({**GREG1, "prune_target": "2:4"}, "--prune-target .*: says how many weights of units n:m are kept, not of .* 0.5"),
+    ({"prune_method": "magnitude", "prune_target": "*=2:4"}, "--prune-target .* n:m are kept, not of weight; .* n:m"),
     ({"prune_method": "n:m", "prune_target": "0.5"}, "--prune-target 0.5: .* give e.g. --prune-target 2:4"),
     ({"prune_method": "snip_it", "prune_target": "0.5", "prune_steps": 10**9}, "--prune-steps 1000000000: .* 10000"),
     ({**GREG1, "reg_upper_limit": float("inf")}, "--reg-upper-limit inf: give a finite number, e.g. 1.0"),

@@ -69,7 +69,7 @@ class CoupledSelector(Selector):
             raise ValueError(f"--prune-include {','.join(plan.include)}: coupled units take along all they own")
         if plan.scope not in ("global", "layer"):
             raise ValueError(
-                f"--prune-scope {plan.scope}: coupled units know global and layer, e.g. --prune-scope layer"
+                f"--prune-scope {plan.scope}: coupled units are compared by global or layer, e.g. --prune-scope layer"
             )
         self.groups: dict[str, list[Coupled]] = (
             {"all": members} if plan.scope == "global" else {v.name: [v] for v in members}
