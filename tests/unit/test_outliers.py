@@ -62,7 +62,7 @@ def test_tensors_of_one_block_lose_the_same_part():
 @pytest.mark.parametrize("words, message", [
     ({"target": "0owl"}, "--prune-target 0owl: write 0.7owl"),
     ({"target": "1.5owl"}, "--prune-target 1.5owl: write 0.7owl"),
-    ({"target": "0.5owl", "scope": "global"}, "--prune-target 0.5owl: .* leave --prune-scope global out"),
+    ({"target": "0.5owl", "scope": "global"}, "--prune-target 0.5owl: .* leave out --prune-scope global"),
     ({"target": "0.5owl", "units": "neuron"}, "--prune-target 0.5owl: .* several layers share neuron"),
     ({"target": "0.5owl", "units": "n:m"}, "--prune-target 0.5owl: units n:m need 2:4"),
 ])  # fmt: skip
