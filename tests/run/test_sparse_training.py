@@ -78,7 +78,7 @@ def test_gradient_grows_where_the_loss_falls(new_run):
 @pytest.mark.parametrize("options, message", [
     ("--prune-drop 0", "--prune-drop 0.0: give a share above 0 and at most 1, e.g. 0.3"),
     ("--prune-units row", "--prune-units row: are not for --prune-method set; e.g. --prune-units weight"),
-    ("--prune-scope global", "--prune-target 0.6erk: gives every layer its own fraction; leave out --prune-scope global"),
+    ("--prune-scope global", "--prune-target 0.6erk: gives every layer its own fraction; leave out --prune-scope"),
     ("--prune-target 1erk", "--prune-target 1erk: write 0.7erk for 70 % removed, by the layers' shapes"),
 ])  # fmt: skip
 def test_bad_input(new_run, options, message):
