@@ -23,20 +23,21 @@ PAGE = ROOT / "docs" / "matrix.md"
 SINGLE_FIRST = sorted(ALL_UNITS, key=lambda unit: unit in UNITS and is_coupled(parse_units(unit)))
 HEAD = """# What works where
 
-Every method with all units (`--prune-units`) of three families of models. Written by `scripts/matrix_page.py`, which
-prunes small models that had lost single weights before. `tests/run/test_nothing_comes_back.py` does so again and holds
-this page to it, e.g. `test_old_zeros_stay_and_the_count_is_exact[transformer-magnitude]`.
+This page shows every method with all units (`--prune-units`) for three families of models. It is written by
+`scripts/matrix_page.py`, which prunes small models that have lost single weights before. Tests repeat this and compare
+the page with the result (`tests/run/test_nothing_comes_back.py`, e.g.
+`test_old_zeros_stay_and_the_count_is_exact[transformer-magnitude]`).
 
-✓: the exact count is removed, and what had been removed stays so (`set` and `rigl` move it). Empty: refused in one
-line, before training, which names an option and what to give instead. The words are those of
-[how it works](how-it-works.md#the-vocabulary), the methods those of [methods](methods.md). A model of no family has the
+✓: the exact count is removed, and weights removed before stay removed (`set` and `rigl` move them). Empty: refused
+before training, with a line that names an option and what to give instead. The terms are explained in
+[how it works](how-it-works.md#the-vocabulary), the methods in [methods](methods.md). A model of no family has the
 units of single tensors: `weight`, `row`, `column`, `block`, `2:4` (`tests/run/test_families.py`).
 """
 CUT = """
 ## Cut out, or masked
 
-cut: the tensors get smaller in the run, where shapes can change ([cutting](how-it-works.md#cutting)), elsewhere by
-`fairseq-prune compact`. masked: zeros in tensors of the old shape.
+cut: the tensors get smaller, in the run where shapes can change ([cutting](how-it-works.md#cutting)), otherwise with
+`fairseq-prune compact`. masked: zeros in tensors of the original shape.
 """
 WIDTHS = """
 In models with connectivity (`--arch srp_transformer`), units `width` are cut by {}, with any importance
@@ -45,9 +46,9 @@ In models with connectivity (`--arch srp_transformer`), units `width` are cut by
 RESUMED = """
 ## Interrupted and resumed
 
-Every method is among the runs that `make soak` kills at random moments and resumes; each has to end like the run that
-was left alone, to the bit ([reliability](reliability.md)). `tests/run/test_soak.py` holds that none is missing. Tests
-that stop runs at chosen updates: in `tests/run` `test_methods.py`, `test_layers.py`, `test_coupled_units.py`,
+Every method is among the runs that `make soak` kills at random moments and resumes; each has to end bit for bit like an
+uninterrupted run ([reliability](reliability.md)). `tests/run/test_soak.py` checks that no method is missing. Other
+tests stop runs at chosen updates: in `tests/run`, `test_methods.py`, `test_layers.py`, `test_coupled_units.py`,
 `test_recurrent_cut.py`, `test_srp_resume.py`, and those of `tests/vision`.
 """
 

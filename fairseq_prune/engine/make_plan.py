@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from ..methods.checks import check_approach, check_in_order
+from ..methods.checks import check_approach, check_layerwise
 from ..methods.options import read_approach
 from ..methods.projecting import Projection
 from ..methods.table import METHODS
@@ -96,7 +96,7 @@ def _check(plan):
         if isinstance(target, Threshold) and isinstance(parse_units(plan.units), Support):
             raise ValueError(f"--prune-target {target}: is not for units {plan.units}; e.g. --prune-target 0.8")
     check_approach(plan)
-    check_in_order(plan)
+    check_layerwise(plan)
     if plan.rewind:
         _check_rewind(plan)
     if plan.permute and plan.units != "n:m":

@@ -60,7 +60,7 @@ def check_approach(plan: ApproachPlan) -> None:
         )
 
 
-def check_in_order(plan: ApproachPlan) -> None:
+def check_layerwise(plan: ApproachPlan) -> None:
     """Refuse what layers that are pruned one after the other, by their inputs, cannot have.
 
     Raises:
