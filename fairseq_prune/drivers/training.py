@@ -13,11 +13,15 @@ from fairseq import options
 from fairseq.tasks import TASK_REGISTRY
 
 from .. import register
+from ..compat import load_checkpoint
+from ..distillation.options import EXAMPLE, SELF, read_distillation
 from ..engine.mixin import PruneMixin
+from ..errors import errors_named
 from ..files.folder import require_writable
 from ..files.messages import say_which
 from .child import ends_with
 
+_TEACHING = "--prune-teacher", "--prune-kd-"
 USER_DIR = Path(__file__).resolve().parents[1]
 
 
@@ -34,7 +38,7 @@ def check_words(
     Args:
         words: what stands after ``--train``.
         command: name of the driver.
-        own: options that it sets; those of pruning are always among them.
+        own: options that it sets; those of pruning are always among them, but for those of a teacher.
         refused: dict of other option -> why, and what to do instead.
         needed: dict of option -> example.
 
@@ -43,7 +47,7 @@ def check_words(
     """
     for word in words:
         option = word.partition("=")[0]
-        if option in own or option.startswith("--prune-"):
+        if option in own or option.startswith("--prune-") and not option.startswith(_TEACHING):
             raise ValueError(f"{option}: is set by fairseq-prune {command} itself; leave it out after --train")
         if option in refused:
             raise ValueError(f"{option}: {refused[option]}")
@@ -53,7 +57,9 @@ def check_words(
                 f"{option}: options of fairseq-train are needed to train; add e.g. --train {option} {example}"
             )
     _check_task(words)
-    _check_figures(parse_words("data", words).tensorboard_logdir)
+    options = parse_words("data", words)
+    _check_figures(options.tensorboard_logdir)
+    _check_teacher(options, command)
 
 
 def _check_task(words):
@@ -72,6 +78,18 @@ def _check_figures(folder):
             require_writable(folder)
     except OSError as error:
         raise ValueError(say_which(error, {"--tensorboard-logdir": folder})) from None
+
+
+def _check_teacher(options, command):
+    """A training looks for its teacher when it begins."""
+    asked = read_distillation(options)
+    if asked and asked.teacher == SELF:
+        raise ValueError(
+            f"{asked.asked}: trainings of {command} begin with different models; give a file, e.g. {EXAMPLE}"
+        )
+    if asked:
+        with errors_named(asked.asked):
+            load_checkpoint(asked.teacher)
 
 
 def parse_words(data: str, words: Iterable[object]) -> argparse.Namespace:

@@ -91,6 +91,18 @@ def test_rounds(imp, tmp_path, rewind, monkeypatch):
     assert not list((folder / "round-0").glob("checkpoint[0-9_]?*[0-9].pt"))
 
 
+def test_a_teacher_of_all_rounds(imp, tmp_path):
+    """The last round learns from the one of the first."""
+    imp(tmp_path / "alone", "--rewind", "3up")
+    teacher = tmp_path / "alone/round-0/checkpoint_last.pt"
+    imp(tmp_path / "taught", "--rewind", "3up", train=["--lr", "0.05", "--prune-teacher", str(teacher)])
+    alone, first, last = (load_checkpoint(tmp_path / f"{name}/checkpoint_last.pt") for name in (
+        "alone/round-2", "taught/round-0", "taught/round-2"
+    ))  # fmt: skip
+    seen = [run["extra_state"]["PruneImageClassificationTask"]["teacher"] for run in (first, last)]
+    assert seen[0] == seen[1] and not same_tensors(dict(alone["model"]), dict(last["model"]))
+
+
 def test_rounds_follow_the_table_of_rates(imp, tmp_path):
     """A round that resumes at the point goes on with its epochs: --lr-ft counts from the first update of all."""
     imp(tmp_path / "imp", "--rewind", "1ep", train=words_of("--lr-scheduler phased --lr-ft 0:0.1,1:0.01"))
@@ -145,12 +157,17 @@ def test_killed(imp, tmp_path):
             "--train: unrecognized arguments: --optimiser adam; fairseq-train --help lists its options",
         ),
         ("--train --no-save", "--no-save: rounds continue from saved checkpoints as they are; leave it out"),
+        (
+            "--train {TRAIN} --prune-teacher self",
+            "--prune-teacher self: trainings of imp begin with different models; give a file, e.g. checkpoints/dense",
+        ),
+        ("--train {TRAIN} --prune-teacher no.pt", "--prune-teacher no.pt: checkpoint no.pt: no such file"),
         ("--train --prune-method l1", "--prune-method: is set by fairseq-prune imp itself; leave it out after --train"),
     ],
 )
 def test_bad_input(words, message, tmp_path):
     train = [] if "--train" in words else ["--train", *TRAIN]
-    given = words.replace("IMP", str(tmp_path / "imp")).split()
+    given = words.replace("IMP", str(tmp_path / "imp")).replace("{TRAIN}", " ".join(TRAIN)).split()
     with pytest.raises(SystemExit, match=message):
         main(["imp", "nowhere", "--save-dir", str(tmp_path / "imp"), "--target", "0.9", *given, *train])
     assert not (tmp_path / "imp").exists()
