@@ -12,7 +12,7 @@ def add_user_dir(parser: OptionParser) -> None:
     parser.add_argument("--user-dir", metavar="FOLDER", help=text)
 
 
-def take_in(args: argparse.Namespace) -> None:
+def import_user_dir(args: argparse.Namespace) -> None:
     """Import the folder, if one was given.
 
     Raises:

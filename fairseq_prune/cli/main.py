@@ -16,7 +16,7 @@ from .. import cli
 from ..files.messages import one_line, say_which
 from ..needs import OptionParser
 from ..pruning.registry import closest
-from ._user_dir import take_in
+from ._user_dir import import_user_dir
 
 
 def command_modules() -> dict[str, str]:
@@ -68,7 +68,7 @@ def _parse(argv):
     def run():
         options.refuse_empty(args)
         options.refuse_idle(args)
-        take_in(args)
+        import_user_dir(args)
         module.run(args)
 
     return run, {name: getattr(args, dest, None) for name, dest in names.items()}

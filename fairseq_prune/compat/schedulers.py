@@ -36,14 +36,14 @@ def _telling_the_validation(load_checkpoint):
 
 
 def _introducing(build_optimizer):
-    """Only the trainer knows both the scheduler and the task; one with a method ``meet_scheduler`` is given it.
+    """Only the trainer knows both the scheduler and the task; one with a method ``set_scheduler`` is given it.
 
     Any other tells its scheduler nothing: one that waits to be told would keep its first learning rate for ever.
     """
 
     def build(self):
         build_optimizer(self)
-        if meet := getattr(self.task, "meet_scheduler", None):
+        if meet := getattr(self.task, "set_scheduler", None):
             meet(self.lr_scheduler)
         elif hasattr(self.lr_scheduler, "begin_finetuning"):
             name, task = self.cfg.lr_scheduler._name, self.cfg.task._name

@@ -65,12 +65,12 @@ class Probe:
         """
         fractions = dict.fromkeys(self.selector.groups, 0.0) | {group: fraction}
         selection = self.selector.select(fractions, self._masks, torch.Generator().manual_seed(self._seed), None)
-        selection = self._targets.intersected(selection, self._masks).examined()
+        selection = self._targets.intersected(selection, self._masks).checked()
         try:
             self._removal.mask(selection, self._targets.prunables, self._optimizer)
             yield
         finally:
-            self._masked.hold(self._masks)
+            self._masked.set_masks(self._masks)
             for name, value in self._values.items():
                 self._masked.parameters[name].data.copy_(value)
 

@@ -50,7 +50,7 @@ def cut_in_run(
     let_attention_shrink(model, [block_of(vector) for vector, units in keep.items() if not units.all()])
     replace_values(model, cut_state(entries(model), table, keep))
     masks = cut_state(masked.local_masks(), table, keep)
-    masked.hold({name: mask for name, mask in masks.items() if not mask.all()})
+    masked.set_masks({name: mask for name, mask in masks.items() if not mask.all()})
 
 
 def cut_layers_in_run(

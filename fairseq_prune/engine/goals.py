@@ -82,7 +82,7 @@ class Goals:
         """For messages: (the option and target of a group, what to give instead if it has lost more)."""
         return f"{self._asked_by} {self._asked[group]}", f"give e.g. --prune-target {math.ceil(lost * 1e4) / 1e4}"
 
-    def look_at_inputs(self, prunables: Sequence[Prunable], walk: Callable[[], Walk]) -> bool:
+    def read_outliers(self, prunables: Sequence[Prunable], walk: Callable[[], Walk]) -> bool:
         """Find the fractions of groups whose goal depends on outliers (``0.7owl``).
 
         Args:

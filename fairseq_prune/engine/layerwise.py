@@ -70,7 +70,7 @@ def _select_one(targets: Targets, prunable: Prunable, fraction: float, masks: Ma
         stored = prunable.store(as_weight(value, prunable.shape)).to(prunable.parameter.dtype)
         return Selection(prunable.split_mask(as_weight(keep, prunable.shape)), values={prunable.name: stored})
     score = prunable.store(as_weight(scoring.score(wide, inputs).view_as(matrix), prunable.shape))
-    return targets.select_one(prunable.name, fraction, masks, {prunable.name: score}).examined()
+    return targets.select_one(prunable.name, fraction, masks, {prunable.name: score}).checked()
 
 
 def _take(parameters, selection):

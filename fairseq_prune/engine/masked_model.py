@@ -81,7 +81,7 @@ class MaskedModel:
             if not _is_given_up(self._model, name):
                 raise ValueError(f"the checkpoint masks {name} {list(keep.shape)}, which the model does not have")
         self.depth = depth or {}
-        self.hold({name: keep for name, keep in mine.items() if keep is not None})
+        self.set_masks({name: keep for name, keep in mine.items() if keep is not None})
 
     @property
     def parameters_left(self) -> int:
@@ -118,7 +118,7 @@ class MaskedModel:
                 "run they are from, or start from a finished one"
             )
 
-    def hold(self, masks: Masks) -> None:
+    def set_masks(self, masks: Masks) -> None:
         """Replace all masks (dict of parameter name -> bool); weights are not changed yet."""
         self.masks = dict(masks)
         self._packed = None
@@ -141,7 +141,7 @@ class MaskedModel:
         self.parameters.clear()
         self.parameters.update(self._model.named_parameters())
         self.depth = after_cut(self.depth, keep)
-        self.hold(cut_names(self.masks, keep))
+        self.set_masks(cut_names(self.masks, keep))
 
     def packed(self) -> dict[str, dict]:
         """The masks as plain values; packed once after each change."""
@@ -178,7 +178,7 @@ class MaskedModel:
             for moment in moments_of(self.parameters[name], masters, optimizer):
                 mask_tensor(moment, keep)
 
-    def renew_averages(self, ema_model: nn.Module, changed: Collection[str]) -> None:
+    def update_averages(self, ema_model: nn.Module, changed: Collection[str]) -> None:
         """Update averages after a removal: they restart where weights have jumped, and are zero where masked.
 
         Args:

@@ -99,7 +99,7 @@ class PruneMixin(ScoringMixin, AccountingMixin, DistillingMixin, ModelInfo, Fair
             at_training_end(task.warn_if_unfinished)
         return task
 
-    def meet_scheduler(self, scheduler: FairseqLRScheduler) -> None:
+    def set_scheduler(self, scheduler: FairseqLRScheduler) -> None:
         """Called when the trainer has built its scheduler of learning rates, again when it continues from a file."""
         self._scheduler = scheduler
 
@@ -199,7 +199,7 @@ class PruneMixin(ScoringMixin, AccountingMixin, DistillingMixin, ModelInfo, Fair
             hold_best(self.options.prune_maximize_best)
 
     def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False, **ema):
-        self._meet_averages(ema.get("ema_model"))
+        self._mask_loaded_averages(ema.get("ema_model"))
         self.scoring_criterion, self._ema_model = criterion, ema.get("ema_model")
         self._position = self._clock.at(self._completed_epochs, update_num)
         for loaded in filter(None, (self._model, self._ema_model)):
@@ -218,10 +218,10 @@ class PruneMixin(ScoringMixin, AccountingMixin, DistillingMixin, ModelInfo, Fair
         self.pruner.after_backward()
         return result
 
-    def _meet_averages(self, ema_model):
+    def _mask_loaded_averages(self, ema_model):
         """Those of a file may be of before its weights were masked, as where a round of IMP begins."""
         if ema_model is not None and self._ema_model is None:
-            self.pruner.masked.renew_averages(ema_model, ())
+            self.pruner.masked.update_averages(ema_model, ())
 
     def before_update(self, optimizer: FairseqOptimizer) -> None:
         """Let the pruner act before an update; tasks with something to do once it has finished add to it."""

@@ -131,7 +131,7 @@ class Pruner:
             self.masked.warn_of_lost_masks()
         elif not self.events_done:
             self._tally.whole = self.targets.total
-            if self.targets.follow():
+            if self.targets.find_again():
                 self._approach = self._new_approach()
             self.targets.check(self.masked.local_masks())
 
@@ -160,8 +160,8 @@ class Pruner:
             self._prune_until(event, optimizer, ema_model, position)
             if not self.approaching:
                 name = f"pruning event {event}/{schedule.num_events}"
-                told = self._tally.told()
-                logger.info(f"{name} after {position.epochs} epochs, {position.updates} updates: {told}")
+                summary = self._tally.summary()
+                logger.info(f"{name} after {position.epochs} epochs, {position.updates} updates: {summary}")
         if self.approaching:
             if schedule.is_past(now):
                 self._end_approach(optimizer, ema_model)
@@ -194,7 +194,7 @@ class Pruner:
         selection = self._approach.last_selection(self._select)
         self._approach.end(optimizer)
         self._remove(selection, optimizer, ema_model)
-        logger.info(f"removed what was selected: {self._tally.told()}")
+        logger.info(f"removed what was selected: {self._tally.summary()}")
 
     def in_training(self) -> AbstractContextManager[None]:
         """Context of the forward pass, in which the approach may replace the values of weights."""
@@ -275,7 +275,7 @@ class Pruner:
             goals = self.targets.selector.targets(self.plan.target)
             permutable = self._info.find_permutable(self._model)
             arguments = self._model, permutable, goals, optimizer, self.targets.seed
-            self.masked.hold(permute_in_run(*arguments, self.masked.local_masks()))
+            self.masked.set_masks(permute_in_run(*arguments, self.masked.local_masks()))
 
     def _remove(self, selection, optimizer, ema_model):
         cuts = self.targets.cuts_on_the_way or self.plan.schedule.is_last(self.events_done)

@@ -65,7 +65,7 @@ class Removal:
             RuntimeError: the ranks' selections differ.
             ValueError: a score is NaN.
         """
-        selection = selection.examined()
+        selection = selection.checked()
         device = next(iter(self._masked.parameters.values())).device
         ranks.require_equal(checksum({**selection.masks, **selection.keep}), "pruning masks", device)
         closes = targets.selector.multiplies and selection.keep
@@ -81,10 +81,10 @@ class Removal:
             else:
                 changed = {*changed, *self.mask(selection, targets.prunables, optimizer)}
             if ema_model is not None:
-                self._masked.renew_averages(ema_model, changed)
+                self._masked.update_averages(ema_model, changed)
             forget_best()
         if cuts and not closes:  # which has cut already
-            targets.look_again(self.cut(selection.keep, targets.structure, optimizer))
+            targets.find_remaining(self.cut(selection.keep, targets.structure, optimizer))
 
     def mask(self, selection: Selection, prunables: Sequence[Prunable], optimizer: FairseqOptimizer) -> set[str]:
         """Replace the masks in force by a selection's, and weights by its new values.
@@ -99,7 +99,7 @@ class Removal:
         """
         rescaled = rescale_norms(prunables, selection.masks, optimizer)
         self._masked.replace_values(selection.values, optimizer)
-        self._masked.hold(selection.masks)
+        self._masked.set_masks(selection.masks)
         self._masked.mask_values(optimizer)
         self._masked.mask_moments(optimizer)
         return {*rescaled, *selection.values}

@@ -31,7 +31,7 @@ class Tally:
             self._counted, self._fraction = self._masked.masks, 1 - (total - removed) / self.whole
         return self._fraction
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """How much is removed, where least and where most, and a checksum to compare ranks and runs by, one line."""
         masks, prunables = self._masked.masks, self._targets.prunables
         counts = ((p.name, count_removed([p], masks)) for p in prunables)

@@ -73,7 +73,7 @@ class Targets:
         self.structure = Structure({}, {})
         self._goals = Goals({}, plan.asked_by, self.selector, self._generator)
         if plan.prunes:
-            self._look()
+            self._find_units()
         self._seen = self.total
 
     def _patterns(self):
@@ -88,7 +88,7 @@ class Targets:
         chosen = getattr(self.selector, "prunables", None)
         return find_prunables(self._model, *self._patterns()) if chosen is None else chosen
 
-    def _look_at_coupled(self, units: Any) -> CoupledSelector:
+    def _coupled_selector(self, units: Any) -> CoupledSelector:
         self.structure = self._info.find_structure(self._model)
         parameters = dict(self._model.named_parameters())
         return coupled_selector_of(units)(self.plan, self.structure, units, ranks.average, parameters)
@@ -100,26 +100,26 @@ class Targets:
         at_once = plan.approach is None and plan.rewind is None and plan.rounding == "nearest"
         return at_once and self._goals.known and self.selector.cuts_on_the_way
 
-    def look_again(self, cut: bool) -> None:
+    def find_remaining(self, cut: bool) -> None:
         """Find the remaining units after a cut before the last event; targets still refer to the uncut model."""
         if cut and self.cuts_on_the_way:
             before = cast(CoupledSelector, self.selector)
-            self.selector = now = self._look_at_coupled(parse_units(self.plan.units))
-            now.look_again(before)
+            self.selector = now = self._coupled_selector(parse_units(self.plan.units))
+            now.count_cut_since(before)
 
-    def follow(self) -> bool:
+    def find_again(self) -> bool:
         """Find the units again if the weights of a cut model have been loaded since; True if so."""
         changed = self.total != self._seen
         if changed:
-            self._look()
+            self._find_units()
             self._seen = self.total
         return changed
 
-    def _look(self):
+    def _find_units(self):
         """Find the units and their goals in the model's present shapes."""
         units: Any = parse_units(self.plan.units)
         if is_coupled(units):
-            self.selector = self._look_at_coupled(units)
+            self.selector = self._coupled_selector(units)
         else:
             self.selector = own = selector_of(units, self.plan.scope)(self.plan, self.prunables, units, ranks.average)
             for name, reason in own.left_out.items():
@@ -151,7 +151,7 @@ class Targets:
         Raises:
             ValueError: more than the target is removed already.
         """
-        if self._goals.look_at_inputs(self.prunables, partial(gather, "inputs")):
+        if self._goals.read_outliers(self.prunables, partial(gather, "inputs")):
             self.check(masks)
         for group in self.selector.groups:
             removed, total = self.selector.count(group, masks)
@@ -246,8 +246,8 @@ class Targets:
         self.initial, self.seed = state["initial"], state["seed"]
         cut = any(state.get("gone", {}).values())
         if cut:  # by that run, whose targets are fractions of what was there before
-            self.selector = self._look_at_coupled(parse_units(self.plan.units))
-        followed = unfinished and not cut and self.follow()
+            self.selector = self._coupled_selector(parse_units(self.plan.units))
+        followed = unfinished and not cut and self.find_again()
         self._goals.shares = state.get("shares", {})  # files of earlier versions have none
         self.selector.load_state(state)
         return cut or followed

@@ -102,7 +102,7 @@ class Regrowing(Approach):
     def begin(
         self, position: Position, layers: Sequence[str], select: Select, optimizer: FairseqOptimizer
     ) -> Selection:
-        self.active, self._masks = True, dict(select(None).examined().masks)
+        self.active, self._masks = True, dict(select(None).checked().masks)
         return Selection(dict(self._masks))
 
     def reselect(self, select: Select, optimizer: FairseqOptimizer) -> Selection:

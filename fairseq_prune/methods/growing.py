@@ -172,7 +172,7 @@ class GrowingPenalty(Approach):
                 self._add_factors(self.selector.spread(name, self._unit_factors(name, layer)))
                 if self.settings.norms and self.selection is not None:
                     removed = self.selector.removed(name, self.selection)
-                    self._add_factors(self.selector.spread_beside(name, removed * layer.factor))
+                    self._add_factors(self.selector.spread_on_vectors(name, removed * layer.factor))
         return self._factors
 
     def _add_factors(self, factors):

@@ -28,7 +28,7 @@ def cut_by_run(family, kinds):
     output(family, cut).square().sum().backward()
     optimizer.optimizer.step()
     held = MaskedModel(cut)
-    held.hold(masks)
+    held.set_masks(masks)
     cut_in_run(cut, structure.table, keep, optimizer, held)
     assert not held.masks
     return model, cut, optimizer, keep, structure

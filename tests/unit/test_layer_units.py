@@ -64,14 +64,14 @@ def test_masked_layers_are_bypassed_and_that_is_what_is_cut(case):
         for name, mask in masks.items():
             model.get_parameter(name).mul_(mask)
     zeroed = outputs(model)
-    masked.hold(masks)
+    masked.set_masks(masks)
     bypassed = outputs(model)
     cut_layers(cut, {stack: keep})
     assert len(layers_of(cut, stack)) == len(stay)
     assert (outputs(cut) - bypassed).abs().max() < 1e-10 < (outputs(cut) - whole).abs().max()
     if not layers_of(cut, stack)[0].normalize_before:
         assert (zeroed - bypassed).abs().max() > 1e-3  # the control: a post-norm layer of zeros is not nothing
-    masked.hold({})
+    masked.set_masks({})
     assert torch.equal(outputs(model), zeroed)
 
 
@@ -85,8 +85,8 @@ def test_a_layer_is_bypassed_once_however_often_masks_change():
         if name.startswith("encoder.layers.1.")
     }
     for held, hooks in ((masks, [0, 1]), (masks, [0, 1]), ({}, [0, 0])):
-        masked.hold(held)
-        masked.renew_averages(averages, set())
+        masked.set_masks(held)
+        masked.update_averages(averages, set())
         for one in (model, averages):
             assert [len(layer._forward_hooks) for layer in layers_of(one, "encoder.layers")] == hooks
 
@@ -98,7 +98,7 @@ def test_bypassed_layers_get_gradients_of_zero_and_hand_on_the_others():
     keep = {"decoder.layers": torch.tensor([True, False, True, True])}
     cut, masked = copy.deepcopy(model), MaskedModel(model)
     masks = masks_without(structure_of(model), {n: p.shape for n, p in model.named_parameters()}, keep)
-    masked.hold(Selection(masks).examined().masks)
+    masked.set_masks(Selection(masks).checked().masks)
     with torch.no_grad():
         for name, mask in masked.masks.items():
             model.get_parameter(name).mul_(mask)

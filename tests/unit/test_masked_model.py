@@ -92,7 +92,7 @@ def test_averages_and_their_fp32_copies_follow_a_removal(half):
     with torch.no_grad():
         model.embed.weight += 1  # what trains, averages see in time
         model.other.weight += 1  # what an event changes, at once
-    pruner.masked.renew_averages(averages.get_model(), {"other.weight"})
+    pruner.masked.update_averages(averages.get_model(), {"other.weight"})
     for name, value in averages.get_model().named_parameters(remove_duplicate=False):
         copy = averages.fp32_params[name]
         assert (copy.dtype, value.dtype) == (torch.float32, torch.float16 if half else torch.float32)

@@ -155,11 +155,11 @@ def test_nan_on_a_gpu_is_counted_and_refused_once_somebody_looks(monkeypatch):
     keeps, nans = drop_lowest_of_each(scores, [1, 2])
     assert as_lists(keeps) == [[False, True, True], [False, False, True, True]]
     with pytest.raises(ValueError, match="1 scores are NaN; did the loss diverge"):
-        Selection({}, nans=nans).examined()
+        Selection({}, nans=nans).checked()
     with pytest.raises(ValueError, match=r"num_drop=5 must lie in 0\.\.4"):
         drop_lowest_of_each(scores, [1, 5])
 
 
 def test_examined_choices_have_no_masks_of_what_stays_whole():
     holed = torch.tensor([True, False])
-    assert Selection({"whole": torch.ones(2, dtype=torch.bool), "holed": holed}).examined().masks.keys() == {"holed"}
+    assert Selection({"whole": torch.ones(2, dtype=torch.bool), "holed": holed}).checked().masks.keys() == {"holed"}

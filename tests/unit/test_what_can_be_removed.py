@@ -110,7 +110,7 @@ def test_tensors_without_such_units_are_left_out(options, members):
     targets = targets_of(net(), **options)
     assert [p.name for p in targets.prunables] == members
     assert {*targets.selector.left_out, *members} >= {"0.weight", "1.weight", "2.weight"}
-    assert not targets.follow()  # no other weights have come in
+    assert not targets.find_again()  # no other weights have come in
 
 
 @pytest.mark.parametrize("options, message", [

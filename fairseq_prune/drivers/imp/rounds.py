@@ -153,7 +153,7 @@ class ImpRun:
             targets = self._targets(self.last(number - 1), fraction)
             masks = stored_masks(load_checkpoint(self.last(number - 1))["model"])
             targets.begin(masks)
-            masks = targets.select(1, masks).examined().masks
+            masks = targets.select(1, masks).checked().masks
             ties = find_ties(point["model"])
             weights = {name: point["model"][name] * masks[tie] for name, tie in ties.items() if tie in masks}
             write_pruned(point, weights, masks, begun, resumes)

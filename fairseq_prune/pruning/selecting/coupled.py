@@ -161,7 +161,7 @@ class CoupledSelector(Selector):
             view._side = side
         return views
 
-    def look_again(self, before: "CoupledSelector") -> None:
+    def count_cut_since(self, before: "CoupledSelector") -> None:
         """Count what has been cut out since another selector looked at the same model."""
         self.gone = {group: before._total(group) - here for group, here in self._here.items()}
 
@@ -196,8 +196,8 @@ class CoupledSelector(Selector):
             spread[entry] = spread[entry] + part if entry in spread else part
         return spread
 
-    def spread_beside(self, layer: str, values: Tensor) -> dict[str, Tensor]:
-        """As :meth:`Selector.spread_beside`: over all vectors, of biases and norms, that the units own."""
+    def spread_on_vectors(self, layer: str, values: Tensor) -> dict[str, Tensor]:
+        """As :meth:`Selector.spread_on_vectors`: over all vectors, of biases and norms, that the units own."""
         return {
             entry: owner.along(values, otherwise=0.0)
             for entry, owners in self._structure.table.items()

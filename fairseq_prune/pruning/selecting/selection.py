@@ -27,7 +27,7 @@ class Selection:
     nans: int | torch.Tensor = 0
     values: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
-    def examined(self) -> Self:
+    def checked(self) -> Self:
         """Check that no score was NaN, and leave out masks that remove nothing. This waits for the device.
 
         Raises:

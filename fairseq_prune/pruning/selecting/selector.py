@@ -138,7 +138,7 @@ class Selector(Protocol):
     def spread(self, layer: str, values: Tensor) -> dict[str, Tensor]:
         """Values of a layer's units, float [units], spread over scored tensors: dict of parameter name -> tensor."""
 
-    def spread_beside(self, layer: str, values: Tensor) -> dict[str, Tensor]:
+    def spread_on_vectors(self, layer: str, values: Tensor) -> dict[str, Tensor]:
         """As :meth:`spread`, but over the biases and norms that are removed with the units."""
 
     def state(self) -> dict:

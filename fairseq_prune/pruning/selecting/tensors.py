@@ -163,8 +163,8 @@ class TensorSelector(Selector):
         p = self._by_name[layer]
         return {layer: p.store(self._units.spread(values, p.shape))}
 
-    def spread_beside(self, layer: str, values: Tensor) -> dict[str, Tensor]:
-        """As :meth:`Selector.spread_beside`; units of tensors own none."""
+    def spread_on_vectors(self, layer: str, values: Tensor) -> dict[str, Tensor]:
+        """As :meth:`Selector.spread_on_vectors`; units of tensors own none."""
         return {}
 
     @property
