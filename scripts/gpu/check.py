@@ -1,4 +1,4 @@
-"""Runs every method in every precision on this machine's GPU, or on the CPU, and checks what comes of it.
+"""Runs every method in every precision on this machine's GPU, or on a simulated one, and checks what comes of it.
 
 Prints a line for each job and writes summary.json and summary.txt; the exit status is 1 if one failed or was not run.
 """
@@ -30,7 +30,7 @@ OUTCOMES = ("ok", "failed", "not run")
 def main():
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--device", choices=("cpu", "cuda"), help="cuda where there is one")
+    parser.add_argument("--device", choices=("cuda", "simulated"), help="cuda where there is one")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="at a time")
     parser.add_argument("--seconds", type=float, default=340, help="of all jobs together; others are not run")
     parser.add_argument("--only", default="", help="jobs whose kind, name and precision match this regular expression")
@@ -38,17 +38,17 @@ def main():
     args = parser.parse_args()
     began, folder = time.monotonic(), Path(tempfile.mkdtemp(prefix="gpu-check-"))
     children.preload()
-    name, cards = ("cpu", ()) if args.device == "cpu" else look(folder / "cards")
+    name, cards = ("", ()) if args.device == "simulated" else look(folder / "cards")
     if args.device == "cuda" and not cards:
-        sys.exit("--device cuda: torch finds no GPU here; give --device cpu")
+        sys.exit("--device cuda: torch finds no GPU here; give --device simulated")
     rows = run_all(args, folder, name, cards, began)
-    report(rows, name, time.monotonic() - began, args.write)
+    report(rows, name or "a simulated GPU", time.monotonic() - began, args.write)
     shutil.rmtree(folder)
     sys.exit(any(row["outcome"] != "ok" for row in rows) or not rows)
 
 
 def look(path):
-    """Name and numbers of the cards, found by a child; ``("cpu", ())`` without any."""
+    """Name and numbers of the cards, found by a child; ``("", ())`` without any."""
 
     def ask():
         visible()
@@ -56,7 +56,7 @@ def look(path):
 
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         numbers = VISIBLE.split(",") if VISIBLE else [str(number) for number in range(count)]
-        found = torch.cuda.get_device_name(0) if count else "cpu"
+        found = torch.cuda.get_device_name(0) if count else ""
         path.write_text(json.dumps([found, numbers[:count]]))
 
     if children.finish(children.start_work(ask, path.with_suffix(".log"))):
@@ -75,13 +75,14 @@ def visible():
 def run_all(args, folder, name, cards, began):
     """Run jobs side by side; list of dict, as :func:`run_one` gives them."""
     from jobs import all_jobs
-    from places import Device, Place
+    from places import SIMULATED, Device, Place
     from soak_runs import make_data
 
+    cards = cards or (SIMULATED,)
     data, device = folder / "data", Device(name, cards, began + args.seconds, LONGEST * args.seconds)
     make_data(data, children.run_in_child)
-    jobs = [job for job in all_jobs() if re.search(args.only, str(job))]
-    places = [Place(folder / str(number), data, device, cards[number % len(cards)] if cards else "")
+    jobs = [job for job in all_jobs(cards != (SIMULATED,)) if re.search(args.only, str(job))]
+    places = [Place(folder / str(number), data, device, cards[number % len(cards)])
               for number in range(len(jobs))]  # fmt: skip
     rows = []
     with ProcessPoolExecutor(max(args.jobs, 1), get_context("fork"), children.become_reaper) as pool:

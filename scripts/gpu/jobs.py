@@ -39,8 +39,12 @@ class Job:
         return f"{self.kind}, {self.name}, {self.precision}"
 
 
-def all_jobs():
-    """List of :class:`Job`: stories, which take longest, first, then all methods in one precision after the other."""
+def all_jobs(real):
+    """List of :class:`Job`: stories, which take longest, first, then all methods in one precision after the other.
+
+    Args:
+        real: False of a simulated GPU.
+    """
     text = {name: f"--prune-method {name} {words}" for name, words in runs.TEXT_METHODS.items()}
     images = {name: f"--prune-method {name} {words}" for name, words in runs.IMAGE_METHODS.items()}
     families = {
@@ -50,7 +54,7 @@ def all_jobs():
     }
     jobs = [Job("story", name, precision, partial(story, precision=PRECISIONS[precision]))
             for name, (story, able) in stories.STORIES.items() for precision in PRECISIONS
-            if able in (stories.EVERY, precision) or able == stories.STOCK and "in" not in precision]  # fmt: skip
+            if able in _told(precision, real)]  # fmt: skip
     for precision, option in PRECISIONS.items():
         for kind, (common, methods) in families.items():
             for name, words in methods.items():
@@ -59,6 +63,13 @@ def all_jobs():
                 command = f"--user-dir {runs.USER_DIR} {common} {ADAM} {OFTEN} {option} {words}"
                 jobs.append(Job(kind, name, precision, partial(whole_and_resumed, name=name, command=command)))
     return jobs
+
+
+def _told(precision, real):
+    """Which stories are told in a precision."""
+    stock = {stories.STOCK} if "in" not in precision else set()
+    shared = {stories.SHARED} if real or precision == "fp32" else set()
+    return {stories.EVERY, precision} | stock | shared
 
 
 def _is_fine(name):

@@ -1,5 +1,6 @@
 """fairseq's programs on a device, each in a child of a process that has imported them and never touches the device."""
 
+import contextlib
 import ctypes
 import os
 import shlex
@@ -7,13 +8,15 @@ import shutil
 import signal
 import time
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import soak_children as children
 from right import Failed
+from simulated import simulated_gpu
 
 PR_SET_PDEATHSIG = 1  # of prctl(2)
+SIMULATED = "simulated"  # stands for the number of a card that is not there
+_in_this_process = contextlib.ExitStack()
 LAST = 4000  # characters of what a program printed that a summary tells: two tracebacks through fairseq
 
 
@@ -22,8 +25,8 @@ class Device:
     """What programs run on.
 
     Args:
-        name: ``cpu``, or that of the card.
-        cards: their numbers, tuple of str; empty on a CPU.
+        name: of the card.
+        cards: their numbers, tuple of str; :data:`SIMULATED` where there is none.
         deadline: of all programs, in seconds of ``time.monotonic``.
         longest: of one program, in seconds.
     """
@@ -34,8 +37,8 @@ class Device:
     longest: float
 
     def words(self, text):
-        """A command line's arguments as they are typed on this device, list of str."""
-        return [word for word in shlex.split(text) if not (self.cards and word == "--cpu")]
+        """A command line's arguments as they are typed where there is a card, list of str."""
+        return [word for word in shlex.split(text) if word != "--cpu"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Place:
         folder: its own, ``Path``.
         data: text made by ``soak_runs.make_data``, ``Path``.
         device: :class:`Device`.
-        card: number of the card that it has, str; empty on a CPU.
+        card: number of the card that it has, str.
     """
 
     folder: Path
@@ -62,11 +65,11 @@ class Place:
         """
         self.wait([self.start(program, text, **more)])
 
-    def start(self, program, text, log="log", cards=None):
+    def start(self, program, text, log="log", card=None):
         """Start a program; returns its process number and log."""
         words = [w.replace("data:", f"{self.data}/").replace("@", str(self.folder)) for w in self.device.words(text)]
         path = self.folder / log
-        return children.start(program, words, path, lambda: self._enter(self.card if cards is None else cards)), path
+        return children.start(program, words, path, lambda: self._enter(self.card if card is None else card)), path
 
     def begin(self, name, whole):
         """A folder in which a run is to go on from the eighth update of another one."""
@@ -87,17 +90,13 @@ class Place:
                 what = "took too long" if code == -signal.SIGKILL else f"status {code}"
                 raise Failed(f"{log.name}, {what}: {printed.splitlines()[-1]}", printed[-LAST:])
 
-    def _enter(self, cards):
-        """In the child: it ends with its parent, sees its cards, and sums in one order."""
+    def _enter(self, card):
+        """In the child: it ends with its parent, sees its card, and sums in one order."""
         import torch
 
-        from fairseq_prune.pruning import devices
-
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if self.device.cards:
-            os.environ["CUDA_VISIBLE_DEVICES"] = cards
-            torch.use_deterministic_algorithms(True, warn_only=True)
-        else:  # as on a card: what we do there, and what --fp16 and --amp of fairseq know of cards alone
-            devices.HOSTS = set()
-            torch.cuda.current_device, torch.Tensor.cuda = lambda: None, lambda tensor: tensor
-            torch.cuda.amp.GradScaler = partial(torch.amp.GradScaler, "cpu")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        if card == SIMULATED:
+            _in_this_process.enter_context(simulated_gpu())
+        else:
+            os.environ["CUDA_VISIBLE_DEVICES"] = card

@@ -3,6 +3,7 @@
 import re
 
 import soak_runs as runs
+from places import SIMULATED
 from right import check, differences, faults_of
 
 from fairseq_prune.compat import load_checkpoint
@@ -62,7 +63,7 @@ def translated(place, precision):
     words = f"""data:pairs --user-dir {runs.USER_DIR} --task prune_translation --path @/run/checkpoint_last.pt --beam 4
         --num-workers 0 --required-batch-size-multiple 1"""
     place.run("generate", f"{words} --cpu", log="here.log")
-    place.run("generate", f"{words} --cpu ", log="there.log", cards="")
+    place.run("generate", f"{words} --cpu ", log="there.log", card="")
     here, there = (_hypotheses(place.folder / log) for log in ("here.log", "there.log"))
     check([] if len(here) == 8 and here == there else [f"{len(here)} sentences, {here ^ there} differ"])
     if precision == "--fp16":
@@ -103,12 +104,12 @@ def searched(place, precision):
 
 
 def on_two_processes(place, precision):
-    """Two processes agree and end at the exact fraction: with nccl on two cards, else with gloo."""
-    cards = place.device.cards
+    """Two processes agree and end at the exact fraction, by nccl on two cards, else by gloo (no card: on the CPU)."""
+    cards = [card for card in place.device.cards if card != SIMULATED]
     backend = "nccl" if len(cards) > 1 else "gloo"
     words = f"""{TRANSFORMER} {precision} {MAGNITUDE} --distributed-world-size 2 --distributed-no-spawn
         --distributed-backend {backend} --distributed-init-method file://@/meet --max-tokens 90"""
-    own = [",".join(cards[rank : rank + 1] or cards[:1]) for rank in (0, 1)]
+    own = ["".join(cards[rank : rank + 1] or cards[:1]) for rank in (0, 1)]
     place.wait([place.start("train", f"{words} --distributed-rank {rank}", f"rank{rank}.log", own[rank])
                 for rank in (0, 1)])  # fmt: skip
     check(faults_of(place.folder / "run", "magnitude", words))
@@ -128,9 +129,10 @@ def _other_weights(one, two):
 
 
 EVERY, STOCK, ALONE = "every precision", "those of fairseq", "fp32"
+SHARED = "every precision on cards; between simulated ones nothing is exchanged, so there on the CPU in fp32"
 STORIES = {  # name: function of a place and options of the precision, and which it is told in
     "unpruned": (unpruned, STOCK),
-    "on two processes": (on_two_processes, EVERY),
+    "on two processes": (on_two_processes, SHARED),
     "SRP in stages": (srp_in_stages, EVERY),
     "SRP resumed": (srp_resumed, EVERY),
     "translated": (translated, EVERY),

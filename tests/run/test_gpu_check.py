@@ -1,4 +1,4 @@
-"""`make gpu-check` in miniature on the CPU, and that it would see what it looks for."""
+"""`make gpu-check` in miniature on a simulated GPU, and that it would see what it looks for."""
 
 import json
 import os
@@ -29,13 +29,13 @@ def right():
 
 def test_three_jobs_and_their_summary(tmp_path):
     only = "story, compacted|Transformer, magnitude, bf16|RNN, hidden, fp32"
-    words = ["--device", "cpu", "--jobs", "2", "--only", only, "--write", tmp_path]
+    words = ["--device", "simulated", "--jobs", "2", "--only", only, "--write", tmp_path]
     python = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     done = programs.run(["bash", CHECK, *words], python)
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
     assert done.stdout.endswith("3 ok, 0 failed, 0 not run\n")
     summary = json.loads((tmp_path / "summary.json").read_text())
-    assert summary["device"] == "cpu" and summary["counts"]["ok"] == 3
+    assert summary["device"] == "a simulated GPU" and summary["counts"]["ok"] == 3
     assert (tmp_path / "summary.txt").read_text() in done.stdout
 
 

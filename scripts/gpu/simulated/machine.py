@@ -1,0 +1,90 @@
+"""The machine in which the simulated card is: what torch says about CUDA, and how models get there."""
+
+import contextlib
+import functools
+import threading
+from types import SimpleNamespace
+from unittest import mock
+
+import torch
+from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
+
+from .modes import card_as_cuda
+
+NAME = "a simulated GPU"
+ABOUT = SimpleNamespace(major=9, minor=0, total_memory=2**33, name=NAME)
+CUDA = {  # functions of torch.cuda
+    "is_available": lambda: True,
+    "is_current_stream_capturing": lambda: False,
+    "device_count": lambda: 1,
+    "current_device": lambda: 0,
+    "set_device": lambda device: None,
+    "device": lambda device: contextlib.nullcontext(),
+    "get_device_capability": lambda device=None: (9, 0),
+    "get_device_name": lambda device=None: NAME,
+    "get_device_properties": lambda device=None: ABOUT,
+    "get_rng_state": lambda device=None: torch.get_rng_state(),
+    "set_rng_state": lambda state, device=None: torch.set_rng_state(state),
+}
+NOTHING = """max_memory_allocated memory_allocated reset_peak_memory_stats memory_summary empty_cache synchronize
+    manual_seed manual_seed_all"""  # functions of torch.cuda that do nothing, and find none
+to_device, begin_thread = torch.nn.Module._apply, threading.Thread._bootstrap_inner
+
+
+@contextlib.contextmanager
+def simulated_gpu():
+    """Let programs in this process find one GPU."""
+    backend, nothing = _backend(), dict.fromkeys(NOTHING.split(), lambda *_, **__: 0)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(mock.patch.multiple(torch.cuda, **CUDA, **nothing))
+        for place, name, value in (
+            (backend, "present", True),
+            (torch.Tensor, "pin_memory", lambda tensor, *_: tensor),
+            (torch.backends.cudnn, "is_acceptable", lambda tensor: False),
+            (torch.nn.Module, "_apply", _to_device),
+            (threading.Thread, "_bootstrap_inner", _begin_thread),
+        ):
+            stack.enter_context(mock.patch.object(place, name, value))
+        stack.enter_context(card_as_cuda())
+        yield
+
+
+class _Backend:
+    """What torch asks of a kind of device, which is there for good once it is registered; the card is not."""
+
+    present = False
+    current_device = staticmethod(lambda: 0)
+    is_initialized = staticmethod(lambda: True)
+    _is_in_bad_fork = staticmethod(lambda: False)
+    manual_seed_all = staticmethod(lambda seed: None)
+
+    def is_available(self):
+        return self.present
+
+    def device_count(self):
+        return int(self.present)
+
+
+@functools.cache
+def _backend():
+    backend = _Backend()
+    _setup_privateuseone_for_python_backend("card", backend)
+    return backend
+
+
+def _to_device(module, function, recurse=True):
+    """As ``Module._apply``; parameters stay the objects that they are, as they do on cards."""
+    for name, value in vars(module).items():
+        if isinstance(value, torch.Tensor):  # that norms of weights computed, which holds on to its parameters
+            vars(module)[name] = value.detach()
+    torch.__future__.set_swap_module_params_on_conversion(True)
+    try:
+        return to_device(module, function, recurse)
+    finally:
+        torch.__future__.set_swap_module_params_on_conversion(False)
+
+
+def _begin_thread(thread):
+    """Threads do not inherit modes."""
+    with card_as_cuda():
+        begin_thread(thread)
