@@ -61,7 +61,7 @@ def sums_and_solve(model, samples, importance):
     """Seconds that the sums over a layer's inputs and its pruning take by themselves, over all layers."""
     scoring, weights, spent = INPUT_SCORES[importance], dict(model.named_parameters()), 0.0
     seen: list[Inputs] = []  # no set of ids: they are given again to those that come later
-    for name, found in (input_products if scoring.paired else inputs)(weights, model, Forward(), samples):
+    for name, found in (input_products if scoring.paired else inputs)(model, Forward(), samples):
         weight, rows = weights[name].detach(), torch.randn(int(found.rows), weights[name].shape[1])
 
         def work(weight=weight, rows=rows, found=found):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,7 +22,6 @@ Sample = dict[str, Any]  # a batch of fairseq's
 
 
 def inputs(
-    parameters: Mapping[str, nn.Parameter],
     model: BaseFairseqModel,
     criterion: FairseqCriterion,
     batches: Sequence[Sample],
@@ -31,7 +30,6 @@ def inputs(
     """Inputs of each weight, in the order in which the model multiplies them.
 
     Args:
-        parameters: dict of name -> parameter.
         model: fairseq model; in eval mode meanwhile.
         criterion: the run's.
         batches: this rank's.
@@ -43,7 +41,7 @@ def inputs(
     Raises:
         ValueError: no weight is multiplied.
     """
-    weights = {name: p for name, p in parameters.items() if p.dim() > 1}
+    weights = {name: p for name, p in model.named_parameters() if p.requires_grad and p.dim() > 1}
 
     def run(sample):
         criterion(model, sample)
@@ -62,13 +60,12 @@ def inputs(
 
 
 def input_products(
-    parameters: Mapping[str, nn.Parameter],
     model: BaseFairseqModel,
     criterion: FairseqCriterion,
     batches: Sequence[Sample],
 ) -> Iterator[tuple[str, Inputs]]:
     """As :func:`inputs`, with products of pairs."""
-    return inputs(parameters, model, criterion, batches, paired=True)
+    return inputs(model, criterion, batches, paired=True)
 
 
 def _first_of(sample):

@@ -30,7 +30,6 @@ TEMPERATURE = 200.0  # of GraSP's logits
 _GRASP = 12  # forward passes: its two passes forward and back are 6, going back through both halves of the second 6
 
 
-Parameters = Mapping[str, nn.Parameter]  # by name
 Sample = dict[str, Any]  # a batch of fairseq's
 
 
@@ -59,33 +58,28 @@ def gather(
     Raises:
         ValueError: no rank has a batch.
     """
-    parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
     batches = list(batches)
-    device = next(iter(parameters.values())).device
+    device = next(model.parameters()).device
     if not ranks.average(torch.tensor(float(len(batches)), device=device)):
         option = "--prune-batches (--srp-score-batches)"
         raise ValueError(f"{option}: the training set has no batch to score with; see --max-tokens, --batch-size")
     if KINDS[kind].layerwise:
-        return KINDS[kind].gather(parameters, model, criterion, batches)
+        return KINDS[kind].gather(model, criterion, batches)
     given = (sums,) if KINDS[kind].of_units else ()
     with evaluating(model, criterion), torch.enable_grad():
-        found = KINDS[kind].gather(parameters, model, criterion, batches, *given)
+        found = KINDS[kind].gather(model, criterion, batches, *given)
     return {name: ranks.average(value) for name, value in found.items()}
 
 
-def sensitivity(
-    parameters: Parameters, model: BaseFairseqModel, criterion: FairseqCriterion, batches: Iterable[Sample]
-) -> dict[str, Tensor]:
+def sensitivity(model: BaseFairseqModel, criterion: FairseqCriterion, batches: Iterable[Sample]) -> dict[str, Tensor]:
     """Weights times the gradient of the loss: Lee et al., ICLR 2019 (arXiv:1810.02340), eq. 5 before the absolute."""
-    gradients = gradient(parameters, model, criterion, batches)
+    parameters, gradients = _trained(model), gradient(model, criterion, batches)
     return {name: parameters[name].detach().float() * derivative for name, derivative in gradients.items()}
 
 
-def gradient(
-    parameters: Parameters, model: BaseFairseqModel, criterion: FairseqCriterion, batches: Iterable[Sample]
-) -> dict[str, Tensor]:
+def gradient(model: BaseFairseqModel, criterion: FairseqCriterion, batches: Iterable[Sample]) -> dict[str, Tensor]:
     """The gradient of a batch's mean loss, summed over batches; also by weights that are removed."""
-    totals = {name: torch.zeros_like(p, dtype=torch.float32) for name, p in parameters.items()}
+    parameters, totals = _trained(model), _zeros(model)
     for sample in batches:
         loss = _mean_loss(model, criterion, sample)
         found = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
@@ -95,15 +89,12 @@ def gradient(
     return totals
 
 
-def squares(
-    parameters: Parameters, model: BaseFairseqModel, criterion: FairseqCriterion, batches: Iterable[Sample]
-) -> dict[str, Tensor]:
+def squares(model: BaseFairseqModel, criterion: FairseqCriterion, batches: Iterable[Sample]) -> dict[str, Tensor]:
     """Squares of weights times the gradient of a batch's mean loss, summed over batches."""
-    return squares_of_units(parameters, model, criterion, batches, lambda products: {})
+    return squares_of_units(model, criterion, batches, lambda products: {})
 
 
 def squares_of_units(
-    parameters: Parameters,
     model: BaseFairseqModel,
     criterion: FairseqCriterion,
     batches: Iterable[Sample],
@@ -112,14 +103,14 @@ def squares_of_units(
     """As :func:`squares`, and squares of each unit's sum of weights times gradients, one number a unit."""
     totals: dict[str, Tensor] = {}
     for sample in batches:
-        products = sensitivity(parameters, model, criterion, [sample])
+        products = sensitivity(model, criterion, [sample])
         for name, value in {**products, **sums(products)}.items():
             totals[name] = totals[name].add_(value.square()) if name in totals else value.square()
-    return totals or dict(sums({name: torch.zeros_like(p, dtype=torch.float32) for name, p in parameters.items()}))
+    return totals or dict(sums(_zeros(model)))
 
 
 def hessian_gradient(
-    parameters: Parameters, model: BaseFairseqModel, criterion: FairseqCriterion, batches: Iterable[Sample]
+    model: BaseFairseqModel, criterion: FairseqCriterion, batches: Iterable[Sample]
 ) -> dict[str, Tensor]:
     """Weights times the Hessian's product with the gradient, at a temperature of 200.
 
@@ -128,11 +119,11 @@ def hessian_gradient(
     Source: Wang et al., ICLR 2020 (arXiv:2002.07376), GraSP, eq. 8 without its minus, so that higher = keep.
     """
     cooled = model.register_forward_hook(_cool)
+    parameters, totals = _trained(model), _zeros(model)
     values = list(parameters.values())
-    totals = [torch.zeros_like(p, dtype=torch.float32) for p in values]
     try:
         with batch_statistics(model), sdpa_kernel(SDPBackend.MATH):  # other kernels have no second derivative
-            gradients = list(gradient(parameters, model, criterion, batches).values())
+            gradients = list(gradient(model, criterion, batches).values())
             for sample in batches:
                 loss = _mean_loss(model, criterion, sample)
                 firsts = torch.autograd.grad(loss, values, create_graph=True, allow_unused=True)
@@ -140,16 +131,16 @@ def hessian_gradient(
                 products = ((first.float() * g).sum() for first, g in pairs if first is not None)
                 product = sum(products, start=torch.zeros((), device=loss.device))
                 seconds = torch.autograd.grad(product, values, allow_unused=True)
-                for total, second in zip(totals, seconds, strict=True):
+                for total, second in zip(totals.values(), seconds, strict=True):
                     if second is not None:
                         total += second.float()
     finally:
         cooled.remove()
-    return {name: p.detach().float() * total for (name, p), total in zip(parameters.items(), totals, strict=True)}
+    return {name: p.detach().float() * totals[name] for name, p in parameters.items()}
 
 
 def connectivity_gradient(
-    parameters: Parameters, model: BaseFairseqModel, criterion: FairseqCriterion, batches: Iterable[Sample]
+    model: BaseFairseqModel, criterion: FairseqCriterion, batches: Iterable[Sample]
 ) -> dict[str, Tensor]:
     """Derivatives of the loss by every unit's connectivity; the loss is the sum over tokens.
 
@@ -159,7 +150,7 @@ def connectivity_gradient(
 
 
 def connectivity_gradient_squared(
-    parameters: Parameters, model: BaseFairseqModel, criterion: FairseqCriterion, batches: Iterable[Sample]
+    model: BaseFairseqModel, criterion: FairseqCriterion, batches: Iterable[Sample]
 ) -> dict[str, Tensor]:
     """As :func:`connectivity_gradient`, but the derivatives of each batch are squared before they are added."""
     return _by_connectivity(model, criterion, batches, lambda gradient: gradient.float().square())
@@ -193,7 +184,7 @@ class Kind:
     """A kind of evidence.
 
     Args:
-        gather: function of (parameters, model, criterion, batches).
+        gather: function of (model, criterion, batches).
         fine: needs more precision than fp16 has.
         redrawn: gathered over other batches at every event; False: over the same.
         of_units: has one number for each unit; ``gather`` then takes ``sums``, too.
@@ -226,6 +217,16 @@ KINDS.add("input_products")(Kind(input_products, fine=False, redrawn=False, laye
 KINDS.add("connectivity_gradient_squared")(Kind(connectivity_gradient_squared, fine=False, redrawn=False))
 KINDS.add("hidden_change")(Kind(hidden_change, fine=False, passes=_one))
 KINDS.add("loss_growth")(Kind(loss_growth, fine=False, passes=lambda model: 1 + layer_count(model)))
+
+
+def _trained(model):
+    """Parameters that the loss has derivatives by, dict of name -> parameter."""
+    return {name: p for name, p in model.named_parameters() if p.requires_grad}
+
+
+def _zeros(model):
+    """Where what is gathered is added up, dict of name of a trained parameter -> float32 tensor of its shape."""
+    return {name: torch.zeros_like(p, dtype=torch.float32) for name, p in _trained(model).items()}
 
 
 def _mean_loss(model, criterion, sample):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -25,7 +25,6 @@ def layer_count(model: nn.Module) -> int:
 
 @torch.no_grad()
 def hidden_change(
-    parameters: Mapping[str, nn.Parameter],
     model: BaseFairseqModel,
     criterion: FairseqCriterion,
     batches: Iterable[dict[str, Any]],
@@ -35,7 +34,6 @@ def hidden_change(
     Source: Men et al. 2024 (arXiv:2403.03853), eq. 2. Padding is left out.
 
     Args:
-        parameters: not used.
         model: fairseq model in eval mode.
         criterion: that runs it.
         batches: collated samples.
@@ -83,7 +81,6 @@ def mean_change(before: Tensor, after: Tensor, padding: Tensor | None = None) ->
 
 @torch.no_grad()
 def loss_growth(
-    parameters: Mapping[str, nn.Parameter],
     model: BaseFairseqModel,
     criterion: FairseqCriterion,
     batches: Iterable[dict[str, Any]],

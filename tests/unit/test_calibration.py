@@ -140,7 +140,7 @@ def test_loops_are_counted_where_they_are_longest():
     net, batches = Loop(), [{"x": torch.rand(2, 1)}, {"x": torch.rand(3, 4)}]
     criterion = nn.Module()
     criterion.forward = lambda model, sample: model(sample["x"])
-    ((_, found),) = calibrate.inputs(dict(net.named_parameters()), net, criterion, batches)
+    ((_, found),) = calibrate.inputs(net, criterion, batches)
     seen = []
     hook = net.again.register_forward_pre_hook(lambda _, given: seen.append(given[0].detach()))
     [net(batch["x"]) for batch in batches]

@@ -161,7 +161,7 @@ def test_the_change_of_the_hidden_state_by_hand():
 def test_layers_that_never_ran_have_changed_nothing():
     """Said where the model is, so that it can stand beside what ran."""
     model = build_model("transformer", **ENCODER, **DECODER).to("meta")
-    changes = hidden_change({}, model, None, [])
+    changes = hidden_change(model, None, [])
     assert {name: (change.shape, change.device.type) for name, change in changes.items()} == {
         "encoder.layers": ((2,), "meta"), "decoder.layers": ((1,), "meta")
     }  # fmt: skip

@@ -24,7 +24,7 @@ class Threshold:
         """
         found = re.fullmatch(r"(\d*\.?\d+(?:e-?\d+)?)abs", str(text).strip())
         if not found:
-            raise ValueError(f"{text}: write 0.001abs for what is worth 0.001 or less")
+            raise ValueError(f"{text}: write 0.001abs for scores of 0.001 or less")
         return cls(float(found[1]))
 
     def __str__(self):
