@@ -23,10 +23,10 @@ from ._types import seed
 
 def add_arguments(parser: OptionParser) -> None:
     """Add the options of ``fairseq-prune attack``."""
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="of --task prune_image_classification")
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a checkpoint of --task prune_image_classification")
     parser.add_argument("--data", metavar="DATA", help="images to change; default: the training's")
     parser.add_argument(
-        "--attacks", default="fgsm,pgd,deepfool", metavar="NAMES", help="of those above, or all (default: %(default)s)"
+        "--attacks", default="fgsm,pgd,deepfool", metavar="NAMES", help="attacks above, or all (default: %(default)s)"
     )
     parser.add_argument(
         "--eps",
@@ -34,11 +34,13 @@ def add_arguments(parser: OptionParser) -> None:
         help="norms of the change, e.g. 1/255,8/255 for all attacks, or by norm 'linf=8/255;l2=0.5,1;l1=8'",
     )
     parser.add_argument("--steps", metavar="NAME=N,...", help="instead of an attack's own, e.g. cw=1000,pgd=100")
-    parser.add_argument("--batches", type=int, default=4, metavar="N", help="of images (default: %(default)s)")
-    parser.add_argument("--batch-size", type=int, default=128, metavar="N", help="images in one (default: %(default)s)")
+    parser.add_argument("--batches", type=int, default=4, metavar="N", help="batches of images (default: %(default)s)")
+    parser.add_argument(
+        "--batch-size", type=int, default=128, metavar="N", help="images per batch (default: %(default)s)"
+    )
     parser.add_argument("--split", default="test", choices=("train", "valid", "test"), help="default: %(default)s")
-    parser.add_argument("--seed", type=seed, default=1, help="of images and attacks (default: %(default)s)")
-    parser.add_argument("--cpu", action="store_true", help="even if there is a GPU")
+    parser.add_argument("--seed", type=seed, default=1, help="seed of images and attacks (default: %(default)s)")
+    parser.add_argument("--cpu", action="store_true", help="run on the CPU even if there is a GPU")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     parser.add_argument("--plot", metavar="FILE", help="draw accuracy against epsilon into this PNG")
 

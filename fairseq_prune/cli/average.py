@@ -1,7 +1,7 @@
 """Average checkpoints of one run, as fairseq's average_checkpoints.py: what they have removed stays removed.
 
-OUT is a checkpoint with the first one's settings, its masks, and no optimizer state: fairseq-generate and all commands
-here read it; --finetune-from-model trains on from it. Checkpoints that have removed or cut different things
+OUT has the settings and masks of the first checkpoint and no optimizer state: fairseq-generate and all commands
+here can read it, and training can continue with --finetune-from-model. Checkpoints with different masks or cuts
 are refused: their mean would bring weights back, or add up units that are not the same.
 """
 

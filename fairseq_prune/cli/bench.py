@@ -1,13 +1,13 @@
 """Compare runtimes on your own checkpoints and data: speed, latency, memory, size, quality.
 
-Each CHECKPOINT is run by fairseq as it is, cut by compact, without its removed weights (csr), by CTranslate2 in
-float32 and int8, by onnxruntime, and if it sees images by TorchScript with folded norms; one after the other, each in
-a fresh process, warmed up. The first row is what the others are compared with, batch by batch, so name the dense model
+Each CHECKPOINT is run by fairseq as it is, cut by compact, and with sparse matrices (csr); by CTranslate2 in
+float32 and int8; by onnxruntime; and, for images, by TorchScript with folded norms. They run one after the other, each
+in a fresh process, after a warm-up. All rows are compared with the first, batch by batch, so name the dense model
 first. CHECKPOINT is a path, or NAME=PATH:
 
   fairseq-prune bench dense.pt pruned.pt --data data-bin/mine --beam 5,1
 
-What cannot run a checkpoint, or gains nothing by its zeros, is said in words below the table. onnxruntime translates
+Notes below the table say which runtimes cannot run a checkpoint, or gain nothing from its zeros. onnxruntime translates
 greedily only (--beam 1).
 """
 
@@ -25,14 +25,16 @@ def add_arguments(parser: OptionParser) -> None:
     parser.add_argument("--data", metavar="DATA", help="data to run on; default: the training's")
     parser.add_argument("--split", help="of the data (default: test, else valid)")
     parser.add_argument(
-        "--runtimes", metavar="NAMES", help="fairseq,compact,csr,torchscript,ctranslate2,ctranslate2-int8,onnx (all)"
+        "--runtimes",
+        metavar="NAMES",
+        help="some of fairseq,compact,csr,torchscript,ctranslate2,ctranslate2-int8,onnx (default: all)",
     )
     parser.add_argument("--batch-sizes", default="1,32", metavar="N,N", help="default: %(default)s")
     parser.add_argument(
         "--sentences", type=int, default=128, metavar="N", help="sentences, rows of text or images (default: 128)"
     )
     parser.add_argument("--beam", metavar="N,N", help="of translations (default: 5)")
-    parser.add_argument("--threads", type=int, metavar="N", help="of the processor (default: as many as torch takes)")
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: those of torch)")
     parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
     parser.add_argument("--png", metavar="FILE", help="draw speed against quality")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")

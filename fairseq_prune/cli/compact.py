@@ -1,15 +1,15 @@
 """Cut out of a model what computes nothing, and check that it computes the same.
 
-Of a Transformer, units are cut whose connectivity is 0 (SRP architectures), and feed-forward neurons,
+In a Transformer, units are cut whose connectivity is 0 (SRP architectures), and feed-forward neurons,
 value and query/key dimensions whose weights are zeros; constants that they pass on are added to the next bias.
 Attention dimensions are cut in equal numbers from every head, and make a stock encoder-decoder
-Transformer one of the architecture srp_transformer. Of an image classifier, channels are cut whose
+Transformer one of the architecture srp_transformer. In an image classifier, channels are cut whose
 filters, biases, norm scales and shifts are all zeros, or that no layer reads. One unit stays where all
 are dead; masks and zeros that are not whole units stay as they are.
 
-OUT holds no optimizer state: use it with fairseq-generate or fairseq-validate, or train on with
+OUT has no optimizer state: use it with fairseq-generate or fairseq-validate, or continue training with
 --finetune-from-model and the options of the architecture; both need --user-dir and a pruning task, e.g.
---task prune_translation. Promised is the same output in eval mode: both models run over batches of the
+--task prune_translation. The output in eval mode stays the same: both models run over batches of the
 validation split in float64, and OUT is written only if no output differs by more than 1e-6 of the
 largest.
 """

@@ -1,15 +1,15 @@
 """Write a model that another program runs, and check that it computes the same.
 
 --to ctranslate2: OUT is a folder with model, vocabularies and, if there are some, BPE codes, for
-CTranslate2 on CPUs and GPUs. Any Transformer will do: stock, masked, cut, SRP; a language model too.
+CTranslate2 on CPUs and GPUs. Any Transformer can be exported: stock, masked, cut, SRP, or a language model.
 fairseq and CTranslate2 both translate sentences of the validation split, beam 5; OUT appears only
-if they agree. With --quantization that is so for float32, and the report says how many translations
-of the quantised model are still the same, and both BLEU.
+if they agree. With --quantization, this holds for float32, and the report says how many translations
+of the quantised model are the same, with the BLEU of both.
 
 --to fairseq: OUT is a checkpoint that fairseq loads without --user-dir, where its own architectures
 have the shapes.
 
---to onnx: for onnxruntime and others. Of an image classifier OUT is a file, for any batch size. Of a
+--to onnx: for onnxruntime and others. For an image classifier OUT is a file, for any batch size. For a
 Transformer or a recurrent language model it is a folder: an encoder, if there is one, and a step of the
 decoder, with keys and values or the state as inputs and outputs, for any batch and length.
 """

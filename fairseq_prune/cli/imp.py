@@ -1,13 +1,13 @@
 """Find a sparse network by rounds of full trainings: train, remove the smallest weights, rewind, train again (IMP).
 
-Every training is fairseq-train with what stands after --train, to its end, in a folder of its own, e.g.
+Every training is a whole run of fairseq-train with the options after --train, in a folder of its own, e.g.
 
   fairseq-prune imp digits --save-dir checkpoints/imp --target 0.9 --rewind 1ep \\
     --train --task prune_image_classification --arch resnet8 --image-size 16 --criterion image_classification \\
        --batch-size 64 --optimizer sgd --momentum 0.9 --lr-scheduler phased --lr-ft 0:0.1,6:0.01 --max-epoch 8
 
-The first one is dense. Each of the others begins with the weights, optimizer and schedules that the first one had at
---rewind, without what is removed: --fraction of what was left, by the weights at the end of the training before.
+The first one is dense. Each of the others starts from the weights, optimizer and schedules that the first one had at
+--rewind, minus what is removed: --fraction of the remaining weights, the smallest at the end of the training before.
 --rewind in updates makes the first training save, and validate, every so many updates.
 
 The folder gets: round-N/, rounds.jsonl (a record for each), rewind.pt or start.pt and start-N.pt (what rounds begin
@@ -26,11 +26,11 @@ _STAGE = Need(lambda args: args.scope == "stage", "--scope stage")
 
 def add_arguments(parser: OptionParser) -> None:
     """Add the options of ``fairseq-prune imp``."""
-    parser.add_argument("data", metavar="DATA", help="what fairseq-train is given; needs a valid split")
+    parser.add_argument("data", metavar="DATA", help="DATA of fairseq-train; needs a valid split")
     parser.add_argument("--save-dir", required=True, help="folder of all results")
-    parser.add_argument("--target", type=float, required=True, help="fraction removed in the end, in (0, 1)")
+    parser.add_argument("--target", type=float, required=True, help="fraction removed at the end, in (0, 1)")
     parser.add_argument(
-        "--fraction", type=float, default=0.2, help="of what is left, removed in a round (default: %(default)s)"
+        "--fraction", type=float, default=0.2, help="fraction of the rest removed in a round (default: %(default)s)"
     )
     parser.add_argument(
         "--rewind",
@@ -39,12 +39,12 @@ def add_arguments(parser: OptionParser) -> None:
         help="0up (default): to the initialisation; '2ep', '500up': to the first training after so much of it",
     )
     parser.add_argument("--checkpoint", metavar="FILE", help="start from these weights instead of an initialisation")
-    parser.add_argument("--scope", help="compared with whom: global (default), layer, stage")
+    parser.add_argument("--scope", help="what a weight is compared with: global (default), layer, stage")
     parser.add_argument("--stages", needs=_STAGE, help="groups of --scope stage: 'embed=*embed*;ffn=*fc1*,*fc2*'")
     parser.add_argument("--include", help="comma-separated name patterns to prune as well, e.g. '*.bias'")
     parser.add_argument("--skip", help="comma-separated name patterns to leave dense, e.g. '*embed*'")
-    parser.add_argument("--only", help="comma-separated name patterns to prune and nothing else")
-    parser.add_argument("--train", nargs=argparse.REMAINDER, default=[], help="all that follows is for fairseq-train")
+    parser.add_argument("--only", help="comma-separated name patterns; only these are pruned")
+    parser.add_argument("--train", nargs=argparse.REMAINDER, default=[], help="options passed to fairseq-train")
 
 
 def run(args: argparse.Namespace) -> None:

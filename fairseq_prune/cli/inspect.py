@@ -1,7 +1,7 @@
 """Show the parameters, zeros, masks, cost and size of a checkpoint.
 
-Reads the file alone: any architecture, any --user-dir, old and new fairseq checkpoints. Image classifiers
-of prune_image_classification are built beside it, and shown layer by layer.
+Needs only the file: any architecture, any --user-dir, old and new fairseq checkpoints. Image classifiers
+of prune_image_classification are also built, and shown layer by layer.
 
 Fractions of --json, each in [0, 1]:
   total.fraction_removed           of ALL parameters, those exactly zero
@@ -13,9 +13,9 @@ Fractions of --json, each in [0, 1]:
   total.nodes_removed              image classifiers: the same of channels and neurons that can be removed
 MACs are exact products of one sentence, decoded with cached keys and values, or of one image of the trained
 size; --legacy-flops adds the formula of the original SRP, for comparison with its numbers, at the source
-length of --lengths. Weights that surgery cut away are not stored: they show in smaller params and macs.
+length of --lengths. Weights that were cut out are not stored: they show in smaller params and macs.
 
---original puts a second checkpoint beside it: speedup (ratio of MACs), compression (of parameters), and how
+--original compares it with a second checkpoint: speedup (ratio of MACs), compression (of parameters), and how
 much of the original is zero or removed. --data evaluates instead: parameters, zeros, and on valid and test
 accuracy and perplexity of teacher-forced predictions, for translation BLEU, of images what the training's
 criterion shows (loss in bits, top1 and top5 in %).
@@ -49,7 +49,7 @@ def add_arguments(parser: OptionParser) -> None:
         help="add FLOPs by SRP's own formula, S tokens on both sides",
     )
     parser.add_argument("--data", help="evaluate on this folder of fairseq-preprocess, or these images")
-    parser.add_argument("--original", metavar="CHECKPOINT", help="show this one too, side by side")
+    parser.add_argument("--original", metavar="CHECKPOINT", help="compare with this checkpoint, side by side")
     parser.add_argument(
         "--reference", action="store_true", needs=_DATA, help="with --data: normalise as SiPO's original did"
     )

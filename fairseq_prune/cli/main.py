@@ -48,7 +48,7 @@ def _parse(argv):
         SystemExit: unknown command or option (status 2), or help was asked for (0).
     """
     parser = _Parser(prog="fairseq-prune", description="Tools for pruned fairseq models.")
-    parser.add_argument("command", metavar="COMMAND", help="what to do; COMMAND --help says more")
+    parser.add_argument("command", metavar="COMMAND", help="what to do; see COMMAND --help")
     rest = parser.add_argument("rest", nargs=argparse.REMAINDER, help="arguments of the command")
     rest.required = False  # argparse would name it beside a missing COMMAND
     chosen, commands = parser.parse_args(argv), command_modules()

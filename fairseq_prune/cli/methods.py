@@ -1,4 +1,4 @@
-"""List the methods of --prune-method, or tell of one: its source, its answers and its options.
+"""List the methods of --prune-method, or describe one: its source, its answers and its options.
 
 Options of a method that are not given have the values shown here; --prune-units, --prune-scope and the other
 general options replace the method's own answers.
@@ -14,7 +14,7 @@ from ._user_dir import add_user_dir
 
 def add_arguments(parser: OptionParser) -> None:
     """Add the options of ``fairseq-prune methods``."""
-    parser.add_argument("name", metavar="NAME", nargs="?", help="tell of this method, e.g. greg1")
+    parser.add_argument("name", metavar="NAME", nargs="?", help="describe this method, e.g. greg1")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     add_user_dir(parser)
 

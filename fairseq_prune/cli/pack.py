@@ -1,11 +1,11 @@
 """Make a pruned checkpoint's file small: one bit a weight, and the weights that are left.
 
-OUT is used as CHECKPOINT is, with --user-dir: fairseq-generate, all commands here and training read it.
-Weights come back to the bit (a zero as +0.0), or rounded with --half. A tensor that would not get smaller stays as
-it is; so do integers, masks and ties. The file is read again, and compared, before it gets its name.
+OUT is used like CHECKPOINT, with --user-dir: fairseq-generate, all commands here and training can read it.
+Weights are restored bit for bit (a zero as +0.0), or rounded with --half. A tensor that would not get smaller is
+stored unchanged, and so are integers, masks and ties. The file is read back and compared before it gets its name.
 
-Optimizer state and the place in the training are left out, as compact does: finetune from OUT, or --keep-optimizer
-to resume the run from it. `unpack` makes an ordinary checkpoint of OUT.
+Optimizer state and the position in the training are left out, as by compact: fine-tune from OUT, or give
+--keep-optimizer to resume the run from it. `unpack` makes an ordinary checkpoint of OUT.
 """
 
 import argparse
@@ -22,8 +22,8 @@ def add_arguments(parser: OptionParser) -> None:
     """Add the options of ``fairseq-prune pack``."""
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a file that fairseq-train saved")
     add_out(parser)
-    parser.add_argument("--half", action="store_true", help="round weights, of matrices and up, to fp16")
-    parser.add_argument("--keep-optimizer", action="store_true", needs=EXACT, help="keep all that a resume needs")
+    parser.add_argument("--half", action="store_true", help="round weights with two or more dimensions to fp16")
+    parser.add_argument("--keep-optimizer", action="store_true", needs=EXACT, help="keep what resuming needs")
 
 
 def run(args: argparse.Namespace) -> None:

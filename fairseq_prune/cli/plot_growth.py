@@ -1,7 +1,7 @@
 """Draw the L1 norms of units that are kept and that are removed while a penalty grows.
 
-Methods greg1 and greg2 write them into growth.jsonl beside the checkpoints, at every tenth change of the penalty: the
-mean over the units of each layer. Until greg2 has picked, those that are removed are the smallest of the moment.
+Methods greg1 and greg2 write the mean over the units of each layer into growth.jsonl next to the checkpoints, at every
+tenth change of the penalty. Until greg2 has picked units to remove, the currently smallest ones are shown as removed.
 """
 
 import argparse

@@ -1,12 +1,12 @@
 """Prune a checkpoint at once, without training.
 
-For methods that look at the weights alone: magnitude, random, irregular, filter, stripe, patdnn, n:m, l1, given; and
-for those that score by what the layers are given, over a few batches of the training set: wanda, ria, sparsegpt. Whole
-units that can be cut (neurons of Transformers, channels of image classifiers) are cut out, all else is masked.
+For methods that use the weights alone (magnitude, random, irregular, filter, stripe, patdnn, n:m, l1, given), and for
+those that use the inputs of layers over a few batches of the training set (wanda, ria, sparsegpt). Whole units that can
+be cut (neurons of Transformers, channels of image classifiers) are cut out; everything else is masked.
 
-OUT holds no optimizer state: evaluate it with --user-dir and its pruning task, e.g. --task prune_translation, or
-train on with --finetune-from-model. --quality measures both models on valid and test, as inspect --data does, before
-OUT gets its name.
+OUT has no optimizer state: evaluate it with --user-dir and its pruning task, e.g. --task prune_translation, or
+continue training with --finetune-from-model. --quality measures both models on valid and test, as inspect --data
+does, before OUT gets its name.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def add_arguments(parser: OptionParser) -> None:
     add_out(parser)
     for name, text in OPTIONS.items():
         parser.add_argument(f"--{name}", help=text)
-    parser.add_argument("--seed", type=seed, default=1, help="of random choices (default: %(default)s)")
+    parser.add_argument("--seed", type=seed, default=1, help="seed of random choices (default: %(default)s)")
     parser.add_argument("--data", metavar="DATA", help="its data; default: the training's")
     parser.add_argument("--quality", action="store_true", help="measure both models on the data")
     add_user_dir(parser)

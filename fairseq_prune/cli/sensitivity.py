@@ -1,10 +1,10 @@
-"""Prune each layer alone, without training, and measure what the model loses: which layers can give more.
+"""Prune each layer alone, without training, and measure what the model loses: which layers can lose more.
 
   fairseq-prune sensitivity checkpoints/dense/checkpoint_best.pt --data data-bin/mine --png sensitivity.png
 
 The model is loaded once; each trial masks one row of the table, measures the criterion's loss on batches of the split,
-and puts all back. --recipe writes fractions for fairseq-train --prune-recipe: together they come to --total, and by
-what was measured every row then costs as much. What one layer does to the others is not in it.
+and restores the weights. --recipe writes fractions for fairseq-train --prune-recipe: together they add up to --total,
+and by these measurements every row then costs the same. Interactions between layers are not measured.
 """
 
 import argparse
@@ -25,18 +25,20 @@ def add_arguments(parser: OptionParser) -> None:
     """Add the options of ``fairseq-prune sensitivity``."""
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a file that fairseq-train saved")
     parser.add_argument("--data", metavar="DATA", help="its data; default: the training's")
-    parser.add_argument("--split", help="of the data (default: that of the training's validation)")
-    parser.add_argument("--batches", type=int, metavar="N", help="of 64 sentences or images, from all over it (16)")
-    parser.add_argument("--targets", default="0.3,0.5,0.7,0.9", metavar="F,F", help="fractions (default: %(default)s)")
+    parser.add_argument("--split", help="split of the data (default: the training's validation split)")
+    parser.add_argument("--batches", type=int, metavar="N", help="batches of 64 sentences or images (16)")
+    parser.add_argument(
+        "--targets", default="0.3,0.5,0.7,0.9", metavar="F,F", help="fractions tried (default: %(default)s)"
+    )
     parser.add_argument(
         "--by", default="layer", choices=("layer", "group"),
         help="a tensor or vector of coupled units, or the tensors of a numbered block together (default: %(default)s)",
     )  # fmt: skip
     for name in _TAKEN:
         parser.add_argument(f"--{name}", help=OPTIONS[name])
-    parser.add_argument("--seed", type=seed, default=1, help="of random choices (default: %(default)s)")
-    parser.add_argument("--recipe", metavar="FILE", help="the YAML of fractions to write")
-    parser.add_argument("--total", type=float, metavar="F", needs=_RECIPE, help="that they remove together at most")
+    parser.add_argument("--seed", type=seed, default=1, help="seed of random choices (default: %(default)s)")
+    parser.add_argument("--recipe", metavar="FILE", help="YAML file to write the fractions to")
+    parser.add_argument("--total", type=float, metavar="F", needs=_RECIPE, help="their overall fraction, at most")
     parser.add_argument("--png", metavar="FILE", help="draw a heat map")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     add_user_dir(parser)

@@ -1,8 +1,8 @@
 """Prune a recurrent model by searched rates of groups under an accuracy limit (SiPO).
 
 Without --rounds the model is pruned once; with it, rounds of search, pruning and retraining follow each other
-until accuracy cannot be recovered or nothing more can be removed. Retraining is fairseq-train with what
-stands after --train, e.g.
+until accuracy cannot be recovered or nothing more can be removed. Retraining is fairseq-train with the
+options after --train, e.g.
 
   fairseq-prune sipo data-bin/words --checkpoint lm.pt --save-dir checkpoints/sipo --group stage --rounds 20 \\
     --train --task prune_stateful_language_modeling --arch rnn_lm --optimizer sgd --lr 20 --clip-norm 0.25 \\
@@ -44,39 +44,39 @@ def add_arguments(parser: OptionParser) -> None:
     )
     parser.add_argument(
         "--search",
-        help="grid (default of all and layer), ncs (default of the others), or warm: ncs from a common threshold",
+        help="grid (default for all and layer), ncs (default for the others), or warm: ncs from a common threshold",
     )
     parser.add_argument(
         "--max-drop", type=float, dest="drop", help="tolerated loss of accuracy (default 0.01: a point)"
     )
     parser.add_argument(
-        "--max-ppl-increase", type=float, dest="ppl_rise", help="tolerated rise of perplexity, 0.05 is 5 %% (any)"
+        "--max-ppl-increase", type=float, dest="ppl_rise", help="tolerated rise of perplexity, e.g. 0.05 (any)"
     )
-    parser.add_argument("--accuracy", type=float, help="that the loss counts from (default: that of --checkpoint)")
+    parser.add_argument("--accuracy", type=float, help="reference accuracy (default: that of --checkpoint)")
     _add_rounds(parser)
     _add_search(parser)
     parser.add_argument("--reference", action="store_true", help="replay the original's quirks")
     parser.add_argument("--tensorboard-logdir", help="folder for scalars of the search")
     parser.add_argument(
-        "--train", nargs=argparse.REMAINDER, default=[], needs=_ROUNDS, help="all that follows is for fairseq-train"
+        "--train", nargs=argparse.REMAINDER, default=[], needs=_ROUNDS, help="options passed to fairseq-train"
     )
 
 
 def _add_rounds(parser):
-    parser.add_argument("--rounds", type=int, default=0, help="rounds with retraining at most; 0 (default): prune once")
+    parser.add_argument("--rounds", type=int, default=0, help="maximum rounds with retraining; 0 (default): prune once")
     parser.add_argument(
-        "--epochs", type=int, needs=_ROUNDS, help="of retraining in a round (default 8; grid and translation 6)"
+        "--epochs", type=int, needs=_ROUNDS, help="epochs of retraining in a round (default 8; grid and translation 6)"
     )
     parser.add_argument(
         "--recover-metric",
         dest="recover",
         needs=_ROUNDS,
         choices=("accuracy", "perplexity", "both"),
-        help="of the dense model that an epoch of retraining must reach to count as recovered (default accuracy)",
+        help="measure of the dense model that retraining must reach to count as recovered (default accuracy)",
     )
-    parser.add_argument("--slack", type=float, needs=_ROUNDS, help="what may be missing of it, e.g. 0.001 (default 0)")
+    parser.add_argument("--slack", type=float, needs=_ROUNDS, help="shortfall allowed, e.g. 0.001 (default 0)")
     parser.add_argument(
-        "--dense-control", action="store_true", needs=_ROUNDS, help="train the unpruned model as long, to compare"
+        "--dense-control", action="store_true", needs=_ROUNDS, help="train the unpruned model as long, for comparison"
     )
 
 
@@ -94,7 +94,7 @@ def _add_search(parser):
     parser.add_argument(
         "--prune-execute",
         dest="execute",
-        help="layers run dense (default), csr without removed weights, or auto: each as is faster; the last digits "
+        help="run layers dense (default), as sparse matrices (csr), or whichever is faster (auto); the last digits "
         "of sums then depend on the clock, so another run may find other rates",
     )
     add("--seed", seed, None, "of search and retraining (default 1)")

@@ -2,9 +2,9 @@
 
   fairseq-prune sweep recipes/sweeps/demo.yaml --save-dir checkpoints/sweep
 
-Every trial is fairseq-train in a folder of its own, from the dense checkpoint of the recipe (docs/sweep.md). A sweep
-that was killed goes on with the same command; so does one that other processes work on, here or on machines that share
-the folder: each takes the next trial that nobody has. The folder gets a folder a method and target, journal.jsonl
+Every trial is fairseq-train in a folder of its own, from the dense checkpoint of the recipe (docs/sweep.md). A killed
+sweep continues with the same command. Several processes, on one machine or on several that share the folder, can work
+on it: each takes the next trial that no other has. The folder gets a folder for each method and target, journal.jsonl
 (Optuna's), dense.json, and in the end table.json and quality.png.
 """
 
@@ -19,9 +19,9 @@ from ._quiet import quietly
 
 def add_arguments(parser: OptionParser) -> None:
     """Add the options of ``fairseq-prune sweep``."""
-    parser.add_argument("recipe", metavar="RECIPE", help="YAML file of what is trained")
+    parser.add_argument("recipe", metavar="RECIPE", help="YAML file of the sweep")
     parser.add_argument("--save-dir", required=True, help="folder of all results")
-    parser.add_argument("--table", action="store_true", help="train nothing; show what is known so far")
+    parser.add_argument("--table", action="store_true", help="show the results so far without training")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
 
 

@@ -1,6 +1,6 @@
 """Undo pack: write the ordinary checkpoint again, which tools other than this package read too.
 
-What --half rounded stays rounded, in fp32; what pack left out does not come back.
+Weights that --half rounded stay rounded, in fp32; what pack left out is not restored.
 """
 
 import argparse

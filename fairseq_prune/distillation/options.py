@@ -56,7 +56,7 @@ class DistillationOptions(FairseqDataclass):
     prune_teacher: Optional[str] = _option(
         f"learn from the outputs of this checkpoint, too; {SELF}: of the one that the run starts from"
     )
-    prune_kd_weight: Optional[float] = _option(f"of the teacher's outputs in the loss ({Distillation.weight})", _LEARNS)
+    prune_kd_weight: Optional[float] = _option(f"weight of the teacher's outputs ({Distillation.weight})", _LEARNS)
     prune_kd_temperature: Optional[float] = _option(
         f"divides the logits of both models ({Distillation.temperature})", _COMPARES
     )

@@ -64,7 +64,7 @@ class SrpTransformerModel(TransformerModel):
         parser.add_argument(
             "--srp-plain-layernorm",
             action="store_true",
-            help="layer norm sees removed dimensions as zeros; a model has to keep its mode for life",
+            help="layer norm counts removed dimensions as zeros; a model keeps its mode",
         )
 
     @classmethod

@@ -61,8 +61,8 @@ class ImageClassifier(BaseFairseqModel):
             metavar="FILE",
             help="a state dict of the net to start from, or a file of torch.save with one under state_dict",
         )
-        parser.add_argument("--no-batch-norm", action="store_true", help="leave the net's batch norms out")
-        parser.add_argument("--net-dropout", type=float, metavar="P", help="instead of the net's own dropout")
+        parser.add_argument("--no-batch-norm", action="store_true", help="build the network without batch norms")
+        parser.add_argument("--net-dropout", type=float, metavar="P", help="replaces the network's own dropout")
 
     @classmethod
     def build_model(cls, args, task):
