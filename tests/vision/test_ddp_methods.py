@@ -15,6 +15,7 @@ from fairseq_prune.engine.options import NAMES
 from fairseq_prune.engine.permute import permute_in_run
 from fairseq_prune.engine.recipe import read_recipe
 from fairseq_prune.engine.targets import Targets
+from fairseq_prune.pruning.prunable import find_prunables
 from fairseq_prune.pruning.units import NM, NofM
 from vision_bridge.models.nets import NETS, NetSpec
 from vision_bridge.surgery.trace import trace
@@ -86,6 +87,21 @@ def test_totals_of_resnet18():
     head = int((~masks.pop("net.fc.weight")).sum())
     whole = sum(p.numel() for name, p in net.named_parameters() if "bias" not in name)
     assert (overall * whole - head) / (whole - net.fc.weight.numel()) == pytest.approx(0.7556481, abs=1e-7)
+
+
+def test_published_fractions_of_two_of_four():
+    """ImageNet's, of docs/seeds/ddp.md: the stages of ResNet-18; all but the first and last layer of VGG-16."""
+    from torchvision.models import resnet18, vgg16
+
+    torch.manual_seed(1)
+    found, _ = total(resnet18(), {"method": "n:m", "target": "2:4", "only": ["*layer*.conv*.weight"]})
+    assert 100 * found == pytest.approx(47.01, abs=0.005)
+    with torch.device("meta"):  # half of what is prunable goes; 138 million weights need not be there
+        model = Wrapped(vgg16())
+    skipped = ["net.features.0.weight", "net.classifier.6.weight"]
+    prunable = sum(p.parameter.numel() for p in find_prunables(model, (), skipped, ()))
+    counted = sum(p.numel() for name, p in model.named_parameters() if "bias" not in name)
+    assert 100 * prunable / 2 / counted == pytest.approx(48.52, abs=0.005)
 
 
 def test_the_original_file_is_read_unchanged(tmp_path):
