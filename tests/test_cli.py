@@ -162,6 +162,17 @@ def test_a_command_is_one_more_file(tmp_path, monkeypatch, capsys):
     assert caught.value.code == 0 and "say-it" in out and "Say a word." in out and "inspect" in out
 
 
+def test_a_package_that_only_some_models_need(saved, monkeypatch):
+    def missing(*args):
+        raise ModuleNotFoundError("No module named 'editdistance'", name="editdistance")
+
+    monkeypatch.setattr("fairseq_prune.evaluate.describe.describe_checkpoint", missing)
+    with pytest.raises(
+        SystemExit, match="the package editdistance is missing; install it, e.g. pip install editdistance"
+    ):
+        main(["inspect", str(saved)])
+
+
 @pytest.mark.parametrize("words", [["--help"], ["inspect", "--help"], ["nonsense"]])
 def test_start_up_does_not_wait_for_torch(words):
     code = f"""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from ..checkpoint.load import load_model, load_split, load_task
-from ..engine.task_loss import loss_of
+from ..engine.task_loss import TaskLoss, loss_of
 from ..errors import errors_of_a_file
 
 LIMIT = 1e-6
@@ -61,12 +61,12 @@ def require_same(original: str, cut: str, batches: int, data: str | None = None)
 def largest_difference(
     one: BaseFairseqModel, other: BaseFairseqModel, loss: nn.Module, sample: dict[str, Any]
 ) -> float:
-    """Largest difference between what two models hand to the criterion, as a fraction of the first's largest number.
+    """Largest difference between two models' outputs, as a fraction of the first's largest number.
 
     Args:
         one: fairseq model in float64.
         other: another one.
-        loss: that runs them, as of :func:`~fairseq_prune.engine.task_loss.loss_of`.
+        loss: as of :func:`~fairseq_prune.engine.task_loss.loss_of`; runs them where samples are not their inputs.
         sample: batch of a fairseq dataset.
 
     Returns:
@@ -78,7 +78,7 @@ def largest_difference(
 
 
 def _outputs(model, loss, sample):
-    """All numbers that a model, or the models within one, puts out on a sample, and its loss; by the same noise.
+    """All numbers that a model, or the models within one, puts out on a sample, by the same noise.
 
     Of a model that masks its input by numbers that nothing seeds, as those of sounds, its features without masks.
     """
@@ -96,11 +96,11 @@ def _outputs(model, loss, sample):
     try:
         with torch.random.fork_rng(devices=[]), data_utils.numpy_seed(1):
             torch.manual_seed(1)
-            value, _, _ = loss(model, sample)
+            loss(model, sample) if isinstance(loss, TaskLoss) else model(**sample["net_input"])
     finally:
         for handle in handles:
             handle.remove()
-    return torch.cat([leaf.flatten().double() for leaf in (*found, value)])
+    return torch.cat([leaf.flatten().double() for leaf in found])
 
 
 def samples_of(task: FairseqTask, split: str, model: BaseFairseqModel, count: int) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """Tasks whose training step does more than hand a sample to the criterion are scored and evaluated by that step."""
 
+import functools
 import json
 
 import pytest
@@ -21,6 +22,7 @@ NEURONS = words_of("--prune-units neuron --max-update 2")
 def pruned(request, tmp_path_factory):
     """Function of (task, method) -> checkpoint of a run that removed half of the neurons by derivatives."""
 
+    @functools.cache
     def run(task, *words, much=("--prune-target", "0.5")):
         fixture, options = RUNS[task]
         folder = tmp_path_factory.mktemp(task)
@@ -88,6 +90,17 @@ def test_cut_models_are_compared(pruned, task, tmp_path):
     torch.save(state, other)
     with pytest.raises(ValueError, match="the outputs of the new model differ by"):
         require_same(path, other, 2)
+
+
+def test_a_cut_model_of_sounds_is_finetuned(pruned, audio, tmp_path):  # noqa: F811
+    """It keeps its widths within the new model, which is compared without what only its criterion needs."""
+    path = pruned("audio_pretraining", "--prune-method", "l1")
+    options = f"""--arch wav2vec_ctc --w2v-path {path} --criterion ctc --labels ltr --normalize --max-tokens 20000
+        --mask-prob 0 --disable-validation --max-update 2"""
+    model = train("prune_audio_finetuning", audio, tmp_path, options)["model"]
+    assert model["w2v_encoder.w2v_model.encoder.layers.0.fc1.weight"].shape == (16, 16)
+    tuned = str(tmp_path / "checkpoint_last.pt")
+    assert require_same(tuned, tuned, 2)[0] == 0
 
 
 def test_other_tasks_hand_samples_on(new_run, monolingual, features, tmp_path, capsys):  # noqa: F811
