@@ -127,4 +127,4 @@ def test_options_of_other_targets_are_refused(exportable, tmp_path):
 def test_cut_attention_is_refused_by_name(exportable_cut, tmp_path):
     """fairseq's own heads fill the width of the stream."""
     line = refused("export", exportable_cut, tmp_path / "out.pt", "--to", "fairseq")
-    assert "self_attn.k_proj.weight is 8x16; fairseq's transformer has 16x16 there, whatever its options; use" in line
+    assert "self_attn.k_proj.weight is 8x16; fairseq's transformer has 16x16 there, whatever its options; see" in line
