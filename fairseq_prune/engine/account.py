@@ -22,7 +22,7 @@ Counts = dict[str, int]  # of what is left of a model, by name
 
 
 class Account:
-    """Adds up the multiply-accumulates of a training, of the model as it was at every update.
+    """Adds up the multiply-accumulates of a training, with the model as it was at every update.
 
     Args:
         costs: function -> dict of name -> count, what is left of the model; asked once after every change.
@@ -102,7 +102,7 @@ class Account:
 
 
 class NodeCount:
-    """Counts the units of a model that can be removed together, and those that do nothing any more.
+    """Counts the units of a model that can be removed together, and those that have no effect any more.
 
     Args:
         model: ``nn.Module``.

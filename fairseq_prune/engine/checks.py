@@ -20,7 +20,7 @@ from .reachable import RunLength, check_long_enough
 
 @dataclass(frozen=True)
 class RunDescription:
-    """A run, as the needs of its options (:class:`~fairseq_prune.needs.Need`) see it.
+    """The part of a run that the needs of its options (:class:`~fairseq_prune.needs.Need`) look at.
 
     Args:
         options: config with the fields of :class:`~.options.PruneOptions`.
@@ -32,7 +32,7 @@ class RunDescription:
 
 
 def check_run(cfg: PruneOptions, plan: Plan, start: Start) -> None:
-    """Refuse what is certain to fail, before any data is loaded.
+    """Refuse what is certain to fail, before any data are loaded.
 
     Args:
         cfg: the task's config inside the full config.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def may_cut(optimizer: FairseqOptimizer, averaged: bool) -> bool:
-    """True where shapes can change in a run: one process, which steps the model's own parameters, no averages.
+    """True if shapes can change in the run: one process that steps the model's own parameters, and no averages.
 
     Args:
         optimizer: the fairseq optimizer.
@@ -56,7 +56,7 @@ def cut_in_run(
 def cut_layers_in_run(
     model: nn.Module, keep: Mapping[str, Tensor], optimizer: FairseqOptimizer, masked: MaskedModel
 ) -> None:
-    """Take layers out of a model, their parameters and moments out of its optimizer.
+    """Cut layers out of a model, and their parameters and moments out of its optimizer.
 
     Args:
         model: ``nn.Module``.

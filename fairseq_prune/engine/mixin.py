@@ -61,10 +61,10 @@ class PruneMixin(ScoringMixin, AccountingMixin, DistillingMixin, ModelInfo, Fair
 
     @property
     def uses_ema(self) -> bool:
-        """True where the pruner has to mask fairseq's averages, which are then handed to it.
+        """True if the pruner has to mask fairseq's averages, which fairseq then passes to it.
 
-        fairseq makes them when they are first asked for. So a run that masks nothing does not ask: its averages begin
-        when fairseq's own would.
+        fairseq creates them when they are first requested. A run that masks nothing does not request them, so that its
+        averages begin when fairseq's own would.
         """
         return getattr(super(), "uses_ema", False) or self.plan.prunes or bool(self.pruner.masks)
 
@@ -158,11 +158,11 @@ class PruneMixin(ScoringMixin, AccountingMixin, DistillingMixin, ModelInfo, Fair
             super().load_dataset(split, *args, **kwargs)
 
     def get_batch_iterator(self, dataset, *args, epoch=1, update_epoch_batch_itr=False, **kwargs):
-        """As fairseq's, which composes batches in the first epoch that a process sees, and keeps them.
+        """As fairseq's, which composes batches in the first epoch that a process sees, and reuses them.
 
-        A resumed process would compose others, from another seed; here all have those of epoch 1. (Which
-        epoch it is in fairseq then restores from the checkpoint.) A dataset that has other batches in
-        each epoch is given the true one.
+        A resumed process would compose others, from another seed; here every process has those of epoch 1. (fairseq
+        then restores the number of the epoch from the checkpoint.) A dataset with other batches in
+        each epoch is given the true number.
         """
         trains = dataset is self.datasets.get(self.options.prune_train_subset)
         keeps = dataset.can_reuse_epoch_itr_across_epochs and not self.has_sharded_data("train")

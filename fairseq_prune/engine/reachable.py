@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunLength:
-    """Where a run ends.
+    """The end of a run.
 
     Args:
         max_epoch: the last epoch; 0 means no limit.
@@ -61,7 +61,7 @@ class RunLength:
 
 
 def check_reachable(schedule: Schedule, run: RunLength, start: str | None = None) -> None:
-    """Refuse a schedule whose last event the run never sees.
+    """Refuse a schedule whose last event the run does not reach.
 
     An event happens before the update that follows it, so at least one update has to remain.
 
@@ -102,7 +102,7 @@ def check_begun_in_time(schedule: Schedule, event: int, position: int) -> None:
 
 
 def check_long_enough(plan: Plan, run: RunLength) -> None:
-    """Refuse a plan whose weights are removed so long after its last event that the run may not see it.
+    """Refuse a plan that removes weights so long after its last event that the run may not reach it.
 
     Args:
         plan: :class:`~.plan.Plan`.

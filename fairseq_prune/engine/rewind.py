@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Rewind:
-    """A copy of all parameters and of the optimizer's state, from one point of a run.
+    """A copy of all parameters and of the optimizer's state at one point of a run.
 
     With the moments go the steps that an optimizer has counted, by which Adam corrects moments that began at 0: those
     of an early point, corrected as late ones, would take steps many times as large.

@@ -29,10 +29,10 @@ GATE_RATE = Option("prune_gate_lr", "rate", "learning rate of gates (default: th
 
 @dataclass(frozen=True)
 class Gates(Timed):
-    """Every unit is multiplied by a gate that learns with it; units are removed by the size of their gates.
+    """Every unit is multiplied by a gate that is trained with it; units are removed by the size of their gates.
 
-    Gates start at 1, follow momentum 0.9 at the run's learning rate, without weight decay. Once a gate is at or below
-    the threshold it is 0 for good. In the end the gates are multiplied into the weights.
+    Gates start at 1 and are trained with momentum 0.9 at the run's learning rate, without weight decay. A gate at or
+    below the threshold becomes 0 permanently. At the end the gates are multiplied into the weights.
     Source: Meng et al., NeurIPS 2020 (arXiv:2009.14410), eqs. 4 to 6, for stripes: the filter skeleton. The paper
     removes what is below the threshold; here the run's target says how many are removed, those at 0 first. Others at 0
     begin anew from there.
@@ -52,9 +52,9 @@ class Gates(Timed):
 class Gated(Approach):
     """Multiplies units by gates in training and validation, and steps the gates beside the optimizer.
 
-    The gates of all layers lie one after the other in one vector [gates], and so do their velocities and gradients.
-    Subclasses override where gates begin, what units are multiplied by, what pulls the gates, and what a step leaves
-    of them.
+    The gates of all layers are concatenated in one vector [gates], and so are their velocities and gradients.
+    Subclasses override the gates' initial values, their effect on units, their penalty, and what a step does to
+    them.
     """
 
     gated = until_the_end = True

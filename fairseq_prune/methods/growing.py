@@ -34,11 +34,11 @@ ENOUGH = 7.0  # ln 1000, the magnitude ratio at which pruning may end
 class GrowingPenalty(Approach):
     """The penalty of one run.
 
-    With SGD it enters the gradient where weight decay does, after clipping. Adaptive optimizers would divide it away,
-    so there it decays the weights after the step, as in AdamW (arXiv:1711.05101).
+    With SGD it enters the gradient where weight decay does, after clipping. Adaptive optimizers would normalise it
+    away, so with them it decays the weights after the step, as in AdamW (arXiv:1711.05101).
 
     Attributes:
-        selection: what is removed, :class:`~fairseq_prune.pruning.selecting.Selection`; None until it is chosen.
+        selection: what is removed, :class:`~fairseq_prune.pruning.selecting.Selection`; None until it is made.
     """
 
     until_the_end = weight_normed = True
@@ -100,7 +100,7 @@ class GrowingPenalty(Approach):
         return max((layer.factor for layer in self._layers.values()), default=0.0)
 
     def before_update(self, position: Position, select: Select, optimizer: FairseqOptimizer) -> None:
-        """Grow if it is time; accumulated batches and retries of an update come with its number again."""
+        """Let the penalty grow when it is due; accumulated batches and retries of an update repeat its number."""
         self.record, updates = None, position.updates
         if updates == self._grown:
             return

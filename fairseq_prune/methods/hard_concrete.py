@@ -23,7 +23,7 @@ SPREAD = 0.01  # standard deviation of the first parameters
 
 @dataclass(frozen=True)
 class HardConcrete(Timed):
-    """Every unit is multiplied by a random gate, which is often exactly 0 or 1, and the loss gets what they let in.
+    """Multiplies every unit by a stochastic gate, often exactly 0 or 1, and adds a penalty on open gates to the loss.
 
     At every update one gate is drawn for each unit, for the whole batch; validation takes the gates that need no
     drawing. In the end units are removed whose gate then is 0, and the other gates are multiplied into the weights.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Movement(Timed):
-    """As :class:`~.straight_through.StraightThrough`, by scores that gather -W dL/dW; what is removed does not learn.
+    """As :class:`~.straight_through.StraightThrough`, by scores that sum up -W dL/dW; removed weights are not trained.
 
     Source: Sanh et al., NeurIPS 2020 (arXiv:2005.07683), eqs. 3 and 6, hard movement pruning.
     """
@@ -83,7 +83,7 @@ class MovementScores(MaskedLoss):
 
 @dataclass(frozen=True)
 class SoftMovement(Timed):
-    """As :class:`Movement`, where what is kept is what sigmoid(score) puts above a threshold, however many they are.
+    """As :class:`Movement`, but keeps the weights whose sigmoid(score) is above a threshold, however many they are.
 
     The loss gets the mean over matrices of their mean sigmoid(score). Scores begin at 0 and follow Adam.
     Source: the paper's section 4.2, soft movement pruning, with Adam as in the authors' code. Theirs lets threshold

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Hoyer(Timed):
-    """The loss gets the Hoyer-square regulariser of every layer, which draws small units to zero and large ones up.
+    """Adds the Hoyer-square regulariser of every layer to the loss, which drives small units to zero and large ones up.
 
     Of units with norms n it is (sum n)^2 / sum n^2, from 1 (all but one are zero) to their number (all are equal).
     Source: Yang et al., ICLR 2020 (arXiv:1908.09979), DeepHoyer, eqs. 2 (weights) and 6 (groups, there filters and
@@ -38,7 +38,7 @@ class Hoyer(Timed):
 
 
 class Regularised(Approach):
-    """Shrinks units behind every step, by a regulariser's weight times lr / (1 - momentum).
+    """Shrinks units after every step, by a regulariser's weight times lr / (1 - momentum).
 
     In the gradient of the loss it would have the same strength, but let units jump around zero instead of stopping.
     """

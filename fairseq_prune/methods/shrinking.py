@@ -35,7 +35,7 @@ _EPOCHS = Need(lambda run: not run.plan.approach.updates, "it without --srp-prun
 
 @dataclass(frozen=True)
 class Shrink(Timed):
-    """A round in which the multiplier (connectivity) of selected units falls from 1 to 0, their weights being frozen.
+    """A round in which the multipliers (connectivity) of selected units fall from 1 to 0, with their weights frozen.
 
     All other weights train on and take over; there is no penalty in the loss. Source: SRP.
 
@@ -82,7 +82,7 @@ class Shrink(Timed):
 
 @APPROACHES.add(Shrink)
 class FreezeAndShrink(Approach):
-    """One round after the other, each with its own selection.
+    """Runs one round after the other, each with its own selection.
 
     Selected weights stay as they are to the bit, from the first step on, weight decay included, and get no gradient
     that would count in the norm.

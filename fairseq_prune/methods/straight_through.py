@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StraightThrough(Timed):
-    """The loss is that of the selected weights, but all of them stay and can come back.
+    """The loss uses the selected weights only, but all weights are kept and can be selected again.
 
     Args:
         decay: what is not selected decays by so much times the learning rate (SR-STE: Zhou et al., ICLR 2021,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TickTock(Timed):
-    """Gates as in :class:`Gates`, which in turns learn alone (tick) and with the weights (tock).
+    """Gates as in :class:`Gates`, trained in turns alone (tick) and with the weights (tock).
 
     Intervals between selections are tocks first, then ticks, and so on. A tick adds up |gate times its gradient| over
     updates and then closes the gates of the smallest sums, as many as the schedule says; tocks alone have the penalty.

@@ -1,4 +1,4 @@
-"""Where a parameter's value and its moments live, in every kind of fairseq optimizer.
+"""Locating the value and the moments of a parameter in every kind of fairseq optimizer.
 
 Plain fp32 and AMP step the model's own parameters. ``FP16Optimizer`` steps fp32 masters and copies
 them over the model, so a mask on the model alone is undone by the next step: the masters are a
@@ -79,7 +79,7 @@ def values_of(parameter: nn.Parameter, masters: Homes) -> list[Tensor]:
 
 
 def multiply_values(parameters: Sequence[nn.Parameter], factors: Sequence[Tensor], masters: Homes) -> None:
-    """Multiply parameters in place; where they have masters these, of which the model then has the rounded values.
+    """Multiply parameters in place, or their masters, of which the model then gets the rounded values.
 
     Were both multiplied, they would drift apart, and a resumed run start from another master.
 
@@ -121,7 +121,7 @@ def moments_of(parameter: nn.Parameter, masters: Homes, optimizer: FairseqOptimi
 
 
 def counts_of(parameter: nn.Parameter, masters: Homes, optimizer: FairseqOptimizer) -> dict[str, Any]:
-    """What the optimizer keeps of a parameter beside its moments, as the steps that it has taken; not copied.
+    """What the optimizer keeps for a parameter besides its moments, such as its count of steps; not copied.
 
     Args:
         parameter, masters, optimizer: as :func:`moments_of`.
@@ -152,7 +152,7 @@ def add_to_gradients(
     terms: Mapping[str, Tensor],
     weight: float,
 ) -> None:
-    """Add to the gradients of the next step, as weight decay does; where there is none there is nothing to add to.
+    """Add to the gradients of the next step, as weight decay does; parameters without a gradient are left out.
 
     Args:
         parameters: of the model, dict of name -> parameter.

@@ -15,7 +15,7 @@ STEPS = 30  # of bisection: two fractions that choose differently are further ap
 
 
 class Term(NamedTuple):
-    """What one tensor adds to a cost.
+    """The part of one tensor in a cost.
 
     Args:
         name: of the parameter.
@@ -30,7 +30,7 @@ class Term(NamedTuple):
 
 @dataclass(frozen=True)
 class Costs:
-    """What a model costs, by the shapes of its tensors.
+    """The cost of a model, from the shapes of its tensors.
 
     Args:
         terms: what adds up.
@@ -43,7 +43,7 @@ class Costs:
     shapes: Mapping[str, Sequence[int]]
 
     def after(self, structure: Structure, keep: Mapping[str, Tensor]) -> float:
-        """The cost once units have been cut out, as far as shapes can lose them.
+        """The cost after units have been cut out, where shapes can lose them.
 
         Args:
             structure: the model's coupled units, :class:`~..surgery.structure.Structure`.
@@ -60,7 +60,7 @@ class Costs:
 
 @dataclass(frozen=True)
 class CostLeft:
-    """Remove the smallest fraction of the units after which the model costs at most so much.
+    """Remove the smallest fraction of the units with which the model meets a cost budget.
 
     Args:
         of: ``"params"`` or ``"macs"``.
@@ -83,7 +83,7 @@ class CostLeft:
         return f"--prune-{self.of}-left {self.left}"
 
     def check(self, costs: Costs, structure: Structure, vectors: Sequence[Coupled]) -> None:
-        """Refuse what cannot be met.
+        """Refuse a budget that cannot be met.
 
         Args:
             costs: of the model.
@@ -108,7 +108,7 @@ class CostLeft:
             )
 
     def fraction(self, costs: Costs, structure: Structure, kept: Callable[[float], Mapping[str, Tensor]]) -> float:
-        """The smallest fraction of the units that is enough, in [0, 1).
+        """The smallest sufficient fraction of the units, in [0, 1).
 
         Args:
             costs: of the model.

@@ -79,13 +79,13 @@ class CoupledSelector(Selector):
         self._device: torch.device | None = None
 
     def _settle(self) -> None:
-        """Move the structure's indices, which every update needs, to the device where the parameters are by now."""
+        """Move the structure's indices, which every update needs, to the parameters' present device."""
         device = next(iter(self._parameters.values())).device
         if device != self._device:
             self._device, self._structure = device, self._structure.on(device)
 
     def count(self, group: str, masks: Masks) -> tuple[int, int]:
-        """(removed, total) of a group (counts of units); what was cut out on the way counts as removed."""
+        """(removed, total) of a group (counts of units); units that were cut out before count as removed."""
         masked = sum(int((~self._alive(v, masks)).sum()) for v in self.groups[group])
         return masked + self.gone.get(group, 0), self._total(group)
 
@@ -93,17 +93,17 @@ class CoupledSelector(Selector):
         return self._here[group] + self.gone.get(group, 0)
 
     def targets(self, target: Target) -> Target:
-        """As :meth:`Selector.targets`; a vector also goes by the names of the tensors on its side."""
+        """As :meth:`Selector.targets`; patterns may also match the names of the tensors on a vector's side."""
         names = {name: getattr(v, self._side) for name, (v, *more) in self.groups.items() if not more}
         return targets_for(names if len(names) == len(self.groups) else self.groups.keys(), target)
 
     def budget(self, group: str, fraction: float) -> int:
-        """Units that a fraction of a group comes to (count)."""
+        """Units that a fraction of a group amounts to (count)."""
         together = math.gcd(*(v.heads for v in self.groups[group]))
         return together * self._rounding(fraction, self._total(group) // together)
 
     def highest(self, group: str, fraction: float) -> float | None:
-        """As :meth:`Selector.highest`; one unit of every vector stays, or of each of its rankings."""
+        """As :meth:`Selector.highest`; one unit of every vector is kept, or of each of its rankings."""
         return highest(fraction, self._total(group), sum(v.heads for v in self.groups[group]))
 
     def share_within(
@@ -114,14 +114,14 @@ class CoupledSelector(Selector):
         generator: torch.Generator,
         evidence: Values | None = None,
     ) -> float:
-        """As :meth:`Selector.share_within`, of units; the best of every vector stays."""
+        """As :meth:`Selector.share_within`, in units; the best of every vector is kept."""
         scores = torch.cat([self._guarded(v, masks, generator, evidence) for v in self.groups[group]])
         return (int((scores <= threshold.limit).sum()) + self.gone.get(group, 0)) / self._total(group)
 
     def select(
         self, fractions: Mapping[str, float], masks: Masks, generator: torch.Generator, evidence: Values | None = None
     ) -> Selection:
-        """As :meth:`Selector.select`. One unit of every vector stays, or of each of its rankings."""
+        """As :meth:`Selector.select`. One unit of every vector is kept, or of each of its rankings."""
         keep: dict[str, Tensor] = {}
         for group, members in self.groups.items():
             scores = [self._guarded(v, masks, generator, evidence) for v in members]
@@ -162,7 +162,7 @@ class CoupledSelector(Selector):
         return views
 
     def count_cut_since(self, before: "CoupledSelector") -> None:
-        """Count what has been cut out since another selector looked at the same model."""
+        """Count the units that have been cut out since another selector was built for the same model."""
         self.gone = {group: before._total(group) - here for group, here in self._here.items()}
 
     def state(self) -> dict:
@@ -206,7 +206,7 @@ class CoupledSelector(Selector):
         }
 
     def _alive(self, vector, masks):
-        """Units that are not removed: of what writes them, biases included, anything is left. Bool [units]."""
+        """Units that are not removed: some weight or bias that writes them is left. Bool [units]."""
         device = self._parameters[vector.writers[0]].device
         alive = torch.zeros(vector.length, dtype=torch.bool, device=device)
         for entry, owner in self._structure.producing(vector.name):
@@ -226,7 +226,7 @@ class CoupledSelector(Selector):
 
 
 def _drop_evenly(scores, heads, budget):
-    """Drop ``budget`` units, as many from each ranking (head) of a vector: list of bool tensors, True = keep."""
+    """Drop ``budget`` units, equally many from each ranking (head) of a vector: list of bool tensors, True = keep."""
     rows = [s.view(count, -1) for s, count in zip(scores, heads, strict=True)]
     lowest = torch.finfo(rows[0].dtype).min  # of what is removed, beside which the best can stand
     ranked = [row.clamp(min=lowest).sort(dim=1, stable=True) for row in rows]

@@ -21,7 +21,7 @@ _WEIGHT = Weight()
 class JointSelector(CoupledSelector):
     """Removes the lowest-scoring nodes and weights, until a number of weights is removed.
 
-    A node counts with all the weights that it owns. Source: CNIP of Verdenius et al. 2020 (arXiv:2006.00896), whose
+    A node counts as all the weights that it owns. Source: CNIP of Verdenius et al. 2020 (arXiv:2006.00896), whose
     code turns shares of both kinds into two targets and misses both; here one threshold is solved for.
 
     Arguments as :class:`CoupledSelector`; patterns hold for nodes and weights.
@@ -54,7 +54,7 @@ class JointSelector(CoupledSelector):
         return removed + self.gone.get(group, 0), self._total(group)
 
     def budget(self, group: str, fraction: float) -> int:
-        """Weights that a fraction comes to (count)."""
+        """Weights that a fraction amounts to (count)."""
         return self._rounding(fraction, self.count(group, {})[1])
 
     def highest(self, group: str, fraction: float) -> float | None:
@@ -64,7 +64,7 @@ class JointSelector(CoupledSelector):
     def select(
         self, fractions: Mapping[str, float], masks: Masks, generator: torch.Generator, evidence: Values | None = None
     ) -> Selection:
-        """As :meth:`Selector.select`: exactly so many weights, one node of every vector stays."""
+        """As :meth:`Selector.select`: removes exactly the budget of weights; one node of every vector is kept."""
         ((group, vectors),) = self.groups.items()
         budget = self.budget(group, fractions[group]) - self.gone.get(group, 0)
         lengths = [v.length for v in vectors]

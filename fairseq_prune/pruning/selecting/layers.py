@@ -19,7 +19,7 @@ from .selector import Average, SelectionPlan, Values, unit_key
 
 
 class LayerSelector(CoupledSelector):
-    """Selects layers; patterns match the names of their parameters, so they may leave single layers out.
+    """Selects layers; patterns match the names of their parameters, so that single layers can be skipped.
 
     Arguments as :class:`CoupledSelector`.
 
@@ -44,7 +44,7 @@ class LayerSelector(CoupledSelector):
     def select(
         self, fractions: Mapping[str, float], masks: Masks, generator: torch.Generator, evidence: Values | None = None
     ) -> Selection:
-        """As :meth:`~.selector.Selector.select`; ``keep`` has all layers of a stack, also those that may not leave."""
+        """As :meth:`~.selector.Selector.select`; ``keep`` has all layers of a stack, removable or not."""
         selection, keep = super().select(fractions, masks, generator, evidence), {}
         for stack, kept in selection.keep.items():
             keep[stack] = kept.new_ones(self._whole[stack].length)
@@ -52,7 +52,7 @@ class LayerSelector(CoupledSelector):
         return replace(selection, keep=keep)
 
     def _scores(self, layer: str, generator: torch.Generator, evidence: Values | None) -> Tensor:
-        """Scores of the layers that may leave: by evidence of layers, else by all matrices of each layer together."""
+        """Scores of the removable layers: from evidence about layers, else from all matrices of each layer together."""
         gathered, summed = ((evidence or {}).get(key) for key in (layer, unit_key(layer)))
         if summed is not None:
             rows = list(summed[:, None, None])

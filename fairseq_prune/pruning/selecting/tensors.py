@@ -24,7 +24,7 @@ from .selector import Average, SelectionPlan, Selector, Values, unit_key
 
 
 class TensorSelector(Selector):
-    """Selects units of which each tensor has its own.
+    """Selects units that belong to a single tensor each.
 
     Args:
         plan: with ``units``, ``importance``, ``scope``, ``stages`` and ``rounding``.
@@ -37,7 +37,7 @@ class TensorSelector(Selector):
         left_out: the others, dict of name -> why not.
 
     Raises:
-        ValueError: no tensor has such units, or none that the user named, or the stages do not fit.
+        ValueError: no tensor has such units, or none of those that the user named, or the stages do not fit.
     """
 
     inherited = Inherited()
@@ -88,9 +88,9 @@ class TensorSelector(Selector):
         return min(removed, total - 1) / total
 
     def budget(self, group: str, fraction: float) -> int:
-        """Weights that a fraction of a group comes to (count), in whole units where all are of one size.
+        """Weights that a fraction of a group amounts to (count), in whole units if all are of one size.
 
-        One unit of a group stays.
+        One unit of a group is kept.
         """
         units, size = self._sizes(group)
         left = 1 if fraction < EVERYTHING else 0
@@ -100,7 +100,7 @@ class TensorSelector(Selector):
         return highest(fraction, self._sizes(group)[0])
 
     def _sizes(self, group):
-        """(how many, of how many weights) of the units of a group; single weights where sizes differ."""
+        """(number of units, weights in each) of a group; single weights if sizes differ."""
         members = self.groups[group]
         sizes = {self._units.sizes(p.shape) for p in members}
         size = sizes.pop() if all(isinstance(s, int) for s in sizes) and len(sizes) == 1 else 1
@@ -122,7 +122,7 @@ class TensorSelector(Selector):
         return self._score(prunable, generator, evidence)
 
     def column_selector(self, group: str, fraction: float, masks: Masks) -> ByColumns:
-        """What selects single weights of a tensor while it is pruned column by column; arguments as :meth:`select`."""
+        """Selects single weights while a tensor is pruned column by column; arguments as :meth:`select`."""
         p = self._by_name[group]
         return Share(self.budget(group, fraction), self._matrix_in(p, masks))
 

@@ -18,7 +18,7 @@ SIZES: Registry[Callable[[nn.Module], None]] = Registry("sizes")  # set the size
 
 
 def cut_tensor(tensor: Tensor, owners: Iterable[Owner], keep: Mapping[str, Tensor]) -> Tensor:
-    """Leave out what units own.
+    """Cut out of a tensor what the removed units own.
 
     Args:
         tensor: any tensor.
@@ -106,7 +106,7 @@ def entries(module: nn.Module) -> dict[str, Tensor]:
 
 
 def replace_values(module: nn.Module, values: Mapping[str, Tensor]) -> None:
-    """Give parameters and buffers values of other shapes; the objects stay the same.
+    """Replace the values of parameters and buffers by ones of other shapes; the objects stay the same.
 
     Those whose shape does not change are left as they are, gradients included.
 
@@ -141,7 +141,7 @@ def _follow_shapes(layer):
 
 
 def _forget_gradients(tensor):
-    """Drop a tensor's gradient and have autograd forget its shape.
+    """Drop a tensor's gradient, and make autograd forget its shape.
 
     Autograd's accumulator lives as long as any graph that it is in, such as that of a loss in a
     reference cycle, and insists on the old shape. A change of dtype is what makes torch replace it.

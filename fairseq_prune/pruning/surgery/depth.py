@@ -1,4 +1,4 @@
-"""Whole layers of a stack, each of which takes and returns one hidden state: bypassed, and cut out.
+"""Bypassing and cutting whole layers of a stack, each of which takes and returns one hidden state.
 
 The layers of a stack are numbered in the names of all they own, as ``decoder.layers.3.fc1.weight``; those
 that stay are numbered anew.
@@ -25,7 +25,7 @@ def layers_of(model: nn.Module, stack: str) -> list[nn.Module]:
 
 
 def layer_units(model: nn.Module, stack: str, cuts: bool) -> tuple[list[tuple[str, Owner]], Coupled]:
-    """The layers of a stack as units that own all of their parameters.
+    """The layers of a stack, as units that own all their parameters.
 
     Args:
         model: ``nn.Module``.
@@ -44,7 +44,7 @@ def layer_units(model: nn.Module, stack: str, cuts: bool) -> tuple[list[tuple[st
 
 
 def without_anything(names: Iterable[str], stack: str, layers: int, masks: Masks) -> Tensor:
-    """Which layers of a stack have lost all of their parameters.
+    """Which layers of a stack have lost all their parameters.
 
     Args:
         names: of all parameters, but for further names of one that is shared.
@@ -65,7 +65,7 @@ PADDING = ("self_attn_padding_mask", "encoder_padding_mask")  # of a layer's own
 
 
 def padding_of(layer: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Tensor | None:
-    """What a layer is told of its own tokens' padding, by place or by name; None where it is told nothing.
+    """The padding of its own tokens that a layer was given, by position or by name; None if it was given none.
 
     Args:
         layer: of a stack.
@@ -84,7 +84,7 @@ def padding_of(layer: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any])
 
 
 def bypass(layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
-    """Forward hook: hand on the hidden state that came in, as if the layer were not there.
+    """Forward hook: return the incoming hidden state, as if the layer were not there.
 
     What else a layer returns (attention weights) stays. The output counts nothing, but takes part in the graph:
     DDP wants a gradient of every parameter.
@@ -96,7 +96,7 @@ def bypass(layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
 
 
 def cut_layers(model: nn.Module, keep: Keep) -> None:
-    """Take layers out of a model; what is kept is numbered anew.
+    """Cut layers out of a model; the remaining ones are renumbered.
 
     Args:
         model: ``nn.Module``, changed in place.
@@ -112,7 +112,7 @@ def cut_layers(model: nn.Module, keep: Keep) -> None:
 
 
 def cut_names(entries: Mapping[str, Value], keep: Keep) -> dict[str, Value]:
-    """Entries of a dict by parameter name that stay, under the names that :func:`cut_layers` gives.
+    """The remaining entries of a dict by parameter name, under the names that :func:`cut_layers` gives.
 
     Example:
         >>> cut_names({"a.0.w": 1, "a.1.w": 2, "a.2.w": 3, "b": 4}, {"a": torch.tensor([True, False, True])})
