@@ -237,4 +237,9 @@ def _mean_loss(model, criterion, sample):
 def _cool(module, inputs, output):
     if torch.is_tensor(output):
         return output / TEMPERATURE
+    if not isinstance(output, tuple):
+        raise ValueError(
+            f"--prune-importance gradient_flow: {type(module).__name__} hands out no logits to divide by its "
+            "temperature; give another, e.g. --prune-method snip"
+        )
     return output[0] / TEMPERATURE, *output[1:]

@@ -13,6 +13,7 @@ from ..pruning.budget import CostLeft
 from ..pruning.masks import Masks
 from ..pruning.prunable import Prunable, find_prunables, intersect
 from ..pruning.selecting import CoupledSelector, count_removed, coupled_selector_of, overlap, selector_of
+from ..pruning.selecting.fitting import fitting
 from ..pruning.selecting.selection import Inherited, Selection
 from ..pruning.selecting.selector import Selector, Values, unit_key
 from ..pruning.surgery.structure import Structure
@@ -21,7 +22,7 @@ from . import ranks
 from .goals import CostGoals, Goals
 from .model_info import BY_FAMILY, ModelInfo
 from .plan import Plan
-from .weight_norms import refuse_weight_norms
+from .weight_norms import check_weight_norm
 
 logger = logging.getLogger(__name__)
 
@@ -121,10 +122,11 @@ class Targets:
         if is_coupled(units):
             self.selector = self._coupled_selector(units)
         else:
-            self.selector = own = selector_of(units, self.plan.scope)(self.plan, self.prunables, units, ranks.average)
-            for name, reason in own.left_out.items():
+            check = partial(check_weight_norm, self.plan)
+            usable, others = fitting(self.plan, self.prunables, check, "--prune-method magnitude")
+            self.selector = own = selector_of(units, self.plan.scope)(self.plan, usable, units, ranks.average)
+            for name, reason in {**others, **own.left_out}.items():
                 logger.info(f"--prune-units {self.plan.units}: {name} stays whole: {reason}")
-            refuse_weight_norms(self.plan, self.prunables)
         target = self._info.find_targets(self.selector, self._model, self.plan.target)
         common = target, self.plan.asked_by, self.selector, self._generator
         costs = any(isinstance(goal, CostLeft) for goal in target.values())

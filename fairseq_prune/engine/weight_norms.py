@@ -36,23 +36,18 @@ def rescale_norms(prunables: Iterable[Prunable], masks: Masks, optimizer: Fairse
     return [scale.name for _, scale in rescaled]
 
 
-def refuse_weight_norms(plan: Plan, prunables: Iterable[Prunable]) -> None:
-    """Refuse weight-normalised tensors in plans that do more than mask them by magnitude.
+def check_weight_norm(plan: Plan, prunable: Prunable) -> None:
+    """Refuse a weight-normalised tensor in plans that do more than mask it by magnitude.
 
     What is done to the stored direction, or derived by it, would mean something else for the weight.
 
     Args:
         plan: of the run.
-        prunables: its tensors.
+        prunable: one of its tensors.
 
     Raises:
-        ValueError: one is weight-normalised, and the plan does more than mask by magnitude.
+        ValueError: it is weight-normalised, and the plan does more than mask by magnitude.
     """
     kind = approach_of(plan)
-    approach = kind and not kind.weight_normed
-    for p in prunables:
-        if p.scale and (approach or plan.importance in EVIDENCE):
-            raise ValueError(
-                f"--prune-method {plan.method}: {p.name} is weight-normalised, which only masks by magnitude "
-                f"can take; leave it out, e.g. --prune-skip '{p.name}'"
-            )
+    if prunable.scale and (kind and not kind.weight_normed or plan.importance in EVIDENCE):
+        raise ValueError(f"it is weight-normalised, which --prune-method {plan.method} cannot take")

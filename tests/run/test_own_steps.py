@@ -76,6 +76,8 @@ def test_noise_of_a_task(pruned):
     first, again = (float(loss(model, sample)[0].detach()) for _ in range(2))
     torch.manual_seed(5)
     assert first == again != float(loss(model, sample)[0].detach())
+    with pytest.raises(SystemExit, match="gradient_flow: LevenshteinTransformerModel hands out no logits"):
+        pruned("translation_lev", "--prune-method", "grasp")
     bench = Workbench(path)
     assert not bench.predicts_words(model) and bench.by_criterion(model, "valid")["loss"] > 0
 

@@ -6,6 +6,8 @@ from small_models import build_model
 from torch import nn
 from torch.nn.utils import weight_norm
 
+from fairseq_prune.engine.make_plan import make_plan
+from fairseq_prune.engine.targets import Targets
 from fairseq_prune.pruning.enforce import mask_tensor
 from fairseq_prune.pruning.prunable import find_prunables
 from fairseq_prune.pruning.weight_norm import find_scales
@@ -165,3 +167,14 @@ def test_a_stock_convolutional_model():
     for name in directions:
         layer = model.get_submodule(name.rpartition(".")[0])
         assert torch.allclose(found[name].store(found[name].weight()), layer.weight, atol=1e-6)
+
+
+def test_methods_that_cannot_take_them_leave_them_whole():
+    """As wav2vec's positions; unless they are what was asked for, or all that there is."""
+    net = nn.Sequential(weight_norm(nn.Linear(5, 4)), nn.Linear(4, 3))
+    snip = {"method": "snip", "target": 0.5}
+    assert [p.name for p in Targets(net, make_plan(snip)).prunables] == ["1.weight"]
+    assert len(Targets(net, make_plan({**snip, "method": "magnitude"})).prunables) == 2
+    for plan, model in (({**snip, "only": ["0.weight_v"]}, net), (snip, net[:1])):
+        with pytest.raises(ValueError, match="which --prune-method snip cannot take; give .* --prune-method magnitude"):
+            Targets(model, make_plan(plan))
