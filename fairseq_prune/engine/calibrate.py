@@ -74,13 +74,15 @@ def _first_of(sample):
         return sample[:1]
     if isinstance(sample, dict):
         return {key: _first_of(value) for key, value in sample.items()}
+    if isinstance(sample, list):  # of labels of several kinds, as HuBERT's
+        return [_first_of(value) for value in sample]
     return sample
 
 
 def _size(sample):
     """Numbers in all tensors of a batch (count)."""
-    if isinstance(sample, dict):
-        return sum(map(_size, sample.values()))
+    if isinstance(sample, (dict, list)):
+        return sum(map(_size, sample.values() if isinstance(sample, dict) else sample))
     return sample.numel() if torch.is_tensor(sample) else 0
 
 

@@ -94,6 +94,23 @@ def test_cut_models_are_compared(pruned, task, tmp_path):
         require_same(path, other, 2)
 
 
+def test_inputs_where_samples_hold_lists(pruned, tmp_path):
+    out = tmp_path / "out.pt"
+    main(
+        [
+            "prune",
+            pruned("hubert_pretraining", "--prune-method", "l1"),
+            str(out),
+            "--target",
+            "0.5",
+            "--method",
+            "wanda",
+        ]
+    )
+    weight = load_checkpoint(out)["model"]["encoder.layers.0.fc2.weight"]
+    assert (weight == 0).sum(1).tolist() == [8] * 16
+
+
 def test_a_cut_model_of_sounds_is_finetuned(pruned, audio, tmp_path):  # noqa: F811
     """It keeps its widths within the new model, which is compared without what only its criterion needs."""
     path = pruned("audio_pretraining", "--prune-method", "l1")
