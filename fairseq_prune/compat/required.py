@@ -63,6 +63,7 @@ REQUIRED = (
     Needed(f"{_POLYNOMIAL}.step_begin_epoch", "self epoch", "lr optimizer"),
     Needed(f"{_PLATEAU}.load_state_dict", "self state_dict", "lr_scheduler"),
     Needed(f"{_PLATEAU}.state_dict", "self"),
+    Needed("fairseq.modules.checkpoint_activations:checkpoint_wrapper", "m", "precheckpoint_forward"),
     Needed("fairseq.options:parse_args_and_arch", "parser input_args", "bf16 tpu"),
     Needed("fairseq.sequence_generator:SequenceGenerator._generate", "self sample", "beam_size model"),
     Needed("fairseq.trainer:Trainer._build_optimizer", "self", "_lr_scheduler"),

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import nn
@@ -50,3 +51,23 @@ def batch_statistics(module: nn.Module) -> Iterator[None]:
     finally:
         for part, (training, tracks) in zip(norms, before, strict=True):
             part.training, part.track_running_stats = training, tracks
+
+
+@contextlib.contextmanager
+def keeping_activations(module: nn.Module) -> Iterator[None]:
+    """Let parts under fairseq's ``--checkpoint-activations`` keep what they computed.
+
+    What is recomputed has no derivatives by ``torch.autograd.grad``, only by a backward pass.
+
+    Args:
+        module: any ``nn.Module``.
+    """
+    parts: list[Any] = [part for part in module.modules() if hasattr(part, "precheckpoint_forward")]
+    wrapped = [(part, part.forward) for part in parts]
+    for part, _ in wrapped:
+        part.forward = part.precheckpoint_forward
+    try:
+        yield
+    finally:
+        for part, forward in wrapped:
+            part.forward = forward

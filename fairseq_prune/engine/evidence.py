@@ -18,7 +18,7 @@ from ..pruning.registry import Registry
 from . import ranks
 from .account import TRAINING
 from .calibrate import input_products, inputs
-from .evaluating import batch_statistics, evaluating
+from .evaluating import batch_statistics, evaluating, keeping_activations
 from .layer_evidence import hidden_change, layer_count, loss_growth
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def gather(
     if KINDS[kind].layerwise:
         return KINDS[kind].gather(model, criterion, batches)
     given = (sums,) if KINDS[kind].of_units else ()
-    with evaluating(model, criterion), torch.enable_grad():
+    with evaluating(model, criterion), keeping_activations(model), torch.enable_grad():
         found = KINDS[kind].gather(model, criterion, batches, *given)
     return {name: ranks.average(value) for name, value in found.items()}
 

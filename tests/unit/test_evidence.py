@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from fairseq.modules.checkpoint_activations import checkpoint_wrapper
 from one_layer import Optimizer
 from torch import nn
 from torch.nn import functional as F
@@ -122,6 +123,17 @@ def test_taylor_chooses_the_units_of_tensors(units, worth):
     expected = torch.zeros(len(worth(products)), dtype=torch.bool)
     expected[worth(products).square().argsort(stable=True)[: len(expected) // 2]] = True
     assert torch.equal(removed.all(1) if units == "row" else removed.flatten(), expected)
+
+
+@pytest.mark.parametrize("kind", ["sensitivity", "hessian_gradient"])
+def test_activations_that_are_recomputed(kind):
+    """The same as of a model that keeps them; which has no derivatives by name otherwise."""
+    found, net = gather(kind, Net(), Criterion(), BATCHES), Net()
+    wrapped = checkpoint_wrapper(net.last).forward
+    again = gather(kind, net, Criterion(), BATCHES)
+    assert net.last.forward is wrapped and all(torch.equal(value, again[name]) for name, value in found.items())
+    with pytest.raises(RuntimeError, match="Checkpointing is not compatible"):
+        torch.autograd.grad(loss(net), [net.first.weight])
 
 
 def test_the_hessian_times_the_gradient_by_finite_differences():
