@@ -1,12 +1,12 @@
 """Methods on a simulated GPU: all that they compute with is there, and they end as they do on the CPU."""
 
-import contextlib
 import sys
 from pathlib import Path
 
 import conftest
 import pytest
 from conftest import USER_DIR, run_fairseq
+from ranks import finished
 
 from fairseq_prune.compat import load_checkpoint
 from fairseq_prune.pruning import devices
@@ -43,12 +43,17 @@ CNN = f"""{conftest.IMAGES} --arch resnet8 --image-size 8 --max-train-images 64 
     --disable-validation --lr 0.05"""
 
 
-def trained(words, folder, there):
-    """Model of a run that has ended, on the GPU or on the CPU."""
-    words = [word for word in words if not (there and word == "--cpu")]
-    with simulated_gpu() if there else contextlib.nullcontext():
-        run_fairseq("train", *words, "--user-dir", USER_DIR, "--save-dir", folder)
-    return load_checkpoint(folder / "checkpoint_last.pt")["model"]
+def trained(words, folder):
+    """Models of a run on the GPU and of one on the CPU, which goes the ways that GPUs go; in a process of its own."""
+    finished(1, train_both, [*words, "--user-dir", USER_DIR], folder)
+    return [load_checkpoint(folder / place / "checkpoint_last.pt")["model"] for place in ("there", "here")]
+
+
+def train_both(rank, words, folder):
+    with simulated_gpu():  # first: before this process has computed gradients
+        run_fairseq("train", *(word for word in words if word != "--cpu"), "--save-dir", folder / "there")
+    devices.HOSTS = set()
+    run_fairseq("train", *words, "--save-dir", folder / "here")
 
 
 def unlike(there, here):
@@ -58,19 +63,11 @@ def unlike(there, here):
     return [name for name in here if name in far and "k_proj.bias" not in name or zeros[name][0] != zeros[name][1]]
 
 
-@pytest.fixture(autouse=True)
-def as_on_gpus(monkeypatch):
-    """On the CPU, the ways that GPUs take."""
-    monkeypatch.setattr(devices, "HOSTS", set())
-
-
 @pytest.mark.parametrize("name", TEXT)
 def test_text(new_run, tmp_path, name):
-    words = new_run().words(*TEXT[name].split())
-    assert not unlike(*(trained(words, tmp_path / str(there), there) for there in (True, False)))
+    assert not unlike(*trained(new_run().words(*TEXT[name].split()), tmp_path))
 
 
 @pytest.mark.parametrize("name", IMAGES)
 def test_images(tmp_path, name):
-    words = ["synthetic", *CNN.split(), *IMAGES[name].split()]
-    assert not unlike(*(trained(words, tmp_path / str(there), there) for there in (True, False)))
+    assert not unlike(*trained(["synthetic", *CNN.split(), *IMAGES[name].split()], tmp_path))

@@ -33,7 +33,7 @@ to_device, begin_thread = torch.nn.Module._apply, threading.Thread._bootstrap_in
 
 @contextlib.contextmanager
 def simulated_gpu():
-    """Let programs in this process find one GPU."""
+    """Let programs in this process find one GPU; before its first gradients, at which torch counts devices."""
     backend, nothing = _backend(), dict.fromkeys(NOTHING.split(), lambda *_, **__: 0)
     with contextlib.ExitStack() as stack:
         stack.enter_context(mock.patch.multiple(torch.cuda, **CUDA, **nothing))
