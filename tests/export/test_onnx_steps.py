@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 import torch
 from commands import refused, reported
-from conftest import Run
+from conftest import TINY, Run
 
 from checkpoints import edited
 from fairseq_prune.checkpoint.load import load_model, load_task
@@ -47,6 +47,15 @@ def test_neurons_that_were_cut(exportable_cut, exportable, capsys, tmp_path):
         export(capsys, path, tmp_path / str(i)) for i, path in enumerate((exportable_cut, exportable("masked")))
     )
     assert cut["same_word"] == cut["steps"] and cut["bytes"] < whole["bytes"] - 4 * 2 * 16 * 10
+
+
+def test_a_decoder_that_does_not_attend_to_its_encoder(new_run, capsys, tmp_path):
+    """As a language model: there is no encoder to write."""
+    run = new_run(arch=f"--arch transformer --no-cross-attention {TINY}")
+    run.train("--max-update", "2", "--disable-validation")
+    report = export(capsys, run.folder / "checkpoint_last.pt", tmp_path / "out")
+    assert report["largest_difference"] < 2e-5 and report["same_word"] == report["steps"] > 16
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"config.json", "decoder.onnx"}
 
 
 @pytest.mark.parametrize("name", RECURRENT)

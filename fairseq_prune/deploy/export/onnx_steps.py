@@ -62,7 +62,8 @@ def graphs_of(model: BaseFairseqModel, activation: str) -> dict[str, Graph]:
     source: dict[str, Tensor] = {}
     if transformer.encoder:
         encoder = Encoder(transformer.encoder, transformer.decoder, function, model.encoder.dictionary.pad())
-        found["encoder"], source = _encoder(encoder, len(transformer.encoder.words))
+        if len(encoder.readers):  # else no layer of the decoder attends to it
+            found["encoder"], source = _encoder(encoder, len(transformer.encoder.words))
     return found | {"decoder": _decoder(DecoderStep(transformer.decoder, function), source)}
 
 
