@@ -97,6 +97,23 @@ def patches_by_hand(conv, images):
     return found.flatten(1)
 
 
+@pytest.mark.parametrize("width", [1, 2])
+def test_a_weight_that_is_used_the_other_way_round_too(width):
+    """As the tied projections of adaptive embeddings; of one column it has the same strides either way."""
+
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.out = nn.Linear(width, 4, bias=False).double()
+
+        def forward(self, rows):
+            return F.linear(self.out(rows), self.out.weight.t())
+
+    rows = torch.randn(5, width, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    ((name, inputs),) = walk(Tied(), [rows])
+    assert name == "out.weight" and torch.allclose(inputs.squares, rows.square().sum(0, keepdim=True))
+
+
 def test_products_of_pairs_multiply_as_the_layer_does():
     """Of a linear layer: the norm of its outputs is that by the products."""
     net = Net()

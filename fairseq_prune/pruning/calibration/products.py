@@ -77,6 +77,8 @@ def _matrix_product(seen: Multiplications, rows: Tensor, matrix: Tensor) -> Prod
     if weight.dim() != 2 or matrix.stride(0) != weight.stride(1) or matrix.stride(1) != weight.stride(0):
         return None
     first = offset % weight.stride(0)
+    if first + matrix.shape[0] > weight.shape[1]:  # of one column, whose strides are the same either way round
+        return None
     rows = rows.reshape(-1, rows.shape[-1])
     key = rows.data_ptr(), rows._version, rows.shape, rows.stride(), first, weight.shape[1]
     return Product(name, slice(first, first + matrix.shape[0]), lambda: rows.unsqueeze(0), key)
