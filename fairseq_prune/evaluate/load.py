@@ -60,7 +60,7 @@ class Workbench:
 
     def predicts_words(self, model: BaseFairseqModel) -> bool:
         """True if :meth:`evaluator` can walk a model: each word from those before it, by a linear output layer."""
-        decoder = None if isinstance(model, (FairseqMultiModel, FairseqNATModel)) else getattr(model, "decoder", None)
+        decoder = _decoder_of(model)
         return decoder is not None and linear_output(decoder) is not None
 
     def translates(self, model: BaseFairseqModel) -> bool:
@@ -79,8 +79,11 @@ class Workbench:
         """An :class:`~.evaluator.Evaluator` of a model on a split.
 
         Raises:
-            ValueError: the split is empty, or shorter than its columns.
+            ValueError: the model is several, or none that predicts word by word; the split is empty, or shorter than
+                its columns.
         """
+        if _decoder_of(model) is None:
+            raise ValueError(f"{type(model).__name__}: only models that predict word by word can be searched over")
         if split not in self._blocks:
             self._load(split)
             self._blocks[split] = self._divide(model, split)
@@ -158,6 +161,11 @@ class Workbench:
 
     def _moved(self, sample):
         return utils.apply_to_sample(lambda tensor: tensor.to(self._device), sample)
+
+
+def _decoder_of(model):
+    """The decoder that predicts word by word; None: there is none, or one for each pair of languages."""
+    return None if isinstance(model, (FairseqMultiModel, FairseqNATModel)) else getattr(model, "decoder", None)
 
 
 def _of_a_stream(evaluator):

@@ -47,7 +47,7 @@ def loaded(path):
     return model, task, task.build_criterion(config.criterion).eval(), next(iter(batches.next_epoch_itr(shuffle=False)))
 
 
-def test_pairs_of_languages(pruned, parallel, capsys):
+def test_pairs_of_languages(pruned, parallel, tmp_path, capsys):
     """The loss is that of all pairs; an encoder that they share loses each of its neurons once."""
     path = pruned("multilingual_translation", "--prune-method", "snip", much=("--prune-macs-left", "0.9"))
     model, task, criterion, sample = loaded(path)
@@ -64,6 +64,13 @@ def test_pairs_of_languages(pruned, parallel, capsys):
     assert model.models["en-de"].decoder.layers[0].fc1.weight.grad is not None
     fields = inspected(path, parallel, capsys)
     assert fields["valid_loss"] > 0 and not any("bleu" in name for name in fields)
+    search = "--save-dir", str(tmp_path / "sipo"), "--max-drop", "0.01", "--group", "all"
+    for words, said in (
+        (("sipo", str(parallel), "--checkpoint", path, *search), "only models that predict word by word"),
+        (("bench", path), "bench runs translation, language models and image classifiers"),
+    ):
+        with pytest.raises(SystemExit, match=f"MultilingualTransformerModel: {said}"):
+            main(list(words))
 
 
 def test_noise_of_a_task(pruned):

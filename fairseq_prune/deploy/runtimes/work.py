@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import torch
 from fairseq import utils
 from fairseq.dataclass.configs import GenerationConfig
-from fairseq.models import BaseFairseqModel
+from fairseq.models import BaseFairseqModel, FairseqMultiModel
 from fairseq.tasks import FairseqTask
 
 from ..export.translations import LONGEST
@@ -127,15 +127,17 @@ def row_scores(log_probs: torch.Tensor, targets: torch.Tensor, pad: int) -> list
     return own.double().sum(1).tolist()
 
 
-def kind_of(model: BaseFairseqModel, sample: Sample) -> str:
-    """Name of a model's work in :data:`WORKS`.
+def kind_of(model: BaseFairseqModel, task: FairseqTask, split: str) -> str:
+    """Name of a model's work in :data:`WORKS`, by the model and, without a decoder, by a sample of a split.
 
     Raises:
         ValueError: it has none.
     """
-    if hasattr(model, "decoder"):
+    several = isinstance(model, FairseqMultiModel)  # one for each pair of languages
+    if hasattr(model, "decoder") and not several:
         return "translation" if hasattr(model, "encoder") else "language model"
-    if all(torch.is_tensor(value) and value.is_floating_point() for value in sample["net_input"].values()):
+    inputs = [] if several else batches_of(task, split, 1, 1)[0]["net_input"].values()
+    if inputs and all(torch.is_tensor(value) and value.is_floating_point() for value in inputs):
         return "image classifier"
     raise ValueError(f"{type(model).__name__}: bench runs translation, language models and image classifiers")
 

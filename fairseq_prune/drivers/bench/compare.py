@@ -13,7 +13,7 @@ from ...checkpoint.load import has_split, load_model, load_task
 from ...checkpoint.tensors import tensor_rows
 from ...compat import load_checkpoint
 from ...deploy.runtimes.runtime import Subject, load_runtimes
-from ...deploy.runtimes.work import WORKS, batches_of, kind_of
+from ...deploy.runtimes.work import WORKS, kind_of
 from .child import Child
 from .comparison import Comparison
 from .patterns import patterns_in
@@ -131,7 +131,7 @@ def _subject(path, settings):
     model = load_model(path, task).eval()
     rows = [row for row in tensor_rows(state["model"]) if row.prunable and "embed" not in row.name]
     removed = 1 - sum(row.nonzero for row in rows) / max(1, sum(row.params for row in rows))
-    kind = kind_of(model, batches_of(task, split, 1, 1)[0])
+    kind = kind_of(model, task, split)
     return Subject(path, kind, removed, settings.data, settings.device), split
 
 
