@@ -99,8 +99,11 @@ def test_a_model_learns_as_on_the_cpu():
 def test_shared_parameters_stay_shared():
     model = torch.nn.ModuleList([torch.nn.Linear(3, 3), torch.nn.Linear(3, 3)])
     weight = model[0].weight = model[1].weight
+    own = model.own = torch.nn.Parameter(torch.ones(1))
+    normed = torch.nn.utils.weight_norm(model[1], "bias", dim=None).bias_g
     model.cuda()
     assert weight is model[0].weight is model[1].weight and weight.is_cuda
+    assert own is model.own and own.is_cuda and normed is model[1].bias_g and normed.is_cuda
 
 
 @on_gpu

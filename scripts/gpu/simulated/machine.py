@@ -74,14 +74,20 @@ def _backend():
 
 def _to_device(module, function, recurse=True):
     """As ``Module._apply``; parameters stay the objects that they are, as they do on cards."""
-    for name, value in vars(module).items():
-        if isinstance(value, torch.Tensor):  # that norms of weights computed, which holds on to its parameters
-            vars(module)[name] = value.detach()
+    _let_go_of_parameters(module)
+    before = torch.__future__.get_swap_module_params_on_conversion()
     torch.__future__.set_swap_module_params_on_conversion(True)
     try:
         return to_device(module, function, recurse)
     finally:
-        torch.__future__.set_swap_module_params_on_conversion(False)
+        torch.__future__.set_swap_module_params_on_conversion(before)
+
+
+def _let_go_of_parameters(module):
+    """Detach what a module has computed from them, as weight norms do."""
+    for name, value in vars(module).items():
+        if isinstance(value, torch.Tensor):
+            vars(module)[name] = value.detach()
 
 
 def _begin_thread(thread):
