@@ -86,9 +86,9 @@ def direction_name(name: str) -> str | None:
 def find_ties(tensors: Mapping[str, Tensor]) -> dict[str, str]:
     """Find parameters stored under more than one name.
 
-    Two entries are one parameter if they share memory. Checkpoints of GPU runs lose the sharing, so
-    two tensors of two or more axes with equal, not constant contents are one parameter too. (A
-    vector that was shared on a GPU is therefore counted once per name.)
+    Two entries are one parameter if they share memory. Checkpoints that fairseq itself saves on GPUs
+    lose the sharing, so two tensors of two or more axes with equal, not constant contents are one
+    parameter too. (A vector that was shared on a GPU is therefore counted once per name.)
 
     Args:
         tensors: dict of names to tensors.

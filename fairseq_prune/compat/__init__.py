@@ -19,6 +19,7 @@ from . import (
     ranks,
     resuming,
     schedulers,
+    shared_tensors,
     stored_configs,
     tasks,
     training_end,
@@ -55,7 +56,7 @@ __all__ = [
 
 READING = (checkpoints, config_strings, data_files, numpy_names)
 RESUMING = (precision, schedulers, resuming, fitting)
-RUNNING = (averages, beams, ranks, peers, tasks, training_end, options, overrides, writing)
+RUNNING = (averages, beams, ranks, peers, tasks, training_end, options, overrides, shared_tensors, writing)
 TOPICS = (logs, stored_configs, *READING, *RESUMING, *RUNNING)
 
 

@@ -74,6 +74,8 @@ REQUIRED = (
     ),
     Needed("fairseq.trainer:Trainer.state_dict", "self", "ema"),
     Needed("fairseq.trainer:Trainer.train_step", "self", "_amp_retries"),
+    Needed("fairseq.utils:apply_to_sample", "f sample"),
+    Needed("fairseq.utils:move_to_cpu", "sample"),
     Needed("hydra.core.config_store:ConfigStore.store", "self name node group package provider"),
     Needed("hydra.core.config_store:ConfigStore._load", "self config_path"),
     Needed("hydra.core.config_store:ConfigStore._open", "self path"),

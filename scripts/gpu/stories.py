@@ -116,11 +116,10 @@ def on_two_processes(place, precision):
 
 
 def _left(path):
-    """Parameters of a checkpoint (count), each once: from half precision, fairseq saves what is shared as copies."""
+    """Parameters of a checkpoint (count), shared ones once."""
     model = load_checkpoint(path)["model"]
     weights = [v for name, v in model.items() if not name.endswith(("_c", "_mask", "norm", "version"))]
-    copies = [v.dim() > 1 and any(v.equal(other) for other in weights[:at]) for at, v in enumerate(weights)]
-    return sum(v.numel() for v, copy in zip(weights, copies, strict=True) if not copy)
+    return sum({v.data_ptr(): v.numel() for v in weights}.values())
 
 
 def _other_weights(one, two):

@@ -96,3 +96,14 @@ def test_what_goes_on_from_a_file_may_forget_its_best():
     assert extra == {"val_loss": 2.0, "trainer": {"amp_retries": 1}}
     compat.forget_best_of(stock := {"val_loss": 2.0})
     assert stock == {"val_loss": 2.0}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_what_is_shared_is_moved_once(dtype):
+    from fairseq import utils
+
+    compat.install()
+    weight = torch.ones(2, 3, dtype=dtype)
+    moved = utils.move_to_cpu({"a": weight, "b": [weight], "part": weight[:1], "empty": weight[:0]})
+    assert moved["a"] is moved["b"][0] and moved["a"].equal(torch.ones(2, 3))
+    assert (moved["part"].shape, moved["empty"].shape) == ((1, 3), (0, 3))
