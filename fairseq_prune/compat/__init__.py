@@ -61,10 +61,10 @@ TOPICS = (logs, stored_configs, *READING, *RESUMING, *RUNNING)
 
 
 def install() -> None:
-    """Put all process-wide workarounds in force.
+    """Apply all process-wide workarounds.
 
     Raises:
-        SystemExit: fairseq is another than they know.
+        SystemExit: this is not the fairseq that they were written for.
     """
     require()
     for topic in TOPICS:

@@ -6,11 +6,11 @@ from torch import Tensor, nn
 
 from .patching import patch_once
 
-_COPIES = "ema_fp32_params"  # where fairseq's model of averages keeps them from now on; of this file alone
+_COPIES = "ema_fp32_params"  # attribute of fairseq's EMA model that holds them; only this file uses it
 
 
 def install() -> None:
-    """Let averages be masked, and average nothing that has to stay whole."""
+    """Make it possible to mask the averages, and average nothing that must keep its exact values."""
     from fairseq.models.ema.ema import EMA
 
     patch_once(EMA, "__init__", _exposing_masters)
@@ -20,7 +20,7 @@ def install() -> None:
 def _exposing_masters(ema_init):
     """A task is given the EMA model but not its fp32 copies, which have to be masked as well.
 
-    Besides, EMA would average integers (an error) and connectivity, whose 0 and 1 have to stay.
+    EMA would also average integers, which is an error, and connectivity, whose values must stay 0 or 1.
     """
 
     def init(self, model, *args, **kwargs):
@@ -33,16 +33,16 @@ def _exposing_masters(ema_init):
 
 
 def fp32_copies(ema_model: nn.Module) -> dict[str, Tensor]:
-    """The fp32 copies of averages: dict of parameter name -> tensor shaped like it, empty where there are none.
+    """The fp32 copies of the averages: dict of parameter name -> tensor of the same shape; empty if there are none.
 
     Args:
-        ema_model: the averages, as fairseq gives them to a task.
+        ema_model: the averages, as fairseq passes them to a task.
     """
     return getattr(ema_model, _COPIES, {})
 
 
 def _with_versions(restore):
-    """New averages are a plain dict, which lacks the versions that modules read; MNASNet refuses to load without."""
+    """New averages are a plain dict without the versions of the modules; MNASNet cannot be loaded without them."""
 
     def load(self, state_dict, *args, **kwargs):
         if not hasattr(state_dict, "_metadata"):
@@ -57,8 +57,8 @@ def _with_versions(restore):
 def start_averages_from_weights() -> None:
     """Let ``--store-ema`` start from a checkpoint that has no averages.
 
-    fairseq means to start them from the weights but has deleted those by then (KeyError 'model').
-    The weights given twice stay in memory for the run, so call this only for runs with averages.
+    fairseq tries to start them from the weights, but has deleted those by then (KeyError 'model').
+    A second reference keeps the loaded weights in memory during the run, so call this only for runs with averages.
     """
     from fairseq import checkpoint_utils
 

@@ -1,19 +1,19 @@
-"""Hypotheses of a sentence share its keys and values; fairseq says once how many there are, and never that it is 1."""
+"""Hypotheses of a sentence share its keys and values; fairseq sets their number once and never resets it to 1."""
 
 from .patching import patch_once
 
 
 def install() -> None:
-    """Tell models in every search, and for as long as it lasts, how many hypotheses a sentence has."""
+    """Tell the models how many hypotheses a sentence has, in each search and only while it runs."""
     from fairseq.sequence_generator import SequenceGenerator
 
     patch_once(SequenceGenerator, "_generate", _telling_beams)
 
 
 def _telling_beams(generate):
-    """fairseq says it when a generator is built, so that the one that was built last counts for all of a model.
+    """fairseq sets the number when a generator is built, so the last one built decides for all generators of a model.
 
-    Models with a method ``share_beams`` are told; it takes the number of hypotheses (count), and 1 afterwards.
+    Models that have a method ``share_beams`` get the number of hypotheses before the search, and 1 after it.
     """
 
     def search(self, *args, **kwargs):

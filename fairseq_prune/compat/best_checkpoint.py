@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-# Function attributes of fairseq hold the best value so far, and for how many validations it has not been beaten.
+# fairseq's functions with attributes for the best value so far and the number of validations without improvement.
 _BEST = (("fairseq.checkpoint_utils", "save_checkpoint"),)
 _PATIENCE = (
     ("fairseq_cli.train", "should_stop_early"),
@@ -20,8 +20,8 @@ def _holders(functions):
 def forget_best() -> None:
     """Let the search for the best checkpoint, and the patience of early stopping, begin anew.
 
-    fairseq keeps both as function attributes. A dense model's loss is no yardstick for a pruned
-    one: without this ``checkpoint_best.pt`` would stay the dense model's.
+    fairseq keeps both as function attributes. A pruned model cannot be measured against the loss of the dense
+    one: without this, ``checkpoint_best.pt`` would stay that of the dense model.
     """
     for holder in _holders(_BEST + _PATIENCE):
         if hasattr(holder, "best"):
@@ -29,21 +29,21 @@ def forget_best() -> None:
 
 
 def patience() -> dict[str, Any]:
-    """How far early stopping (``--patience``) is, dict of plain values; empty where it has nothing to compare with."""
+    """State of early stopping (``--patience``): dict of plain values, empty before the first validation."""
     return next((dict(best=h.best, num_runs=h.num_runs) for h in _holders(_PATIENCE) if hasattr(h, "best")), {})
 
 
 def restore_patience(state: Mapping[str, Any]) -> None:
-    """Take up the patience of an interrupted run, from :func:`patience`."""
+    """Restore the patience of an interrupted run, as :func:`patience` returned it."""
     for holder in _holders(_PATIENCE):
         vars(holder).update(state)
 
 
 def hold_best(maximize: bool) -> None:
-    """Choose no best checkpoint for now, nor run out of patience; :func:`forget_best` ends it.
+    """Choose no best checkpoint until :func:`forget_best` is called, and reset the patience.
 
-    A model that shrinks gets worse by design. fairseq compares with the best value so far, so one
-    that nothing beats keeps it from writing ``checkpoint_best.pt``.
+    A model that shrinks gets worse by design. fairseq compares with the best value so far, so an unbeatable
+    value keeps it from writing ``checkpoint_best.pt``.
 
     Args:
         maximize: the run's --maximize-best-checkpoint-metric.
@@ -58,7 +58,7 @@ def forget_best_of(extra_state: dict[str, Any]) -> None:
     """As :func:`forget_best`, for the run that will continue from a file.
 
     Args:
-        extra_state: of the file's content; changed in place.
+        extra_state: the checkpoint's ``extra_state``; changed in place.
     """
     extra_state.pop("best", None)
     extra_state.get("trainer", {}).pop("patience", None)

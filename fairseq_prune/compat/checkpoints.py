@@ -1,4 +1,4 @@
-"""Reading checkpoints without running code in them, with a one-line message where one is damaged."""
+"""Reading checkpoints without running code in them, with a one-line message if one is damaged."""
 
 import contextlib
 import zipfile
@@ -16,7 +16,7 @@ from .unreadable import GIVE, check_file, why_unreadable
 
 
 def install() -> None:
-    """Let torch read fairseq's own files; make fairseq's messages about others one line."""
+    """Let torch read fairseq's own files; make fairseq report all others in one line."""
     from fairseq import checkpoint_utils
 
     safe_globals.install()
@@ -29,14 +29,14 @@ def load_checkpoint(path: StrPath, unpack: bool = True, mapped: bool = False) ->
 
     Args:
         path: a fairseq checkpoint, packed or not.
-        unpack: False leaves a packed one as it is stored.
-        mapped: tensors are read when they are looked at, where the file's format allows it; it must stay as it is.
+        unpack: False leaves a packed checkpoint as it is stored.
+        mapped: read tensors only when they are accessed, if the file's format allows it; the file must not change.
 
     Returns:
         Its dict, tensors on the CPU.
 
     Raises:
-        ValueError: missing, truncated, holding code, or no checkpoint of fairseq.
+        ValueError: the file is missing, truncated, holds code, or is not a fairseq checkpoint.
     """
     safe_globals.install()
     with _explained(path):
@@ -57,20 +57,20 @@ def _explained(path):
         yield
     except FileNotFoundError:
         raise ValueError(f"checkpoint {path}: no such file; give e.g. checkpoints/checkpoint_best.pt") from None
-    except Exception as error:  # of a file that may hold anything
+    except Exception as error:  # the file may hold anything
         reason = why_unreadable(path, error)
         raise ValueError(f"checkpoint {path}: not a readable fairseq checkpoint ({reason}); {GIVE}") from None
 
 
 def _with_readable_errors(load_checkpoint_to_cpu):
-    """fairseq shows an unreadable checkpoint as a traceback; here it is one line. Packed ones it does not know."""
+    """fairseq reports an unreadable checkpoint by a traceback; here it is one line. fairseq cannot unpack, either."""
 
     def load(path, *args, **kwargs):
         try:
             with _explained(path):
                 try:
                     state = load_checkpoint_to_cpu(path, *args, **kwargs)
-                except (LookupError, TypeError, RuntimeError):  # it looks for what files of other programs have not
+                except (LookupError, TypeError, RuntimeError):  # it looks for what other programs' files lack
                     if "optimizer_history" not in _read(path):
                         raise ValueError("it holds a model, but no optimizer_history as fairseq writes it") from None
                     raise
@@ -83,7 +83,7 @@ def _with_readable_errors(load_checkpoint_to_cpu):
 
 
 def _with_missing_files_named(load_model_ensemble_and_task):
-    """``--path`` of a file that is not there: one line here too."""
+    """A missing file in ``--path`` is reported in one line, too."""
 
     def load(*args, **kwargs):
         try:

@@ -1,7 +1,7 @@
-"""Strings of a stored config, and of data files, that fairseq evaluates as Python: here they are parsed instead.
+"""Strings in stored configs and data files that fairseq evaluates as Python: here they are parsed instead.
 
-fairseq reads e.g. ``encoder_layers="[(512, 3)] * 20"`` of a checkpoint with ``eval``. Every module of it
-gets a name ``eval`` of its own that knows the legal forms and refuses all others.
+fairseq passes e.g. ``encoder_layers="[(512, 3)] * 20"`` from a checkpoint to ``eval``. Each of its modules
+gets its own ``eval``, which accepts the legal forms and refuses all others.
 """
 
 import ast
@@ -12,11 +12,11 @@ from typing import Any
 
 from .patching import fairseq_modules, patch_once
 
-_LONGEST = 10_000  # elements of a list: no model has as many layers
+_LONGEST = 10_000  # elements of a list: no model has that many layers
 
 
 def install() -> None:
-    """Let no string of a file run: neither as Python, nor as a shell command, nor by unpickling."""
+    """Execute no string from a file: neither as Python, nor as a shell command, nor by unpickling."""
     from fairseq.data.fasta_dataset import FastaDataset
 
     for module in fairseq_modules():
@@ -28,7 +28,7 @@ def install() -> None:
 
 
 def parsed(text: str, *scopes: object) -> Any:
-    """Read a value as ``eval`` does, if it is a literal, or lists or tuples that are added or repeated.
+    """Read a value as ``eval`` would, if it is a literal or consists of lists or tuples that are added or repeated.
 
     >>> parsed("[(512, 3)] * 2 + [(1024, 1)]")
     [(512, 3), (512, 3), (1024, 1)]
@@ -40,7 +40,7 @@ def parsed(text: str, *scopes: object) -> Any:
         scopes: the namespaces that ``eval`` takes; unused, since names are not looked up.
 
     Raises:
-        TypeError: ``text`` is no string, as of ``eval``; fairseq goes by it.
+        TypeError: ``text`` is not a string; ``eval`` raises it too, and fairseq relies on that.
         SystemExit: anything that would have to be executed, or lists of more than 10,000 elements.
     """
     if not isinstance(text, str):
@@ -79,7 +79,7 @@ def _joined(node):
 
 
 def _with_plain_paths(build_index):
-    """``--dataset-impl fasta`` hands the file's name to a shell, as it is."""
+    """``--dataset-impl fasta`` passes the file's name to a shell, unquoted."""
 
     def build(self, path):
         if shlex.quote(path) != path:

@@ -7,21 +7,21 @@ import torch
 
 from .unreadable import why_no_model
 
-_KINDS = {  # of what may be there; None stands for what is not
+_KINDS = {  # types of the optional entries, which may also be missing or None
     "cfg": Mapping, "args": argparse.Namespace, "extra_state": Mapping, "last_optimizer_state": Mapping,
     "optimizer_history": list, "task_state": Mapping, "criterion": Mapping,
 }  # fmt: skip
-_MOST_LAYERS = 10_000  # no model has as many; building them would never end
+_MOST_LAYERS = 10_000  # no model has that many; building them would never end
 
 
 def check_contents(state: object) -> None:
-    """Refuse a checkpoint that is none.
+    """Refuse what is not a valid checkpoint.
 
     Args:
-        state: what the file holds.
+        state: the contents of the file.
 
     Raises:
-        ValueError: saying what is wrong.
+        ValueError: it is not valid; the message says what is wrong.
     """
     if not isinstance(state, Mapping) or "model" not in state:
         raise ValueError(why_no_model(state))
@@ -44,7 +44,7 @@ def check_contents(state: object) -> None:
 
 
 def _check_metadata(modules):
-    """torch compares versions; masks are in the root module's entry."""
+    """torch compares the versions in the metadata; masks are in the root module's entry."""
     if not isinstance(modules, Mapping) or not all(isinstance(entry, Mapping) for entry in modules.values()):
         raise ValueError("the metadata of its model is no mapping of mappings")
     if not all(isinstance(entry.get("version"), int | None) for entry in modules.values()):
@@ -63,14 +63,14 @@ def _tensors(value):
 
 
 def _is_whole(tensor):
-    """True for a dense tensor with a number of its own for each place, so not for terabytes in one byte."""
+    """True for a dense tensor that stores each of its elements, unlike one that expands a byte to terabytes."""
     if tensor.layout != torch.strided or tensor.is_meta or tensor.is_quantized:
         return False
     return tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
 
 
 def _check_config(groups, args):
-    """Check that model and task are named values, and that no number of layers is beyond counting."""
+    """Check that the options of model and task are named values, and that no number of layers is absurd."""
     for name in ("model", "task"):
         if not isinstance((groups or {}).get(name), Mapping | argparse.Namespace | None):
             raise ValueError(f"the {name} of its cfg has no named values")

@@ -1,4 +1,4 @@
-"""Files of fairseq-preprocess that are damaged: fairseq finds out by an assertion, in the middle of a run, or not."""
+"""Damaged files of fairseq-preprocess, which fairseq notices by an assertion, in the middle of a run, or never."""
 
 import os
 import struct
@@ -6,12 +6,12 @@ import struct
 from ..errors import DamagedData
 from .patching import patch_once
 
-_HEAD = struct.Struct("<9sQBQ")  # of an index: sign, version, code of the type of numbers, count of sequences
-_LENGTH, _PLACE = struct.Struct("<i"), struct.Struct("<q")  # that follow it, one of each for every sequence
+_HEAD = struct.Struct("<9sQBQ")  # header of an index: magic number, version, code of the dtype, number of sequences
+_LENGTH, _PLACE = struct.Struct("<i"), struct.Struct("<q")  # then all lengths and all offsets, one per sequence
 
 
 def install() -> None:
-    """Look at the files when they are opened, and say which one is damaged."""
+    """Check the files when they are opened, and say which one is damaged."""
     from fairseq.data import Dictionary, indexed_dataset
 
     patch_once(indexed_dataset, "make_dataset", _looking_first)
@@ -29,12 +29,12 @@ def _looking_first(make_dataset):
 
 
 def _check(index, numbers):
-    """Compare the sizes of an index and of what it is of with what the index says."""
+    """Compare the sizes of an index and of its data file with what the index says."""
     from fairseq.data.indexed_dataset import IndexedDataset, MMapIndexedDataset, _code_to_dtype
 
     with open(index, "rb") as file:
         head = file.read(_HEAD.size)
-        if head.startswith(IndexedDataset._HDR_MAGIC):  # of fairseq before 0.7
+        if head.startswith(IndexedDataset._HDR_MAGIC):  # written by fairseq before 0.7
             return
         if len(head) < _HEAD.size or not head.startswith(MMapIndexedDataset.Index._HDR_MAGIC):
             raise DamagedData(f"{index}: is no index")

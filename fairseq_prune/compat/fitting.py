@@ -1,4 +1,4 @@
-"""One-line messages for checkpoints that do not fit the loading program, and for options blamed on checkpoints."""
+"""One-line messages for checkpoints that do not fit the model, and for options that fairseq blames on checkpoints."""
 
 import os
 
@@ -7,7 +7,7 @@ from .patching import patch_once
 
 
 def install() -> None:
-    """Say in one line why, instead of fairseq's "please ensure that the architectures match" and tracebacks."""
+    """Give the reason in one line instead of "please ensure that the architectures match" or a traceback."""
     from fairseq import checkpoint_utils
     from fairseq.trainer import Trainer
 
@@ -20,7 +20,7 @@ def _explaining(load_checkpoint):
     def load(self, filename, *args, **kwargs):
         try:
             extra = load_checkpoint(self, filename, *args, **kwargs)
-        except Exception as error:  # whatever fairseq stumbles over is in the file or in what it is to fit
+        except Exception as error:  # whatever fairseq stumbles over is in the file or in the model that it must fit
             raise SystemExit(one_line(_reason(error, filename, self))) from error
         if extra is not None and not _starts_anew(self.cfg.checkpoint, filename) and not _has_place(extra):
             named = _named(filename, self.cfg.checkpoint)
@@ -31,8 +31,8 @@ def _explaining(load_checkpoint):
 
 
 def _naming_the_task(load_model_ensemble_and_task):
-    """``fairseq-generate`` and others build the model by the task of their own command line; of fairseq's own tasks
-    none knows of widths that were cut."""
+    """``fairseq-generate`` and others build the model by the task of their own command line; none of fairseq's own
+    tasks knows about widths that were cut."""
 
     def load(filenames, arg_overrides=None, task=None, *args, **kwargs):
         try:
@@ -46,7 +46,7 @@ def _naming_the_task(load_model_ensemble_and_task):
 
 
 def _or_pruning(task):
-    """What else to give in the place of a task of fairseq's own."""
+    """Advice to use the pruning version of a fairseq task; empty if there is none."""
     from fairseq.tasks import TASK_REGISTRY
 
     names = {kind: name for name, kind in TASK_REGISTRY.items()}
@@ -55,12 +55,12 @@ def _or_pruning(task):
 
 
 def _naming_options(build_optimizer):
-    """fairseq builds the optimizer while it loads: what fails then is not the file's fault."""
+    """fairseq builds the optimizer while it loads a checkpoint; an error there is not the file's fault."""
 
     def build(self):
         try:
             return build_optimizer(self)
-        except Exception as error:  # of torch, of the device, of any optimizer or scheduler
+        except Exception as error:  # from torch, the device, or any optimizer or scheduler
             names = f"--optimizer {self.cfg.optimizer._name} --lr-scheduler {self.cfg.lr_scheduler._name}"
             half = " --fp16" if self.cfg.common.fp16 else ""
             raise SystemExit(one_line(f"{names}{half}: cannot be set up ({in_short(error)})")) from error
@@ -80,7 +80,7 @@ def _reason(error, filename, trainer):
 
 
 def _named(filename, cfg):
-    """The file, with the option that names it."""
+    """The file, with the option that names it if there is one."""
     for option, value in (("--finetune-from-model", cfg.finetune_from_model), ("--restore-file", cfg.restore_file)):
         if filename == value:
             return f"{option} {filename}"

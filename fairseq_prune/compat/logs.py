@@ -1,4 +1,4 @@
-"""What fairseq's import does to logs: one of its tasks asks for tensorboardX, one of its models turns on debugging."""
+"""What importing fairseq does to logging: one task asks for tensorboardX, one model turns on debug messages."""
 
 import logging
 import os
@@ -6,26 +6,26 @@ import sys
 
 
 def give_no_advice() -> None:
-    """Have fairseq's speech task say nothing below a warning: torch's own writer does what tensorboardX would.
+    """Silence fairseq's speech task below warnings: torch's own writer does what tensorboardX would.
 
-    It speaks when it is imported, so this comes before fairseq, which its own programs import first.
+    The task logs its advice when it is imported, so call this before importing fairseq; too late in fairseq's programs.
     """
     logging.getLogger("fairseq.tasks.text_to_speech").setLevel(logging.WARNING)
 
 
 def install() -> None:
-    """Log what fairseq's programs mean to, ``LOGLEVEL`` or else INFO, where its import has turned on debugging.
+    """Go back to the level that fairseq's programs intend, ``LOGLEVEL`` or else INFO, if its import turned on DEBUG.
 
-    A model of it (``wav2vec2_classification``) calls ``basicConfig(level=DEBUG)``, which has every package of the
-    process tell its inner life, and lets the program's own ``basicConfig`` do nothing. Logging that is set up in
-    another way is someone else's and stays.
+    One of its models (``wav2vec2_classification``) calls ``basicConfig(level=DEBUG)``: every package of the process
+    then logs its debug messages, and the program's own ``basicConfig`` has no effect. Logging that was set up in any
+    other way is left alone.
     """
     if logging.root.level == logging.DEBUG and list(map(_kind, logging.root.handlers)) == [_BARE]:
         level = os.environ.get("LOGLEVEL", "").upper()
         logging.root.setLevel(logging.getLevelNamesMapping().get(level, logging.INFO))
 
 
-_BARE = (logging.StreamHandler, logging.BASIC_FORMAT, True)  # of basicConfig(level=...)
+_BARE = (logging.StreamHandler, logging.BASIC_FORMAT, True)  # what basicConfig(level=...) sets up
 
 
 def _kind(handler):

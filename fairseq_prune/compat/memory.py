@@ -2,14 +2,14 @@
 
 import ctypes
 
-_MMAP_MAX, _TRIM_THRESHOLD = -4, -1  # of mallopt(3)
+_MMAP_MAX, _TRIM_THRESHOLD = -4, -1  # parameters of mallopt(3)
 
 
 def keep_freed_memory() -> None:
-    """Have glibc keep memory that is freed, for the next batch.
+    """Let glibc keep freed memory for the next batch.
 
-    The scores of a batch over a vocabulary are tens of megabytes. glibc maps what is above 32 MB anew each time and
-    gives it back at once, and the system zeroes each page of it when it is touched: more than a sparse product takes.
+    A batch's scores over the vocabulary take tens of megabytes. glibc maps anything above 32 MB afresh each time and
+    unmaps it at once, and the kernel zeroes each page when it is touched, which takes longer than a sparse product.
     Other C libraries are left alone.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)

@@ -12,12 +12,12 @@ def _percentile(a, q, *args, interpolation="linear", **kwargs):
     return np.percentile(a, q, *args, **{"method": interpolation, **kwargs})
 
 
-# What each of them was.
+# What each of them meant.
 _DROPPED = {"int": int, "float": float, "compat": SimpleNamespace(long=int), "percentile": _percentile}
 
 
 def install() -> None:
-    """Give fairseq's modules a numpy that still has these names; everyone else's stays as it is."""
+    """Give fairseq's modules a numpy that still has these names; everyone else's numpy stays as it is."""
     older = ModuleType(np.__name__, np.__doc__)
     older.__dict__.update({**vars(np), **_DROPPED})
     for module in fairseq_modules():

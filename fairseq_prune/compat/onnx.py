@@ -1,4 +1,4 @@
-"""torch's writers of ONNX: one needs more, the other says too much."""
+"""torch's two ONNX exporters: one needs another package, the other prints too much."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,21 +11,21 @@ Axes = Mapping[str, Mapping[int, str]]  # input or output -> axis that may have 
 def write_onnx(
     model: torch.nn.Module, inputs: Mapping[str, Tensor], outputs: Sequence[str], axes: Axes, path: str
 ) -> None:
-    """Write a net.
+    """Write a model as ONNX.
 
-    By torch's older writer (``dynamo=False``): the newer one needs another package, onnxscript. The older one
-    switches its log on (it tests whether it was on by a function that it does not call), so that it prints the
-    whole graph where it fails.
+    This uses torch's older exporter (``dynamo=False``): the newer one needs another package, onnxscript. The older
+    one always switches its log on (it tests a function instead of calling it), and so prints the whole graph when
+    it fails.
 
     Args:
         model: in eval mode.
-        inputs: dict of name -> an example, in the order of the model's arguments.
-        outputs: their names.
-        axes: of any length.
-        path: of the file.
+        inputs: dict of name -> example tensor, in the order of the model's arguments.
+        outputs: names of the outputs.
+        axes: which axes may have any length.
+        path: file to write.
 
     Raises:
-        ValueError: ONNX has no operator for something in it.
+        ValueError: ONNX has no operator for something in the model.
     """
     log = torch._C._jit_onnx_log
     torch._C._jit_onnx_log = lambda *_: None

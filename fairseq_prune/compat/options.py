@@ -1,4 +1,4 @@
-"""fairseq options that do not do what they say."""
+"""fairseq options that do not do what their help says."""
 
 import argparse
 import importlib.util
@@ -16,10 +16,10 @@ def install() -> None:
 
 
 def refuse_references(parser: argparse._ActionsContainer) -> None:
-    """fairseq writes strings into hydra's language, where some mean something else, or nothing; say so instead.
+    """fairseq passes strings to hydra, whose syntax gives some another meaning or none; refuse those in one line.
 
     Args:
-        parser: the parser fairseq is filling, before it parses for good; or a group of one that never parses.
+        parser: the parser that fairseq is filling, before it parses for good; an argument group never parses.
     """
     if not isinstance(parser, argparse.ArgumentParser):
         return
@@ -33,7 +33,7 @@ def refuse_references(parser: argparse._ActionsContainer) -> None:
                 raise SystemExit(one_line(f"{option} {value}: fairseq does not read {part} as it stands; leave it out"))
         return found
 
-    parser.parse_args = checked  # type: ignore[method-assign]  # of this one parser
+    parser.parse_args = checked  # type: ignore[method-assign]  # for this parser only
 
 
 def _misread(value):
@@ -45,8 +45,8 @@ def _misread(value):
 
 
 def _without_tpu(parse_args_and_arch):
-    """``--bf16`` implies ``--tpu`` in fairseq 0.12, whose trainer then dies where there is none; CPUs and GPUs know
-    bfloat16 as well, and the rest of fairseq is ready for it."""
+    """``--bf16`` implies ``--tpu`` in fairseq 0.12, whose trainer then fails if there is no TPU; CPUs and GPUs
+    support bfloat16 as well, and so does the rest of fairseq."""
 
     def parse(parser, input_args=None, *args, **kwargs):
         found = parse_args_and_arch(parser, input_args, *args, **kwargs)

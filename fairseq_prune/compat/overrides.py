@@ -1,4 +1,4 @@
-"""fairseq-validate builds the task of the checkpoint, and of the command line only what that task's config has."""
+"""fairseq-validate builds the checkpoint's task, with only those command-line options that its stored config has."""
 
 from argparse import Namespace
 from typing import Any
@@ -18,7 +18,7 @@ def install() -> None:
 
 
 def _with_execution(load_checkpoint_to_cpu):
-    """Give the task of a checkpoint the option, also where its file is older, or of the stock task."""
+    """Add the option to the config of a checkpoint's task, even if the file is older or of the stock task."""
 
     def load(path, arg_overrides=None, *args, **kwargs):
         state = load_checkpoint_to_cpu(path, arg_overrides, *args, **kwargs)

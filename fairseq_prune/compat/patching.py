@@ -7,12 +7,12 @@ from types import ModuleType
 
 
 def patch_once(holder: ModuleType | type, attribute: str, patch: Callable[[Callable], Callable]) -> None:
-    """Replace a function by ``patch(function)``, unless this patch is in force already.
+    """Replace a function by ``patch(function)``, unless that has been done already.
 
     Args:
         holder: the module or class that has the function.
-        attribute: its name there; :mod:`.required` has it too.
-        patch: takes the function, returns what to call instead.
+        attribute: its name there; also list it in :mod:`.required`.
+        patch: takes the function and returns what to call instead.
     """
     original = getattr(holder, attribute)
     done = getattr(original, "fairseq_prune_patches", ())
@@ -25,11 +25,7 @@ def patch_once(holder: ModuleType | type, attribute: str, patch: Callable[[Calla
 
 
 def fairseq_modules() -> list[ModuleType]:
-    """All modules of fairseq that are loaded, after loading those that its registries name.
-
-    Returns:
-        list of modules.
-    """
+    """All loaded modules of fairseq, after loading those in its registries."""
     import fairseq.tasks  # noqa: F401  (with it all models, criterions and optimizers)
 
     return [module for name, module in list(sys.modules.items()) if name.split(".")[0] in ("fairseq", "fairseq_cli")]

@@ -1,8 +1,9 @@
-"""When one rank ends, the others end too.
+"""When one rank dies, the others end too.
 
-When a process dies, gloo's others fail at their next exchange, NCCL's wait for ten minutes, and one that computes
-notices nothing. So each rank holds a connection to the first one; the system closes it with the process, however that
-ends. fairseq's spawn and torchrun look after the processes of one machine; this also serves those started by hand.
+With gloo, the others would fail at their next exchange; with NCCL, they would wait for ten minutes; and a rank that is
+computing would notice nothing. So each rank keeps a connection to the first one, which the system closes when the
+process ends, for whatever reason. fairseq's spawn and torchrun watch the processes of one machine; this also covers
+those that are started by hand.
 """
 
 from __future__ import annotations
@@ -26,15 +27,15 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 
-GRACE = 3.0  # seconds in which a rank may fail by itself, or finish writing a checkpoint
-PATIENCE = 60.0  # seconds for all to connect
+GRACE = 3.0  # seconds that a rank has to fail by itself, or to finish writing a checkpoint
+PATIENCE = 60.0  # seconds that all ranks have to connect
 DONE = b"d"
 
 logger = logging.getLogger(__name__)
 
 
 def install() -> None:
-    """Let every command of fairseq that runs on several ranks watch them."""
+    """Make the ranks of every fairseq command watch each other."""
     from fairseq.distributed import utils
 
     patch_once(utils, "call_main", _together)
@@ -48,7 +49,7 @@ def _together(call_main):
 
 
 class Together:
-    """A ``main`` of fairseq during which this process ends if another rank does. fairseq's spawn pickles it."""
+    """A fairseq ``main`` during which this process ends if another rank does. A class, since spawn pickles it."""
 
     def __init__(self, main: Callable[..., Any]):
         self._main = main
@@ -60,10 +61,10 @@ class Together:
 
 @contextlib.contextmanager
 def watched_peers(init_method: str) -> Iterator[None]:
-    """End this process, exit code 1, if another rank's ends or fails before its own block has finished.
+    """End this process with exit code 1 if another rank ends or fails before it has finished this block.
 
     Args:
-        init_method: how the ranks have met, e.g. ``tcp://host:port`` with the first rank's host.
+        init_method: how the ranks found each other, e.g. ``tcp://host:port`` with the first rank's host.
 
     Raises:
         OSError: another rank cannot be reached.
@@ -73,16 +74,16 @@ def watched_peers(init_method: str) -> Iterator[None]:
         return
     peers = _join_first() if distributed.get_rank() else _gather_others(init_method)
     for peer in peers:
-        os.register_at_fork(after_in_child=peer.close)  # a data loader's worker may live on for 5 s
+        os.register_at_fork(after_in_child=peer.close)  # a data loader's worker may outlive the rank by 5 s
     threading.Thread(target=_watch, args=(peers,), daemon=True).start()
-    yield  # no "finally": a rank that fails is to end the others
+    yield  # no "finally": if this rank fails, the others must end
     for peer in peers:
         with contextlib.suppress(OSError):
             peer.send(DONE)
 
 
 def _gather_others(init_method):
-    """Called on the first rank: its connections to all others."""
+    """On the first rank: its connections to all others."""
     host = urlsplit(init_method).hostname or os.environ.get("MASTER_ADDR") or socket.gethostname()
     dual = socket.has_dualstack_ipv6()
     family = socket.AF_INET6 if dual else socket.AF_INET
@@ -96,7 +97,7 @@ def _gather_others(init_method):
 
 
 def _join_first():
-    """Called on every other rank: its connection to the first one."""
+    """On every other rank: its connection to the first one, in a list."""
     address: list[Any] = [None, None]
     distributed.broadcast_object_list(address)
     peer = socket.create_connection((address[0], address[1]), PATIENCE)
@@ -120,5 +121,5 @@ def _watch(peers):
 def _receive(peer):
     try:
         return peer.recv(1)
-    except OSError:  # reset
+    except OSError:  # connection reset
         return b""

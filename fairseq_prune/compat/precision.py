@@ -1,4 +1,4 @@
-"""State of fairseq's mixed-precision optimizers that it does not save or does not expose."""
+"""State of fairseq's mixed-precision optimizers that fairseq does not save or does not expose."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def install() -> None:
-    """Let a resumed run have the fp32 masters and the loss scale of one that was never interrupted.
+    """Give a resumed run the fp32 masters and the loss scale of a run that was never interrupted.
 
-    All is part of the optimizer's state, so it is restored where that is. ``MemoryEfficientFP16Optimizer`` has no
+    They are saved in the optimizer's state, and so restored with it. ``MemoryEfficientFP16Optimizer`` has no
     masters.
     """
     from fairseq.optim import AMPOptimizer, FP16Optimizer, MemoryEfficientFP16Optimizer
@@ -33,18 +33,18 @@ def install() -> None:
 
 
 def unscaled(optimizer: FairseqOptimizer) -> float | Tensor:
-    """What gradients wait to be multiplied by with fp16: a float; a tensor [] once they were clipped."""
+    """The factor by which fp16 gradients have yet to be multiplied: a float, or a tensor [] after clipping."""
     return getattr(optimizer, "_multiply_factor", 1.0)
 
 
 def will_be_skipped(optimizer: FairseqOptimizer) -> bool:
-    """True if ``--amp`` is not going to take the step, as gradients overflowed; fp16 does not come to it then."""
+    """True if ``--amp`` will skip the step because gradients overflowed; fp16 does not get this far then."""
     norm = getattr(optimizer, "fairseq_prune_norm", None)
     return norm is not None and not bool(norm.isfinite().all())
 
 
 def _noting_the_norm(clip_grad_norm):
-    """So that it need not be looked for in the gradient of every parameter."""
+    """Keep the gradient norm, so that overflows need not be searched for in every parameter's gradient."""
 
     def clip(self, *limits, **more):
         self.fairseq_prune_norm = clip_grad_norm(self, *limits, **more)
@@ -54,10 +54,11 @@ def _noting_the_norm(clip_grad_norm):
 
 
 def _stepping_with_gradients(step):
-    """torch's scaler fails where an approach has taken all gradients away: there is no step then.
+    """torch's scaler fails if an approach has removed all gradients: no step is taken then.
 
-    Else it stays fairseq's own, which divides gradients by the loss scale twice: its scaler is told of two optimizers,
-    one that wraps the other. SGD takes smaller steps by that; with an adaptive optimizer only epsilon counts for more.
+    Otherwise the step is fairseq's own, which divides gradients by the loss scale twice, since its scaler sees two
+    optimizers, one wrapping the other. This makes SGD's steps smaller; for adaptive optimizers, it only makes epsilon
+    weigh more.
     """
 
     def step_if_any(self):
@@ -70,7 +71,7 @@ def _stepping_with_gradients(step):
 
 
 def _with_grad_scaler(state_dict):
-    """``--amp`` does not save its GradScaler: a resumed run begins with another scale, and overflows elsewhere."""
+    """``--amp`` does not save its GradScaler: a resumed run starts at another scale and overflows at other updates."""
 
     def state(self):
         return {**state_dict(self), "grad_scaler": self.scaler.state_dict()}
@@ -81,7 +82,7 @@ def _with_grad_scaler(state_dict):
 def _restoring_grad_scaler(load_state_dict):
     def load(self, state, optimizer_overrides=None):
         load_state_dict(self, state, optimizer_overrides)
-        if state.get("grad_scaler"):  # empty without a GPU; files of fairseq have none
+        if state.get("grad_scaler"):  # empty without a GPU; missing in files that plain fairseq wrote
             self.scaler.load_state_dict(state["grad_scaler"])
 
     return load
@@ -91,7 +92,7 @@ _COUNTERS = ("_iter", "_last_overflow_iter", "_last_rescale_iter", "_overflows_s
 
 
 def _with_loss_scaler(state_dict):
-    """``--fp16`` saves its loss scale but not since when it has been that, so it would grow at other updates."""
+    """``--fp16`` saves its loss scale but not when it last changed, so it would grow at other updates."""
 
     def state(self):
         if self.scaler is None:
@@ -112,7 +113,7 @@ def _restoring_loss_scaler(load_state_dict):
 
 
 def _masters(optimizer):
-    """The fp32 copies and the parameters in each, list of pairs: a copy is of one parameter, or flat of a device's."""
+    """List of (fp32 copy, its parameters): a copy holds one parameter, or all parameters of a device, flattened."""
     masters, parameters = optimizer.fp32_params, optimizer.fp16_params
     if not isinstance(masters, dict):
         return [(master, [p]) for master, p in zip(masters, parameters, strict=True)]
@@ -122,7 +123,7 @@ def _masters(optimizer):
 
 
 def _with_masters(state_dict):
-    """``--fp16`` saves the rounded weights only: what its fp32 copies know beyond them is lost."""
+    """``--fp16`` saves only the rounded weights: the extra precision of its fp32 copies is lost."""
 
     def state(self):
         return {**state_dict(self), "fp32_params": [master.data for master, _ in _masters(self)]}
@@ -131,7 +132,7 @@ def _with_masters(state_dict):
 
 
 def _restoring_masters(load_state_dict):
-    """A saved copy counts where it rounds to the weight that was loaded; others were masked or averaged since."""
+    """A saved value is used if it rounds to the loaded weight; otherwise the weight was masked or averaged since."""
 
     @torch.no_grad()
     def load(self, state, optimizer_overrides=None):

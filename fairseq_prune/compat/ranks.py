@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def install() -> None:
-    """Start ranks by torchrun also where it has several machines or no GPU, on the CPU with any ``--ddp-backend``.
+    """Make torchrun work with several machines and without a GPU, and any ``--ddp-backend`` work on the CPU.
 
-    And let them end in order.
+    Also let ranks shut down in an orderly way.
     """
     from fairseq.distributed import utils
     from fairseq.models import distributed_fairseq_model
@@ -31,10 +31,10 @@ def install() -> None:
 
 
 def _as_torchrun_says(infer_init_method):
-    """fairseq divides by the number of GPUs, and if ``--distributed-world-size`` is 1 lets each process train alone.
+    """fairseq divides by the number of GPUs, and lets each process train alone if ``--distributed-world-size`` is 1.
 
-    Its default is the number of GPUs of this machine. And without a GPU fairseq's spawn starts no process and ends
-    as if all were well.
+    The default of that option is the number of GPUs of this machine. Without a GPU, fairseq's spawn starts no process
+    at all and ends as if all were well.
     """
 
     def infer(cfg, force_distributed=False):
@@ -50,7 +50,7 @@ def _as_torchrun_says(infer_init_method):
 
 
 def _leaving_the_group(distributed_main):
-    """fairseq does not: a thread of the group that outlives its rank then ends it by SIGABRT, one run in thirty."""
+    """fairseq never leaves the process group; in one run of thirty, a thread that outlives its rank raises SIGABRT."""
 
     def run(*given):
         distributed_main(*given)
@@ -61,7 +61,7 @@ def _leaving_the_group(distributed_main):
 
 
 class OnAnyDevice(DistributedDataParallel):
-    """fairseq names a GPU also for a model on the CPU, which torch refuses."""
+    """fairseq passes a GPU even for a model on the CPU, which torch refuses."""
 
     def __init__(
         self, module: nn.Module, device_ids: list[int] | None = None, output_device: int | None = None, **kwargs: Any
@@ -72,22 +72,22 @@ class OnAnyDevice(DistributedDataParallel):
 
 
 def load_on_every_rank(config: DictConfig | None) -> None:
-    """Have each rank read checkpoints itself.
+    """Make each rank read checkpoints itself.
 
-    fairseq reads on rank 0 and broadcasts; that pickles a class which ``weights_only`` refuses and
-    drops the metadata of the state dict, where the masks are. All ranks need to see the file.
+    fairseq reads on rank 0 and broadcasts. That pickles a class which ``weights_only`` refuses, and
+    drops the metadata of the state dict, where the masks are. All ranks must be able to read the file.
 
     Args:
-        config: the full config; None: there is none.
+        config: the full config, or None if there is none.
     """
     if config is not None and config.distributed_training.distributed_world_size > 1:
         config.checkpoint.load_checkpoint_on_all_dp_ranks = True
 
 
 def read_on_every_rank(parser: argparse._ActionsContainer) -> None:
-    """As :func:`load_on_every_rank`, for tasks that get a copy of all options: it sets the option's default.
+    """As :func:`load_on_every_rank`, for tasks that get a copy of all options: sets the option's default.
 
     Args:
-        parser: the parser fairseq is filling, before it parses for good.
+        parser: the parser that fairseq is filling, before it parses for good.
     """
     parser.set_defaults(load_checkpoint_on_all_dp_ranks=True)

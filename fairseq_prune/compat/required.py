@@ -1,4 +1,4 @@
-"""What the workarounds rely on in fairseq: one table, checked before any of them is put in force."""
+"""What the workarounds rely on in fairseq: one table, checked before any of them is applied."""
 
 import importlib
 import inspect
@@ -8,12 +8,12 @@ from typing import NamedTuple, NoReturn
 
 
 class Needed(NamedTuple):
-    """A function of fairseq.
+    """A function, class or value of fairseq.
 
     Args:
-        where: ``module:name`` of it.
+        where: its ``module:name``.
         takes: names of its first parameters, in this order.
-        knows: names that are in its code, such as attributes of instances, which their classes do not show.
+        knows: names that occur in its code, such as instance attributes, which the class does not show.
     """
 
     where: str
@@ -83,10 +83,10 @@ REQUIRED = (
 
 
 def require(table: Iterable[Needed] = REQUIRED) -> None:
-    """Refuse a fairseq that is not as the workarounds take it to be.
+    """Refuse a fairseq that is not what the workarounds assume.
 
     Raises:
-        SystemExit: one line that names its version and what is missing.
+        SystemExit: one line with its version and what is missing.
     """
     for needed in table:
         module, _, name = needed.where.partition(":")

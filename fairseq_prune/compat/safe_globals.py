@@ -8,12 +8,12 @@ import torch
 
 
 def install() -> None:
-    """torch >= 2.6 refuses fairseq's own files: they hold a Namespace and numpy scalars, those of audio a Dictionary.
+    """torch >= 2.6 refuses fairseq's own files: they hold a Namespace and numpy scalars, audio models a Dictionary.
 
-    (fairseq #5603, #5610.) These few types rebuild data only, so ``weights_only=True`` stays on.
+    See fairseq #5603 and #5610. These few types only rebuild data, so ``weights_only=True`` stays on.
     Files written under numpy 1 name the same objects by their old path.
     """
-    if hasattr(sys.modules.get("fairseq.data"), "Dictionary"):  # reading alone does not load fairseq
+    if hasattr(sys.modules.get("fairseq.data"), "Dictionary"):  # do not import fairseq just to read a file
         torch.serialization.add_safe_globals([sys.modules["fairseq.data"].Dictionary])
     multiarray = getattr(np, "core" if np.__version__ < "2" else "_core").multiarray
     torch.serialization.add_safe_globals(

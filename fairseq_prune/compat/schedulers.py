@@ -1,10 +1,10 @@
-"""State of fairseq's learning-rate schedulers that it does not save, and handing them to the task."""
+"""State of the learning-rate schedulers that fairseq does not save, and passing the scheduler to the task."""
 
 from .patching import patch_once
 
 
 def install() -> None:
-    """Let a resumed run have the learning rates of one that was never interrupted; introduce schedulers to tasks."""
+    """Give a resumed run the learning rates of an uninterrupted one; pass the scheduler to the task."""
     from fairseq.optim.lr_scheduler.polynomial_decay_schedule import PolynomialDecayLRSchedule
     from fairseq.optim.lr_scheduler.reduce_lr_on_plateau import ReduceLROnPlateauLRSchedule
     from fairseq.trainer import Trainer
@@ -19,9 +19,9 @@ def install() -> None:
 
 
 def _telling_the_validation(load_checkpoint):
-    """fairseq saves at the end of an epoch before the scheduler hears of the validation: what it decides is lost.
+    """At the end of an epoch, fairseq saves before the scheduler gets the validation loss: its decision is lost.
 
-    The file has the value it would have heard, so it hears it now.
+    The checkpoint holds that loss, so the scheduler gets it now.
     """
 
     def load(self, filename, reset_optimizer=False, reset_lr_scheduler=False, *args, **kwargs):
@@ -36,9 +36,9 @@ def _telling_the_validation(load_checkpoint):
 
 
 def _introducing(build_optimizer):
-    """Only the trainer knows both the scheduler and the task; one with a method ``set_scheduler`` is given it.
+    """Only the trainer knows both scheduler and task; a task that has a method ``set_scheduler`` is given it.
 
-    Any other tells its scheduler nothing: one that waits to be told would keep its first learning rate for ever.
+    No other task informs its scheduler: one that waits for this would keep its first learning rate forever.
     """
 
     def build(self):
@@ -56,7 +56,7 @@ _PATIENCE = ("num_bad_epochs", "cooldown_counter")
 
 
 def _with_patience(state_dict):
-    """reduce_lr_on_plateau saves its best value, but not for how many epochs it has not been beaten."""
+    """reduce_lr_on_plateau saves its best value, but not the number of epochs without improvement."""
 
     def state(self):
         return {**state_dict(self), **{name: getattr(self.lr_scheduler, name) for name in _PATIENCE}}
@@ -68,13 +68,13 @@ def _restoring_patience(load_state_dict):
     def load(self, state):
         load_state_dict(self, state)
         for name in _PATIENCE:
-            setattr(self.lr_scheduler, name, state.get(name, 0))  # files of fairseq have none
+            setattr(self.lr_scheduler, name, state.get(name, 0))  # missing in files that plain fairseq wrote
 
     return load
 
 
 def _with_base(state_dict):
-    """polynomial_decay --force-anneal decays from the rate in which an epoch began, and does not save that."""
+    """polynomial_decay --force-anneal decays from the rate at the start of an epoch, and does not save that rate."""
 
     def state(self):
         return {**state_dict(self), "lr": self.lr, "begun_epoch": getattr(self, "begun_epoch", None)}
@@ -91,7 +91,7 @@ def _restoring_base(load_state_dict):
 
 
 def _annealing_once(step_begin_epoch):
-    """An epoch that a run is resumed in begins again; with --force-anneal that must not count as another one."""
+    """A run resumed in mid-epoch begins that epoch again; with --force-anneal this must not count as another one."""
 
     def step(self, epoch):
         anneals = self.cfg.force_anneal is not None and epoch >= self.cfg.force_anneal

@@ -1,6 +1,6 @@
-"""hydra turns every config into nodes when it is registered; here the few that a run asks for, when it does.
+"""hydra turns every config into nodes when it is registered; here this happens only when a config is looked up.
 
-That is most of what registering pruning versions of all tasks would cost the start of every program.
+This saves most of the time that registering the pruning versions of all tasks would add to the start of every program.
 """
 
 from typing import Any
@@ -9,7 +9,7 @@ from .patching import patch_once
 
 
 def install() -> None:
-    """Let the configs that are registered with fairseq from now on become nodes at their first use."""
+    """Turn the configs that are registered with fairseq from now on into nodes at their first use."""
     from hydra.core.config_store import ConfigStore
 
     patch_once(ConfigStore, "store", _as_it_is)

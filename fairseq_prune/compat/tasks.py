@@ -1,4 +1,4 @@
-"""fairseq tasks that use an old option name, or return another class than the one they were asked for."""
+"""fairseq tasks that use an outdated attribute, or whose ``setup_task`` returns another class than its own."""
 
 from typing import TypeVar
 
@@ -16,11 +16,11 @@ def install() -> None:
 
 
 def of_class(task: object, kind: type[Task]) -> Task:
-    """A task of the class whose ``setup_task`` made it; that of ``sentence_ranking`` makes one of its own.
+    """The task as an instance of the class that was asked for; ``sentence_ranking`` always makes its own.
 
     Args:
-        task: what was made; of ``kind``, or of a class that it derives from.
-        kind: of the task.
+        task: what ``setup_task`` returned: an instance of ``kind`` or of one of its base classes.
+        kind: the class whose ``setup_task`` was called.
     """
     if not isinstance(task, kind):
         task.__class__ = kind

@@ -11,7 +11,7 @@ _RUN: ContextVar[_Words | None] = ContextVar("functions that the running trainin
 
 
 def install() -> None:
-    """Let all of fairseq's ways into a training, hydra's and spawned ranks too, end with what it has to say."""
+    """Make every way in which fairseq starts a training, hydra and spawned ranks included, call these functions."""
     from fairseq.distributed import utils
 
     patch_once(utils, "call_main", _with_training_end)
@@ -24,7 +24,7 @@ def _with_training_end(call_main):
     return call
 
 
-def _run(main, cfg, **kwargs):  # a function of the module, so spawned processes find it
+def _run(main, cfg, **kwargs):  # at module level, so that spawned processes can unpickle it
     before = _RUN.set([])
     try:
         main(cfg, **kwargs)
@@ -35,10 +35,10 @@ def _run(main, cfg, **kwargs):  # a function of the module, so spawned processes
 
 
 def at_training_end(speak: Callable[[], None]) -> None:
-    """Have a function called once the training that is being set up has ended without an error.
+    """Call a function once the training that is being set up has ended without an error.
 
     Args:
-        speak: function without arguments. Outside of a training it is never called.
+        speak: function without arguments. Outside of a training, it is never called.
     """
     words = _RUN.get()
     if words is not None:

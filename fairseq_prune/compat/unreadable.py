@@ -9,14 +9,14 @@ from ..files.locks import StrPath
 from ..files.messages import in_short
 
 GIVE = "give a file that fairseq-train saved, e.g. checkpoints/checkpoint_best.pt"
-_ZIP, _PICKLE = b"PK\x03\x04", b"\x80"  # how torch.save's files begin, today's and those before torch 1.6
+_ZIP, _PICKLE = b"PK\x03\x04", b"\x80"  # how files of torch.save begin: today, and before torch 1.6
 
 
 def check_file(path: StrPath) -> None:
-    """Refuse what is there and is no file; a pipe would be waited for.
+    """Refuse a path that exists and is not an ordinary file; reading a pipe would wait forever.
 
     Raises:
-        ValueError: naming it.
+        ValueError: the path is a folder, a pipe or the like.
     """
     if os.path.isdir(path):
         raise ValueError(f"checkpoint {path}: is a folder; give a file in it, e.g. {path}/checkpoint_best.pt")
@@ -25,13 +25,13 @@ def check_file(path: StrPath) -> None:
 
 
 def why_unreadable(path: StrPath, error: Exception) -> str:
-    """Why a file is no checkpoint.
+    """Why a file is not a readable checkpoint.
 
     Args:
-        path: of the file.
+        path: the file.
         error: what reading it raised.
     """
-    if type(error) is ValueError:  # of ours, which says what it is about
+    if type(error) is ValueError:  # one of ours, which already gives the reason
         return str(error)
     start, size = _start_of(path)
     if not size:
@@ -46,7 +46,7 @@ def why_unreadable(path: StrPath, error: Exception) -> str:
 
 
 def why_no_model(state: object) -> str:
-    """What is in the place of a checkpoint with a model."""
+    """What a file holds instead of a checkpoint with a model."""
     if not isinstance(state, Mapping):
         return f"it holds {type(state).__name__}, and no model"
     names = [str(name) for name in state]
@@ -55,7 +55,7 @@ def why_no_model(state: object) -> str:
 
 
 def _start_of(path):
-    """The first four bytes of a file, and its size in bytes; None where the system does not say."""
+    """The first four bytes of a file and its size in bytes; the size is None if the file cannot be read."""
     try:
         with open(path, "rb") as file:
             return file.read(4), os.path.getsize(path)

@@ -1,4 +1,4 @@
-"""Atomic writing of checkpoints, and one training per folder."""
+"""Writing checkpoints atomically, and only one training in a folder."""
 
 import contextlib
 from argparse import Namespace
@@ -16,7 +16,7 @@ from .patching import patch_once
 
 
 def install() -> None:
-    """Make fairseq write checkpoints whole, by one training a folder, and say in one line what hinders it."""
+    """Make fairseq write whole checkpoints or none, from one training per folder, and report errors in one line."""
     from fairseq import checkpoint_utils
     from fairseq.distributed import utils
     from fairseq.file_io import PathManager
@@ -28,7 +28,7 @@ def install() -> None:
 
 
 def _whole(path_manager_copy):
-    """fairseq copies ``checkpoint_last.pt`` in place: a kill meanwhile leaves half a file."""
+    """fairseq copies ``checkpoint_last.pt`` in place: if it is killed meanwhile, half a file is left."""
     from fairseq.file_io import PathManager
 
     def copy(src_path, dst_path, overwrite=False):
@@ -41,7 +41,7 @@ def _whole(path_manager_copy):
 
 
 def _once(torch_persistent_save):
-    """fairseq tries three times, into one file: on a full disk that ends in a traceback, and half a file stays."""
+    """fairseq tries three times to write the same file: on a full disk, this leaves a traceback and half a file."""
     from fairseq.file_io import PathManager
 
     def save(obj, filename, async_write=False):
@@ -55,7 +55,7 @@ def _once(torch_persistent_save):
 
 
 def _packed(torch_persistent_save):
-    """fairseq lets no task change what it saves; ``--prune-pack`` is known from the config that is saved along."""
+    """fairseq lets no task change what it saves; ``--prune-pack`` is read from the config that is saved with it."""
 
     def save(obj, *args, **kwargs):
         task = (obj.get("cfg") or {}).get("task") if isinstance(obj, Mapping) else None
@@ -66,7 +66,7 @@ def _packed(torch_persistent_save):
 
 
 def _alone(call_main):
-    """Two trainings in one folder die of each other's temporary files, or mix their checkpoints."""
+    """Two trainings in one folder break each other's temporary files or mix their checkpoints."""
 
     def call(cfg, main, **kwargs):
         trains = cfg.common_eval.path is None
@@ -75,7 +75,7 @@ def _alone(call_main):
     return call
 
 
-def _train(main, cfg, **kwargs):  # a function of the module, so spawned processes find it
+def _train(main, cfg, **kwargs):  # at module level, so that spawned processes can unpickle it
     figures = cfg.common.tensorboard_logdir
     named = {"--save-dir": cfg.checkpoint.save_dir, "--log-file": cfg.common.log_file, "--tensorboard-logdir": figures}
     try:
@@ -92,7 +92,7 @@ def _train(main, cfg, **kwargs):  # a function of the module, so spawned process
 
 @contextlib.contextmanager
 def _held(cfg, rank):
-    """Hold the folder of a training that saves, on its first rank."""
+    """Lock the save directory, on the first rank of a training that saves checkpoints."""
     if cfg.no_save or rank:
         yield
         return
