@@ -60,8 +60,8 @@ def sentence(rows, first):
     )
     return (
         f"The first row, {first['name']} in {label_of(first)}, translates {first['per_second']:.0f} sentences/s at "
-        f"BLEU {first['bleu']:.2f}. Fastest at no more than {LOSS:.0f} BLEU below it: **{best}**; with a beam of "
-        f"{first['beam']} as well, {slow}.\n"
+        f"BLEU {first['bleu']:.2f}. Fastest with a loss of at most {LOSS:.0f} BLEU: **{best}**. Fastest of those "
+        f"that keep the beam of {first['beam']}: {slow}.\n"
     )
 
 
@@ -80,9 +80,9 @@ def written(report):
     return "\n".join([
         sentence(rows, rows[0]),
         "![speed against BLEU](images/frontier.png)\n",
-        f"The frontier: what nothing beats in both. {setting}\n",
+        f"The frontier: no other point is both faster and better. {setting}\n",
         table(["model", "run by", "x", "BLEU", "MB"], frontier),
-        "All points, BLEU and times the speed of the first row:\n",
+        "All points: BLEU, and speed relative to the first row:\n",
         table(["model", *ways], points),
     ])  # fmt: skip
 

@@ -28,7 +28,8 @@ def test_tables_and_what_is_fastest(page):
         row("cut-1-1", "ct", 1, 20.0, 39.0), row("cut-1-2", "ct", 1, 20.0, 39.4),
     ]  # fmt: skip
     text = page["written"]({"rows": rows, "threads": 1})
-    assert "**dense in ct, beam 1 (8.0 x, BLEU 40.10)**; with a beam of 5 as well, cut-1 in ct, beam 5 (7.0 x" in text
+    assert "**dense in ct, beam 1 (8.0 x, BLEU 40.10)**." in text
+    assert "keep the beam of 5: cut-1 in ct, beam 5 (7.0 x" in text
     assert "| cut-1 | - | 40.00 ± 0.28, 7.00 x | 39.20 ± 0.28, 20.00 x |" in text
     frontier = [line for line in text.splitlines() if line.endswith("| 4.00 |")]
     assert [line.split(" | ")[0] for line in frontier] == ["| dense", "| dense", "| dense", "| cut-1"]
