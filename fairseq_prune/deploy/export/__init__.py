@@ -1,1 +1,1 @@
-"""Writing models for other programs to run."""
+"""Exporting models to the formats of other programs."""

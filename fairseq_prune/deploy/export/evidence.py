@@ -1,4 +1,4 @@
-"""fairseq's own results for some sentences, with which an exported model is compared."""
+"""fairseq's own results on some sentences, with which an exported model is compared."""
 
 from typing import Any, Protocol
 
@@ -9,37 +9,37 @@ from fairseq.tasks import FairseqTask
 from ...checkpoint.load import has_split
 from ..verify import ROWS, samples_of
 
-LIMIT = 1e-3  # difference of a token's log-probability, and of the scores of two translations that are equally good
-_LENGTHS = range(3, 23)  # tokens of sentences that are made up
+LIMIT = 1e-3  # largest difference of a token's log-probability, and of the scores of equally good translations
+_LENGTHS = range(3, 23)  # tokens of made-up sentences
 
 
 class Evidence(Protocol):
-    """fairseq's results on some sentences, with what is needed to ask CTranslate2 for its own."""
+    """fairseq's results on some sentences, and what is needed to compute them with CTranslate2."""
 
     def compare(self, folder: str, device: str) -> dict:
-        """Run a model of CTranslate2 on the same sentences.
+        """Run a CTranslate2 model on the same sentences.
 
         Args:
-            folder: of the model.
+            folder: folder of the model.
             device: "cpu" or "cuda".
 
         Returns:
-            Report of plain values: ``sentences`` (count), ``largest_difference`` of a token's log-probability,
-            given what precedes it in fairseq's results, and more.
+            Report of plain values: ``sentences`` (count), ``largest_difference`` of a token's log-probability
+            given the tokens before it in fairseq's results, and more.
         """
 
     def disagreement(self, report: dict) -> str:
-        """A clause that says what in a report is more than rounding; empty: nothing is."""
+        """A clause that says which difference in a report is more than rounding; empty if none is."""
 
 
 def require_same(evidence: Evidence, folder: str) -> dict:
-    """Refuse a float32 model that computes something else than fairseq's.
+    """Refuse a float32 model whose results differ from fairseq's.
 
     Returns:
         The report of ``evidence.compare``.
 
     Raises:
-        ValueError: saying what differs.
+        ValueError: the results differ; the message says in what.
     """
     report = evidence.compare(folder, "cpu")
     if differs := evidence.disagreement(report):
@@ -48,13 +48,13 @@ def require_same(evidence: Evidence, folder: str) -> dict:
 
 
 def log_probabilities_differ(report: dict) -> str:
-    """The clause for the log-probabilities of a report; empty where they are within :data:`LIMIT`."""
+    """The clause for the log-probabilities of a report; empty if they differ by at most :data:`LIMIT`."""
     difference = report["largest_difference"]
-    return "" if difference <= LIMIT else f"log-probabilities differ by up to {difference:.1e}"  # so for NaN, too
+    return "" if difference <= LIMIT else f"log-probabilities differ by up to {difference:.1e}"  # also if NaN
 
 
 def sentences(task: FairseqTask, model: BaseFairseqModel, split: str, batches: int) -> list[dict[str, Any]]:
-    """Batches of four sentences of the data; of random words, where there is no such split."""
+    """Batches of four sentences from the data, or of random words if there is no such split."""
     found = samples_of(task, split, model, batches) if has_split(task, split) else []
     return found or _made_up(task.source_dictionary, batches)
 

@@ -1,4 +1,4 @@
-"""The table of what a checkpoint can be exported to."""
+"""The table of formats that a checkpoint can be exported to."""
 
 import os
 from collections.abc import Callable
@@ -14,16 +14,16 @@ Stamp = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Job:
-    """What to export.
+    """What to export, and how.
 
     Args:
         checkpoint: path of the file to read.
-        out: path to write; a file or a folder, as the target is.
+        out: path to write: a file or a folder, depending on the target.
         data: the DATA argument; None: that of the checkpoint.
-        batches: of four sentences or images to compare on (count).
-        overwrite: replace OUT if it is there.
+        batches: number of batches, of four sentences or images each, to compare on.
+        overwrite: replace OUT if it exists.
         quantization: for CTranslate2, its name of a type; None: float32.
-        codes: for CTranslate2, path of BPE codes to put beside the model; None: those of the data, if there are some.
+        codes: for CTranslate2, path of BPE codes to copy next to the model; None: those of the data, if there are any.
     """
 
     checkpoint: str
@@ -44,28 +44,28 @@ class Job:
         require_writable(os.path.dirname(self.out) or os.curdir)
 
     def stamp(self) -> Stamp:
-        """The identity of the file CHECKPOINT, which changes when somebody writes it anew."""
+        """The identity of the file CHECKPOINT, which changes when the file is written again."""
         found = os.stat(self.checkpoint)
         return found.st_ino, found.st_size, found.st_mtime_ns
 
     def require_unchanged(self, stamp: Stamp) -> None:
-        """Refuse to continue where CHECKPOINT is no longer the file that had this :meth:`stamp`."""
+        """Refuse to continue if CHECKPOINT is no longer the file that had this :meth:`stamp`."""
         if self.stamp() != stamp:
             raise ValueError(f"checkpoint {self.checkpoint}: changed while it was exported; let its training finish")
 
 
 def export(target: str, job: Job) -> dict[str, Any]:
-    """Write what a target runs, once it is known to compute the same.
+    """Write a checkpoint in the format of a target, if it computes the same there.
 
     Args:
         target: name in :data:`EXPORTERS`.
-        job: :class:`Job`.
+        job: what to export.
 
     Returns:
-        dict of plain values: what was written and how it was compared.
+        dict of plain values: what was written, and how it compares.
 
     Raises:
-        ValueError: no such target, or it refuses the checkpoint or an option.
+        ValueError: there is no such target, or it refuses the checkpoint or an option.
     """
     from . import to_ctranslate2, to_fairseq, to_onnx  # noqa: F401  (they register)
 

@@ -1,6 +1,6 @@
-"""A Transformer as plain layers, free of the classes that trained it.
+"""A Transformer as plain layers, independent of the classes that trained it.
 
-All tensors are float32 on the CPU; weights are [out, in], and attention dimensions head-major.
+All tensors are float32 on the CPU; weights are [out, in]; attention dimensions are ordered by head.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import torch
 
 @dataclass(frozen=True)
 class Linear:
-    """weight [out, in] and bias [out]."""
+    """Weight [out, in] and bias [out]."""
 
     weight: torch.Tensor
     bias: torch.Tensor | None = None
@@ -18,7 +18,7 @@ class Linear:
 
 @dataclass(frozen=True)
 class Norm:
-    """Layer norm: scale and shift [width], and what is added to the variance."""
+    """Layer norm: scale and shift [width], and the epsilon that is added to the variance."""
 
     scale: torch.Tensor
     shift: torch.Tensor
@@ -27,9 +27,9 @@ class Norm:
 
 @dataclass(frozen=True)
 class Attention:
-    """Query and key [heads * qk, in], value [heads * vo, in], output [out, heads * vo], in ``heads`` heads.
+    """Query and key [heads * qk, in], value [heads * vo, in] and output [out, heads * vo] of ``heads`` heads.
 
-    ``factor`` multiplies the scores, and stays what it was before a cut.
+    ``factor`` multiplies the scores; cutting does not change it.
     """
 
     query: Linear
@@ -43,7 +43,7 @@ class Attention:
 
 @dataclass(frozen=True)
 class FeedForward:
-    """inner [neurons, width], the activation, outer [width, neurons]."""
+    """``inner`` [neurons, width], the activation, and ``outer`` [width, neurons]."""
 
     inner: Linear
     outer: Linear
@@ -52,7 +52,7 @@ class FeedForward:
 
 @dataclass(frozen=True)
 class Layer:
-    """Attention to the own side, to the encoder (None: there is none), and neurons."""
+    """Self-attention, attention to the encoder (None if there is none), and feed-forward block."""
 
     itself: Attention
     source: Attention | None
@@ -65,11 +65,11 @@ class Side:
 
     Args:
         words: embeddings [vocabulary, width].
-        factor: of the embeddings.
-        positions: what is added to them, [longest sentence (tokens), width].
-        pre_norm: True: norms stand before their block, False: after it and its residual.
-        project: (into the width of the layers, out of it), each None where the widths are one.
-        output: [vocabulary, width], None for an encoder.
+        factor: multiplies the embeddings.
+        positions: added to them, [longest sentence (tokens), width].
+        pre_norm: True if norms come before their block, False if after it and its residual.
+        project: projections (into the width of the layers, out of it), each None if the widths are equal.
+        output: [vocabulary, width]; None for an encoder.
     """
 
     words: torch.Tensor
@@ -87,7 +87,7 @@ class Side:
 class Transformer:
     """What fairseq's Transformer computes in eval mode; ``encoder`` is None for a language model.
 
-    ``activation`` is fairseq's name of the function of the feed-forward blocks.
+    ``activation`` is fairseq's name for the activation function of the feed-forward blocks.
     """
 
     encoder: Side | None

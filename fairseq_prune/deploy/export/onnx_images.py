@@ -1,4 +1,4 @@
-"""An image classifier as a file of ONNX, for any batch size."""
+"""An image classifier as an ONNX file, for any batch size."""
 
 import os
 from typing import Any
@@ -13,25 +13,25 @@ from ..verify import samples_of
 from .exporters import Job, Stamp
 from .onnx_steps import open_session
 
-LIMIT = 1e-4  # difference of outputs, as a fraction of the largest; both compute in float32
+LIMIT = 1e-4  # largest difference, as a fraction of the largest output; both compute in float32
 OUTPUT = "scores"
 
 
 def write_images(job: Job, task: FairseqTask, model: BaseFairseqModel, split: str, stamp: Stamp) -> dict[str, Any]:
-    """Write a file.
+    """Write an image classifier as one file.
 
     Args:
-        job: :class:`~.exporters.Job`.
-        task: of the model.
+        job: what to export.
+        task: task of the model.
         model: in eval mode, float32.
-        split: of the data, to compare on.
-        stamp: of the checkpoint as it was read.
+        split: split of the data to compare on.
+        stamp: identity of the checkpoint when it was read.
 
     Returns:
         The report.
 
     Raises:
-        ValueError: the model is no image classifier or cannot be traced, or onnxruntime computes something else.
+        ValueError: the model is not an image classifier or cannot be traced, or onnxruntime's results differ.
     """
     samples = samples_of(task, split, model, job.batches)
     batches = [batch for sample in samples for batch in _images(sample, model)]
@@ -45,7 +45,7 @@ def write_images(job: Job, task: FairseqTask, model: BaseFairseqModel, split: st
 
 @torch.no_grad()
 def _images(sample, model):
-    """The images of a sample, and the first of them alone: another batch size."""
+    """The images of a sample, and the first of them alone, as another batch size."""
     inputs = list(sample["net_input"].values())
     if len(inputs) != 1 or not inputs[0].is_floating_point() or not torch.is_tensor(model(inputs[0])):
         raise ValueError(f"{type(model).__name__} is no image classifier, Transformer or recurrent language model")
@@ -58,7 +58,7 @@ def _compare(model, batches, path):
     own = torch.cat([model(images) for images in batches])
     found = torch.cat([torch.from_numpy(session.run([OUTPUT], {"images": i.numpy()})[0]) for i in batches])
     difference = float((own - found).abs().max() / own.abs().max())
-    if not difference <= LIMIT:  # so for NaN, too
+    if not difference <= LIMIT:  # also if NaN
         raise ValueError(
             f"the outputs of onnxruntime differ by {difference:.2e} of the largest one, more than {LIMIT:.0e}; "
             "nothing is written"

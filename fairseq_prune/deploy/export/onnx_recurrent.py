@@ -1,4 +1,4 @@
-"""The net of a recurrent language model's step, that continues from its state."""
+"""A step of a recurrent language model, which continues from a given state, as a module for ONNX."""
 
 import torch
 from fairseq.models import BaseFairseqModel
@@ -7,13 +7,13 @@ from torch.nn import functional as F
 
 
 def is_recurrent_lm(model: BaseFairseqModel) -> bool:
-    """True for language models on ``nn.LSTM`` or LSTM cells."""
+    """True for language models of an ``nn.LSTM`` or of LSTM cells."""
     decoder = getattr(model, "decoder", None)
     return decoder is not None and not hasattr(model, "encoder") and bool(_weights(decoder))
 
 
 def _weights(decoder):
-    """Input and recurrent weight and their biases of each layer."""
+    """For each layer: input weight, recurrent weight, and their biases."""
     if isinstance(lstm := getattr(decoder, "lstm", None), nn.LSTM):
         return lstm.all_weights if lstm.bias and not lstm.proj_size else []
     cells = list(getattr(decoder, "layers", ()))
@@ -23,16 +23,16 @@ def _weights(decoder):
 
 
 class RecurrentStep(nn.Module):
-    """The next tokens' log-probabilities, from the state after those before.
+    """Log-probabilities after each new token, given the state after the tokens before.
 
     Args:
         model: a recurrent language model.
 
     Attributes:
-        widths: of the layers' states (counts).
+        widths: state width of each layer (counts).
 
     Raises:
-        ValueError: it has residuals between layers or an adaptive softmax.
+        ValueError: the model has residual connections between layers or an adaptive softmax.
     """
 
     def __init__(self, model: BaseFairseqModel):
@@ -41,19 +41,19 @@ class RecurrentStep(nn.Module):
         if getattr(decoder, "residuals", False) or getattr(decoder, "adaptive_softmax", None) is not None:
             raise ValueError("--decoder-residuals, --adaptive-softmax-cutoff: not written as ONNX")
         self.words, self.decoder = decoder.embed_tokens.weight, decoder
-        self.first = len(decoder.dictionary) - len(self.words)  # words before the first row
+        self.first = len(decoder.dictionary) - len(self.words)  # words that come before the first row
         self.lstms = nn.ModuleList(map(_layer, _weights(decoder)))
         self.widths = [lstm.hidden_size for lstm in self.lstms]
 
     def forward(self, tokens: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
-        """A step.
+        """Run one step.
 
         Args:
             tokens: int64 [batch, new].
-            states: hidden and cell of each layer [1, batch, width].
+            states: hidden and cell state of each layer [1, batch, width].
 
         Returns:
-            (log-probabilities [batch, new, vocabulary], states as they are after the last token).
+            (log-probabilities [batch, new, vocabulary], states after the last token).
         """
         x, ends = F.embedding((tokens - self.first).clamp(min=0).t(), self.words), []
         for index, lstm in enumerate(self.lstms):

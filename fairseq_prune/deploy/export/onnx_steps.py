@@ -1,4 +1,4 @@
-"""Transformers and recurrent language models as ONNX: files of steps, compared with fairseq step by step."""
+"""Transformers and recurrent language models as ONNX: a file for each side, compared with fairseq step by step."""
 
 import json
 import os
@@ -18,20 +18,20 @@ from .onnx_recurrent import RecurrentStep, is_recurrent_lm
 from .onnx_transformer import DecoderStep, Encoder
 from .read import read_transformer
 
-LIMIT = 1e-4  # difference of a log-probability, as a fraction of it below -1; both compute in float32
-_LONGEST = 64  # tokens of a row that are compared
-_BATCH, _LENGTH, _PAST, _NEW = 2, 5, 4, 3  # of the examples that are traced
+LIMIT = 1e-4  # largest difference of a log-probability, relative where it is below -1; both compute in float32
+_LONGEST = 64  # tokens of each row that are compared, at most
+_BATCH, _LENGTH, _PAST, _NEW = 2, 5, 4, 3  # sizes of the examples that are traced
 
 
 @dataclass(frozen=True)
 class Graph:
-    """A net, and the names of what goes in and comes out.
+    """A module, and the names of its inputs and outputs.
 
     Args:
         net: in eval mode.
-        inputs: dict of name -> example.
-        outputs: names.
-        axes: dict of name -> dict of axis -> its name; an axis that is not there has one length.
+        inputs: dict of name -> example tensor.
+        outputs: names of the outputs.
+        axes: dict of name -> dict of axis -> name of the axis; axes that are not listed have a fixed length.
     """
 
     net: nn.Module
@@ -40,19 +40,19 @@ class Graph:
     axes: dict[str, dict[int, str]]
 
     def write(self, path: str) -> None:
-        """Write the file."""
+        """Write the ONNX file."""
         write_onnx(self.net.eval(), self.inputs, self.outputs, self.axes, path)
 
 
 def graphs_of(model: BaseFairseqModel, activation: str) -> dict[str, Graph]:
-    """The graphs of a model, dict of file name without suffix -> :class:`Graph`.
+    """The graphs of a model: dict of file name without suffix -> :class:`Graph`.
 
     Args:
         model: fairseq model.
-        activation: name of the function of its feed-forward blocks.
+        activation: name of the activation function of its feed-forward blocks.
 
     Raises:
-        ValueError: it is neither a Transformer nor a recurrent language model.
+        ValueError: the model is neither a Transformer nor a recurrent language model.
     """
     if is_recurrent_lm(model):
         return {"decoder": _recurrent(RecurrentStep(model))}
@@ -62,7 +62,7 @@ def graphs_of(model: BaseFairseqModel, activation: str) -> dict[str, Graph]:
     source: dict[str, Tensor] = {}
     if transformer.encoder:
         encoder = Encoder(transformer.encoder, transformer.decoder, function, model.encoder.dictionary.pad())
-        if len(encoder.readers):  # else no layer of the decoder attends to it
+        if len(encoder.readers):  # otherwise no layer of the decoder attends to it
             found["encoder"], source = _encoder(encoder, len(transformer.encoder.words))
     return found | {"decoder": _decoder(DecoderStep(transformer.decoder, function), source)}
 
@@ -115,7 +115,7 @@ def _recurrent(net):
 
 
 def open_session(path: str, threads: int) -> Any:
-    """An ``onnxruntime.InferenceSession`` of a file on the CPU, with so many threads (count)."""
+    """An ``onnxruntime.InferenceSession`` for a file, on the CPU with the given number of threads."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -124,11 +124,11 @@ def open_session(path: str, threads: int) -> Any:
 
 
 class Steps:
-    """A folder of such files in onnxruntime.
+    """A folder of exported files, run by onnxruntime.
 
     Args:
-        folder: of the files.
-        threads: of a product (count).
+        folder: folder of the files.
+        threads: threads within an operator (count).
     """
 
     def __init__(self, folder: str, threads: int = 1):
@@ -139,11 +139,11 @@ class Steps:
         }
 
     def begin(self, sources: Tensor | None, rows: int) -> dict[str, Any]:
-        """What the first step is given beside its tokens.
+        """Inputs of the first step apart from its tokens.
 
         Args:
-            sources: int64 [rows, length], of an encoder-decoder.
-            rows: of the batch (count).
+            sources: int64 [rows, length] for an encoder-decoder, else None.
+            rows: rows of the batch (count).
         """
         feed: dict[str, Any] = {}
         if sources is not None and "encoder" in self._sessions:
@@ -156,7 +156,7 @@ class Steps:
         return feed
 
     def step(self, tokens: Tensor, feed: dict[str, Any]) -> Tensor:
-        """Log-probabilities [rows, new, vocabulary] after int64 tokens [rows, new]; ``feed`` goes on."""
+        """Log-probabilities [rows, new, vocabulary] after int64 tokens [rows, new]; updates ``feed``."""
         decoder = self._sessions["decoder"]
         made = decoder.run(None, {**feed, "tokens": tokens.numpy()})
         names = [output.name for output in decoder.get_outputs()]
@@ -165,11 +165,11 @@ class Steps:
 
 
 def compare(folder: str, task: FairseqTask, model: BaseFairseqModel, split: str, batches: int) -> dict[str, Any]:
-    """Log-probabilities of fairseq and of the files, step by step, on rows of text.
+    """Compare the log-probabilities of fairseq and of the files, step by step, on rows of text.
 
     Returns:
-        dict: ``sentences`` and ``steps`` (counts), ``largest_difference`` (of a log-probability below -1 as a fraction
-        of it), ``same_word``: steps whose best word is fairseq's (count).
+        dict: ``sentences`` and ``steps`` (counts), ``largest_difference`` (relative for log-probabilities below -1),
+        ``same_word``: steps with the same best word as fairseq (count).
 
     Raises:
         ValueError: they differ by more than :data:`LIMIT`.
@@ -179,7 +179,7 @@ def compare(folder: str, task: FairseqTask, model: BaseFairseqModel, split: str,
     for sample in sentences(task, model, split, batches):
         for own, found in _pairs(steps, model, sample, task.source_dictionary.pad()):
             difference = (own - found).abs() / own.abs().clamp(min=1)
-            largest = torch.maximum(largest, difference.max())  # so NaN stays
+            largest = torch.maximum(largest, difference.max())  # keeps NaN
             count += len(own)
             same += int((own.argmax(1) == found.argmax(1)).sum())
         rows += len(sample["net_input"]["src_tokens"])
@@ -193,10 +193,10 @@ def compare(folder: str, task: FairseqTask, model: BaseFairseqModel, split: str,
 
 @torch.no_grad()
 def _pairs(steps, model, sample, pad) -> Iterator[tuple[Tensor, Tensor]]:
-    """Log-probabilities [rows, vocabulary] by fairseq and by the files, of each step of a batch."""
+    """For each step of a batch, log-probabilities [tokens, vocabulary] of fairseq and of the files."""
     inputs = {name: value for name, value in sample["net_input"].items() if name != "carried"}
     sources = inputs["src_tokens"] if hasattr(model, "encoder") else None
-    if sources is not None and "prev_output_tokens" not in inputs:  # of made-up sentences
+    if sources is not None and "prev_output_tokens" not in inputs:  # made-up sentences
         inputs["prev_output_tokens"] = inputs["src_tokens"]
     name = "src_tokens" if sources is None else "prev_output_tokens"
     tokens = inputs[name] = inputs[name][:, :_LONGEST]
@@ -209,18 +209,18 @@ def _pairs(steps, model, sample, pad) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def _division(length) -> Sequence[tuple[int, int]]:
-    """The first two tokens at once, then one by one: (where, how many)."""
+    """(Start, count) of each step: the first two tokens at once, then one by one."""
     first = min(2, length)
     return [(0, first), *((at, 1) for at in range(first, length))]
 
 
 def write_config(folder: str, model: BaseFairseqModel, words: Mapping[str, list[str]]) -> None:
-    """Write ``config.json``: what a loop around the files has to know.
+    """Write ``config.json``: what a decoding loop around the files needs to know.
 
     Args:
-        folder: of the files.
+        folder: folder of the files.
         model: fairseq model.
-        words: dict of side -> words in order.
+        words: dict of side -> words in the order of their ids.
     """
     dictionary = model.decoder.dictionary
     limits = {"longest": int(model.max_decoder_positions() if hasattr(model, "encoder") else model.max_positions())}

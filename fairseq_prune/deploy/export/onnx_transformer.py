@@ -1,4 +1,4 @@
-"""Nets of a Transformer's encoder, and of a decoder's step that continues from its keys and values."""
+"""A Transformer's encoder, and a decoder step that continues from cached keys and values, as modules for ONNX."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +13,7 @@ Activation = Callable[[Tensor], Tensor]
 
 
 class _Shared:
-    """Makes parameters of tensors: tied ones are one parameter, and in the file once."""
+    """Turns tensors into parameters; tied tensors become one parameter, stored once in the file."""
 
     def __init__(self):
         self._known: dict[tuple[int, torch.Size], nn.Parameter] = {}
@@ -34,7 +34,7 @@ class _Linear(nn.Module):
 
 
 class _Norm(nn.Module):
-    """A layer norm, or where there is none, nothing."""
+    """A layer norm, or the identity if there is none."""
 
     def __init__(self, norm: Norm | None, shared: _Shared):
         super().__init__()
@@ -60,7 +60,7 @@ class _Attention(nn.Module):
         return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
 
     def memory(self, x):
-        """Keys and values of what is attended to."""
+        """Keys and values for attention to ``x``."""
         return self.split(self.key(x)), self.split(self.value(x))
 
     def forward(self, x, keys, values, hidden):
@@ -80,7 +80,7 @@ class _FeedForward(nn.Module):
 
 
 class _Net(nn.Module):
-    """What both sides have."""
+    """What encoder and decoder have in common."""
 
     def __init__(self, side: Side, activation: Activation, shared: _Shared):
         super().__init__()
@@ -96,20 +96,20 @@ class _Net(nn.Module):
         return self.embedding_norm(words + F.embedding(positions, self.positions))
 
     def around(self, block, x, compute):
-        """A block with its residual and norm, where the side has it."""
+        """A block with its residual connection, and its norm before or after it."""
         if self.pre_norm:
             return x + compute(block.norm(x))
         return block.norm(x + compute(x))
 
 
 class Encoder(_Net):
-    """Source tokens -> what a decoder attends to.
+    """Source tokens -> the keys and values that the decoder attends to.
 
     Args:
         side: the encoder.
-        decoder: whose layers read it.
-        activation: of the feed-forward blocks.
-        pad: token that fills up rows.
+        decoder: the decoder that reads it.
+        activation: activation function of the feed-forward blocks.
+        pad: id of the padding token.
     """
 
     def __init__(self, side: Side, decoder: Side, activation: Activation, pad: int):
@@ -127,8 +127,8 @@ class Encoder(_Net):
             tokens: int64 [batch, length], padded anywhere.
 
         Returns:
-            (mask [batch, length], True = padding; of each layer of the decoder that reads the encoder keys and values
-            [batch, heads, length, width of a head]).
+            (mask [batch, length], True = padding; then, for each decoder layer that attends to the encoder, keys and
+            values [batch, heads, length, width of a head]).
         """
         padding = tokens == self.pad
         positions = ((~padding).long().cumsum(1) - 1).clamp(min=0)
@@ -142,11 +142,11 @@ class Encoder(_Net):
 
 
 class DecoderStep(_Net):
-    """The next tokens' log-probabilities, from the keys and values of those before.
+    """Log-probabilities after each new token, given the keys and values of the tokens before.
 
     Args:
         side: the decoder.
-        activation: of the feed-forward blocks.
+        activation: activation function of the feed-forward blocks.
     """
 
     def __init__(self, side: Side, activation: Activation):
@@ -160,15 +160,15 @@ class DecoderStep(_Net):
         self.output = _Linear(side.output, shared)
 
     def forward(self, tokens: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
-        """A step.
+        """Run one step.
 
         Args:
             tokens: int64 [batch, new].
-            memory: keys and values of each layer [batch, heads, past, width of a head]; where there is an encoder,
+            memory: keys and values of each layer [batch, heads, past, width of a head]; then, if there is an encoder,
                 what :class:`Encoder` returned.
 
         Returns:
-            (log-probabilities [batch, new, vocabulary], keys and values with the new tokens' beside them).
+            (log-probabilities [batch, new, vocabulary], keys and values, with those of the new tokens appended).
         """
         own, source = memory[: 2 * len(self.itself)], memory[2 * len(self.itself) :]
         past, new = own[0].shape[2], tokens.shape[1]
@@ -186,7 +186,7 @@ class DecoderStep(_Net):
         return F.log_softmax(scores, 2), *memories
 
     def _remembering(self, attention, past, later, memories):
-        """Attention to what was and what is new; keys and values are noted."""
+        """Attention to past and new tokens; adds their keys and values to ``memories``."""
 
         def attend(x):
             keys, values = (torch.cat(pair, 2) for pair in zip(past, attention.memory(x), strict=True))

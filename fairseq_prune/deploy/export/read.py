@@ -1,4 +1,4 @@
-"""Reading a fairseq model, stock, pruned or cut, into plain layers."""
+"""Reading a fairseq model, whether stock, pruned or cut, into plain layers."""
 
 import torch
 from fairseq.models import BaseFairseqModel
@@ -23,7 +23,7 @@ READABLE = (TransformerEncoderBase, TransformerEncoder, TransformerDecoderBase, 
 
 
 def load_cut(path: str, task: FairseqTask) -> BaseFairseqModel:
-    """The model of a checkpoint as its task builds it, without masked layers, SRP's without units of connectivity 0."""
+    """The model of a checkpoint as its task builds it, without masked layers and, for SRP, without removed units."""
     model = load_model(path, task)
     if hasattr(model, "cuts_on_load"):
         model.cuts_on_load = True
@@ -37,17 +37,17 @@ def load_cut(path: str, task: FairseqTask) -> BaseFairseqModel:
 def read_transformer(model: BaseFairseqModel, activation: str) -> Transformer:
     """Read a Transformer: encoder and decoder, or a language model's decoder.
 
-    Connectivity of SRP models is folded into the weights beside it.
+    The connectivity of SRP models is folded into the adjacent weights.
 
     Args:
         model: fairseq model.
-        activation: name of the function of its feed-forward blocks.
+        activation: name of the activation function of its feed-forward blocks.
 
     Returns:
         :class:`~.layers.Transformer`.
 
     Raises:
-        ValueError: it is none, or holds something that these layers do not express.
+        ValueError: it is not a Transformer, or has something that these layers cannot express.
     """
     sides = {name: getattr(model, name) for name in ("encoder", "decoder") if hasattr(model, name)}
     if "decoder" not in sides or not all(type(side) in READABLE for side in sides.values()):
@@ -60,7 +60,7 @@ def read_transformer(model: BaseFairseqModel, activation: str) -> Transformer:
 
 
 class _Reader:
-    """Takes parameters out of modules and notes which (``taken``: ids), so that none is forgotten."""
+    """Reads parameters from modules and remembers which (``taken``: their ids), so that none is forgotten."""
 
     def __init__(self):
         self.taken: set[int] = set()
@@ -77,7 +77,7 @@ class _Reader:
         stream = getattr(module, "embedding_c", None)
         if stream is not None and not (stream == 1).all():
             raise ValueError(f"{name}.embedding_c: dimensions are in the middle of shrinking; let the run finish")
-        blocks = [block for _, block in module.layers.named_children()]  # iterating draws lots where there is LayerDrop
+        blocks = [block for _, block in module.layers.named_children()]  # iterating itself would drop layers (LayerDrop)
         if strange := [block for block in blocks if not isinstance(block, BLOCKS)]:
             raise ValueError(f"{name}.layers: {type(strange[0]).__name__} is no layer of a plain Transformer")
         into, out_of = (getattr(module, f"project_{way}_dim", None) for way in ("in", "out"))
@@ -130,14 +130,14 @@ class _Reader:
         )
 
     def linear(self, module, out=None, into=None):
-        """A linear layer, its outputs and inputs multiplied by connectivity."""
+        """A linear layer whose outputs and inputs are multiplied by connectivity."""
         weight, bias = self.take(module.weight), None if module.bias is None else self.take(module.bias)
         if out is not None:
             weight, bias = weight * out[:, None], None if bias is None else bias * out
         return Linear(weight if into is None else weight * into, bias)
 
     def norm(self, module):
-        """A layer norm; None for what stands in its place and has no weights."""
+        """A layer norm; None for a placeholder without weights."""
         if module is None or not hasattr(module, "weight"):
             return None
         plain = not getattr(module, "weighted", True)

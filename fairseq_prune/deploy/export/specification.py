@@ -1,9 +1,9 @@
-"""Plain layers as a model of CTranslate2.
+"""Plain layers as a CTranslate2 model.
 
-What its C++ demands (read in version 4.8.5): one number of heads for all layers of a side, one width
-of queries, keys and values in all heads of a block, which is that of the stream where there is one head,
-no layer of width 0. Zeros make up what is missing, which is exact: a score, a value or a neuron that is 0
-adds nothing.
+Its C++ code (as of version 4.8.5) demands: the same number of heads in all layers of a side; the same width
+of queries, keys and values in all heads of a block, and the width of the stream if there is only one head;
+no layer of width 0. What is missing is padded with zeros, which is exact: a score, a value or a neuron that
+is 0 adds nothing.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ ACTIVATIONS = {  # fairseq's name -> CTranslate2's
 
 
 def specification(transformer: Transformer) -> TransformerSpec | TransformerDecoderModelSpec:
-    """CTranslate2's description of a model, without vocabularies.
+    """CTranslate2's specification of a model, without vocabularies.
 
     Args:
-        transformer: :class:`~.layers.Transformer`.
+        transformer: the model as plain layers.
 
     Returns:
-        ``TransformerSpec``, or ``TransformerDecoderModelSpec`` of a language model.
+        ``TransformerSpec``, or ``TransformerDecoderModelSpec`` for a language model.
 
     Raises:
         ValueError: CTranslate2 has no such layer.
@@ -79,8 +79,8 @@ def _options(side, activation):
 
 
 def _heads(side):
-    """Heads that all blocks of a side get (count); at least two where a block is narrower than the stream, as
-    CTranslate2 takes the stream's width for that of a single head."""
+    """Number of heads for all blocks of a side: at least two if a block is narrower than the stream, since
+    CTranslate2 assumes that a single head is as wide as the stream."""
     blocks = [block for layer in side.layers for block in (layer.itself, layer.source) if block]
     narrow = any(max(len(b.query.weight), len(b.value.weight)) < len(b.output.weight) for b in blocks)
     return max(1 + narrow, *(block.heads for block in blocks))
@@ -116,20 +116,20 @@ def _attention(spec, block, heads):
     spec.queries_scale = block.factor
     width = max(1, *(len(part.weight) // block.heads for part in (block.query, block.value)))
     parts = [_padded_rows(part, block.heads, width, heads) for part in (block.query, block.key, block.value)]
-    if len(spec.linear) == 3:  # attention to the encoder, whose width may be another
+    if len(spec.linear) == 3:  # attention to the encoder, which may have another width
         _linear(spec.linear[0], parts.pop(0))
     _linear(spec.linear[-2], _joined(parts))
     _linear(spec.linear[-1], _padded_columns(block.output, block.heads, width, heads))
 
 
 def _padded_rows(linear, heads, width, all_heads):
-    """Zeros until ``all_heads`` heads have ``width`` outputs each."""
+    """Pad with zeros until ``all_heads`` heads have ``width`` outputs each."""
     bias = None if linear.bias is None else _by_head(linear.bias, heads, width, all_heads)
     return Linear(_by_head(linear.weight, heads, width, all_heads), bias)
 
 
 def _padded_columns(linear, heads, width, all_heads):
-    """Zeros until ``all_heads`` heads have ``width`` inputs each."""
+    """Pad with zeros until ``all_heads`` heads have ``width`` inputs each."""
     return Linear(_by_head(linear.weight.T, heads, width, all_heads).T.contiguous(), linear.bias)
 
 

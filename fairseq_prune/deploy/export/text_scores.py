@@ -1,4 +1,4 @@
-"""Comparing scores of text between CTranslate2 and fairseq's language model."""
+"""Comparing how CTranslate2 and fairseq's language model score text."""
 
 import math
 from typing import Any
@@ -13,13 +13,13 @@ from .evidence import log_probabilities_differ, sentences
 
 
 class TextScores:
-    """Evidence (:class:`~.evidence.Evidence`): fairseq's log-probabilities of each next word of rows of text.
+    """Evidence (:class:`~.evidence.Evidence`): fairseq's log-probability of each next word in rows of text.
 
     Args:
-        task: of the model.
+        task: task of the model.
         model: language model in eval mode, float32.
-        split: of the data.
-        batches: of four rows (count).
+        split: split of the data.
+        batches: number of batches, of four rows each.
     """
 
     def __init__(self, task: FairseqTask, model: BaseFairseqModel, split: str, batches: int):
@@ -35,7 +35,7 @@ class TextScores:
     def _score(self, sample, model, pad):
         tokens = sample["net_input"]["src_tokens"]
         scores = model.get_normalized_probs(model(**sample["net_input"]), log_probs=True)
-        targets = sample["target"] if self.real else tokens.roll(-1, 1)  # made-up text is followed by its beginning
+        targets = sample["target"] if self.real else tokens.roll(-1, 1)  # made-up text has no targets: it wraps around
         for row, own, target in zip(tokens, scores, targets, strict=True):
             real = row != pad
             self.rows.append(row[real].tolist())
@@ -43,7 +43,7 @@ class TextScores:
             self.expected.append(_of_words(own[real], target[real]))
 
     def compare(self, folder: str, device: str) -> dict[str, Any]:
-        """As the protocol says; the report has ``perplexity`` of fairseq and CTranslate2, too, of real text."""
+        """As the protocol says; for real text, the report also has the ``perplexity`` of fairseq and CTranslate2."""
         import ctranslate2
 
         runtime = ctranslate2.Generator(folder, device=device, intra_threads=torch.get_num_threads())
@@ -59,7 +59,7 @@ class TextScores:
         return report
 
     def disagreement(self, report: dict[str, Any]) -> str:
-        """Whether the log-probabilities differ by more than rounding."""
+        """Says whether the log-probabilities differ by more than rounding."""
         return log_probabilities_differ(report)
 
 
@@ -71,5 +71,5 @@ def _scores(runtime, row):
 
 
 def _of_words(scores, words):
-    """Out of [length, vocabulary], those of words [length]."""
+    """Select from scores [length, vocabulary] those of the words [length]."""
     return scores.float().gather(1, words[:, None])[:, 0]

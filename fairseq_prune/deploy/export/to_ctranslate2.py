@@ -22,22 +22,22 @@ QUANTIZATIONS = ("int8", "int8_float16", "float16", "bfloat16")
 
 @EXPORTERS.add("ctranslate2")
 def to_ctranslate2(job: Job) -> dict[str, Any]:
-    """Write a folder with model, vocabularies and BPE codes.
+    """Write a folder with the model, vocabularies and BPE codes.
 
-    The float32 model is compared first, whatever is asked for, and refused if it computes anything else.
+    Whatever the quantisation, the model is first compared in float32, and refused if its results differ.
 
     Args:
-        job: :class:`~.exporters.Job`.
+        job: what to export.
 
     Returns:
         The report.
 
     Raises:
-        ValueError: no such quantisation here, no Transformer, or it does not compute the same.
+        ValueError: this machine does not have the quantisation, the model is not a Transformer, or its results differ.
     """
     device = _device(job.quantization)
     require_replaceable(job.out, "model.bin")
-    load_checkpoint(job.checkpoint)  # a foreign file ends here, in one line
+    load_checkpoint(job.checkpoint)  # refuses a foreign file in one line
     stamp = job.stamp()
     task, config = load_task(job.checkpoint, job.data)
     model = load_cut(job.checkpoint, task).float().eval()
@@ -59,7 +59,7 @@ def to_ctranslate2(job: Job) -> dict[str, Any]:
 
 
 def _device(quantization):
-    """Where a type can be computed, "cpu" or "cuda"."""
+    """The device that can compute a type: "cpu" or "cuda"."""
     try:
         import ctranslate2
     except ImportError as error:

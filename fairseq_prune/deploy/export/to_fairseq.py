@@ -25,16 +25,16 @@ _INNER = re.compile(r"\b(encoder|decoder)\.(?:\w+\.)*layers\.\d+\.fc1\.weight")
 
 @EXPORTERS.add("fairseq")
 def to_fairseq(job: Job) -> dict[str, Any]:
-    """Write a checkpoint of a stock task and architecture, without masks and state of a run.
+    """Write a checkpoint of a stock task and architecture, without masks or training state.
 
     Args:
-        job: :class:`~.exporters.Job`.
+        job: what to export.
 
     Returns:
         The report.
 
     Raises:
-        ValueError: no stock task or architecture, a shape that it does not have, or outputs that differ.
+        ValueError: there is no stock task or architecture, it cannot have these shapes, or its outputs differ.
     """
     original, stamp = load_checkpoint(job.checkpoint), job.stamp()
     task, config = load_task(job.checkpoint, job.data)
@@ -48,7 +48,7 @@ def to_fairseq(job: Job) -> dict[str, Any]:
         return require_same(job.checkpoint, path, job.batches, job.data)
 
     for name in ("task", "model"):
-        if isinstance(config[name], Namespace):  # and not a dict, as of those with a dataclass for options
+        if isinstance(config[name], Namespace):  # rather than a dict, as where the options have a dataclass
             groups[name] = plain_namespace(groups[name])
     difference, batches = write_checked(_checkpoint(original, groups, state), job.out, check)
     names = {"architecture": groups["model"]["arch"], "task": groups["task"]["_name"]}
@@ -56,7 +56,7 @@ def to_fairseq(job: Job) -> dict[str, Any]:
 
 
 def _checkpoint(original, groups, state):
-    """What fairseq-train would have saved, less the optimizer."""
+    """What fairseq-train would have saved, without the optimizer."""
     updates = (original.get("optimizer_history") or [{}])[-1].get("num_updates", 0)
     position = original.get("extra_state", {}).get("train_iterator", {"epoch": 1})
     history = {"criterion_name": "", "optimizer_name": "", "lr_scheduler_state": {}, "num_updates": updates}
@@ -72,7 +72,7 @@ def _checkpoint(original, groups, state):
 
 
 def _stock_state(model, groups):
-    """The state dict of the stock model. Widths of its feed-forward blocks go into its config."""
+    """The state dict of the stock model. Also writes its sizes, such as feed-forward widths, into its config."""
     state = model.state_dict()
     for name in getattr(model, "connectivity", ()):
         if not (state[name] == 1).all():
@@ -86,7 +86,7 @@ def _stock_state(model, groups):
 
 
 def _neurons(state, arch):
-    """Widths of the feed-forward blocks by the options that name them."""
+    """Widths of the feed-forward blocks: dict of option -> size."""
     found: dict[str, set[int]] = {}
     for name, value in state.items():
         if match := _INNER.search(name):

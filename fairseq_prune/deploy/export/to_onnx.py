@@ -1,4 +1,4 @@
-"""`--to onnx`: an image classifier as a file, a Transformer or recurrent language model as a folder of its steps."""
+"""`--to onnx`: an image classifier as a file, a Transformer or recurrent language model as a folder of step files."""
 
 import os
 from typing import Any
@@ -19,16 +19,16 @@ def to_onnx(job: Job) -> dict[str, Any]:
     """Write a file or a folder.
 
     Args:
-        job: :class:`~.exporters.Job`.
+        job: what to export.
 
     Returns:
         The report.
 
     Raises:
-        ValueError: onnxruntime is missing, the model cannot be written, or onnxruntime computes something else.
+        ValueError: onnx or onnxruntime is missing, the model cannot be written, or onnxruntime's results differ.
     """
     _require_packages()
-    load_checkpoint(job.checkpoint)  # a foreign file ends here, in one line
+    load_checkpoint(job.checkpoint)  # refuses a foreign file in one line
     stamp = job.stamp()
     task, config = load_task(job.checkpoint, job.data)
     model = load_cut(job.checkpoint, task).float().eval()

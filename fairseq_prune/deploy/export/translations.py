@@ -1,4 +1,4 @@
-"""Comparing translations between CTranslate2 and fairseq."""
+"""Comparing the translations of CTranslate2 and fairseq."""
 
 from argparse import Namespace
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from .evidence import LIMIT, log_probabilities_differ, sentences
 from .vocabulary import Speller, joined
 
 BEAM = 5
-LONGEST: int = GenerationConfig.max_len_b  # tokens of a translation, as fairseq-generate's
+LONGEST: int = GenerationConfig.max_len_b  # tokens of a translation, fairseq-generate's default
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Translation:
     Args:
         source: words of the sentence.
         target: words of the translation.
-        log_probs: of its words and of the end, float32 [length + 1].
-        finished: False where only the limit of length ended it.
-        reference: words of the translation in the data, None for sentences that are made up.
+        log_probs: log-probabilities of its words and of the end of the sentence, float32 [length + 1].
+        finished: False if the translation ended only at the length limit.
+        reference: words of the reference translation; None for made-up sentences.
     """
 
     source: list[str]
@@ -37,13 +37,13 @@ class Translation:
 
 
 class Translations:
-    """Evidence (:class:`~.evidence.Evidence`): fairseq's own generator's translations, beam 5.
+    """Evidence (:class:`~.evidence.Evidence`): translations by fairseq's own generator, with beam 5.
 
     Args:
-        task: of the model.
+        task: task of the model.
         model: encoder-decoder in eval mode, float32.
-        split: of the data.
-        batches: of four sentences (count).
+        split: split of the data.
+        batches: number of batches, of four sentences each.
     """
 
     def __init__(self, task: FairseqTask, model: BaseFairseqModel, split: str, batches: int):
@@ -66,9 +66,9 @@ class Translations:
                 )
 
     def compare(self, folder: str, device: str) -> dict[str, Any]:
-        """As the protocol says. The report has more: ``compared``, the sentences that fairseq finished within the
-        limit of length, ``same``, those translated alike, ``as_good``, those that differ but score no lower, and
-        where the sentences are the data's, ``bleu`` of fairseq and CTranslate2.
+        """As the protocol says. The report also has the counts ``compared`` (sentences that fairseq finished within
+        the length limit), ``same`` (identical translations) and ``as_good`` (others whose score is no lower) and, if
+        the sentences come from the data, the ``bleu`` of fairseq and CTranslate2.
         """
         import ctranslate2
 
@@ -91,7 +91,7 @@ class Translations:
         }
 
     def disagreement(self, report: dict[str, Any]) -> str:
-        """A search that ends later may find better translations, but none that score lower."""
+        """A search that stops later may find better translations, but must find none that score lower."""
         worse = report["compared"] - report["same"] - report["as_good"]
         clauses = [
             log_probabilities_differ(report),

@@ -1,4 +1,4 @@
-"""Vocabularies and BPE codes for programs without fairseq."""
+"""Vocabularies and BPE codes for programs that run without fairseq."""
 
 import os
 from collections.abc import Sequence
@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from fairseq.data import Dictionary
 from torch import Tensor
 
-CODES = "bpe.codes"  # what OUT calls them
-_IN_DATA = (CODES, "bpecodes", "codes")  # what data folders call them
+CODES = "bpe.codes"  # their name in OUT
+_IN_DATA = (CODES, "bpecodes", "codes")  # their usual names in data folders
 
 
 def words_of(dictionary: Dictionary) -> list[str]:
-    """A dictionary's words in order, under CTranslate2's name for padding.
+    """A dictionary's words in order, with CTranslate2's name for padding.
 
     Args:
         dictionary: fairseq's.
@@ -20,7 +20,7 @@ def words_of(dictionary: Dictionary) -> list[str]:
         list of str.
 
     Raises:
-        ValueError: two entries are one word; CTranslate2 looks words up by name.
+        ValueError: two entries are the same word, but CTranslate2 looks words up by name.
     """
     words = ["<blank>" if word == dictionary.pad_word else word for word in dictionary.symbols]
     if len(set(words)) < len(words):
@@ -30,7 +30,7 @@ def words_of(dictionary: Dictionary) -> list[str]:
 
 
 class Speller:
-    """Function of a row of token ids, int64 [length] -> its words for CTranslate2, without padding and end.
+    """Function from a row of token ids, int64 [length], to its words for CTranslate2, without padding and end.
 
     Args:
         dictionary: fairseq's.
@@ -44,7 +44,7 @@ class Speller:
 
 
 def joined(words: Sequence[str]) -> str:
-    """The text of subwords, with those of a word joined again."""
+    """The text of subwords, joined into words."""
     return (" ".join(words) + " ").replace("@@ ", "").strip()
 
 
@@ -52,14 +52,14 @@ def find_codes(given: str | None, data: str) -> str | None:
     """The BPE codes that belong to a model.
 
     Args:
-        given: path that the user named, or None.
+        given: path that the user gave, or None.
         data: folder of the training data.
 
     Returns:
-        path, or None: there are none.
+        path, or None if there are none.
 
     Raises:
-        ValueError: the file that was named is not there or holds no codes of subword-nmt.
+        ValueError: the given file does not exist or does not hold codes of subword-nmt.
     """
     if given is None:
         inside = (os.path.join(data, name) for name in _IN_DATA)

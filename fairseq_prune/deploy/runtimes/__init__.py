@@ -1,1 +1,1 @@
-"""Runtimes for checkpoints, behind one protocol, for ``fairseq-prune bench``."""
+"""Ways to run checkpoints, behind one protocol, for ``fairseq-prune bench``."""

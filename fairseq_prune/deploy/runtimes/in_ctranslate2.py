@@ -15,17 +15,17 @@ from .work import row_scores
 
 
 class CTranslate2:
-    """What ``fairseq-prune export --to ctranslate2`` makes of the checkpoint.
+    """The checkpoint as ``fairseq-prune export --to ctranslate2`` writes it.
 
     Args:
-        quantization: None: float32.
+        quantization: e.g. "int8"; None: float32.
     """
 
     def __init__(self, quantization: str | None = None):
         self.quantization = quantization
 
     def why_not(self, subject: Subject, beam: int) -> str | None:
-        """It runs Transformers; whether it knows their layers shows when they are exported."""
+        """CTranslate2 runs Transformers only; whether it supports their layers turns out during the export."""
         return None if subject.kind in _LOADERS else "CTranslate2 runs no image classifiers"
 
     def prepare(self, subject: Subject, folder: str) -> str:
@@ -39,7 +39,7 @@ class CTranslate2:
         return _LOADERS[subject.kind](path, subject, task)
 
     def leaves_out(self) -> bool:
-        """It has no sparse kernels."""
+        """CTranslate2 has no sparse kernels."""
         return False
 
 

@@ -14,10 +14,10 @@ from .work import BPE, row_scores
 
 
 class Onnx:
-    """What ``fairseq-prune export --to onnx`` makes of the checkpoint."""
+    """The checkpoint as ``fairseq-prune export --to onnx`` writes it."""
 
     def why_not(self, subject: Subject, beam: int) -> str | None:
-        """It runs on CPUs, and translates by the best word of each step."""
+        """It runs on CPUs, and translates by greedy search."""
         if subject.device != "cpu":
             return "onnxruntime is run on CPUs here"
         if subject.kind == "translation" and beam != 1:

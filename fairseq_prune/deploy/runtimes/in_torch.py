@@ -1,4 +1,4 @@
-"""Runtimes of torch: fairseq as it is, cut, without removed weights, and compiled for images."""
+"""Runtimes of torch: plain fairseq, cut models, CSR products without removed weights, and compiled classifiers."""
 
 import os
 
@@ -19,20 +19,20 @@ class Fairseq:
     """The checkpoint in fairseq, on dense kernels."""
 
     def why_not(self, subject: Subject, beam: int) -> str | None:
-        """Nothing is against it."""
+        """It runs every checkpoint."""
         return None
 
     def prepare(self, subject: Subject, folder: str) -> str:
-        """There is nothing to write."""
+        """The checkpoint itself; nothing has to be written."""
         return subject.path
 
     def load(self, path: str, subject: Subject, task: FairseqTask) -> Run:
-        """Model and batches on the device."""
+        """Model and batches are on the device."""
         model = load_model(path, task).to(subject.device).eval()
         return self.running(model, subject, task)
 
     def running(self, model: BaseFairseqModel, subject: Subject, task: FairseqTask) -> Run:
-        """A function that runs batches by the loaded model."""
+        """A function that runs batches through the loaded model."""
         run = WORKS[subject.kind].by_fairseq(model, task)
         return lambda sample, beam: run(utils.apply_to_sample(lambda tensor: tensor.to(subject.device), sample), beam)
 
@@ -42,7 +42,7 @@ class Fairseq:
 
 
 class Compact(Fairseq):
-    """What ``fairseq-prune compact`` makes of the checkpoint, in fairseq."""
+    """The checkpoint as ``fairseq-prune compact`` cuts it, in fairseq."""
 
     def prepare(self, subject: Subject, folder: str) -> str:
         """The cut checkpoint."""
@@ -55,7 +55,7 @@ class Csr(Fairseq):
     """fairseq with ``--prune-execute auto``."""
 
     def why_not(self, subject: Subject, beam: int) -> str | None:
-        """It is for CPUs, and for layers that have lost most."""
+        """It is for CPUs, and for layers that have lost most of their weights."""
         if subject.device != "cpu":
             return "CSR products are for CPUs"
         if subject.kind == "image classifier":
@@ -65,24 +65,24 @@ class Csr(Fairseq):
         return None
 
     def running(self, model: BaseFairseqModel, subject: Subject, task: FairseqTask) -> Run:
-        """Each layer dense or in CSR, whichever is faster."""
+        """Each layer is dense or in CSR form, whichever is faster."""
         Execution(model, "auto")
         return super().running(model, subject, task)
 
     def leaves_out(self) -> bool:
-        """Products with removed weights are what it skips."""
+        """It skips products with removed weights."""
         return True
 
 
 class Compiled(Fairseq):
-    """TorchScript, frozen: batch norms folded into convolutions, channels last."""
+    """Frozen TorchScript: batch norms folded into convolutions, channels last."""
 
     def why_not(self, subject: Subject, beam: int) -> str | None:
         """It is for image classifiers."""
         return None if subject.kind == "image classifier" else "for image classifiers: others have no batch norms"
 
     def running(self, model: BaseFairseqModel, subject: Subject, task: FairseqTask) -> Run:
-        """Traced on the first batch."""
+        """The model is traced on the first batch."""
         nets: list[torch.nn.Module] = []
 
         def run(sample, beam):

@@ -25,14 +25,14 @@ class Work(Protocol):
         """Units of work in a batch (count)."""
 
     def by_fairseq(self, model: BaseFairseqModel, task: FairseqTask) -> Run:
-        """A function that runs a batch in torch."""
+        """A function that runs a batch with fairseq's model."""
 
     def quality(self, task: FairseqTask, samples: Sequence[Sample], outputs: Sequence[list[Any]]) -> dict[str, float]:
-        """The quality of outputs of batches, dict of one measure; {} where the data have nothing to compare with."""
+        """The quality of the outputs: dict of one measure; {} if the data have nothing to compare with."""
 
 
 class Translating:
-    """Outputs are translations, str without BPE."""
+    """Outputs are translations: str, BPE removed."""
 
     unit = "sentences"
 
@@ -41,7 +41,7 @@ class Translating:
         return len(sample["net_input"]["src_tokens"])
 
     def by_fairseq(self, model: BaseFairseqModel, task: FairseqTask) -> Run:
-        """As fairseq-generate."""
+        """As fairseq-generate does it."""
         generators: dict[int, Any] = {}
 
         def run(sample, beam):
@@ -68,7 +68,7 @@ class Translating:
 
 
 class Reading:
-    """Outputs are the log-probabilities (nats) of rows, one number a row."""
+    """Outputs are log-probabilities (nats), one number for each row."""
 
     unit = "tokens"
 
@@ -77,7 +77,7 @@ class Reading:
         return int(sample["ntokens"])
 
     def by_fairseq(self, model: BaseFairseqModel, task: FairseqTask) -> Run:
-        """Each row from a start of its own."""
+        """Each row is scored on its own, without context from other rows."""
         pad = task.target_dictionary.pad()
 
         def run(sample, beam):
@@ -87,13 +87,13 @@ class Reading:
         return run
 
     def quality(self, task: FairseqTask, samples: Sequence[Sample], outputs: Sequence[list[Any]]) -> dict[str, float]:
-        """Perplexity of these rows."""
+        """Perplexity of the rows."""
         total = sum(score for output in outputs for score in output)
         return {"perplexity": math.exp(min(-total / sum(map(self.units, samples)), 100))}
 
 
 class Seeing:
-    """Outputs are classes, int."""
+    """Outputs are classes (int)."""
 
     unit = "images"
 
@@ -116,24 +116,24 @@ WORKS: dict[str, Work] = {"translation": Translating(), "language model": Readin
 
 
 def row_scores(log_probs: torch.Tensor, targets: torch.Tensor, pad: int) -> list[float]:
-    """Sums of targets' log-probabilities.
+    """Sum of the targets' log-probabilities, for each row.
 
     Args:
         log_probs: float [rows, length, vocabulary].
         targets: int64 [rows, length].
-        pad: target that does not count.
+        pad: id of padding, which is ignored.
     """
     own = log_probs.float().gather(2, targets.unsqueeze(2))[:, :, 0].masked_fill(targets == pad, 0.0)
     return own.double().sum(1).tolist()
 
 
 def kind_of(model: BaseFairseqModel, task: FairseqTask, split: str) -> str:
-    """Name of a model's work in :data:`WORKS`, by the model and, without a decoder, by a sample of a split.
+    """Name of a model's work in :data:`WORKS`, from the model and, if it has no decoder, from a sample of a split.
 
     Raises:
-        ValueError: it has none.
+        ValueError: the model has none.
     """
-    several = isinstance(model, FairseqMultiModel)  # one for each pair of languages
+    several = isinstance(model, FairseqMultiModel)  # one model for each pair of languages
     if hasattr(model, "decoder") and not several:
         return "translation" if hasattr(model, "encoder") else "language model"
     inputs = [] if several else batches_of(task, split, 1, 1)[0]["net_input"].values()
@@ -143,16 +143,16 @@ def kind_of(model: BaseFairseqModel, task: FairseqTask, split: str) -> str:
 
 
 def batches_of(task: FairseqTask, split: str, count: int, size: int) -> list[Sample]:
-    """Batches of sentences, rows or images drawn from a split, the same ones whatever the size, sorted by length.
+    """Batches of sentences, rows or images drawn from a split, sorted by length; the same ones for any batch size.
 
     Args:
         task: with the split loaded.
-        split: name.
-        count: of them, at most.
-        size: of a batch (count).
+        split: name of the split.
+        count: number of sentences, rows or images, at most.
+        size: batch size (count).
     """
     dataset = task.dataset(split)
-    if hasattr(dataset, "in_columns"):  # a stream: its rows side by side are its columns
+    if hasattr(dataset, "in_columns"):  # a stream: a batch is its rows side by side
         columns = dataset.in_columns(size, task.args.tokens_per_sample, task.dictionary.pad(), False)
         return [columns[index] for index in range(min(len(columns), -(-count // size)))]
     order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(1))[:count].tolist()
