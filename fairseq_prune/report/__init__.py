@@ -1,1 +1,1 @@
-"""What a pruned model costs and looks like: tables, counts, plots. Needs torch, not fairseq."""
+"""What a pruned model costs and looks like: tables, counts and plots. Needs torch, but not fairseq."""

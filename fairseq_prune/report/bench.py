@@ -20,7 +20,7 @@ def render_bench(report: Mapping[str, Any]) -> str:
     """Lay out a report for a terminal.
 
     Args:
-        report: of :func:`~fairseq_prune.drivers.bench.compare.bench`.
+        report: from :func:`~fairseq_prune.drivers.bench.compare.bench`.
 
     Returns:
         Text of several lines.
@@ -35,7 +35,7 @@ def render_bench(report: Mapping[str, Any]) -> str:
 
 
 def quality_of(rows: Rows) -> str:
-    """Name of the measure that rows have; empty: none."""
+    """Name of the quality measure that the rows have; empty if they have none."""
     return next((name for name in QUALITIES if any(name in row for row in rows)), "")
 
 
@@ -51,15 +51,15 @@ def _note(note):
 
 
 def label_of(row: Row) -> str:
-    """How a row is run, e.g. ``ctranslate2-int8, beam 2``."""
+    """How a row was run, e.g. ``ctranslate2-int8, beam 2``."""
     return row["runtime"] + (f", beam {row['beam']}" if row["beam"] else "")
 
 
 def frontier_of(rows: Rows) -> Rows:
-    """Rows that no other one beats in both speed and quality, the slowest first.
+    """Rows that no other row beats in both speed and quality, the slowest first.
 
     Args:
-        rows: of a report, of one batch size.
+        rows: rows of a report, all of one batch size.
     """
     measure = quality_of(rows)
     sign = -1 if measure == "perplexity" else 1
@@ -72,10 +72,10 @@ def frontier_of(rows: Rows) -> Rows:
 
 
 def draw_bench(report: Mapping[str, Any], path: StrPath) -> None:
-    """Draw speed against quality, one point a row of the largest batch size; the frontier is a line with names.
+    """Draw quality against speed: a point for each row of the largest batch size, and the frontier as a labelled line.
 
     Args:
-        report: as :func:`render_bench`.
+        report: as for :func:`render_bench`.
         path: of the PNG.
     """
     from matplotlib.figure import Figure
@@ -99,7 +99,7 @@ def draw_bench(report: Mapping[str, Any], path: StrPath) -> None:
 
 
 def _by_label(rows, measure):
-    """Pairs of a way to run and the points of its rows."""
+    """Pairs of a label (how rows were run) and the points of these rows."""
     points: dict[str, list[tuple[float, float]]] = {}
     for row in rows:
         points.setdefault(label_of(row), []).append((row["measured"], row.get(measure, 0.0)))
@@ -107,6 +107,6 @@ def _by_label(rows, measure):
 
 
 def _markers() -> Iterator[str]:
-    """Shapes without end; Matplotlib changes the color."""
+    """Marker shapes, repeated forever; Matplotlib changes the color."""
     while True:
         yield from "osD^vP*X<>"

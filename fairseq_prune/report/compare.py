@@ -1,4 +1,4 @@
-"""Comparing two checkpoints: what pruning has saved."""
+"""Comparing two checkpoints: what pruning saved."""
 
 from typing import Any
 
@@ -23,14 +23,14 @@ def compare(original: Report, pruned: Report) -> dict[str, Any]:
 
     Args:
         original: from :func:`~.inspect.inspect_checkpoint`, with or without layers.
-        pruned: another one.
+        pruned: the same for the pruned model.
 
     Returns:
         ``{"original": ..., "pruned": ..., "ratios": {...}}``. The ratios are original / pruned: ``speedup`` of MACs,
-        ``nonzero_speedup`` of the original's MACs and the pruned one's non-zero MACs, ``compression`` of parameters,
-        ``compression_without_norms``; and fractions of the original's elements that are zero or removed:
-        ``fraction_removed``, ``overall_fraction_removed``, ``conv_fraction_removed``. Those that need what one of
-        the reports does not have are left out.
+        ``nonzero_speedup`` of the original's MACs to the pruned model's non-zero MACs, ``compression`` of parameters,
+        ``compression_without_norms``; and the fractions of the original's elements that are zero or removed:
+        ``fraction_removed``, ``overall_fraction_removed``, ``conv_fraction_removed``. Ratios for which a report lacks
+        a number are left out.
     """
     before, after = original["total"], pruned["total"]
     pairs = {
@@ -81,7 +81,7 @@ def _cells(label, before, after):
 
 
 def _summary(ratios):
-    """Yield lines of the ratios."""
+    """Yield the lines with the ratios."""
     if "speedup" in ratios:
         more = f"  ({ratios['nonzero_speedup']:.4f}x if zeros cost nothing)" if "nonzero_speedup" in ratios else ""
         yield f"speedup (MACs)      {ratios['speedup']:.4f}x{more}"

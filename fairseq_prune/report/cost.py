@@ -1,16 +1,16 @@
 r"""Multiply-accumulates of one sentence, from the tensor shapes of a stored model.
 
-What is counted: the products of activations with weights, and the two products of every attention
-block, ``width * queries * keys`` for the scores (width of the query projection) and again for the
-context (width of the value projection), so a cut model is counted at its real widths. What is not:
-lookups, positions, biases, norms, activations, softmax. One multiply with its add is one MAC.
+Counted are the products of activations with weights, and the two products of every attention block:
+``width * queries * keys`` for the scores (width of the query projection), and the same for the context
+(width of the value projection). A cut model is thus counted at its real widths. Not counted are lookups,
+positions, biases, norms, activations and softmax. A multiplication and its addition are one MAC.
 
-Decoding keeps keys and values: each of the T target positions is computed once and attends to itself
+Decoding caches keys and values: each of the T target positions is computed once and attends to itself
 and those before it, T (T + 1) / 2 pairs in each decoder self-attention (a teacher-forced pass computes
-T x T); keys and values of the source are computed once. One hypothesis counts: a beam multiplies the
-decoder's share. Vocabulary projections count every word; of an adaptive input each token is
-counted as a frequent word (first band). The T positions of a causal convolution count, not the k - 1
-that fairseq computes and throws away. Zeros count like any other weight: only smaller shapes cost less.
+T x T); keys and values of the source are computed once. A single hypothesis is counted: a beam multiplies
+the decoder's share. Vocabulary projections count every word; with adaptive inputs, each token is counted
+as a frequent word (first band). The T positions of a causal convolution count, but not the k - 1 that
+fairseq computes and throws away. Zeros count like any other weight: only smaller shapes cost less.
 """
 
 import re
@@ -31,7 +31,7 @@ def parse_lengths(text: str) -> tuple[int, int]:
         (source tokens, target tokens), both > 0.
 
     Raises:
-        ValueError: anything else, naming the option, the value and an example.
+        ValueError: the text is anything else; the message names the option, the value and an example.
     """
     found = re.fullmatch(r"\s*(\d+)\s*,\s*(\d+)\s*", text)
     if not found or not int(found[1]) or not int(found[2]):
@@ -40,10 +40,10 @@ def parse_lengths(text: str) -> tuple[int, int]:
 
 
 def matrix_shapes(model_state: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Shapes of the parameters of 2 or more axes, one entry for each product a model computes.
+    """Shapes of the parameters with two or more axes, one entry for each product that a model computes.
 
-    A weight-normalised pair becomes its plain weight, a packed ``in_proj_weight`` [3d, d] of old
-    checkpoints its query, key and value thirds. Tied names stay: each is a product of its own.
+    A weight-normalised pair becomes one plain weight, and a packed ``in_proj_weight`` [3d, d] of old
+    checkpoints becomes its query, key and value thirds. Tied names stay: each is a separate product.
 
     Args:
         model_state: mapping of names to tensors, as in ``checkpoint["model"]``.
@@ -70,16 +70,16 @@ def count_macs(
 ) -> tuple[str, int] | tuple[None, None]:
     """Count the multiply-accumulates of one sentence (or sentence pair).
 
-    Decoder-only models read ``target_tokens`` alone, encoder-only ones ``source_tokens``.
+    Decoder-only models read only ``target_tokens``, encoder-only models only ``source_tokens``.
 
     Args:
         model_state: mapping of names to tensors, as in ``checkpoint["model"]``.
         source_tokens: length of the source (count).
         target_tokens: length of the target (count).
-        sizes: elements that are multiplied (counts), of tensors some of whose are not; None: all.
+        sizes: dict of name -> elements that are multiplied (count), if not all are; None: all elements of all tensors.
 
     Returns:
-        ``(family name, MACs)``, or ``(None, None)`` for a model of no known family.
+        ``(family name, MACs)``, or ``(None, None)`` for a model of an unknown family.
     """
     shapes = matrix_shapes(model_state)
     cost = find_cost(shapes)

@@ -16,19 +16,19 @@ Rows = list[dict[str, Any]]
 
 
 def sparsities(report: Report) -> dict[str, float]:
-    """Fraction of every layer, or prunable tensor, that is zero; report of :func:`~.inspect.inspect_checkpoint`."""
+    """Fraction of zeros in every layer, or prunable tensor, of a report of :func:`~.inspect.inspect_checkpoint`."""
     prunable = set(report["total"]["prunable"])
     rows = report.get("layers") or [row for row in report["tensors"] if row["name"] in prunable]
     return {row["name"]: row["fraction_removed"] for row in rows}
 
 
 def draw_sparsity(report: Report, path: str, original: Report | None = None) -> str:
-    """Draw the fraction removed of every layer as bars.
+    """Draw the fraction removed from every layer as bars.
 
     Args:
-        report: of :func:`~fairseq_prune.evaluate.describe.describe_checkpoint`.
+        report: from :func:`~fairseq_prune.evaluate.describe.describe_checkpoint`.
         path: of the PNG.
-        original: is not looked at.
+        original: not used.
 
     Returns:
         A line for the terminal.
@@ -49,7 +49,7 @@ def draw_sparsity(report: Report, path: str, original: Report | None = None) -> 
 
 
 def _whole(report):
-    """What the fraction is of: units that were cut are in no tensor."""
+    """What the fraction refers to: units that were cut out are no longer in any tensor."""
     since = report["total"].get("params_removed")
     if not any((row["before"] or row["now"]) > row["now"] for row in report.get("structure", ())):
         return "the prunable set removed"
@@ -58,11 +58,11 @@ def _whole(report):
 
 
 def structure_before(report: Report, original: Report | None) -> Rows:
-    """Rows of ``structure`` with ``before`` filled in: by the original, by the file, or else as they are now.
+    """Rows of ``structure`` with ``before`` filled in from the original, else from the file, else from ``now``.
 
     Args:
         report: of a checkpoint.
-        original: of the model before it was cut; None: not known.
+        original: report of the model before it was cut; None if not known.
     """
     known: Mapping[tuple, int] = {
         (row["name"], row["units"]): row["now"] for row in (original or {}).get("structure", ())
@@ -74,10 +74,12 @@ def structure_before(report: Report, original: Report | None) -> Rows:
 
 
 def draw_structure(report: Report, path: str, original: Report | None = None) -> str:
-    """Draw units of every part, a panel for each kind: before, and what is left alive; arguments as above.
+    """Draw the units of every part before pruning, now, and alive, a panel for each kind of unit.
+
+    Arguments and result as of :func:`draw_sparsity`, but ``original`` is used.
 
     Raises:
-        ValueError: no units are known of such a model.
+        ValueError: no units of this model are known.
     """
     from matplotlib.figure import Figure
 

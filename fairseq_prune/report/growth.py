@@ -1,4 +1,4 @@
-"""The figure of GReg: how large the units that are kept and those that are removed are while a penalty grows."""
+"""GReg's figure: the norms of kept and of removed units while the penalty grows."""
 
 import json
 import math
@@ -11,16 +11,16 @@ from .png import check_png, save_png
 
 
 def read_growth(folder: str) -> list[dict[str, Any]]:
-    """Read what a run wrote beside its checkpoints.
+    """Read the record that a run wrote next to its checkpoints.
 
     Args:
         folder: --save-dir of the run.
 
     Returns:
-        list of records in the order of updates; of a resumed run, each once.
+        list of records in the order of updates, without those that a resumed run wrote twice.
 
     Raises:
-        ValueError: there is no such file, or it is none of ours.
+        ValueError: there is no such file, or it is not one of ours.
     """
     path = Path(folder) / FILE
     if not path.is_file():
@@ -35,14 +35,14 @@ def read_growth(folder: str) -> list[dict[str, Any]]:
 
 
 def draw_growth(records: list[dict[str, Any]], path: str) -> None:
-    """Draw mean L1 norms against updates, a panel for each layer, into a PNG.
+    """Draw mean L1 norms against updates, a panel for each layer.
 
     Args:
-        records: of :func:`read_growth`.
+        records: from :func:`read_growth`.
         path: of the PNG.
 
     Raises:
-        ValueError: no PNG, no such folder, or Matplotlib is missing.
+        ValueError: the name is not that of a PNG, its folder does not exist, or Matplotlib is missing.
     """
     check_png("OUT", path)
     from matplotlib.figure import Figure

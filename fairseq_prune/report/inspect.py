@@ -1,9 +1,9 @@
 """The contents of a checkpoint, from the file alone: sizes, zeros, masks and cost.
 
 Two fractions are reported. ``fraction_removed`` is the share of ALL parameters that are exactly
-zero; ``prunable_fraction_removed`` is the share of the prunable set (parameters of two or more axes,
-embeddings included; of weight-normalised pairs the direction). Both count the weights that are
-there: what surgery cut away is not in the shapes and shows in ``params`` and ``macs``.
+zero; ``prunable_fraction_removed`` is the same share of the prunable set (parameters with two or more
+axes, embeddings included; of weight-normalised pairs, the direction). Both count the weights that exist:
+what was cut out is no longer in the shapes, and shows in ``params`` and ``macs``.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from .cost import count_macs
 from .legacy_flops import legacy_flops
 from .structure import describe_structure
 
-Report = dict[str, Any]  # of plain values: "total", and "tensors" or "layers"
+Report = dict[str, Any]  # plain values: "total", and "tensors" or "layers"
 
 
 def totals(rows: Sequence[TensorEntry]) -> dict[str, Any]:
@@ -52,13 +52,13 @@ def count_masked(model_state: Mapping[str, Any], rows: Sequence[TensorEntry]) ->
 
     Args:
         model_state: ``checkpoint["model"]``, with or without masks.
-        rows: its rows, of which the tied ones stand under one name.
+        rows: its rows, one for all names of a tied parameter.
 
     Returns:
         Removed weights (count); 0 without masks.
 
     Raises:
-        ValueError: a mask whose bits do not fit its shape.
+        ValueError: the bits of a mask do not fit its shape.
     """
     masks, removed = stored_masks(model_state), 0
     for row in rows:
@@ -71,7 +71,7 @@ def count_masked(model_state: Mapping[str, Any], rows: Sequence[TensorEntry]) ->
 
 
 def _kept_by_all(masks, shape):
-    """What masks of broadcastable shapes keep together (bool tensor of ``shape``)."""
+    """The weights that all of the masks keep: bool tensor of ``shape``, to which the masks broadcast."""
     keep = torch.ones(shape, dtype=torch.bool)
     for mask in masks:
         keep &= mask
@@ -79,7 +79,7 @@ def _kept_by_all(masks, shape):
 
 
 def model_settings(state: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The model's options as a dict, from a new ``cfg`` or an old ``args`` checkpoint; {} if neither."""
+    """The model's options as a dict, from the ``cfg`` of new or the ``args`` of old checkpoints; {} without either."""
     config = _as_dict(state.get("cfg"))
     return _as_dict(config.get("model")) or _as_dict(state.get("args"))
 
@@ -94,18 +94,18 @@ def inspect_checkpoint(state: Mapping[str, Any], path: str, lengths: tuple[int, 
     """Describe a loaded checkpoint.
 
     Args:
-        state: what the checkpoint holds; ``state["model"]`` is the state dict.
+        state: the contents of the checkpoint; ``state["model"]`` is the state dict.
         path: the file it came from.
         lengths: (source tokens, target tokens) for the cost.
-        legacy: True adds ``legacy_flops`` to the totals, at the source length.
+        legacy: add ``legacy_flops`` to the totals, for sentences of the source length.
 
     Returns:
         ``{"total": {...}, "tensors": [{"name", "shape", "params", "nonzero", "fraction_removed"}]}``, and
-        ``"structure"`` as of :func:`~.structure.describe_structure`; plain values only. ``macs`` and ``family`` are
-        None where the architecture is not known.
+        ``"structure"`` from :func:`~.structure.describe_structure`; plain values only. ``macs`` and ``family`` are
+        None if the architecture is not known.
 
     Raises:
-        ValueError: no model in the checkpoint, masks that do not fit, or ``legacy`` for a model that
+        ValueError: the checkpoint has no model, masks do not fit, or ``legacy`` is given for a model that
             :func:`~.legacy_flops.legacy_flops` does not know.
     """
     model, settings = state.get("model"), model_settings(state)
@@ -113,7 +113,7 @@ def inspect_checkpoint(state: Mapping[str, Any], path: str, lengths: tuple[int, 
         raise ValueError(f"checkpoint {path}: holds no model; give a file that fairseq-train saved")
     rows = tensor_rows(model)
     family, macs = count_macs(model, *lengths)
-    if settings.get("cross_self_attention"):  # attends over source and target at once: no row says so
+    if settings.get("cross_self_attention"):  # attends to source and target at once, which no shape shows
         family, macs = None, None
     total = totals(rows) | {
         "masked": count_masked(model, rows),

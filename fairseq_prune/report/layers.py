@@ -1,4 +1,4 @@
-"""The report of ``fairseq-prune inspect`` on a model of which the cost of every layer is known."""
+"""The report of ``fairseq-prune inspect`` on a model for which the cost of every layer is known."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,14 +14,14 @@ out the products with these. Biases, norms, activations and pooling have no MACs
 
 
 def describe_layers(report: Report, description: Mapping[str, Any]) -> Report:
-    """Add to a report what only the built model says.
+    """Add to a report what only the built model shows.
 
     Args:
         report: from :func:`~.inspect.inspect_checkpoint`; not modified.
         description: ``{"total": {...}, "layers": [...]}``, or {}.
 
     Returns:
-        The report with more, or other, totals and with ``"layers"``.
+        The report with ``"layers"``, and with totals added or replaced.
     """
     if not description:
         return report
@@ -54,7 +54,7 @@ def _cells(layer):
 
 
 def _summary(total, filters):
-    """Yield lines of what is not a sum over layers."""
+    """Yield the lines with what is not a sum over layers."""
     without = f"{total['params_without_norms']:,} without norms"
     yield f"parameters          {total['params']:,}  ({without}; {total['nonzero']:,} non-zero)"
     kinds = {"": "of all parameters", "overall_": "overall", "conv_": "of convolutions alone"}

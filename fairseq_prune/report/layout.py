@@ -5,23 +5,23 @@ import statistics
 from collections.abc import Iterable, Iterator, Sequence
 
 NAME_WIDTH = 60
-Line = str | tuple[str, ...]  # of a table
+Line = str | tuple[str, ...]  # a line of a table
 
 
 def shorten(name: str) -> str:
-    """Cut the middle out of names that are too long for their column."""
+    """Leave out the middle of a name that is too long for its column."""
     half = NAME_WIDTH // 2
     return name if len(name) <= NAME_WIDTH else name[: half - 1] + ".." + name[1 - half :]
 
 
 def align(lines: Sequence[Line]) -> Iterator[str]:
-    """Pad cells to columns.
+    """Align cells in columns.
 
     Args:
-        lines: list of tuples of str, all of one length, or lone strings, which are left alone.
+        lines: list of tuples of str, all of one length, or single strings, which are left as they are.
 
     Returns:
-        Iterator over str: first cells to the left, the rest to the right.
+        Iterator over str: the first cells are aligned to the left, the others to the right.
     """
     rows = [line for line in lines if not isinstance(line, str)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
@@ -34,14 +34,14 @@ def align(lines: Sequence[Line]) -> Iterator[str]:
 
 
 def over_seeds(found: Iterable[tuple[str, float]], said: str) -> list[str]:
-    """Mean and standard deviation (of a sample) of what differs in its seed alone.
+    """Mean and sample standard deviation of values that differ only in their seed.
 
     Args:
-        found: pairs of name and value; those whose names differ in a number at the end, as run-1 and run-2, are one.
-        said: of the value, with braces where it stands, e.g. ``"{} BLEU"``.
+        found: pairs of name and value; names that differ only in the number at their end, as run-1 and run-2, are one.
+        said: text around the value, with braces in its place, e.g. ``"{} BLEU"``.
 
     Returns:
-        A line for each run of several seeds.
+        A line for each run that has several seeds.
 
     Example:
         >>> over_seeds([("a-1", 1.0), ("a-2", 2.0), ("b", 9.0)], "{} %")

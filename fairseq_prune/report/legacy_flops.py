@@ -1,11 +1,11 @@
-"""The FLOPs formula of the original SRP code, faults and all, to compare with the numbers it gave.
+"""The FLOPs formula of the original SRP code, faults included, for comparison with its published numbers.
 
-A multiply and its add are two; dropout costs 4 an element, a norm 5, activation and softmax 8. Of its
-faults these are kept: each decoder layer counts once for every target position at full length (no cache),
-cross-attention has the widths of self-attention, the context and output products those of the
-embedding, the norm after attention costs 5 in all and the output projection has a bias. It counts one
-length. :func:`~.cost.count_macs` counts what is really multiplied. Source: the formula of the original SRP
-code, ``src/flops_counter.py`` of snudm-starlab/SRP.
+A multiplication and its addition are two FLOPs; per element, dropout costs 4, a norm 5, activation and
+softmax 8. Its faults are kept: each decoder layer counts at full length for every target position (no
+cache), cross-attention has the widths of self-attention, the context and output products have the width
+of the embedding, the norm after attention costs 5 in all, and the output projection has a bias. It takes
+one length for both sides. :func:`~.cost.count_macs` counts what is really multiplied. Source: the formula
+of the original SRP code, ``src/flops_counter.py`` of snudm-starlab/SRP.
 """
 
 import re
@@ -29,21 +29,21 @@ def attention_flops(width: int, qk: int, vo: int, heads: int, tokens: int) -> in
         tokens: length of the sentence (count).
 
     Returns:
-        FLOPs (count) of one sentence.
+        FLOPs for one sentence (count).
     """
     projections = 2 * (2 * width * qk + qk) + (2 * width * vo + vo) + (2 * width * width + width)
     products = 2 * qk * tokens + 2 * width * tokens
-    softmax = (8 + 4 + 1) * tokens * heads  # with its dropout and the scale
+    softmax = (8 + 4 + 1) * tokens * heads  # with dropout and scaling
     return tokens * (projections + products + softmax + 4 * width + width + 5)
 
 
 def feed_forward_flops(width: int, hidden: int, tokens: int) -> int:
-    """FLOPs of one feed-forward block of ``hidden`` units with its norm, for a sentence (count)."""
+    """FLOPs of one feed-forward block of ``hidden`` units with its norm, for one sentence (count)."""
     return tokens * ((2 * width * hidden + hidden) + 8 * hidden + (2 * hidden * width + width) + 10 * width)
 
 
 def _stack(side, blocks, shapes, heads, tokens):
-    """FLOPs of the layers of one side, each with ``blocks`` attention blocks of its self-attention's widths."""
+    """FLOPs of the layers of one side, each with ``blocks`` attention blocks as wide as its self-attention."""
     flops = 0
     for name, shape in shapes.items():
         if layer := re.fullmatch(rf"({side}\.layers\.\d+\.)fc1\.weight", name):
@@ -58,14 +58,14 @@ def legacy_flops(model_state: Mapping[str, Any], heads: int | None, tokens: int)
 
     Args:
         model_state: mapping of names to tensors, as in ``checkpoint["model"]``.
-        heads: attention heads of the encoder, taken for all blocks (count).
+        heads: attention heads of the encoder, assumed for all blocks (count).
         tokens: length of source and target (count).
 
     Returns:
         FLOPs (count); 99,518,469,500 for ``srp_iwslt_de_en`` with 4 heads, 50 tokens and 6632 words.
 
     Raises:
-        ValueError: no encoder-decoder Transformer with one output matrix, or ``heads`` is unknown.
+        ValueError: the model is not an encoder-decoder Transformer with one output matrix, or ``heads`` is unknown.
     """
     shapes = matrix_shapes(model_state)
     cost, output = find_cost(shapes), next((shapes[name] for name in OUTPUTS if name in shapes), None)

@@ -23,12 +23,12 @@ Report = dict[str, Any]
 
 
 def list_methods() -> Report:
-    """All methods: dict of ``methods`` -> list of dicts, in the table's order."""
+    """All methods: dict of ``methods`` -> list of dicts, in the order of the table."""
     return {"methods": [_row(name, METHODS[name]) for name in names_of_methods()]}
 
 
 def describe_method(name: str) -> Report:
-    """One method, with its own options and the general ones that have an effect beside its answers.
+    """One method, with its own options and with those general options that have an effect together with it.
 
     Args:
         name: any of its names.
@@ -55,7 +55,7 @@ def _row(name, method):
 
 
 def _plan(name, method):
-    target = parse_target(method.target or 0.5)  # any fraction stands for what the user has to say, any event for all
+    target = parse_target(method.target or 0.5)  # any fraction and any event will do here
     schedule = Schedule("once", When.parse("0up")) if method.prunes else NEVER
     return Plan(
         name, method.units, method.importance, method.scope, target=target, schedule=schedule, approach=method.approach
@@ -67,7 +67,7 @@ def _works(option, run):
 
 
 def _general(method: Method) -> Iterator[Field]:
-    """Options beside the method; one that removes nothing has none of those that say what is removed."""
+    """The general options; a method that removes nothing has none of those that say what is removed."""
     inherited = {option.name for option in fields(ApproachOptions)}
     for option in fields(PruneOptions):
         told_by_others = str(option.default).startswith("${")
@@ -88,7 +88,7 @@ def _option(option):
 
 
 def render_methods(report: Report) -> str:
-    """Lay out :func:`list_methods` for a terminal: a line of answers and one of what it does."""
+    """Lay out :func:`list_methods` for a terminal: for each method, a line of answers and a summary."""
     methods = report["methods"]
     cells = [tuple(str(row.get(column, "-")).ljust(12) for column in COLUMNS) for row in methods]
     lines = align([COLUMNS, *cells])

@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 def check_png(option: str, path: StrPath) -> None:
-    """Refuse a figure that could not be written.
+    """Check that a figure can be written.
 
     Args:
-        option: that names it, e.g. ``"--plot"``.
+        option: the option that names the file, e.g. ``"--plot"``.
         path: of the file.
 
     Raises:
-        ValueError: no PNG, a folder, none to write in, or Matplotlib is missing.
+        ValueError: the path is not that of a PNG, is a folder, is in no writable folder, or Matplotlib is missing.
     """
     check_written(option, path, ".png")
     try:

@@ -1,4 +1,4 @@
-"""Reading fairseq's own logs of a run back, and plotting them."""
+"""Reading fairseq's own logs of a run, and plotting them."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from typing import Any
 
 from .png import save_png
 
-PANELS = (  # names of what is drawn together, and how it is called
+PANELS = (  # title of each panel, and the names of the values drawn in it
     ("loss", ("loss", "nll_loss")),
     ("perplexity", ("ppl",)),
     ("BLEU", ("bleu",)),
@@ -25,16 +25,17 @@ Run = dict[str, dict[int, dict[str, float]]]  # split -> updates -> name -> valu
 
 
 def read_run(path: str) -> Run:
-    """Read the log of a run, as ``--log-file`` or standard output have it with ``--log-format simple`` or ``json``.
+    """Read the log of a run: a ``--log-file``, or standard output with ``--log-format simple`` or ``json``.
 
     Args:
-        path: of the file, or of a folder with files ``*.log`` or ``*.txt``, of which the later ones count.
+        path: of the file, or of a folder with files ``*.log`` or ``*.txt``; where they overlap, the newest one counts.
 
     Returns:
-        dict of split (``train``, ``valid``) -> updates (count) -> name -> value; what a resumed run repeats once.
+        dict of split (``train``, ``valid``) -> updates (count) -> name -> value; updates that a resumed run repeats
+        occur once.
 
     Raises:
-        ValueError: there is no such file, or nothing of fairseq-train in it.
+        ValueError: there is no such file, or it holds no lines of fairseq-train.
     """
     place = Path(path)
     files = [place] if place.is_file() else [file for kind in ("*.log", "*.txt") for file in place.glob(kind)]
@@ -51,7 +52,7 @@ def read_run(path: str) -> Run:
 
 
 def _records(lines: Iterable[str]) -> Iterator[tuple[str, dict[str, float]]]:
-    """Pairs of split and values with ``num_updates``."""
+    """Pairs of a split and a dict of values, ``num_updates`` among them."""
     for line in lines:
         if found := _EPOCH.search(line):
             pairs: Any = (field.rpartition(" ")[::2] for field in found[2].split(" | "))
@@ -65,7 +66,7 @@ def _records(lines: Iterable[str]) -> Iterator[tuple[str, dict[str, float]]]:
 def _of_json(text):
     try:
         values = json.loads(text)
-    except (ValueError, RecursionError):  # of a killed run
+    except (ValueError, RecursionError):  # a line that a killed run did not finish
         return
     key = next((key for key in values if key.endswith("num_updates")), None)
     if key is not None:
@@ -84,10 +85,10 @@ def _numbers(pairs):
 
 
 def draw_run(run: Run, path: str) -> str:
-    """Draw quality, what is removed, and what the method tells, against updates.
+    """Draw quality, what is removed, and what the method logs, against updates.
 
     Args:
-        run: of :func:`read_run`.
+        run: from :func:`read_run`.
         path: of the PNG.
 
     Returns:
@@ -109,7 +110,7 @@ def draw_run(run: Run, path: str) -> str:
 
 
 def _curves(run, names):
-    """Pairs of label and points (updates, value)."""
+    """Pairs of a label and its points (updates, value)."""
     for split, records in run.items():
         for name in names:
             if points := [(updates, record[name]) for updates, record in sorted(records.items()) if name in record]:

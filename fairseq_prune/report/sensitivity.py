@@ -1,4 +1,4 @@
-"""Sensitivities as a table, as a heat map, and as a recipe of fractions."""
+"""Sensitivities as a table, as a heat map, and as a recipe with a fraction for each group."""
 
 import math
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ def render_sensitivity(report: Mapping[str, Any]) -> str:
     """Lay out a report for a terminal.
 
     Args:
-        report: of :func:`~fairseq_prune.evaluate.sensitivity.find_sensitivity`.
+        report: from :func:`~fairseq_prune.evaluate.sensitivity.find_sensitivity`.
 
     Returns:
         Text of several lines.
@@ -43,7 +43,7 @@ def draw_sensitivity(report: Mapping[str, Any], path: StrPath) -> None:
     """Draw a heat map: a row for each group, a column for each target.
 
     Args:
-        report: as :func:`render_sensitivity`.
+        report: as for :func:`render_sensitivity`.
         path: of the PNG.
     """
     from matplotlib.figure import Figure
@@ -67,7 +67,7 @@ def draw_sensitivity(report: Mapping[str, Any], path: StrPath) -> None:
 
 
 def write_recipe(report: Mapping[str, Any], path: StrPath) -> None:
-    """Write the fractions of :func:`~fairseq_prune.evaluate.sensitivity.find_sensitivity` for ``--prune-recipe``.
+    """Write the fractions of :func:`~fairseq_prune.evaluate.sensitivity.find_sensitivity` as a ``--prune-recipe``.
 
     Args:
         report: with ``fractions``, dict of group -> fraction removed.

@@ -1,7 +1,7 @@
-"""What a stored model is made of: layers, heads, neurons, hidden units, filters; before it was cut, now, and alive.
+"""Layers, heads, neurons, hidden units and filters of a stored model: before it was cut, now, and alive.
 
-It is read from shapes, zeros, masks and the config alone. Alive is what has weights that write it and weights that read
-it: about what ``fairseq-prune compact`` would leave.
+They are read from shapes, zeros, masks and the config alone. A unit is alive if it has both weights that write it and
+weights that read it; these are about the units that ``fairseq-prune compact`` would leave.
 """
 
 import re
@@ -25,8 +25,9 @@ def describe_structure(model: Mapping[str, Any], settings: Mapping[str, Any]) ->
         settings: the options of its architecture.
 
     Returns:
-        list of dicts: ``name`` of the part, ``units`` of which kind, ``before`` any cut (count; None where the file
-        does not say), ``now`` in the shapes, ``alive``. Of stacks of layers also ``kept``, the numbers that they had.
+        list of dicts: ``name`` of the part, ``units`` (their kind), and the counts ``before`` any cut (None if the
+        file does not say), ``now`` (from the shapes) and ``alive``. Stacks of layers also have ``kept``, the original
+        numbers of their layers.
     """
     tensors, skipped = parameters(model), _skipped_layers(model)
     rows = [*_stacks(model, skipped), *_heads(model, settings), *_neurons(tensors, settings)]
@@ -44,7 +45,7 @@ def _row(name: str, units: str, before: int | None, now: int, alive: int) -> dic
 
 
 def _skipped_layers(model):
-    """Numbers of the layers that are masked whole, dict of stack -> list."""
+    """Numbers of the layers that are masked as a whole, dict of stack -> list."""
     names, masks = parameters(model), stored_masks(model)
     gone = {stack: without_anything(names, stack, count, masks) for stack, count in stacks_in(model).items()}
     return {stack: layers.nonzero().flatten().tolist() for stack, layers in gone.items()}
@@ -58,7 +59,7 @@ def _stacks(model: Mapping[str, Any], skipped: Mapping[str, list[int]]) -> Itera
 
 
 def _heads(model: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Rows of attention blocks. A head is alive if weights write its values and others read them."""
+    """Rows for attention blocks. A head is alive if it has weights that write its values and weights that read them."""
     for name in model:
         if match := re.fullmatch(r"(.*?(encoder|decoder)\..*attn)\.v_proj\.weight", name):
             block, before = match[1], settings.get(f"{match[2]}_attention_heads")
@@ -80,7 +81,7 @@ def _neurons(tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Iter
 
 
 def _hidden(tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Rows of recurrent layers. A hidden unit is alive if any of its gates has a weight."""
+    """Rows for recurrent layers. A hidden unit is alive if any of its gates has a weight."""
     for name, weight in tensors.items():
         if match := re.fullmatch(r"(.+)\.weight_hh(_l\d+(_reverse)?)?", name):
             width, inputs = weight.shape[1], tensors.get(name.replace("weight_hh", "weight_ih"))

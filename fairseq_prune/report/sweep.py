@@ -1,4 +1,4 @@
-"""A sweep as a table and as a figure: quality against what was removed, over seeds."""
+"""A sweep as a table and as a figure: quality, over seeds, against what was removed."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -18,11 +18,11 @@ def rows_of(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Mean and spread over the seeds of each method at each target.
 
     Args:
-        report: of :meth:`fairseq_prune.drivers.sweep.run.Sweep.report`.
+        report: from :meth:`fairseq_prune.drivers.sweep.run.Sweep.report`.
 
     Returns:
-        list of dict of ``method``, ``control``, ``target``, ``options``, ``stopped``, ``trials`` (count), ``removed``,
-        ``mean`` and ``sd``, None where there are too few trials.
+        list of dicts with ``method``, ``control``, ``target``, ``options``, ``stopped``, ``trials`` (count),
+        ``removed``, ``mean`` and ``sd``; the last three are None if there are too few trials.
     """
     rows = []
     for cell in report["cells"]:
@@ -44,7 +44,7 @@ def render_sweep(report: Mapping[str, Any]) -> str:
     """Lay out a report for a terminal.
 
     Args:
-        report: as :func:`rows_of`.
+        report: as for :func:`rows_of`.
 
     Returns:
         Text of several lines.
@@ -61,7 +61,7 @@ def render_sweep(report: Mapping[str, Any]) -> str:
 
 
 def _found(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What searches chose."""
+    """Lines with the options that searches chose."""
     lines = []
     for row in rows:
         if row["options"]:
@@ -78,7 +78,7 @@ def draw_sweep(report: Mapping[str, Any], path: StrPath) -> None:
     """Draw the quality of each method against what it removes, with error bars of one standard deviation.
 
     Args:
-        report: as :func:`rows_of`.
+        report: as for :func:`rows_of`.
         path: of the PNG.
     """
     from matplotlib.figure import Figure

@@ -14,14 +14,14 @@ counted once, with their other names below. An embedding's padding row may be ze
 
 
 def _cells(row, label=None, prefix="", mark=" "):
-    """One line of the table from a tensor's dict, or under ``label`` from the totals."""
+    """One line of the table: from a tensor's dict or, under ``label``, from the totals."""
     params, nonzero, removed = (row[prefix + key] for key in ("params", "nonzero", "fraction_removed"))
     shape = "x".join(map(str, row.get("shape", ())))
     return (shorten(label or row["name"]), shape, f"{params:,}", f"{nonzero:,}", f"{removed:.4f}{mark}")
 
 
 def _summary(total):
-    """Yield lines of what the file holds beside its tensors."""
+    """Yield the lines with what is not in a tensor's row."""
     source, target = total["lengths"]
     macs = "-" if total["macs"] is None else f"{total['macs']:,}"
     reading = f"{source} source, {target} target tokens; family {total['family'] or '-'}"
@@ -34,7 +34,7 @@ def _summary(total):
 
 
 def _structure(rows):
-    """Lines of the units of every part; none for a model of which no parts are known."""
+    """Lines with the units of every part; none for a model whose parts are not known."""
     if not rows:
         return []
     lines: list[Line] = [STRUCTURE]

@@ -1,4 +1,4 @@
-"""What a checkpoint records of its run: the cost of training, and what was removed since the start."""
+"""What a checkpoint records about its run: the cost of training, and what was removed since the start."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -12,13 +12,13 @@ def describe_training(state: Mapping[str, Any], left: Mapping[str, Any]) -> dict
     """Read the account that a pruning run keeps in its checkpoints.
 
     Args:
-        state: what the checkpoint holds.
-        left: dict with what its model has: ``nonzero`` parameters (count) and, where that is known, living ``nodes``.
+        state: the contents of the checkpoint.
+        left: dict with what its model has left: ``nonzero`` parameters and, if known, living ``nodes`` (counts).
 
     Returns:
-        {} without an account. Else dict of ``train_macs`` and ``train_nonzero_macs`` spent so far, ``train_speedup``
-        (how much more the same updates would have cost dense) where multiply-accumulates were counted, and the
-        fractions ``params_removed`` and ``nodes_removed`` of what the run began with, each in [0, 1].
+        {} without an account. Otherwise a dict of ``train_macs`` and ``train_nonzero_macs`` spent so far and
+        ``train_speedup`` (how many times as much the same updates would have cost dense), if multiply-accumulates were
+        counted; and of ``params_removed`` and ``nodes_removed``, fractions in [0, 1] of what the run began with.
     """
     extra = state.get("extra_state")
     tasks = extra.values() if isinstance(extra, Mapping) else ()
@@ -36,7 +36,7 @@ def describe_training(state: Mapping[str, Any], left: Mapping[str, Any]) -> dict
 
 
 def render_training(total: Mapping[str, Any]) -> Iterator[str]:
-    """Yield lines of a report's totals that hold what :func:`describe_training` found."""
+    """Yield lines for what :func:`describe_training` found, given a report's totals that hold it."""
     shares = {label: total.get(f"{name}_removed") for name, label in LABELS.items()}
     if gone := [f"{share:.4f} of {label}" for label, share in shares.items() if share is not None]:
         yield f"since the start     {', '.join(gone)} removed"

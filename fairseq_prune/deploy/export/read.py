@@ -77,7 +77,7 @@ class _Reader:
         stream = getattr(module, "embedding_c", None)
         if stream is not None and not (stream == 1).all():
             raise ValueError(f"{name}.embedding_c: dimensions are in the middle of shrinking; let the run finish")
-        blocks = [block for _, block in module.layers.named_children()]  # iterating itself would drop layers (LayerDrop)
+        blocks = [block for _, block in module.layers.named_children()]  # plain iteration applies LayerDrop
         if strange := [block for block in blocks if not isinstance(block, BLOCKS)]:
             raise ValueError(f"{name}.layers: {type(strange[0]).__name__} is no layer of a plain Transformer")
         into, out_of = (getattr(module, f"project_{way}_dim", None) for way in ("in", "out"))
