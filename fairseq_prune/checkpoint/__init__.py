@@ -1,1 +1,1 @@
-"""Checkpoints: reading, restoring, resizing and writing them."""
+"""Reading, restoring, resizing and writing checkpoints."""

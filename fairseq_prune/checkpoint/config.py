@@ -1,4 +1,4 @@
-"""What a checkpoint's config says about its model, and rewriting it for a cut one."""
+"""What a checkpoint's config says about its model, and rewriting it for a cut model."""
 
 import argparse
 import copy
@@ -10,16 +10,16 @@ from .. import register
 
 
 class Config:
-    """The config of a checkpoint, new (``cfg``) or old (``args``), as one mapping a group.
+    """The config of a checkpoint, new (``cfg``) or old (``args``), as one mapping for each group.
 
     Args:
-        checkpoint: what the file holds; not modified, the config is copied.
+        checkpoint: the contents of the file; not modified, since the config is copied.
 
     Attributes:
         stored: dict of ``cfg`` and ``args``, to be put into a checkpoint.
 
     Raises:
-        ValueError: it has no config.
+        ValueError: the checkpoint has no config.
     """
 
     def __init__(self, checkpoint: Mapping[str, Any]):
@@ -42,7 +42,7 @@ class Config:
         return self._task.get("task" if self._old else "_name") or self._task.get("task")
 
     def heads(self, vector: str) -> int:
-        """Attention heads of the block that a vector belongs to, as it was built (count).
+        """Attention heads, before any cut, of the block that a vector belongs to (count).
 
         Raises:
             ValueError: the config does not say.
@@ -61,11 +61,11 @@ class Config:
         raise ValueError(f"{vector}: the config does not say how many heads it has")
 
     def name_sizes(self, sizes: Mapping[str, int]) -> None:
-        """Name the sizes of a cut model, as the function :func:`name_sizes` does."""
+        """Set the sizes of a cut model, as the function :func:`name_sizes` does."""
         self.model.update((option, size) for option, size in sizes.items() if option in self.model)
 
     def name_pruning_task(self) -> None:
-        """Name the pruning version of the task, whose models follow cut widths, where there is one."""
+        """Replace the task by its pruning version, whose models adapt to cut widths, if there is one."""
         from fairseq.tasks import TASK_REGISTRY
 
         register()
@@ -77,10 +77,10 @@ class Config:
 
 
 def name_sizes(model: Any, sizes: Mapping[str, int]) -> None:
-    """Set the sizes that a model's config names to those of the cut model.
+    """Set the sizes in a model's config to those of the cut model.
 
     Args:
-        model: that group of the config, with its options as attributes.
+        model: this group of the config, with its options as attributes.
         sizes: dict of option -> value.
     """
     for option, size in sizes.items():

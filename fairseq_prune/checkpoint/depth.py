@@ -1,4 +1,4 @@
-"""The depth of the weights that a training starts from, where layers have been cut out."""
+"""The depth of the weights that a training starts from, in case layers have been cut out of them."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from .start import Start
 
 @dataclass(frozen=True)
 class Arriving:
-    """Layers of weights that are going to be loaded.
+    """The number of layers in weights that are about to be loaded.
 
     Args:
-        layers: dict of stack name -> count, of stacks that have lost some.
-        by_this_run: True if the run that is resumed from them cut them out itself.
+        layers: dict of stack name -> layers left (count), for stacks that have lost some.
+        by_this_run: True if the missing layers were cut out by the run that is now resumed.
     """
 
     layers: Mapping[str, int]
     by_this_run: bool = False
 
     def keep(self, model: nn.Module) -> dict[str, Tensor]:
-        """Layers of a model that stay, so that its stacks are as long as those: dict of stack name -> bool [layers]."""
+        """Layers to keep so that a model's stacks have the same depth: dict of stack name -> bool [layers]."""
         lengths = {stack: len(layers_of(model, stack)) for stack in stacks_of(model)}
         longer = {stack: count for stack, count in self.layers.items() if count < lengths.get(stack, 0)}
         return {stack: torch.arange(lengths[stack]) < count for stack, count in longer.items()}
 
 
 def arriving_layers(start: Start, task: str) -> Arriving:
-    """Find how many layers the weights have that a training starts from, without reading the weights.
+    """Find out how many layers the weights have that a training starts from, without reading the weights.
 
     Args:
-        start: what a training starts from.
-        task: under which name its own checkpoints hold the state of the pruning run.
+        start: what the training starts from.
+        task: name under which its checkpoints store the state of the pruning run.
 
     Raises:
         ValueError: the file cannot be read.

@@ -1,4 +1,4 @@
-"""Loading a checkpoint through fairseq, with a one-line message where something does not fit."""
+"""Loading a checkpoint through fairseq, with a one-line message if something does not fit."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ logger = logging.getLogger(__name__)
 
 
 def load_task(path: str, data: str | None = None, pruning: bool = False) -> tuple[FairseqTask, DictConfig]:
-    """The task of a checkpoint, for evaluation; warns if the data have other words than those of the training.
+    """The task of a checkpoint, for evaluation; warns if the data's dictionaries are not those of the training.
 
     Args:
         path: checkpoint.
-        data: the DATA argument, most often a folder; None: that of the checkpoint.
-        pruning: take the pruning version of the task, where there is one.
+        data: the DATA argument, usually a folder; None: that of the checkpoint.
+        pruning: use the pruning version of the task, if there is one.
 
     Returns:
         (task, config of the checkpoint).
 
     Raises:
-        ValueError: there is no such folder. Tasks that know data by name look for them by themselves.
+        ValueError: there is no such folder (not checked for tasks that know data by name and find them themselves).
     """
     from fairseq import checkpoint_utils, tasks, utils
 
@@ -52,9 +52,9 @@ def load_task(path: str, data: str | None = None, pruning: bool = False) -> tupl
 
 
 def other_words(path: str, task: FairseqTask) -> str | None:
-    """Which dictionary of a task is not that of a checkpoint's training; None: none, or its data are gone.
+    """Which dictionary of a task is not that of a checkpoint's training; None if none, or if those data are gone.
 
-    A checkpoint does not hold the words themselves, so those of another data set may fit it by their number.
+    A checkpoint does not hold the words themselves, so another dictionary with as many words would fit as well.
     """
     mine = _dictionaries(task)
     try:
@@ -77,21 +77,21 @@ def load_split(task: FairseqTask, split: str) -> None:
         split: e.g. ``"valid"``.
 
     Raises:
-        SystemExit: there is none such, or it is damaged; in one line.
+        SystemExit: there is no such split, or it is damaged; in one line.
     """
     with one_line_data_errors(getattr(task.cfg or getattr(task, "args", None), "data", None)):
         task.load_dataset(split)
 
 
 def has_split(task: FairseqTask, split: str) -> bool:
-    """True if a task's data have a split, which is loaded then; arguments as of :func:`load_split`.
+    """True if a task's data have a split, which is then loaded; arguments as for :func:`load_split`.
 
     Raises:
-        SystemExit: it is damaged; in one line.
+        SystemExit: the split is damaged; in one line.
     """
     try:
         load_split(task, split)
-    except (KeyError, AssertionError, FileNotFoundError, SystemExit) as error:  # each task's own
+    except (KeyError, AssertionError, FileNotFoundError, SystemExit) as error:  # depends on the task
         if isinstance(error.__context__, DamagedData):
             raise
         return False
@@ -102,13 +102,13 @@ def load_model(path: str, task: FairseqTask) -> BaseFairseqModel:
     """The model of a checkpoint, as a task builds it.
 
     Raises:
-        ValueError: the task does not load it, as where its dictionary has another size; or a weight is no number.
+        ValueError: the task cannot load it, e.g. because its dictionary has another size; or a weight is not finite.
     """
     from fairseq import checkpoint_utils
 
     try:
         models, _ = checkpoint_utils.load_model_ensemble([path], task=task)
-    except SystemExit as ended:  # as compat has it for fairseq's programs
+    except SystemExit as ended:  # raised by compat, for fairseq's programs
         if (error := ended.__cause__) is None:
             raise
         vocabulary = "the vocabulary of the data is not the checkpoint's; " if "embed_tokens" in str(error) else ""

@@ -1,18 +1,18 @@
-"""Names that parameters have elsewhere: within torch's wrappers, and in the original of the DDP suite.
+"""Other names of parameters: inside torch's wrappers, and in the original of the DDP suite.
 
-A file of its own, for recipes and weights both come with such names.
+A separate file, since both recipes and weights may use such names.
 """
 
 import re
 from collections.abc import Iterable, Mapping
 
-_WRAPPERS = re.compile(r"^(module\.|_orig_mod\.)+")  # of DistributedDataParallel and torch.compile
-RESNET = {"last_linear": "fc"}  # what the original calls parts of torchvision's nets -> their names there
+_WRAPPERS = re.compile(r"^(module\.|_orig_mod\.)+")  # added by DistributedDataParallel and torch.compile
+RESNET = {"last_linear": "fc"}  # the original's names for parts of torchvision's nets -> torchvision's names
 VGG = {"_features": "features", "linear0": "classifier.0", "linear1": "classifier.3", "last_linear": "classifier.6"}
 
 
 def unwrapped(name: str) -> str:
-    """A parameter's name without what wrappers put before it.
+    """A parameter's name without the prefixes of wrappers.
 
     Example:
         >>> unwrapped("module._orig_mod.conv1.weight")
@@ -22,11 +22,11 @@ def unwrapped(name: str) -> str:
 
 
 def renamed(name: str, parts: Mapping[str, str]) -> str:
-    """A parameter's name where its net's parts are called otherwise.
+    """Our name for a parameter of the original, whose nets name their parts differently.
 
     Args:
-        name: of the original.
-        parts: dict of a part's name there -> here, :data:`RESNET` or :data:`VGG`.
+        name: the original's name.
+        parts: dict of a part's name there -> here: :data:`RESNET` or :data:`VGG`.
 
     Example:
         >>> renamed("last_linear.weight", VGG), renamed("_features.0.weight", VGG), renamed("conv1.weight", VGG)
@@ -37,5 +37,5 @@ def renamed(name: str, parts: Mapping[str, str]) -> str:
 
 
 def parts_of(names: Iterable[str]) -> Mapping[str, str]:
-    """The parts of the net that parameters of the original belong to: :data:`VGG` if only that has one of them."""
+    """The table for a net of the original, from its parameters' names: :data:`VGG` if one occurs only there."""
     return VGG if {name.partition(".")[0] for name in names} & (VGG.keys() - RESNET.keys()) else RESNET

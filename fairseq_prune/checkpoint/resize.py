@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 def follow_widths(model: nn.Module) -> None:
     """Let a stock model load weights whose coupled units were cut: neurons, heads and their dimensions, hidden units.
 
-    Vectors of units become as long as those that come, but never longer than the architecture's; what does not
-    fit together is left for torch to name. Attention that was cut says so by its entry ``heads``.
-    SRP and vision models do all this themselves and are passed over.
-    Call it before the masks' own load hook is registered, since masks have the cut shapes.
+    Vectors of units become as long as in the loaded weights, but never longer than in the architecture; torch reports
+    what does not fit together. Attention that was cut is recognised by its entry ``heads``.
+    SRP and vision models do all this themselves and are left alone.
+    Call this before the masks' own load hook is registered, since masks have the cut shapes.
 
     Args:
         model: ``nn.Module``; its parameters stay the same objects.
@@ -54,7 +54,7 @@ def follow_widths(model: nn.Module) -> None:
 
 
 def _without_odd_attention(state, dimensions):
-    """Shapes of what comes, but of attention that no cut produces: wider heads than it had, or of several widths."""
+    """The loaded shapes, without attention that no cut can produce: heads of unequal widths or wider than before."""
     shapes = {name: value.shape for name, value in state.items()}
     for vector in dimensions:
         block, name = block_of(vector.name), vector.writers[0]
@@ -67,14 +67,14 @@ def _without_odd_attention(state, dimensions):
 def load_before_wrapping(model: BaseFairseqModel, model_cfg: DictConfig | Namespace, start: Start, ranks: int) -> None:
     """Give a model of a multi-rank run the shapes of the weights that its trainer will load.
 
-    DDP wraps the model, and notes its shapes, before the trainer loads weights. So they are loaded
-    once more, beforehand. The trainer loads them again and reports what does not fit.
+    DDP wraps the model, and records its shapes, before the trainer loads weights. So they are loaded
+    here first. The trainer loads them again and reports what does not fit.
 
     Args:
-        model: any; left alone if it never takes over shapes.
+        model: any model; left alone if it never takes over shapes.
         model_cfg: its config.
-        start: what its trainer will load, or a task before that.
-        ranks: of the run (count).
+        start: what its trainer, or before that a task, will load.
+        ranks: ranks of the run (count).
 
     Raises:
         ValueError: the checkpoint is unreadable.
@@ -88,11 +88,11 @@ def load_before_wrapping(model: BaseFairseqModel, model_cfg: DictConfig | Namesp
 
 
 def takes_over_shapes(model: nn.Module) -> bool:
-    """True for models that take over the shapes of what they load by their own hooks."""
+    """True for models whose own hooks take over the shapes of what they load."""
     return hasattr(model, "connectivity") or getattr(model, "takes_over_shapes", False)
 
 
 def _cuttable(model):
-    """The structure of a model whose widths are to be taken over here; None for others."""
+    """The structure of a model whose widths are taken over here; None for others."""
     structure = None if takes_over_shapes(model) else structure_of(model)
     return structure if structure and any(vector.cuts for vector in structure.vectors.values()) else None

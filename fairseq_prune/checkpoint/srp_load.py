@@ -1,4 +1,4 @@
-"""Loading weights of any widths into an SRP Transformer, and its further entries in the state dict."""
+"""Loading weights of any widths into an SRP Transformer, and its additional entries in the state dict."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from fairseq.models.transformer import TransformerModel
 
 
-_ROUNDED = 0.01  # what averaging may lose of a whole number
-WHOLE = ("encoder.pos_emb_mask", "decoder.pos_emb_mask", "weighted_layer_norm")  # buffers of integers
+_ROUNDED = 0.01  # rounding error that averaging may add to a whole number
+WHOLE = ("encoder.pos_emb_mask", "decoder.pos_emb_mask", "weighted_layer_norm")  # integer buffers
 
 
 def store_as_floats(model: TransformerModel, state: dict[str, Tensor], prefix: str, metadata: dict[str, Any]) -> None:
-    """State-dict hook: whole numbers become float32, for scripts that average checkpoints divide what they add up.
+    """State-dict hook: store integers as float32, since scripts that average checkpoints divide the sums.
 
     Args:
         model: the SRP Transformer that is stored.
         state: the state dict, changed in place.
-        prefix: of the entry names.
+        prefix: prefix of the entry names.
         metadata: not used.
     """
     for name in WHOLE:
@@ -37,16 +37,16 @@ def store_as_floats(model: TransformerModel, state: dict[str, Tensor], prefix: s
 def adapt_state(
     model: TransformerModel, state: dict[str, Tensor], prefix: str, metadata: dict[str, Any], *_: object
 ) -> None:
-    """Load hook: complete what stock checkpoints lack, check shapes, and take them over.
+    """Load hook: add what stock checkpoints lack, check shapes, and take them over.
 
     Args:
         model: the SRP Transformer that loads.
         state: the state dict, changed in place.
-        prefix: of the entry names; passed over unless empty.
-        metadata: of the state dict for this module; masks in it are cut along.
+        prefix: prefix of the entry names; nothing is done unless it is empty.
+        metadata: the state dict's metadata for this module; masks in it are cut, too.
 
     Raises:
-        SystemExit: shapes that no cut of this architecture has, or the wrong layer-norm mode.
+        SystemExit: no cut of this architecture has these shapes, or the layer-norm mode is wrong.
     """
     if prefix or not any(name in state for name in model.table):
         return
@@ -65,14 +65,14 @@ def adapt_state(
 
 
 def _cut_masks(packed, state, table, keep):
-    """Cut packed masks in place; those of tensors that are narrower by now were cut when last loaded."""
+    """Cut packed masks in place; masks that no longer match their tensor's shape were cut in an earlier load."""
     for name, mask in packed.items():
         if name in state and mask["shape"] == list(state[name].shape):
             packed[name] = pack_mask(cut_tensor(unpack_mask(mask), table.get(name, ()), keep))
 
 
 def _read_whole_numbers(state):
-    """Read integers stored as floats, or averages of equal ones; refuse averages of different ones."""
+    """Read integers stored as floats, or averages of equal integers; refuse averages of different ones."""
     for name in filter(state.__contains__, WHOLE):
         stored = state[name].float()
         state[name] = stored.round().long()
@@ -84,7 +84,7 @@ def _read_whole_numbers(state):
 
 
 def _check_fixed_axes(model, state):
-    """Axes that no vector owns, which count words, are not taken over: those of a cut model fit too."""
+    """Check axes that no vector owns, such as the vocabulary: cutting never changes them, so they must match."""
     mine = entries(model)
     for name, owners in model.table.items():
         if name in state:
@@ -98,7 +98,7 @@ def _check_fixed_axes(model, state):
 
 
 def _complete(model, state):
-    """Connectivity 1 and all positions, where weights come from a stock Transformer."""
+    """Add connectivity 1 and all positions, in case the weights come from a stock Transformer."""
     lengths = lengths_of(model.table, {name: value.shape for name, value in state.items()})
     for vector in model.vectors:
         if vector.name not in state and vector.name in lengths:
@@ -125,7 +125,7 @@ def _check_widths(model, state):
 
 
 def _settle_layer_norm(model, state):
-    """Settle the mode of layer norms: a cut model keeps that of its cut, an uncut one takes what is asked for."""
+    """Settle the layer-norm mode: a cut model keeps that of its cut, an uncut one gets the one asked for."""
     asked, stored = model.asked_layer_norm, bool(state["weighted_layer_norm"])
     if asked is None or asked == stored:
         return

@@ -1,4 +1,4 @@
-"""Which file a training starts from: one rule, which is that of fairseq's ``load_checkpoint`` and of SRP."""
+"""Which file a training starts from: one rule, the same as in fairseq's ``load_checkpoint`` and in SRP."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Start:
     """What a training starts from.
 
     Args:
-        path: of the file, which need not be there; None: new weights.
-        option: that names it; None: none does, as the run's own last checkpoint.
-        counts_on: True if epochs and updates are counted on from those of another run.
-        first: what the options name for the first launch, where the run goes on from its own last checkpoint.
+        path: path of the file, which may not exist; None: new weights.
+        option: the option that names it; None if none does, as for the run's own last checkpoint.
+        counts_on: True if the counts of epochs and updates continue those of another run.
+        first: the file that the options name for the first launch, if the run resumes its own last checkpoint.
     """
 
     path: str | None = None
@@ -37,7 +37,7 @@ class Start:
 
     @property
     def origin(self) -> str | None:
-        """What the run began with, as its options name it; None: new weights, or a file that it replaces."""
+        """The file that the run began with, as its options name it; None: new weights, or a file that it overwrites."""
         return self.path if self.option else self.first
 
     @property
@@ -47,26 +47,26 @@ class Start:
 
     @property
     def is_there(self) -> bool:
-        """True if there is such a file."""
+        """True if the file exists."""
         return self.path is not None and _is_file(self.path)
 
     def require_elsewhere(self, folder: str) -> None:
-        """Refuse weights to begin with that are in the run's own folder, under a name that fairseq will save by.
+        """Refuse starting weights in the run's own folder under a name that fairseq will save to.
 
         Args:
             folder: ``--save-dir``.
 
         Raises:
-            ValueError: naming both options.
+            ValueError: they are there; the message names both options.
         """
         if self.path is not None and self.option in (FINETUNED, PRETRAINED):
             require_elsewhere(folder, self.option, self.path, r"checkpoint(_best|\d+|_\d+_\d+)\.pt")
 
     def check(self) -> None:
-        """Refuse an option's file that is not there.
+        """Refuse an option's file that does not exist.
 
         Raises:
-            ValueError: naming the option, the value and a valid example.
+            ValueError: it does not exist; the message names the option, the value and a valid example.
         """
         if self.option and not self.is_there:
             raise ValueError(
@@ -77,8 +77,8 @@ class Start:
 def find_start(cfg: DictConfig | Namespace, pretrained: str | None = None) -> Start:
     """Decide what a training starts from.
 
-    A named ``--restore-file`` comes first, then the last checkpoint of the folder; where there is none, this is the
-    first launch, and ``--continue-once``, ``--finetune-from-model`` and ``--pretrained-model`` count.
+    A given ``--restore-file`` comes first, then the last checkpoint in the folder. If there is none, this is the
+    first launch, and ``--continue-once``, ``--finetune-from-model`` and ``--pretrained-model`` apply.
     ``--checkpoint-suffix`` is part of the names of the first two.
 
     Args:

@@ -1,4 +1,4 @@
-"""The parameters of a stored model: which entries are parameters, which are the same, how many are zero."""
+"""The parameters of a stored model: which entries are parameters, which are tied, and how many elements are zero."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -13,10 +13,10 @@ from ..pruning.packed_state import memory_place
 
 BUFFERS = {
     "version", "_float_tensor", "num_batches_tracked", "running_mean", "running_var",
-    # of SRP models: their connectivity, factors in [0, 1], the kind of their norm, and the positions that are left
+    # SRP models: connectivity (factors in [0, 1]), the mode of the layer norms, and the remaining positions
     "embedding_c", "fc_c", "self_attn_qk_c", "self_attn_vo_c", "encoder_attn_qk_c", "encoder_attn_vo_c",
     "weighted_layer_norm", "pos_emb_mask",
-    "heads",  # of attention that was cut
+    "heads",  # attention that was cut
 }  # fmt: skip
 
 
@@ -25,11 +25,11 @@ class TensorEntry:
     """One parameter of a stored model, counted once however many names it has.
 
     Args:
-        name: first name under which the state dict holds it.
+        name: the first of its names in the state dict.
         shape: its size along each axis.
         nonzero: elements whose effective value is not exactly zero (count).
-        prunable: True if it belongs to the suite's default prunable set.
-        aliases: further names of the same (tied) parameter.
+        prunable: True if it belongs to the default prunable set.
+        aliases: other names of the same (tied) parameter.
     """
 
     name: str
@@ -50,21 +50,21 @@ class TensorEntry:
 
 
 def fraction(part: float, whole: float) -> float:
-    """``part / whole``, and 0 where there is nothing to take a part of."""
+    """``part / whole``, or 0 if ``whole`` is 0."""
     return part / whole if whole else 0.0
 
 
 def parameters(model_state: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Select what a model trains from everything its state dict stores.
+    """Select the parameters from everything that a state dict stores.
 
     A checkpoint does not say which tensors are buffers: integer tensors and the names in
-    ``BUFFERS`` are taken to be, the rest are parameters.
+    ``BUFFERS`` are assumed to be buffers, all others parameters.
 
     Args:
         model_state: mapping of names to tensors, as in ``checkpoint["model"]``.
 
     Returns:
-        dict of names to floating tensors, in stored order.
+        dict of names to floating-point tensors, in stored order.
     """
     return {
         name: tensor
@@ -86,9 +86,9 @@ def direction_name(name: str) -> str | None:
 def find_ties(tensors: Mapping[str, Tensor]) -> dict[str, str]:
     """Find parameters stored under more than one name.
 
-    Two entries are one parameter if they share memory. Checkpoints that fairseq itself saves on GPUs
-    lose the sharing, so two tensors of two or more axes with equal, not constant contents are one
-    parameter too. (A vector that was shared on a GPU is therefore counted once per name.)
+    Two entries are one parameter if they share memory. Checkpoints that plain fairseq saves from a GPU
+    lose the sharing, so two tensors of two or more axes with equal, non-constant contents are one
+    parameter, too. (A vector that was shared on a GPU is therefore counted once for each name.)
 
     Args:
         tensors: dict of names to tensors.
@@ -110,10 +110,10 @@ def find_ties(tensors: Mapping[str, Tensor]) -> dict[str, str]:
 
 
 def count_nonzero(name: str, tensors: Mapping[str, Tensor]) -> int:
-    """Count elements of a parameter whose effective value is not zero.
+    """Count the elements of a parameter whose effective value is not zero.
 
-    The direction ``X_v`` of a weight-normalised pair has no effect where its scale ``X_g``, of
-    broadcastable shape, is zero.
+    The direction ``X_v`` of a weight-normalised pair has no effect where its scale ``X_g``, which
+    broadcasts to it, is zero.
     """
     tensor, scale = tensors[name], tensors.get(scale_name(name) or "")
     return int((tensor if scale is None else (tensor != 0) & (scale != 0)).count_nonzero())
@@ -122,8 +122,8 @@ def count_nonzero(name: str, tensors: Mapping[str, Tensor]) -> int:
 def tensor_rows(model_state: Mapping[str, Any]) -> list[TensorEntry]:
     """Describe every parameter of a stored model once.
 
-    The prunable set is the suite's default one: parameters of two or more axes, embeddings included;
-    of a weight-normalised pair only the direction.
+    The prunable set is the default one: parameters with two or more axes, embeddings included; of a
+    weight-normalised pair, only the direction.
 
     Args:
         model_state: mapping of names to tensors, as in ``checkpoint["model"]``. Not modified.

@@ -8,13 +8,13 @@ from ..errors import errors_of_a_file
 
 
 def import_user_dir(path: str) -> None:
-    """Import a folder as fairseq's ``--user-dir``: what it registers is there afterwards.
+    """Import a folder as fairseq's ``--user-dir``, so that what it registers becomes available.
 
     Args:
-        path: of the folder.
+        path: path of the folder.
 
     Raises:
-        ValueError: there is none, or it cannot be imported.
+        ValueError: there is no such folder, or it cannot be imported.
     """
     if not os.path.isdir(path):
         raise ValueError(f"--user-dir {path}: no such folder; give that of the training, e.g. my_pruning")

@@ -12,12 +12,12 @@ Checked = TypeVar("Checked")
 
 
 def write_checked(checkpoint: dict[str, Any], path: StrPath, check: Callable[[str], Checked]) -> Checked:
-    """Write to a temporary name, check the file, and only then give it its name.
+    """Write to a temporary name, check the file, and only then give it its final name.
 
     Args:
         checkpoint: plain data and tensors.
-        path: of the new file; its folder is made.
-        check: function of the temporary path; what it raises leaves no file behind.
+        path: path of the new file; its folder is created.
+        check: called with the temporary path; if it raises, no file is left behind.
 
     Returns:
         What ``check`` returns.

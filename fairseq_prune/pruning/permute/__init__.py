@@ -1,1 +1,1 @@
-"""Channel permutation for N:M sparsity: another order of coupled units, the same function, larger weights kept."""
+"""Channel permutation for N:M sparsity: reordering coupled units keeps the function, but larger weights are kept."""

@@ -1,4 +1,4 @@
-"""Permuting the coupled units of a model: another order of channels, the same function."""
+"""Permuting the coupled units of a model, which does not change its function."""
 
 from collections.abc import Collection, Iterable
 
@@ -11,19 +11,19 @@ from ..surgery.table import Owner
 from .search import find_permutation
 from .stack import places_of, stack
 
-Permutations = dict[str, torch.Tensor]  # vector name -> int64 [units], the old unit in each new place
+Permutations = dict[str, torch.Tensor]  # vector name -> int64 [units], the old unit at each new position
 
 
 def permute_tensor(tensor: Tensor, owners: Iterable[Owner], permutations: Permutations) -> Tensor:
     """Reorder the units along all axes of one tensor.
 
     Args:
-        tensor: any tensor: a weight, its mask, its moments.
+        tensor: a weight, its mask or one of its moments.
         owners: its :class:`~..surgery.table.Owner` s.
-        permutations: dict of vector name -> int64 [units], the old unit in each new place.
+        permutations: dict of vector name -> int64 [units], the old unit at each new position.
 
     Returns:
-        A new contiguous tensor, or ``tensor`` itself if none of its vectors is among them.
+        A new contiguous tensor, or ``tensor`` itself if none of its vectors is permuted.
     """
     for owner in (owner for owner in owners if owner.vector in permutations):
         order, source = permutations[owner.vector], torch.arange(tensor.shape[owner.axis])
@@ -43,11 +43,11 @@ def permuted(
     sparse: Collection[str] | None = None,
     rounds: int | None = None,
 ) -> Permutations:
-    """Search an order of the units of every vector in which N:M sparsity of their readers keeps more.
+    """Search, for every vector, an order of its units in which N:M sparsity keeps more of their readers' weights.
 
-    The groups are of m consecutive elements along the input axis, whose length is a multiple of m. A vector stays as
-    it is if a group of some sparse reader holds other units besides its own, or if a tensor of it is shared with a
-    layer that the structure does not know. A reader whose groups hold one unit each (a flattened map) has no say.
+    A group is m consecutive elements along the input axis, whose length is a multiple of m. A vector stays as it is
+    if a group of a sparse reader also holds units of another vector, or if one of its tensors is shared with a layer
+    that the structure does not know. Readers whose groups hold only one unit each (of a flattened map) do not count.
 
     Source: Pool & Yu, "Channel Permutations for N:M Sparsity", NeurIPS 2021.
 
@@ -55,14 +55,14 @@ def permuted(
         model: ``nn.Module``; not modified.
         structure: :class:`~..surgery.structure.Structure` of what may be permuted, from
             :func:`fairseq_prune.families.permutable` or by tracing.
-        n: weights kept of each group (count).
-        m: weights of a group (count).
+        n: weights kept in each group (count).
+        m: weights in a group (count).
         generator: CPU ``torch.Generator``; drawn from once for each vector searched.
         sparse: names of the readers that will be sparse; None: all.
-        rounds: as of :func:`.search.find_permutation`.
+        rounds: as for :func:`.search.find_permutation`.
 
     Returns:
-        dict of vector name -> int64 [units], the old unit in each new place; only of vectors that gain.
+        dict of vector name -> int64 [units], the old unit at each new position; only for vectors that gain.
     """
     values, found = entries(model), {}
     fixed = _fixed(structure, values)
@@ -78,7 +78,7 @@ def permuted(
 
 
 def _fixed(structure, values):
-    """Vectors that own units in unequal numbers of places, or tensors with other owners by another name (set)."""
+    """Set of the vectors whose units have unequal numbers of places, or whose tensors have other owners elsewhere."""
     owned = {entry: {owner[:2] for owner in structure.table.get(entry, ())} for entry in values}
     by_tensor = {id(value): owned[entry] for entry, value in values.items()}
     fixed = {name for entry, value in values.items() for _, name in by_tensor[id(value)] ^ owned[entry]}

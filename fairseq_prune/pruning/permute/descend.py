@@ -1,4 +1,4 @@
-"""Best moves first, until none gains."""
+"""Greedy descent: the best moves first, until none gains anything."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from .moves import Moves
 
 
 def settled(moves: Moves, least: float) -> bool:
-    """Whether no move of two groups gains more than ``least``; ``moves`` as in :mod:`.moves`."""
+    """Whether no move between two groups gains more than ``least``; ``moves`` as in :mod:`.moves`."""
     count = len(moves.groups)
     return not any((moves.gains(a, np.arange(a + 1, count))[0] > least).any() for a in range(count - 1))
 
@@ -14,8 +14,8 @@ def settled(moves: Moves, least: float) -> bool:
 def descend(moves: Moves, least: float) -> None:
     """Make the best moves until none gains more than ``least``.
 
-    In each pass the best move of all is made, then the best of those between untouched groups, and so on; then only
-    pairs with a touched group are looked at anew.
+    Each pass makes the best move of all, then the best of those between groups not yet touched, and so on; after it,
+    only pairs with a touched group are examined again.
 
     Args:
         moves: as in :mod:`.moves`; its groups are changed in place.
@@ -37,7 +37,7 @@ def descend(moves: Moves, least: float) -> None:
 
 
 def _pass(moves, gain, code, least):
-    """Make the best moves between pairs of groups without a common group; the groups touched (list)."""
+    """Make the best moves, each group taking part in at most one; list of the groups touched."""
     first, second = np.nonzero(gain > least)
     best_first = (-gain[first, second]).argsort(kind="stable")
     touched = {}

@@ -1,4 +1,4 @@
-"""Moves between two groups of columns, and what each gains."""
+"""Moves of columns between two groups, and what each move gains."""
 
 import itertools
 import math
@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-BLOCK = 16384  # elements of the arrays that all splits of some pairs are tried on; their tables stay in the cache
+BLOCK = 16384  # elements of the arrays on which all splits of some pairs are tried, so that their tables fit the cache
 
 
 def count_splits(m: int) -> int:
@@ -16,22 +16,22 @@ def count_splits(m: int) -> int:
 
 
 class Moves(Protocol):
-    """A kind of moves.
+    """A kind of move.
 
     Attributes:
-        groups: int64 [groups, m], members.
+        groups: int64 [groups, m], the members of each group.
     """
 
     groups: np.ndarray
 
     def gains(self, a: int, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(Gain of the best move of group ``a`` with each of the others, float [others]; its code, int [others])."""
+        """For group ``a`` with each of the others: (gain of the best move, float [others]; its code, int [others])."""
 
     def apply(self, a: int, b: int, code: int) -> None:
-        """Make a move of two groups."""
+        """Make a move between two groups."""
 
     def refresh(self, groups: Iterable[int]) -> None:
-        """Called for groups that have changed."""
+        """Update what is stored about groups that have changed."""
 
 
 class Splits:
@@ -40,7 +40,7 @@ class Splits:
     Args:
         columns: float32 [columns, rows], magnitudes.
         groups: int64 [groups, m]; changed in place.
-        n: weights kept of each group (count).
+        n: weights kept in each group (count).
     """
 
     def __init__(self, columns: np.ndarray, groups: np.ndarray, n: int):
@@ -56,7 +56,7 @@ class Splits:
         return kept[best, np.arange(len(others))] - kept[0], best
 
     def _kept(self, a, others):
-        """What is kept after each split, [splits, others]; the first changes nothing."""
+        """What is kept after each split, [splits, others]; the first split changes nothing."""
         own = [self.columns[member][None] for member in self.groups[a]]
         sums = _TopSums([*own, *(self.columns[members] for members in self.groups[others].T)], self.n)
         return np.stack([(sums.largest(first) + sums.largest(second)).sum(1) for first, second in self.splits])
@@ -70,23 +70,23 @@ class Splits:
 
 
 class _TopSums:
-    """Sums of the largest elements of any subset of arrays, from those of its halves.
+    """Elementwise sums of the n largest of any subset of arrays, computed from those of its halves.
 
     Args:
         arrays: list of arrays that broadcast.
-        n: count.
+        n: how many are summed.
     """
 
     def __init__(self, arrays, n):
         self.n, self.known = n, {(i,): [0, array] for i, array in enumerate(arrays)}
 
     def largest(self, subset):
-        """Sum of the n largest of the arrays with these numbers, an ascending tuple."""
+        """Sum of the n largest of the arrays with these indices (an ascending tuple)."""
         middle = (len(subset) + 1) // 2
         return self._merge(self._sums(subset[:middle]), self._sums(subset[middle:]), self.n)
 
     def _sums(self, subset):
-        """Sums of the 0, 1, .. n largest (list; fewer for a smaller subset)."""
+        """List of the sums of the 0, 1, .. n largest; shorter for a subset of fewer than n."""
         if subset not in self.known:
             middle = (len(subset) + 1) // 2
             halves = self._sums(subset[:middle]), self._sums(subset[middle:])
@@ -96,7 +96,7 @@ class _TopSums:
 
     @staticmethod
     def _merge(left, right, count):
-        """The sum of the ``count`` largest of two subsets: the best division of them among the two."""
+        """The sum of the ``count`` largest of two subsets: the maximum over how many come from each."""
         fewest, most = max(0, count - len(right) + 1), min(count, len(left) - 1)
         best = left[fewest] + right[count - fewest]
         for taken in range(fewest + 1, most + 1):
@@ -114,7 +114,7 @@ class Swaps:
         self.refresh(range(len(groups)))
 
     def refresh(self, groups: Iterable[int]) -> None:
-        """``level``: n-th largest of the others of a group; ``lost``: what of the sum kept goes with a member."""
+        """``level``: n-th largest of the other members; ``lost``: what the group keeps less without a member."""
         for group in groups:
             values = self.columns[self.groups[group]]
             ordered = np.sort(values, 0)[::-1]

@@ -1,7 +1,7 @@
 """Search for an order of columns in which N:M sparsity keeps more.
 
-Source: Pool & Yu, "Channel Permutations for N:M Sparsity", NeurIPS 2021: the objective, the efficacy and the search
-over pairs of groups. Ours is the annealed reassignment before it, in place of their random escapes.
+Source: Pool & Yu, "Channel Permutations for N:M Sparsity", NeurIPS 2021, for the objective, the efficacy and the
+search over pairs of groups. The annealed reassignment before it is ours and replaces their random escapes.
 """
 
 import numpy as np
@@ -12,8 +12,8 @@ from .anneal import anneal, rounds_for
 from .descend import descend, settled
 from .moves import Splits, Swaps, count_splits
 
-LEAST = 1e-6  # gains below this part of the objective do not count
-SPLITTING = 5e8  # largest pairs * splits * rows that are tried
+LEAST = 1e-6  # gains below this fraction of the objective do not count
+SPLITTING = 5e8  # splits are tried up to this number of pairs * splits * rows
 
 
 def kept(matrix: Tensor, n: int, m: int) -> float:
@@ -21,8 +21,8 @@ def kept(matrix: Tensor, n: int, m: int) -> float:
 
     Args:
         matrix: [rows, columns]; consecutive columns form the groups.
-        n: weights kept of each group (count).
-        m: columns of a group (count).
+        n: weights kept in each group (count).
+        m: columns in a group (count).
 
     Returns:
         float, summed in float64.
@@ -36,16 +36,16 @@ def kept(matrix: Tensor, n: int, m: int) -> float:
 
 
 def efficacy(matrix: Tensor, permutation: Tensor, n: int, m: int) -> float:
-    """The part of what N:M's structure costs that a permutation regains.
+    """The fraction of what the N:M pattern costs that a permutation regains.
 
     Args:
         matrix: [rows, columns].
-        permutation: int64 [columns], the old column in each new place.
-        n: weights kept of each group (count).
-        m: columns of a group (count).
+        permutation: int64 [columns], the old column at each new position.
+        n: weights kept in each group (count).
+        m: columns in a group (count).
 
     Returns:
-        0 for the order as it is, 1 where every row keeps its largest n/m; 0.0 where there is nothing to regain.
+        0 for the order as it is, 1 if every row keeps its largest n/m weights; 0.0 if there is nothing to regain.
     """
     before, after = kept(matrix, n, m), kept(matrix[:, permutation], n, m)
     columns = matrix.shape[1]
@@ -56,19 +56,19 @@ def efficacy(matrix: Tensor, permutation: Tensor, n: int, m: int) -> float:
 def find_permutation(matrix: Tensor, n: int, m: int, generator: torch.Generator, rounds: int | None = None) -> Tensor:
     """Find an order of columns that keeps more: annealed reassignments, then the best moves between pairs of groups.
 
-    On one kind of machine the same generator gives the same order. An order that no move between two groups
+    On the same kind of machine, equal generators give equal orders. An order that no move between two groups
     improves, such as one found before, is left as it is.
 
     Args:
         matrix: [rows, columns], weights or magnitudes.
-        n: weights kept of each group (count).
-        m: columns of a group (count).
+        n: weights kept in each group (count).
+        m: columns in a group (count).
         generator: CPU ``torch.Generator``; drawn from once.
-        rounds: of annealing (count); None: as many as take some seconds at most for 512 x 512.
+        rounds: rounds of annealing (count); None: a number that takes a few seconds at most for 512 x 512.
 
     Returns:
-        int64 [columns], the old column in each new place. Members and groups are in ascending order. Never keeps
-        less than the order as it is.
+        int64 [columns], the old column at each new position. Members and groups are in ascending order. The new order
+        never keeps less than the old one.
 
     Raises:
         ValueError: n, m or the number of columns does not fit, or weights are not finite.
@@ -93,14 +93,14 @@ def find_permutation(matrix: Tensor, n: int, m: int, generator: torch.Generator,
 
 
 def _moves(columns, groups, n):
-    """All splits of two groups where that is quick, else swaps of two columns."""
+    """All splits of two groups if they are few enough, else swaps of two columns."""
     pairs, splits = len(groups) * (len(groups) - 1) // 2, count_splits(groups.shape[1])
     split = pairs * splits * columns.shape[1] <= SPLITTING and splits <= 500
     return (Splits if split else Swaps)(columns, groups, n)
 
 
 def _magnitudes(matrix):
-    """float32 [columns, rows], the largest 1."""
+    """Magnitudes as float32 [columns, rows], scaled so that the largest is 1."""
     columns = matrix.detach().abs().float().t().contiguous().cpu().numpy()
     largest = columns.max(initial=0)
     if not np.isfinite(largest):
@@ -109,7 +109,7 @@ def _magnitudes(matrix):
 
 
 def _kept(columns, groups, n):
-    """As :func:`kept`, of groups of columns; float."""
+    """As :func:`kept`, for groups of columns."""
     m = groups.shape[1]
     ordered = (np.partition(columns[group], m - n, 0)[m - n :] for group in groups)
     return sum(float(top.sum(dtype=np.float64)) for top in ordered)

@@ -10,16 +10,16 @@ from ..surgery.table import Owner
 
 
 def places_of(owner: Owner, size: int, units: int) -> Tensor | None:
-    """Where the units are along an axis of a tensor.
+    """Positions of the units along an axis of a tensor.
 
     Args:
         owner: :class:`~..surgery.table.Owner`.
         size: length of that axis (count).
-        units: of the vector (count).
+        units: units of the vector (count).
 
     Returns:
-        int64 [units, places of each], ascending; None if some units have more places than others, or cannot change
-        them as they like (convolutions in groups).
+        int64 [units, positions of each], ascending; None if some units have more positions than others, or cannot be
+        reordered freely (grouped convolutions).
     """
     if owner.blocks > 1:
         return None
@@ -33,17 +33,17 @@ def places_of(owner: Owner, size: int, units: int) -> Tensor | None:
 def stack(
     structure: Structure, vector: str, values: Mapping[str, Tensor], m: int, sparse: Collection[str] | None = None
 ) -> Tensor | None:
-    """Put the readers of a vector below one another; a convolution [N, C, R, S] has a row for each of N, R and S.
+    """Stack the readers of a vector as the rows of one matrix; a convolution [N, C, R, S] gives N R S rows.
 
     Args:
         structure: :class:`~..surgery.structure.Structure`.
         vector: its name.
         values: dict of weight name -> tensor.
-        m: weights of a group (count), consecutive along the input axis.
+        m: weights in a group (count), consecutive along the input axis.
         sparse: names of the readers that matter; None: all whose input axis is a multiple of m.
 
     Returns:
-        [rows, units]; None if no reader's groups depend on the order, or if some group holds a part of a block of m
+        [rows, units]; None if no reader's groups depend on the order, or if some group holds only part of a block of m
         consecutive units.
     """
     columns: list[Tensor] = []
@@ -55,7 +55,7 @@ def stack(
         places = places_of(owner, len(weight), units)
         assert places is not None, entry  # those are left alone by `permuted`
         groups = places // m
-        if _alike(groups.T, m):  # groups of one unit each, as of a flattened map
+        if _alike(groups.T, m):  # groups of one unit each, as in a flattened map
             continue
         if not _alike(groups, m):
             return None
@@ -64,5 +64,5 @@ def stack(
 
 
 def _alike(groups, m):
-    """Whether groups [length, any] are equal within each m consecutive along the first axis."""
+    """Whether groups [length, any] are equal within each block of m along the first axis."""
     return len(groups) % m == 0 and bool((groups.unflatten(0, (-1, m)) == groups[::m, None]).all())

@@ -1,1 +1,1 @@
-"""Search for rates under an accuracy limit."""
+"""Searching for pruning rates under an accuracy limit."""

@@ -1,7 +1,7 @@
 """Negatively Correlated Search as SiPO uses it.
 
 Source: Tang, Yang & Yao, "Negatively Correlated Search", IEEE JSAC 34(3), 2016, with SiPO's differences:
-individuals start at one point, only feasible trials are accepted, and step sizes adapt every N
+all N individuals start at the same point, only feasible trials are accepted, and step sizes adapt every N
 generations. Individuals are normal distributions; a trial that is good, or far from the other
 individuals, replaces its parent.
 """
@@ -14,20 +14,20 @@ import numpy as np
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """What a search starts from.
+    """Settings of a search over the rates of d groups.
 
     Args:
-        start: rate of every group at first [d].
+        start: initial rates [d].
         low: smallest rates [d].
         high: largest rates [d].
         population: individuals (count).
         generations: trials of every individual (count).
-        sigma: first standard deviation of steps.
+        sigma: initial standard deviation of the steps.
         decay: factor r of the 1/5 rule.
-        diversity: first standard deviation of the trade-off lambda.
-        reference: replay the original's quirks: individuals start with a positive fitness, that every
-            feasible trial beats, and 0/0 rejects a trial. Else the fitness is the start's, 0/0 is 1/2, and
-            steps stay above a thousandth of the range.
+        diversity: initial standard deviation of the trade-off lambda.
+        reference: reproduce the original's quirks: individuals start with a positive fitness, which every
+            feasible trial beats, and 0/0 rejects a trial. Otherwise they start with the fitness of the start,
+            0/0 is 1/2, and step sizes stay above a thousandth of the range.
     """
 
     start: tuple[float, ...]
@@ -42,7 +42,7 @@ class SearchSettings:
 
 
 def bhattacharyya(mean: np.ndarray, sigma: np.ndarray, means: np.ndarray, sigmas: np.ndarray) -> np.ndarray:
-    """Distance of a diagonal Gaussian from others.
+    """Bhattacharyya distance of a diagonal Gaussian from others.
 
     Args:
         mean, sigma: float [d].
@@ -57,17 +57,17 @@ def bhattacharyya(mean: np.ndarray, sigma: np.ndarray, means: np.ndarray, sigmas
 
 
 class NegativelyCorrelatedSearch:
-    """Asks for trials and is told their fitness; equal seeds and fitnesses give equal searches.
+    """Proposes trials (:meth:`ask`) and is told their fitness; equal seeds and fitnesses give equal searches.
 
     Args:
         settings: :class:`SearchSettings`.
-        fitness: of the start; below 0 if feasible.
-        removed: fraction removed at the start, in [0, 1]; the reference's first fitness.
-        seed: of the random steps.
+        fitness: fitness of the start; below 0 if feasible.
+        removed: fraction removed at the start, in [0, 1]; the initial fitness if ``settings.reference``.
+        seed: seed of the random steps.
 
     Attributes:
         parents: float [N, d].
-        best: best rates seen [d]; the start at first.
+        best: best rates seen [d]; initially the start.
         best_fitness: their fitness.
     """
 
@@ -87,7 +87,7 @@ class NegativelyCorrelatedSearch:
         return self._generation >= self._settings.generations
 
     def ask(self) -> np.ndarray:
-        """The trials of the next generation, float [N, d], within bounds."""
+        """The trials of the next generation, float [N, d], within the bounds."""
         steps = self._random.standard_normal(self.parents.shape)
         return np.clip(self.parents + self.sigma * steps, self._settings.low, self._settings.high)
 
@@ -115,7 +115,7 @@ class NegativelyCorrelatedSearch:
         return accepted
 
     def _accepts(self, trials, fitness):
-        """True where lambda times the share of diversity exceeds the share of fitness, bool [N]."""
+        """True where a trial is feasible and lambda times its diversity share exceeds its fitness share, bool [N]."""
         progress = self._generation / self._settings.generations
         weight = self._random.normal(1.0, self._settings.diversity * (1 - progress), len(fitness))
         above = fitness - self.best_fitness
@@ -129,7 +129,7 @@ class NegativelyCorrelatedSearch:
         return share if self._settings.reference else np.nan_to_num(share, nan=0.5)
 
     def _distance(self, points):
-        """Distance of each individual, moved to its point, from the nearest other parent, float [N]."""
+        """Distance of each individual, moved to the given point, from the nearest other parent, float [N]."""
         nearest = np.zeros(len(points))
         for i, point in enumerate(points):
             others = np.arange(len(points)) != i
@@ -138,7 +138,7 @@ class NegativelyCorrelatedSearch:
         return nearest
 
     def _adapt(self):
-        """The 1/5 rule: wider steps where more than a fifth of the trials were accepted, else narrower ones."""
+        """The 1/5 rule: wider steps where more than a fifth of the trials were accepted, narrower where fewer were."""
         settings = self._settings
         rate = self._accepted / settings.population
         self.sigma[rate > 0.2] /= settings.decay

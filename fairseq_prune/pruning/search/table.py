@@ -1,4 +1,4 @@
-"""From rates to masks, for many candidates: each group is ranked only once."""
+"""From rates to masks, for many candidates, with each group ranked only once."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,36 +11,36 @@ from ..masks import Masks
 
 
 def sound_count(rate: float, magnitudes: Tensor) -> int:
-    """Weights to remove of a group: the whole part of ``rate * n``.
+    """Weights to remove from a group: ``rate * n``, rounded down.
 
     Args:
         rate: fraction removed, in [0, 1].
         magnitudes: ascending |w| of the group [n].
 
     Returns:
-        count in 0..n. A product within 1e-9 of a whole number counts as that number, so 0.29 of 100 is 29.
+        count in 0..n. A product less than 1e-9 below a whole number counts as that number, so 0.29 of 100 is 29.
     """
     return min(math.floor(rate * len(magnitudes) + 1e-9), len(magnitudes))
 
 
 def reference_threshold(rate: float, magnitudes: Tensor) -> Tensor:
-    """The original's threshold: the |w| at index trunc((1 - rate)(n - 1)) of the descending order.
+    """The original's threshold: the |w| at index trunc((1 - rate)(n - 1)) in descending order.
 
-    Its quirks are kept: rate 0 removes the smallest weight, ties at the threshold are all removed, and the
-    product may fall just below a whole number.
+    Its quirks are kept: rate 0 removes the smallest weight, all ties at the threshold are removed, and
+    rounding may put the product just below a whole number.
     """
     n = len(magnitudes)
     return magnitudes[n - 1 - math.trunc((1 - rate) * (n - 1))]
 
 
 def reference_count(rate: float, magnitudes: Tensor, thresholds_from: Tensor | None = None) -> int:
-    """Weights that the original removes: all whose |w| is not above its threshold.
+    """Number of weights that the original removes: all whose |w| is not above its threshold.
 
     Args:
         rate: fraction, in [0, 1].
         magnitudes: ascending |w| of the group [n].
-        thresholds_from: ascending |w| [n] to take the threshold from; the original's grid driver
-            keeps using those of the dense model after retraining. None = ``magnitudes``.
+        thresholds_from: ascending |w| [n] from which to take the threshold; after retraining, the original's
+            grid search still uses those of the dense model. None: ``magnitudes``.
 
     Returns:
         count in 1..n.
@@ -54,9 +54,9 @@ class Group:
     """The parameters of one group, ranked.
 
     Args:
-        names: of its parameters.
-        ranks: one int32 tensor for each, of its shape: 0 = smallest |w| of the group; equal ones by
-            flat index in the order of the parameters.
+        names: names of its parameters.
+        ranks: for each parameter, an int32 tensor of its shape: 0 = smallest |w| of the group; equal |w| are
+            ranked by flat index, in the order of the parameters.
         magnitudes: ascending |w| [n].
     """
 
@@ -76,10 +76,10 @@ class Group:
 
 
 class MagnitudeTable:
-    """Weights ranked by magnitude within groups. Built once a round; a candidate costs one comparison a weight.
+    """Weights ranked by magnitude within groups. Built once per round; a candidate costs one comparison per weight.
 
     Args:
-        weights: dict of parameter name -> tensor; kept, not copied.
+        weights: dict of parameter name -> tensor; referenced, not copied.
         groups: dict of group name -> list of parameter names; each parameter in exactly one.
 
     Attributes:
@@ -97,22 +97,22 @@ class MagnitudeTable:
         return sum(group.size for group in self.groups.values())
 
     def removed(self, counts: Mapping[str, int]) -> dict[str, int]:
-        """Weights that are zero with so many removed (dict of group -> count); what is zero stays so."""
+        """Weights that are zero after so many removals, dict of group -> count; zeros stay zero."""
         return {name: max(counts[name], group.zeros) for name, group in self.groups.items()}
 
     def fraction_removed(self, counts: Mapping[str, int]) -> float:
-        """Share of all weights that are zero with so many removed, in [0, 1]."""
+        """Fraction of all weights that are zero after so many removals, in [0, 1]."""
         return sum(self.removed(counts).values()) / self.size
 
     def rates_below(self, magnitude: float) -> list[float]:
-        """Share of each group's weights whose |w| is at most ``magnitude`` (list of float, in the groups' order)."""
+        """Fraction of each group's weights with |w| at most ``magnitude``: list of float, in the groups' order."""
         found = (
             int(torch.searchsorted(g.magnitudes, g.magnitudes.new_tensor(magnitude), right=True)) for g in self._all
         )
         return [count / group.size for count, group in zip(found, self._all, strict=True)]
 
     def quantile(self, fraction: float) -> float:
-        """The |w| that this share of all weights does not exceed (float), groups put together."""
+        """The |w| that this fraction of all weights, taken over all groups, does not exceed (float)."""
         if self._merged is None:
             self._merged = torch.cat([group.magnitudes for group in self._all]).sort().values
         return float(self._merged[min(int(fraction * self.size), self.size - 1)])
@@ -122,7 +122,7 @@ class MagnitudeTable:
         return list(self.groups.values())
 
     def write(self, counts: Mapping[str, int], parameters: Mapping[str, Tensor]) -> None:
-        """Set parameters to the table's weights without the smallest.
+        """Set parameters to the table's weights, with the smallest ones set to zero.
 
         Args:
             counts: dict of group name -> weights to remove (count).
@@ -134,7 +134,7 @@ class MagnitudeTable:
                     torch.mul(self._weights[name], ranks >= count, out=parameters[name])
 
     def masks(self, counts: Mapping[str, int]) -> Masks:
-        """The masks of so many removals, dict of parameter name -> bool; whole tensors have none."""
+        """The masks of so many removals, dict of parameter name -> bool; tensors that stay whole have none."""
         masks = {}
         for group, count in self._removals(counts):
             masks.update({name: r >= count for name, r in zip(group.names, group.ranks, strict=True)})
