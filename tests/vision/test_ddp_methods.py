@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from conftest import masks_of, same_tensors, words_of
+from known_structure import KnownStructure
 from torch import nn
 
 from fairseq_prune.engine.make_plan import make_plan
@@ -142,7 +143,7 @@ def test_filters_of_listed_layers_alone(tmp_path):
         net.add_module(name, nn.Conv2d(inputs, outputs, 3))
     model = Wrapped(net)
     structure = trace(net, torch.zeros(2, 3, 16, 16), "net.")
-    targets = Targets(model, make_plan(read_recipe(file, NAMES)), lambda: structure)
+    targets = Targets(model, make_plan(read_recipe(file, NAMES)), KnownStructure(lambda _: structure))
     targets.begin({})
     keep = targets.select(1, {}).keep
     assert {name: int((~units).sum()) for name, units in keep.items()} == {"net.conv1": 2, "net.conv2": 4}
