@@ -1,4 +1,4 @@
-"""Cutting out of a checkpoint's image classifier the channels that compute nothing."""
+"""Cutting channels that compute nothing out of a checkpoint's image classifier."""
 
 from typing import Any
 
@@ -14,10 +14,10 @@ from .surgery.trace import trace
 
 
 def compact(checkpoint: dict[str, Any]) -> tuple[dict[str, Any], dict[str, int]]:
-    """Cut a checkpoint. As :func:`fairseq_prune.deploy.compact.compact`, but the same holds in training.
+    """Cut a checkpoint as :func:`fairseq_prune.deploy.compact.compact`, but so that training computes the same, too.
 
     Raises:
-        ValueError: nothing to cut, no config, weights that do not fit it, or a net that cannot be traced.
+        ValueError: there is nothing to cut or no config, weights do not fit it, or the net cannot be traced.
     """
     state, model = checkpoint["model"], rebuild(checkpoint)
     structure = trace(model.net, model.example(), PREFIX)

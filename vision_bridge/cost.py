@@ -16,13 +16,13 @@ class LayerCost:
     """What one layer costs for one image.
 
     Args:
-        name: of the module.
+        name: name of the module.
         kind: ``"conv"``, ``"linear"`` or ``"attention"``.
         weights: elements of its weight (count).
-        nonzero: those that are not zero (count).
+        nonzero: elements of its weight that are not zero (count).
         biases: elements of its bias (count).
-        positions: how often each weight is multiplied (count).
-        products: further multiply-accumulates of activations with each other (count).
+        positions: how often each weight is used (count).
+        products: additional multiply-accumulates of activations with each other (count).
     """
 
     name: str
@@ -48,16 +48,16 @@ class LayerCost:
 def layer_costs(net: nn.Module, example: Tensor) -> list[LayerCost]:
     """Cost of every convolution, linear layer and attention block that one image passes through in eval mode.
 
-    Biases, norms, activations and pooling are not counted. Unlike GReg's, the count of grouped convolutions is right,
+    Biases, norms, activations and pooling are not counted. Unlike in GReg, grouped convolutions are counted correctly,
     and a linear layer counts for every position that it is applied to. A layer whose weight is used without calling the
-    layer (the attention of torchvision's Swin) is passed over.
+    layer (the attention of torchvision's Swin) is not counted.
 
     Args:
-        net: ``nn.Module``; its modes are put back.
+        net: ``nn.Module``; its training modes are restored.
         example: images [batch, C, H, W].
 
     Returns:
-        list of :class:`LayerCost`, in the order of computation; a layer that is used twice comes twice.
+        list of :class:`LayerCost`, in the order of computation; a layer that is used twice occurs twice.
     """
     found, hooks = [], []
     for name, module in net.named_modules():
@@ -98,11 +98,11 @@ def _attention(module, name, inputs):
 
 
 def count_parameters(net: nn.Module) -> int:
-    """All parameters, those of norms included (count)."""
+    """All parameters, including those of norms (count)."""
     return sum(p.numel() for p in net.parameters())
 
 
 def count_without_norms(net: nn.Module) -> int:
-    """Parameters of convolutions, linear layers and attention blocks, biases included (count); GReg's measure."""
+    """Parameters of convolutions, linear layers and attention blocks, including biases (count), as GReg counts."""
     layers = (module for module in net.modules() if isinstance(module, LAYERS))
     return sum({p: p.numel() for layer in layers for p in layer.parameters(recurse=False)}.values())

@@ -1,4 +1,4 @@
-"""Cross-entropy over the classes of images, and accuracy."""
+"""Cross-entropy and accuracy of image classification."""
 
 import math
 from dataclasses import dataclass, field
@@ -38,7 +38,7 @@ class ImageClassificationCriterionConfig(FairseqDataclass):
 
 @register_criterion("image_classification", dataclass=ImageClassificationCriterionConfig)
 class ImageClassificationCriterion(FairseqCriterion):
-    """Mean cross-entropy; logs loss and nll_loss (without smoothing and auxiliaries) in bits, top1 and top5 in %."""
+    """Cross-entropy; logs loss and nll_loss (no smoothing or auxiliary losses) in bits, and top1 and top5 in %."""
 
     def __init__(self, task, label_smoothing, aux_weight):
         super().__init__(task)
@@ -53,13 +53,13 @@ class ImageClassificationCriterion(FairseqCriterion):
         """The summed loss of a batch.
 
         Args:
-            model: ``model(image=...)`` returns logits [B, classes], or a pair of them, the second an
-                auxiliary classifier's.
-            sample: of :class:`~.data.image_dataset.ImageDataset`.
-            reduce: sum over the batch; else the loss is [B].
+            model: ``model(image=...)`` returns logits [B, classes], or a tuple of these and of the logits of
+                auxiliary classifiers.
+            sample: batch of :class:`~.data.image_dataset.ImageDataset`.
+            reduce: sum over the batch; otherwise the loss is [B].
 
         Returns:
-            ``(loss, B, logging output)``, loss in nats.
+            ``(loss, B, logging output)``, the loss in nats.
         """
         output = model(**sample["net_input"])
         logits, *aux = output if isinstance(output, tuple) else (output,)
@@ -79,7 +79,7 @@ class ImageClassificationCriterion(FairseqCriterion):
 
     @staticmethod
     def reduce_metrics(logging_outputs):
-        """Log means over all images of all ranks, each counted once."""
+        """Log means over all images of all ranks, each image counted once."""
         images = sum(log["sample_size"] for log in logging_outputs)
         for key, unit in UNITS.items():
             if any(key in log for log in logging_outputs):
@@ -89,26 +89,26 @@ class ImageClassificationCriterion(FairseqCriterion):
 
     @staticmethod
     def logging_outputs_can_be_summed():
-        """True: all are sums over images."""
+        """True: all entries are sums over images."""
         return True
 
 
 @LOGITS.add("image_classification")
 def of_images(criterion: FairseqCriterion, model: BaseFairseqModel, sample: dict, output: Any) -> tuple[Tensor, Tensor]:
-    """(B, classes), of the main classifier, for distillation."""
+    """Logits [B, classes] of the main classifier, for distillation, and a mask [B] that selects all of them."""
     logits = output[0] if isinstance(output, tuple) else output
     return logits, logits.new_ones(len(logits), dtype=torch.bool)
 
 
 def hits(logits: Tensor, target: Tensor) -> dict[str, Tensor]:
-    """Count the images whose class is among the k likeliest.
+    """Count the images whose class is among the k most likely ones.
 
     Args:
         logits: [B, classes].
         target: int64 [B].
 
     Returns:
-        dict of ``top<k>`` -> int64 tensor of one count, for each k in :data:`TOP` below the classes.
+        dict of ``top<k>`` -> int64 tensor [], for each k in :data:`TOP` below the number of classes.
     """
     counted = [k for k in TOP if k < logits.size(1)]
     likeliest = logits.topk(max(counted, default=1), dim=1).indices

@@ -1,4 +1,4 @@
-"""What ``fairseq-prune inspect`` reports on an image classifier in addition to its file."""
+"""What ``fairseq-prune inspect`` reports about an image classifier beyond the contents of its file."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -18,19 +18,19 @@ from .surgery.trace import trace
 
 @DESCRIBERS.add("prune_image_classification")
 def describe(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
-    """Cost of one image of the size that the model was trained on.
+    """Cost and sizes for one image of the size that the model was trained on.
 
     Args:
-        checkpoint: what a file of fairseq-train holds.
+        checkpoint: contents of a checkpoint of fairseq-train.
 
     Returns:
         ``{"total": {...}, "layers": [...]}``, plain values. Fractions in [0, 1]: ``conv_fraction_removed`` is the
-        share of zeros in the weights of convolutions, ``overall_fraction_removed`` that in all parameters but
-        biases, those of norms included. ``nodes`` and ``dead_nodes`` as
+        fraction of zeros in the weights of convolutions, ``overall_fraction_removed`` that in all parameters except
+        biases, norm scales included. ``nodes`` and ``dead_nodes`` are as in
         :class:`~fairseq_prune.engine.account.NodeCount`.
 
     Raises:
-        ValueError: as :func:`~.rebuild.rebuild`.
+        ValueError: as for :func:`~.rebuild.rebuild`.
     """
     model = rebuild(checkpoint)
     costs = layer_costs(model.net, model.example())
@@ -50,7 +50,7 @@ def describe(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _count_nodes(model):
-    """Removable channels and neurons, living and dead, as :class:`~fairseq_prune.engine.account.NodeCount`."""
+    """Living and dead removable channels and neurons, as in :class:`~fairseq_prune.engine.account.NodeCount`."""
     return NodeCount(model, partial(trace, model.net, model.example(), PREFIX)).count()
 
 

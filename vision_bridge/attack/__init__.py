@@ -1,1 +1,1 @@
-"""Adversarial evaluation of image classifiers, by the attacks of Foolbox."""
+"""Adversarial evaluation of image classifiers, with Foolbox's attacks."""

@@ -31,13 +31,13 @@ def attack(model: ImageClassifier, task: FairseqTask, options: Namespace) -> tup
     Args:
         model: :class:`~..models.classifier.ImageClassifier`; moved to the GPU if there is one.
         task: :class:`~..task.ImageClassificationTask`.
-        options: with their names as attributes.
+        options: the command's options, as attributes.
 
     Returns:
         (report of plain values, the same as text).
 
     Raises:
-        ValueError: options out of range, or a missing extra; before anything is computed.
+        ValueError: an option is out of range or an extra is missing; raised before anything is computed.
     """
     settings = AttackSettings.read(options, torch.Size(task.image_shape).numel())
     load_foolbox()
@@ -59,10 +59,10 @@ def attack(model: ImageClassifier, task: FairseqTask, options: Namespace) -> tup
 
 
 def evaluate(net: PixelModel, dataset: ImageDataset, settings: AttackSettings) -> dict[str, Any]:
-    """Attack drawn images.
+    """Attack randomly drawn images.
 
     Args:
-        net: :class:`~.pixels.PixelModel`; left as it was.
+        net: :class:`~.pixels.PixelModel`; left unchanged.
         dataset: :class:`~..data.image_dataset.ImageDataset`, not augmented.
         settings: :class:`~.settings.AttackSettings`.
 
@@ -101,14 +101,14 @@ def summarise(
     Args:
         attack: :class:`~.table.Attack`.
         epsilons: dict of epsilon as typed -> float.
-        norms: dict of epsilon, or None where the attack looks for the smallest change, -> list of the norms
-            of :func:`~.perturb.smallest_norms`, a tensor for each batch.
+        norms: dict of epsilon (None if the attack looks for the smallest change) -> list of the results of
+            :func:`~.perturb.smallest_norms`, a tensor for each batch.
 
     Returns:
         dict of ``name``, ``norm``, ``kind``, ``steps``; ``epsilons``, and for each of them ``labels``,
-        ``robust_accuracy`` in [0, 1] and ``success_rate``, the share of correctly classified images that are
-        misled, None without such; ``median_norm`` of all images, 0 for those that need no change, None if
-        infinite or unknown.
+        ``robust_accuracy`` in [0, 1] and ``success_rate``, the fraction of correctly classified images that
+        become misclassified (None if there are no such images); ``median_norm`` over all images, 0 for those
+        that need no change, None if infinite or unknown.
     """
     robust, success = [], []
     for epsilon in epsilons.values():
@@ -132,7 +132,7 @@ def summarise(
 
 
 def _searches(settings):
-    """(attack, epsilon) of all searches in a batch; those for the smallest change are made once, epsilon None."""
+    """(Attack, epsilon) of all searches in a batch; a search for the smallest change runs once, with epsilon None."""
     for attack in settings.attacks:
         minimal = attack.kind == MINIMAL
         for epsilon in [None] if minimal else settings.epsilons[attack.norm].values():
@@ -150,7 +150,7 @@ def _share(chosen):
 
 @contextlib.contextmanager
 def _bar(jobs):
-    """fairseq's progress bar, in a terminal; it asks for a logger that tells."""
+    """fairseq's progress bar in a terminal, which needs a logger at level INFO."""
     level = progress_bar.logger.level
     progress_bar.logger.setLevel(logging.INFO)
     try:

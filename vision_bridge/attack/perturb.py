@@ -1,4 +1,4 @@
-"""Running one attack on one batch, and judging its result."""
+"""Running one attack on one batch, and evaluating its result."""
 
 import torch
 from torch import Tensor, nn
@@ -9,18 +9,18 @@ from .table import NORMS, Attack, load_foolbox
 def perturb(
     attack: Attack, net: nn.Module, pixels: Tensor, targets: Tensor, epsilon: float | None, seed: int
 ) -> Tensor:
-    """Look for images that mislead; the global generators stay as they are.
+    """Look for adversarial images; the global random generators are not affected.
 
     Args:
         attack: :class:`~.table.Attack`.
-        net: ``nn.Module`` of pixels in evaluation mode.
+        net: ``nn.Module`` that takes pixels, in evaluation mode.
         pixels: float [B, channels, height, width] in [0, 1].
         targets: int64 [B].
-        epsilon: largest norm of the change; None for an attack that looks for the smallest.
-        seed: of the attack's random numbers.
+        epsilon: largest norm of the change; None for an attack that looks for the smallest change.
+        seed: seed of the attack's random numbers.
 
     Returns:
-        The changed pixels, in [0, 1]; whether they mislead is not said.
+        The changed pixels, in [0, 1]; they need not be misclassified.
     """
     foolbox = load_foolbox()
     wrapped = foolbox.PyTorchModel(net, bounds=(0, 1), device=pixels.device)
@@ -33,17 +33,17 @@ def perturb(
 
 @torch.no_grad()
 def is_right(net: nn.Module, pixels: Tensor, targets: Tensor) -> Tensor:
-    """Bool [B]: which images the model classifies correctly."""
+    """Which images the model classifies correctly, bool [B]."""
     return net(pixels).argmax(1) == targets
 
 
 def smallest_norms(attack: Attack, net: nn.Module, pixels: Tensor, changed: Tensor, targets: Tensor) -> Tensor:
-    """Norms of the changes that mislead.
+    """Norms of the changes that cause misclassification.
 
     Returns:
-        float [B]: 0 where no change is needed, infinite where this one does not mislead.
+        float [B]: 0 where no change is needed, infinite where the change does not cause misclassification.
     """
     norms = torch.linalg.vector_norm((changed - pixels).flatten(1), NORMS[attack.norm], dim=1)
-    failed = is_right(net, changed, targets) | norms.isnan()  # a net without gradients may be given NaN
+    failed = is_right(net, changed, targets) | norms.isnan()  # without gradients, an attack may return NaN
     norms = norms.masked_fill(failed, float("inf"))
     return norms.masked_fill(~is_right(net, pixels, targets), 0.0)

@@ -1,4 +1,4 @@
-"""Images as pixels in [0, 1], and a model of them."""
+"""Images as pixels in [0, 1], and a model that takes them."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -10,14 +10,14 @@ from torch import Tensor, nn
 from ..data.image_dataset import ImageDataset
 from ..data.seeds import seed_of
 
-_DRAW = 4  # what a seed is for
+_DRAW = 4  # mixed into the seed, to separate its uses
 
 
 class PixelModel(nn.Module):
     """Normalises pixels and classifies them.
 
     Args:
-        model: ``nn.Module`` of normalised images.
+        model: ``nn.Module`` that takes normalised images.
         mean, std: of pixels in [0, 1], one value per channel or one for all.
     """
 
@@ -31,17 +31,17 @@ class PixelModel(nn.Module):
             self.register_buffer(name, torch.tensor(values, dtype=torch.float32)[:, None, None])
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Logits [batch, classes] of pixels [batch, channels, height, width]."""
+        """Logits [batch, classes] for pixels [batch, channels, height, width]."""
         return self.model((pixels - self.mean) / self.std)
 
     def pixels(self, images: Tensor) -> Tensor:
-        """Undo the normalisation of images; exact, since they have 256 levels."""
+        """Undo the normalisation of images; exact, since pixels have 256 levels."""
         return ((images * self.std + self.mean) * 255).round().clamp(0, 255) / 255
 
 
 @contextlib.contextmanager
 def held_still(model: nn.Module) -> Iterator[nn.Module]:
-    """Evaluation mode and no gradients of parameters, for a while."""
+    """Within the context: evaluation mode, and no gradients of parameters."""
     modes = [(module, module.training) for module in model.modules()]
     learned = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     try:
@@ -57,7 +57,7 @@ def draw(dataset: ImageDataset, batches: int, batch_size: int, seed: int) -> lis
     """Draw images without replacement.
 
     Returns:
-        List of at most ``batches`` int arrays of indices.
+        List of at most ``batches`` integer arrays of indices.
     """
     order = np.random.default_rng(seed_of(_DRAW, seed)).permutation(len(dataset))[: batches * batch_size]
     return [order[at : at + batch_size] for at in range(0, len(order), batch_size)]

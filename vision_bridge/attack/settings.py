@@ -15,12 +15,13 @@ EXAMPLES = {"linf": "8/255", "l2": "0.5", "l1": "8"}
 
 @dataclass(frozen=True)
 class AttackSettings:
-    """Read from the options of ``fairseq-prune attack``.
+    """The options of ``fairseq-prune attack``, checked.
 
     Attributes:
         attacks: list of :class:`~.table.Attack`.
         epsilons: dict of norm -> dict of epsilon as typed -> float.
-        batches, batch_size: of images (count).
+        batches: number of batches.
+        batch_size: images in a batch (count).
         seed: integer.
     """
 
@@ -32,14 +33,14 @@ class AttackSettings:
 
     @classmethod
     def read(cls, options: Namespace, pixels: int) -> Self:
-        """Check the options.
+        """Read and check the options.
 
         Args:
-            options: with their names as attributes.
-            pixels: of an image, all channels (count).
+            options: the command's options, as attributes.
+            pixels: pixels of an image times its channels (count).
 
         Raises:
-            ValueError: naming the option, the value and a valid example.
+            ValueError: a value is not valid; the message names the option, the value and a valid example.
         """
         for option, value in (("--batches", options.batches), ("--batch-size", options.batch_size)):
             if value < 1:
@@ -50,17 +51,17 @@ class AttackSettings:
 
 
 def read_attacks(names: str, steps: str | None) -> list[Attack]:
-    """Look the attacks up.
+    """Look up the attacks.
 
     Args:
-        names: separated by commas, or ``"all"``.
+        names: names separated by commas, or ``"all"``.
         steps: ``"name=count,..."``, or None.
 
     Returns:
         List of :class:`~.table.Attack`, each once.
 
     Raises:
-        ValueError: unknown attack, one without steps, or a count below 1.
+        ValueError: an attack is unknown or takes no steps, or a count is below 1.
     """
     asked = list(ATTACKS) if names == "all" else [name.strip() for name in names.split(",")]
     chosen = {name: ATTACKS[name] for name in asked}
@@ -80,15 +81,15 @@ def read_epsilons(text: str | None, norms: Sequence[str], pixels: int) -> dict[s
     """Read ``--eps``: one list for all norms, or ``linf=LIST;l2=LIST;l1=LIST``.
 
     Args:
-        text: None for the defaults, which also hold for norms that it does not name.
-        norms: of the attacks.
-        pixels: of an image, all channels (count).
+        text: value of the option; None for the defaults, which also apply to norms that it does not name.
+        norms: norms of the attacks.
+        pixels: pixels of an image times its channels (count).
 
     Returns:
         dict of norm -> dict of epsilon as typed -> float, ascending.
 
     Raises:
-        ValueError: malformed, of a norm that no attack has, or no size that a change of pixels in [0, 1] can have.
+        ValueError: it is malformed, names a norm of no attack, or a size that no change of pixels in [0, 1] can have.
     """
     lists = {norm: EPSILONS[norm] for norm in norms}
     if text and "=" not in text:

@@ -15,7 +15,7 @@ FOOTER = (
 
 
 def by_norm(report: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """dict of norm -> the report's attacks of that norm, in the order of the report."""
+    """Group the attacks of a report: dict of norm -> list of attacks, in the order of the report."""
     found = {}
     for attack in report["attacks"]:
         found.setdefault(attack["norm"], []).append(attack)
@@ -23,7 +23,7 @@ def by_norm(report: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
 
 
 def render(report: dict[str, Any]) -> str:
-    """A table for each norm."""
+    """Lay out a report for a terminal, with a table for each norm."""
     lines = [
         f"{report['checkpoint']}: {report['images']:,} images of {report['data']}, {report['split']}, "
         f"seed {report['seed']}; clean accuracy {100 * report['clean_accuracy']:.2f} %"
@@ -45,7 +45,7 @@ def _median(attack):
 
 
 def draw_figure(report: dict[str, Any], path: StrPath) -> None:
-    """Draw accuracy against epsilon, a panel for each norm, into a PNG."""
+    """Draw accuracy against epsilon as a PNG, a panel for each norm."""
     from matplotlib.figure import Figure
 
     groups = by_norm(report)

@@ -1,4 +1,4 @@
-"""The attacks: the norm of each, whether it is given or finds its size, and how Foolbox builds it."""
+"""The attacks: the norm of each, whether the size of its change is fixed or minimised, and how Foolbox builds it."""
 
 import math
 import os
@@ -19,9 +19,9 @@ class Attack:
 
     Attributes:
         name: as typed.
-        norm: of :data:`NORMS`.
-        kind: ``"fixed"``: looks for a change of at most a given norm; ``"minimal"``: for the smallest change.
-        steps: count, None where it cannot be chosen.
+        norm: a name in :data:`NORMS`.
+        kind: ``"fixed"`` looks for a change of at most a given norm, ``"minimal"`` for the smallest change.
+        steps: number of steps; None if it cannot be chosen.
         build: function (foolbox.attacks, steps) -> Foolbox's attack.
     """
 
@@ -33,7 +33,7 @@ class Attack:
 
 
 def _pgd(attacks, steps):
-    """In steps that reach the far side, which may be two epsilons from a random start; Foolbox's own do not."""
+    """With steps that reach the far side, up to two epsilons from a random start; Foolbox's default steps do not."""
     return attacks.LinfPGD(steps=steps, rel_stepsize=2.5 / steps)
 
 
@@ -61,7 +61,7 @@ def load_foolbox() -> Any:
     Raises:
         ValueError: it is not installed, or cannot run here.
     """
-    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # its zoo imports GitPython, which fails where git is missing
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # its zoo imports GitPython, which fails without git
     try:
         import foolbox
     except ImportError as error:

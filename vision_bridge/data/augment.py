@@ -1,7 +1,7 @@
-"""Random changes of a batch of images, different for each image, all at once.
+"""Random changes to a batch of images, different for each image, made for the whole batch at once.
 
-Each takes a tensor [B, channels, height, width], uint8 or float, on the CPU, draws from a generator of
-its own and returns a new tensor of the same shape.
+Each takes a tensor [B, channels, height, width], uint8 or float, on the CPU, draws from the given
+generator and returns a new tensor of the same shape.
 """
 
 import math
@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 def random_crop(images: Tensor, padding: int, generator: torch.Generator) -> Tensor:
-    """Shift each image by up to ``padding`` pixels along both axes, with zeros where nothing was.
+    """Shift each image by up to ``padding`` pixels along both axes, filling with zeros.
 
     All ``(2 * padding + 1) ** 2`` shifts are equally likely, as in torchvision's
     ``RandomCrop(size, padding)``.
@@ -21,7 +21,7 @@ def random_crop(images: Tensor, padding: int, generator: torch.Generator) -> Ten
     Args:
         images: [B, channels, height, width].
         padding: pixels, at least 0.
-        generator: of :mod:`torch`.
+        generator: torch generator.
 
     Returns:
         Tensor of the same shape and dtype.
@@ -30,16 +30,16 @@ def random_crop(images: Tensor, padding: int, generator: torch.Generator) -> Ten
     down, right = torch.randint(0, 2 * padding + 1, (2, count), generator=generator).numpy()
     padded = F.pad(images, [padding] * 4).numpy()
     windows = np.lib.stride_tricks.sliding_window_view(padded, (height, width), (2, 3))  # [B, C, shifts, shifts, H, W]
-    return torch.from_numpy(windows[np.arange(count), :, down, right])  # numpy copies rows, torch single pixels
+    return torch.from_numpy(windows[np.arange(count), :, down, right])  # numpy copies whole rows, torch pixel by pixel
 
 
 def random_flip(images: Tensor, probability: float, generator: torch.Generator) -> Tensor:
-    """Mirror each image left to right with a probability.
+    """Flip each image horizontally with the given probability.
 
     Args:
         images: [B, channels, height, width].
         probability: in [0, 1].
-        generator: of :mod:`torch`.
+        generator: torch generator.
 
     Returns:
         Tensor of the same shape and dtype.
@@ -51,15 +51,15 @@ def random_flip(images: Tensor, probability: float, generator: torch.Generator) 
 
 
 def random_affine(images: Tensor, degrees: float, generator: torch.Generator) -> Tensor:
-    """Rotate each image about its centre, bilinearly, with zeros where nothing was.
+    """Rotate each image about its centre, with bilinear interpolation, filling with zeros.
 
     Args:
         images: [B, channels, height, width].
-        degrees: largest angle; it is uniform in [-degrees, degrees].
-        generator: of :mod:`torch`.
+        degrees: largest angle; angles are uniform in [-degrees, degrees].
+        generator: torch generator.
 
     Returns:
-        Float tensor of the same shape, pixels of the same range.
+        Float tensor of the same shape, with pixels in the same range.
     """
     angles = (2 * torch.rand(len(images), generator=generator) - 1) * math.radians(degrees)
     return rotate(images, angles)
@@ -86,12 +86,12 @@ def rotate(images: Tensor, angles: Tensor) -> Tensor:
 def random_part(height: int, width: int, generator: torch.Generator) -> tuple[int, int, int, int]:
     """Draw the part of an image that torchvision's ``RandomResizedCrop`` would keep.
 
-    Its area is uniform in 8 to 100 % of the image's, the logarithm of its aspect ratio uniform between
-    those of 3:4 and 4:3; after ten draws that do not fit, the centre with the nearest possible ratio.
+    Its area is uniform in 8 to 100 % of the image's; the logarithm of its aspect ratio is uniform between
+    those of 3:4 and 4:3. After ten draws that do not fit, it is the centre, with the nearest possible ratio.
 
     Args:
         height, width: of the image, in pixels.
-        generator: of :mod:`torch`.
+        generator: torch generator.
 
     Returns:
         ``(top, left, height, width)`` in pixels.

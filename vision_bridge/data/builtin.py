@@ -1,4 +1,4 @@
-"""Sets that need no files: scikit-learn's digits, and one that is generated."""
+"""Data sets that need no files: scikit-learn's digits, and a generated one."""
 
 import numpy as np
 import torch
@@ -6,15 +6,15 @@ import torch
 from .images import Images, resize
 from .splits import stratified_draw
 
-_TEST_FRACTION, _DIGITS, _SYNTHETIC = 0.2, 20212, 20213  # of the digits; seeds
-_SIZES = {"train": 2000, "test": 500}  # of the synthetic set, images
+_TEST_FRACTION, _DIGITS, _SYNTHETIC = 0.2, 20212, 20213  # test fraction of the digits; seeds
+_SIZES = {"train": 2000, "test": 500}  # images in the synthetic set
 
 
 def read_digits(size: int) -> dict[str, Images]:
     """The 1,797 digits of 8x8 pixels that come with scikit-learn, a fifth of them for testing.
 
     Args:
-        size: height and width in pixels that they are resized to.
+        size: height and width in pixels to resize them to.
 
     Returns:
         dict of split -> :class:`~.images.Images`, uint8 [N, 1, size, size].
@@ -34,13 +34,13 @@ def read_digits(size: int) -> dict[str, Images]:
 
 
 def make_synthetic(size: int) -> dict[str, Images]:
-    """Ten classes, each a smooth random picture, of which every image is a noisy copy.
+    """Ten classes, each with a smooth random picture; every image is a noisy copy of its class's picture.
 
     Args:
         size: height and width in pixels.
 
     Returns:
-        dict of split -> :class:`~.images.Images`, uint8 [N, 3, size, size]; always the same.
+        dict of split -> :class:`~.images.Images`, uint8 [N, 3, size, size]; always the same images.
     """
     generator = torch.Generator().manual_seed(_SYNTHETIC)
     coarse = torch.randint(64, 192, (10, 3, 4, 4), generator=generator, dtype=torch.uint8)

@@ -1,4 +1,4 @@
-"""Image files: reading one, and checking those of a set before a run depends on them."""
+"""Image files: reading one, and checking those of a data set before a run depends on them."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}  # torchvision's
-FORMATS = ("JPEG", "PNG", "BMP", "PPM", "TIFF", "WEBP")  # what is read, whatever a file is called: never PostScript
+FORMATS = ("JPEG", "PNG", "BMP", "PPM", "TIFF", "WEBP")  # read whatever a file is called; never PostScript
 
 
 def read_image(path: StrPath) -> Image:
-    """Read a file.
+    """Read an image file.
 
     Args:
-        path: of an image of :data:`FORMATS`.
+        path: path of an image in one of :data:`FORMATS`.
 
     Returns:
         PIL image, RGB.
 
     Raises:
-        ValueError: it is none, is damaged, or has more than twice ``PIL.Image.MAX_IMAGE_PIXELS``.
+        ValueError: it is not an image, is damaged, or has more than twice ``PIL.Image.MAX_IMAGE_PIXELS``.
     """
     return _opened(path, lambda file: file.convert("RGB"))
 
 
 def check_images(paths: Sequence[str]) -> None:
-    """Decode all images of a set once, in threads; a set whose files stay as they are is not checked again.
+    """Decode all images of a data set once, in threads; an unchanged set is not checked again.
 
-    What was checked is known by the names, sizes and times of its files, in ``~/.cache/fairseq_prune``.
+    Sets that were checked are remembered in ``~/.cache/fairseq_prune``, by the names, sizes and times of their files.
 
     Args:
-        paths: of the files, list.
+        paths: list of paths.
 
     Raises:
-        ValueError: as :func:`read_image`, for the first of them; or one is missing.
+        ValueError: a file is missing, or as :func:`read_image`; only the first such file is reported.
     """
     mark = _mark(paths)
     if mark.exists():
@@ -54,7 +54,7 @@ def check_images(paths: Sequence[str]) -> None:
     if len(paths) > 10_000:
         logger.info(f"checking {len(paths):,} images, once")
     with ThreadPoolExecutor(min(32, os.cpu_count() or 1)) as threads:
-        for start in range(0, len(paths), 1000):  # so that an error does not wait for all
+        for start in range(0, len(paths), 1000):  # so that an error is reported early
             list(threads.map(_check, paths[start : start + 1000]))
     try:
         mark.parent.mkdir(parents=True, exist_ok=True)
@@ -64,7 +64,7 @@ def check_images(paths: Sequence[str]) -> None:
 
 
 def _mark(paths):
-    """The file that says that they were checked."""
+    """The file whose existence says that these images were checked."""
     digest = hashlib.sha256()
     for path in paths:
         try:
@@ -80,7 +80,7 @@ def _mark(paths):
 
 def _check(path):
     def decode(file):
-        file.draft("RGB", (1, 1))  # of JPEG an eighth of the size, from all of the file
+        file.draft("RGB", (1, 1))  # JPEG: decode at an eighth of the size, which still reads the whole file
         file.load()
 
     _opened(path, decode)
@@ -92,6 +92,6 @@ def _opened(path, use):
     try:
         with Image.open(path, formats=FORMATS) as file:
             return use(file)
-    except Exception as error:  # of many kinds: foreign data
+    except Exception as error:  # foreign data may raise anything
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"{path}: not a readable image ({reason}); remove or replace it") from None

@@ -11,18 +11,18 @@ from .image_dataset import ImageDataset
 from .images import Images
 from .seeds import generator_of
 
-_PART = 3  # what a seed is for
+_PART = 3  # mixed into the seed, to separate its uses
 
 
 class FolderDataset(ImageDataset):
-    """A split of images in files, of any size.
+    """A split whose images are files, of any size.
 
     Args:
         images: :class:`~.images.Images` with paths.
         size: height and width of an image in a batch, in pixels.
-        border: an image is resized until its shorter side has ``border * size`` pixels, and its centre
-            kept; in training with ``resized_crop`` a random part of it is resized instead.
-        **common: as of :class:`~.image_dataset.ImageDataset`.
+        border: an image is resized so that its shorter side has ``border * size`` pixels, and its centre is
+            kept; in training with ``resized_crop``, a random part of it is resized instead.
+        **common: as for :class:`~.image_dataset.ImageDataset`.
     """
 
     def __init__(self, images: Images, size: int, border: float, **common: Any):
@@ -33,7 +33,7 @@ class FolderDataset(ImageDataset):
         """``(number, uint8 tensor [3, size, size])``.
 
         Raises:
-            ValueError: the file is no readable image.
+            ValueError: the file is not a readable image.
         """
         from PIL import Image
 

@@ -1,4 +1,4 @@
-"""Images as files, in one folder per class below ``train/`` and ``val/``."""
+"""Image files in one folder per class, below ``train/`` and ``val/``."""
 
 from pathlib import Path
 
@@ -9,21 +9,21 @@ from fairseq_prune.files.locks import StrPath
 from .files import SUFFIXES
 from .images import Images
 
-ANNOTATIONS = "val_annotations.txt"  # Tiny-ImageNet's: file, class and box of each image in val/images/
+ANNOTATIONS = "val_annotations.txt"  # in Tiny-ImageNet: file, class and box of each image in val/images/
 
 
 def list_folder(folder: StrPath) -> dict[str, Images]:
     """List the images of a folder; its validation images are our split "test".
 
     Args:
-        folder: with ``train/CLASS/`` and ``val/CLASS/``, images at any depth below; or as Tiny-ImageNet,
-            whose ``val/`` has ``images/`` and ``val_annotations.txt``.
+        folder: has ``train/CLASS/`` and ``val/CLASS/`` with images at any depth, or the layout of
+            Tiny-ImageNet, whose ``val/`` has ``images/`` and ``val_annotations.txt``.
 
     Returns:
         dict of split -> :class:`~.images.Images` of paths; classes are numbered in the order of their names.
 
     Raises:
-        ValueError: without class folders or images, or with a class that training does not have.
+        ValueError: there are no class folders or no images, or a class does not occur in training.
     """
     folder = Path(folder)
     train = _class_folders(folder, "train")
@@ -36,7 +36,7 @@ def list_folder(folder: StrPath) -> dict[str, Images]:
 
 
 def is_tiny_imagenet(folder: StrPath) -> bool:
-    """Whether it is laid out as only Tiny-ImageNet is."""
+    """Whether a folder has the layout that only Tiny-ImageNet has."""
     return (Path(folder) / "val" / ANNOTATIONS).exists()
 
 
@@ -64,7 +64,7 @@ def _files(folders, numbers):
 
 
 def _is_image(path):
-    """True for images by their names, but not for hidden files, as macOS's ``._1.png``."""
+    """True for the names of images, but not for hidden files such as macOS's ``._1.png``."""
     return path.suffix.lower() in SUFFIXES and not any(part[0] == "." for part in path.parts)
 
 

@@ -1,4 +1,4 @@
-"""Images in memory, in batches that are augmented and normalised as a whole."""
+"""Images in memory; each batch is augmented and normalised as a whole."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,22 +13,22 @@ from .images import Images
 from .seeds import generator_of, seed_of
 from .table import Augmentation
 
-_ORDER, _BATCH = 1, 2  # what a seed is for
+_ORDER, _BATCH = 1, 2  # mixed into the seed, to separate its uses
 
 
 class ImageDataset(FairseqDataset):
-    """A split of images in memory.
+    """A split whose images are in memory.
 
-    What is random depends on the seed, the epoch and the images of a batch alone: not on the process
-    that makes it, the batches before it, or the global generators. Worker processes keep the dataset as
-    it was when they began, so a sample is asked for by its number ``epoch * len(dataset) + index``; in
-    evaluation the epoch is 0, so that numbers are indices.
+    Randomness depends only on the seed, the epoch and the images of a batch, not on the process that
+    makes the batch, the batches before it, or the global generators. Worker processes keep the dataset
+    as it was when they started, so a sample is requested by its number ``epoch * len(dataset) + index``;
+    in evaluation, the epoch is 0, so that numbers are indices.
 
     Args:
         images: :class:`~.images.Images`.
         mean, std: of pixels in [0, 1], tuples with one value per channel or one for all.
-        augmentation: :class:`~.table.Augmentation`, for training: in an order of its own in each epoch.
-            None for evaluation: in order, unchanged.
+        augmentation: :class:`~.table.Augmentation` for training, where each epoch has its own order.
+            None for evaluation: images are in order and unchanged.
         seed: integer.
     """
 
@@ -40,7 +40,7 @@ class ImageDataset(FairseqDataset):
         augmentation: Augmentation | None = None,
         seed: int = 1,
     ):
-        self.images: Any = images.images  # a tensor; of images in files, their paths
+        self.images: Any = images.images  # a tensor, or paths if the images are files
         self.targets = images.targets
         self.augmentation, self.seed, self.epoch = augmentation, seed, 1
         centre, spread = (torch.tensor(values, dtype=torch.float64)[:, None, None] for values in (mean, std))
@@ -54,7 +54,7 @@ class ImageDataset(FairseqDataset):
 
     @property
     def can_reuse_epoch_itr_across_epochs(self):
-        """False for training, which has other batches in each epoch."""
+        """False for training, where each epoch has different batches."""
         return self.augmentation is None
 
     def num_tokens(self, number):
@@ -66,22 +66,22 @@ class ImageDataset(FairseqDataset):
         return 1
 
     def set_epoch(self, epoch):
-        """Choose the order and the augmentation of an epoch, counted from 1."""
+        """Select the order and the augmentation of an epoch, counted from 1."""
         self.epoch = epoch
 
     def ordered_indices(self):
-        """The numbers of all samples, int64 [N]: shuffled for training, else in order."""
+        """The numbers of all samples, int64 [N]: shuffled for training, otherwise in order."""
         if self.augmentation is None:
             return np.arange(len(self))
         order = np.random.default_rng(seed_of(_ORDER, self.seed, self.epoch)).permutation(len(self))
         return self.epoch * len(self) + order
 
     def batch_by_size(self, indices, max_sentences=None, **limits):
-        """Consecutive batches of exactly ``max_sentences`` samples; the last has what remains."""
+        """Consecutive batches of exactly ``max_sentences`` samples; the last batch has the rest."""
         return [indices[at : at + max_sentences] for at in range(0, len(indices), max_sentences)]
 
     def batches(self, epoch: int, max_sentences: int) -> list[np.ndarray]:
-        """The batches of an epoch, lists of numbers."""
+        """The batches of an epoch: a list of arrays of sample numbers."""
         self.set_epoch(epoch)
         return self.batch_by_size(self.ordered_indices(), max_sentences)
 
@@ -89,7 +89,7 @@ class ImageDataset(FairseqDataset):
         """Make a batch.
 
         Args:
-            samples: what ``__getitem__`` returned, B of them, of one epoch; none where a rank has no more.
+            samples: B results of ``__getitem__``, of one epoch; empty if a rank has no samples left.
 
         Returns:
             dict of ``id`` and ``target``, int64 [B]; ``net_input``, dict of ``image``, float32
@@ -110,7 +110,7 @@ class ImageDataset(FairseqDataset):
         }
 
     def normalise(self, pixels: Tensor) -> Tensor:
-        """From pixels in [0, 255] to what a model sees, float32."""
+        """Normalise pixels in [0, 255] to the model's input, float32."""
         return pixels.float().mul_(self._scale).add_(self._shift)
 
     def _gather(self, samples):

@@ -1,4 +1,4 @@
-"""Images with their classes, in memory or as files, and checks before they are used."""
+"""Images with their classes, in memory or as files, and checks to make before they are used."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .table import ImageSet
 
-_CHUNK = 4096  # images resized at a time, to bound the memory of their float copies
+_CHUNK = 4096  # images that are resized at once, to limit the memory for their float copies
 
 
 @dataclass(frozen=True)
@@ -55,15 +55,15 @@ def resize(images: Tensor, size: int) -> Tensor:
 
 
 def check_labels(data: str, parts: Mapping[str, Images], classes: int) -> None:
-    """Refuse an empty split, and classes that the model has no output for.
+    """Refuse empty splits, and classes for which the model has no output.
 
     Args:
-        data: what the DATA argument says.
+        data: the DATA argument.
         parts: dict of split -> :class:`Images`.
         classes: count.
 
     Raises:
-        ValueError: naming the split.
+        ValueError: the message names the split.
     """
     for split, part in parts.items():
         if not len(part):
@@ -77,18 +77,18 @@ def check_labels(data: str, parts: Mapping[str, Images], classes: int) -> None:
 
 
 def check_shape(data: str, parts: Mapping[str, Images], row: ImageSet) -> tuple[int, ...]:
-    """Refuse images in memory that are not as their set says.
+    """Refuse images in memory whose shape is not that of their data set.
 
     Args:
-        data: what the DATA argument says.
-        parts: dict of split -> :class:`Images`, tensors.
-        row: :class:`~.table.ImageSet`, with None for what may be anything.
+        data: the DATA argument.
+        parts: dict of split -> :class:`Images` with tensors.
+        row: :class:`~.table.ImageSet`, with None for sizes that may be anything.
 
     Returns:
-        (channels, height, width) of all.
+        (channels, height, width) of all images.
 
     Raises:
-        ValueError: naming both shapes.
+        ValueError: the message names both shapes.
     """
     shapes = {split: tuple(part.images.shape[1:]) for split, part in parts.items() if torch.is_tensor(part.images)}
     first = shapes["train"]

@@ -1,4 +1,4 @@
-"""Sets of images in npz files."""
+"""Data sets of images in npz files."""
 
 import zipfile
 from collections.abc import Sequence
@@ -14,17 +14,17 @@ KEYS = {"train": ("x_train", "y_train"), "test": ("x_test", "y_test")}
 
 
 def read_npz(paths: Sequence[StrPath]) -> dict[str, Images]:
-    """Read images from npz files, one after the other.
+    """Read images from npz files and concatenate them.
 
     Args:
-        paths: of files with some of ``x_train, y_train, x_test, y_test``: uint8 images NHWC, NCHW or
-            NHW of 1 or 3 channels, and integer classes [N] or [N, 1].
+        paths: paths of files with some of ``x_train, y_train, x_test, y_test``: uint8 images NHWC, NCHW or
+            NHW with 1 or 3 channels, and integer classes [N] or [N, 1].
 
     Returns:
         dict of split -> :class:`~.images.Images`, in memory.
 
     Raises:
-        ValueError: unreadable, a key missing, or arrays of another kind; naming the file.
+        ValueError: a file is unreadable, lacks a key, or has other arrays; the message names the file.
     """
     found = {split: [] for split in KEYS}
     for path in paths:

@@ -16,7 +16,7 @@ _NAMED = Need(lambda options: options.data in MARKS, "DATA cifar10")
 
 @dataclass
 class ImageOptions(FairseqDataclass):
-    """Where images come from and what is done to them."""
+    """Where images come from, and what is done to them."""
 
     data: Optional[str] = field(
         default=None,
@@ -53,13 +53,13 @@ class ImageOptions(FairseqDataclass):
 
 
 def check_options(options: ImageOptions) -> None:
-    """Refuse what no set of images can satisfy.
+    """Refuse values that are not valid for any data set.
 
     Args:
-        options: with the fields of :class:`ImageOptions`.
+        options: has the fields of :class:`ImageOptions`.
 
     Raises:
-        ValueError: naming the option, the value and a valid example.
+        ValueError: the message names the option, the value and a valid example.
     """
     if not 0 <= options.holdout < 1:
         raise ValueError(f"--holdout {options.holdout}: a fraction in [0, 1); give e.g. --holdout 0.1")

@@ -21,21 +21,21 @@ from .table import AUGMENTATIONS, DATASETS, OTHER, Augmentation, ImageSet, look_
 from .torchvision_sets import MARKS, read_torchvision, recognise
 
 BUILT_IN = {"digits": read_digits, "synthetic": make_synthetic}
-_FOLDER_SIZE = 224  # pixels, of folders that no row of the table describes
+_FOLDER_SIZE = 224  # pixels, for folders without a row in the table
 
 
 @dataclass
 class Source:
-    """A set of images.
+    """A data set of images.
 
     Attributes:
-        row: its row of the table.
+        row: its row in the table.
         classes: count.
-        shape: (channels, height, width) of an image as a model sees it.
-        mean, std: of pixels in [0, 1], a tuple with one value per channel or one for all.
-        augmentation: of training images, :class:`~.table.Augmentation`.
+        shape: (channels, height, width) of an image as the model gets it.
+        mean, std: of pixels in [0, 1], tuples with one value per channel or one for all.
+        augmentation: :class:`~.table.Augmentation` of training images.
         options: :class:`~.options.ImageOptions`.
-        read: function () -> dict of "train" and "test" -> :class:`~.images.Images`.
+        read: function without arguments that returns a dict of "train" and "test" -> :class:`~.images.Images`.
     """
 
     row: ImageSet
@@ -49,15 +49,15 @@ class Source:
 
     @cached_property
     def parts(self) -> dict[str, Images]:
-        """What ``read`` returns; read once.
+        """The result of ``read``, which is called only once.
 
         Raises:
-            ValueError: missing, damaged, or not of this shape and these classes.
+            ValueError: the data are missing, damaged, or of other shapes or classes.
         """
         return self.read()
 
     def images(self, name: str) -> Images:
-        """The :class:`~.images.Images` of train, valid or test; see :func:`~.splits.split`."""
+        """The :class:`~.images.Images` of the split train, valid or test; see :func:`~.splits.split`."""
         return split(self.parts, name, self.options.holdout, self.options.max_train_images)
 
     def dataset(self, name: str, trains: bool) -> ImageDataset:
@@ -68,7 +68,7 @@ class Source:
             trains: whether to shuffle and augment it.
 
         Raises:
-            ValueError: as ``parts`` and :func:`~.splits.split`.
+            ValueError: as for ``parts`` and :func:`~.splits.split`.
         """
         images = self.images(name)
         common: dict[str, Any] = {
@@ -83,17 +83,18 @@ class Source:
 
 
 def open_source(data: str, options: ImageOptions) -> Source:
-    """Find images.
+    """Find the data set that the options name.
 
     Args:
         data: the DATA argument.
         options: :class:`~.options.ImageOptions`.
 
     Returns:
-        A :class:`Source`. What the table has is read only when it is needed.
+        A :class:`Source`. Sets in the table are read only when they are needed.
 
     Raises:
-        ValueError: not there, unreadable or contradictory; naming the option, the value and an example.
+        ValueError: data do not exist, are unreadable or contradict the options; the message names the option, the
+            value and a valid example.
     """
     check_options(options)
     name, read = _locate(data, options)
@@ -124,12 +125,12 @@ def _locate(data, options):
     """Find out what DATA means.
 
     Returns:
-        ``(name, read)``: the name in the table, None if the place does not tell; and how to read it.
+        ``(name, read)``: the name in the table, None if DATA does not show it; and the function that reads it.
     """
     paths = utils.split_paths(data)
     if data in BUILT_IN:
         size = options.image_size or DATASETS[data].size
-        assert size is not None, data  # the table has it
+        assert size is not None, data  # it is in the table
         return data, partial(BUILT_IN[data], size)
     if data in MARKS:
         return data, partial(_read_named, data, options)
@@ -162,7 +163,7 @@ def _read_named(name, options):
 
 
 def _guess(data, parts):
-    """The row of a set that nobody named."""
+    """Guess the table's row for a data set that was not named."""
     classes = _count(parts)
     if torch.is_tensor(parts["train"].images):
         thumbnails = parts["train"].images.shape[1:] == (3, 32, 32)
@@ -183,7 +184,7 @@ def _shape(parts, size):
 
 
 def _checked(data, parts, row, size):
-    """The parts, resized if asked to, of the classes and shape that the row says."""
+    """The parts, resized if requested, after checking that classes and shapes are those of the row."""
     check_labels(data, parts, row.classes or _count(parts))
     if torch.is_tensor(parts["train"].images):
         if size:

@@ -11,21 +11,21 @@ _HOLDOUT, _SHUFFLE = 20210, 20211  # seeds
 
 
 def stratified_draw(targets: ArrayLike, fraction: float, seed: int) -> np.ndarray:
-    """Draw a fraction of the images, of each class alike.
+    """Draw the same fraction of the images of each class.
 
     Args:
         targets: int array [N] of classes.
         fraction: in [0, 1].
-        seed: of the draw.
+        seed: seed of the draw.
 
     Returns:
-        Boolean array [N], True for ``round(fraction * N)`` images, of each class its share to within one.
+        Boolean array [N], True for ``round(fraction * N)`` images; each class has its share to within one image.
     """
     targets = np.asarray(targets)
     order = np.random.default_rng(seed).permutation(len(targets))
-    order = order[np.argsort(targets[order], kind="stable")]  # class by class, shuffled within
+    order = order[np.argsort(targets[order], kind="stable")]  # sorted by class, shuffled within each
     _, starts, counts = np.unique(targets[order], return_index=True, return_counts=True)
-    place = (np.arange(len(order)) - np.repeat(starts, counts) + 0.5) / np.repeat(counts, counts)  # within the class
+    place = (np.arange(len(order)) - np.repeat(starts, counts) + 0.5) / np.repeat(counts, counts)  # in the class
     drawn = np.zeros(len(targets), dtype=bool)
     drawn[order[np.argsort(place, kind="stable")[: round(fraction * len(targets))]]] = True
     return drawn
@@ -37,11 +37,11 @@ def split(parts: Mapping[str, Images], name: str, holdout: float, max_train_imag
     Args:
         parts: dict of "train" and "test" -> :class:`~.images.Images`.
         name: train, valid or test.
-        holdout: fraction of the training images that is "valid"; with 0 it is the test set.
+        holdout: fraction of the training images that form "valid"; if 0, "valid" is the test set.
         max_train_images: how many of the others "train" has at most (count), or None.
 
     Raises:
-        ValueError: no such split, or an empty one.
+        ValueError: there is no such split, or it is empty.
     """
     if name not in ("train", "valid", "test"):
         raise ValueError(f"split {name!r}: there are train, valid and test; give e.g. --valid-subset valid")

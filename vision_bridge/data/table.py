@@ -1,4 +1,4 @@
-"""Properties of each data set of images: sizes, normalisation, augmentation."""
+"""Properties of the known image data sets: sizes, normalisation and augmentation."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,12 @@ from fairseq_prune.pruning.registry import Entry, Registry
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What a training image goes through, in this order.
+    """The augmentation of a training image, in this order.
 
     Attributes:
-        resized_crop: a random part of 8 to 100 % of the area, resized; images in folders only.
-        degrees: largest angle of a random rotation, either way.
-        padding: pixels of zeros at each side, of which a random crop of the old size is taken.
+        resized_crop: resize a random part of 8 to 100 % of the area; only for images in folders.
+        degrees: largest angle of a random rotation, in either direction.
+        padding: pixels of zeros added at each side before a random crop to the old size.
         flip: probability of a horizontal flip.
     """
 
@@ -24,14 +24,15 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class ImageSet:
-    """A row of :data:`DATASETS`; None where it is for the data to say.
+    """A row of :data:`DATASETS`; None for what is to be read from the data.
 
     Attributes:
-        classes, channels, size: counts, and the height and width in pixels.
-        mean, std: of pixels in [0, 1], per channel, or one value for all.
+        classes, channels: counts.
+        size: height and width, in pixels.
+        mean, std: of pixels in [0, 1], one value per channel or one for all.
         augmentation: of training images.
-        border: images in folders are evaluated as the centre of ``size`` pixels of an image whose
-            shorter side has ``border * size``.
+        border: for evaluation, an image in a folder is resized so that its shorter side has
+            ``border * size`` pixels, and its centre of ``size`` x ``size`` pixels is used.
     """
 
     classes: int | None
@@ -76,7 +77,7 @@ def look_up(option: str, table: Registry[Entry], name: str) -> Entry:
     """The entry of a table that an option names.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is no such entry.
     """
     try:
         return table[name]

@@ -1,4 +1,4 @@
-"""Sets in the files that torchvision keeps them in."""
+"""Data sets in torchvision's files."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from fairseq_prune.files.locks import StrPath
 
 from .images import Images
 
-MARKS = {  # a file or folder by which each set is recognised
+MARKS = {  # the file or folder by which each data set is recognised
     "cifar10": "cifar-10-batches-py",
     "cifar100": "cifar-100-python",
     "mnist": "MNIST/raw",
@@ -19,23 +19,23 @@ _CLASSES = {"cifar10": "CIFAR10", "cifar100": "CIFAR100", "mnist": "MNIST", "svh
 
 
 def recognise(folder: StrPath) -> str | None:
-    """The name of the set in a folder, or None."""
+    """The name of the data set in a folder, or None."""
     return next((name for name, mark in MARKS.items() if (Path(folder) / mark).exists()), None)
 
 
 def read_torchvision(name: str, folder: StrPath, download: bool = False) -> dict[str, Images]:
-    """Read a set into memory.
+    """Read a data set into memory.
 
     Args:
         name: one of :data:`MARKS`.
-        folder: that has, or after ``download`` will have, torchvision's files.
+        folder: folder that has torchvision's files, or will have them after ``download``.
         download: fetch what is missing.
 
     Returns:
         dict of split -> :class:`~.images.Images`.
 
     Raises:
-        ValueError: incomplete or damaged files, or a failed download.
+        ValueError: files are incomplete or damaged, or the download failed.
     """
     from torchvision import datasets
 
