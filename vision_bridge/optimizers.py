@@ -1,4 +1,4 @@
-"""torch's optimizers that SNIP-it trains with and fairseq lacks: RMSprop, and Adam with coupled weight decay."""
+"""torch's optimizers that SNIP-it uses and fairseq lacks: RMSprop, and Adam with coupled weight decay."""
 
 from dataclasses import dataclass, field
 from typing import ClassVar, List
@@ -10,7 +10,7 @@ from omegaconf import II
 
 
 class _OfTorch(FairseqOptimizer):
-    """An optimizer of torch under fairseq's hood; each weight is updated alone."""
+    """A torch optimizer wrapped for fairseq; it updates each weight independently."""
 
     made_by: ClassVar[type[torch.optim.Optimizer]]
 
@@ -20,13 +20,13 @@ class _OfTorch(FairseqOptimizer):
 
     @property
     def supports_flat_params(self):
-        """Weights may come as one flat tensor."""
+        """True: weights may be one flat tensor."""
         return True
 
 
 @dataclass
 class RMSpropConfig(FairseqDataclass):
-    """Options of RMSprop; those of torch."""
+    """Options of torch's RMSprop."""
 
     rmsprop_alpha: float = field(default=0.99, metadata={"help": "share of the old mean of squared gradients"})
     rmsprop_eps: float = field(default=1e-8, metadata={"help": "added to the root of that mean"})
@@ -37,7 +37,7 @@ class RMSpropConfig(FairseqDataclass):
 
 @register_optimizer("rmsprop", dataclass=RMSpropConfig)
 class RMSprop(_OfTorch):
-    """Divides each gradient by the root of a running mean of its squares."""
+    """Divides each gradient by the square root of a running mean of its squares."""
 
     made_by = torch.optim.RMSprop
 
@@ -55,7 +55,7 @@ class RMSprop(_OfTorch):
 
 @dataclass
 class CoupledAdamConfig(FairseqDataclass):
-    """Options of Adam; for the others torch's defaults, which are fairseq's."""
+    """Options of Adam; all others have torch's defaults, which are also fairseq's."""
 
     weight_decay: float = field(default=0.0, metadata={"help": "share of the weights added to their gradients"})
     lr: List[float] = II("optimization.lr")
@@ -63,7 +63,7 @@ class CoupledAdamConfig(FairseqDataclass):
 
 @register_optimizer("coupled_adam", dataclass=CoupledAdamConfig)
 class CoupledAdam(_OfTorch):
-    """Adam with an L2 penalty, as torch has it; the decay of fairseq's ``adam`` stays apart from the gradient."""
+    """torch's Adam, with weight decay as an L2 penalty; fairseq's ``adam`` decouples the decay from the gradient."""
 
     made_by = torch.optim.Adam
 

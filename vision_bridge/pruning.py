@@ -1,4 +1,4 @@
-"""What the vision task adds to pruning: its structure by tracing, its fractions by GReg's grammar or by cost."""
+"""What the vision task adds to pruning: structure found by tracing, fractions by GReg's grammar or by cost."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ from .surgery.trace import refuse_untraceable, trace
 
 
 class VisionPruning(PruneMixin):
-    """Put before a task of images."""
+    """Mixin for image tasks; comes before the task among the base classes."""
 
     _structure: Structure | None = None
 
@@ -37,19 +37,19 @@ class VisionPruning(PruneMixin):
 
     @classmethod
     def check_model(cls, plan: Plan, config: Any) -> None:
-        """As the mixin's: refuse options of images without effect, and channels of nets that cannot be traced."""
+        """The mixin's check: refuse image options without effect, and coupled units of nets that cannot be traced."""
         refuse_idle_fields(ImageOptions, config.task, config.task)
         if plan.prunes and is_coupled(parse_units(plan.units)):
             refuse_untraceable(getattr(config, "model", None), plan.asked("units"))
 
     def find_structure(self, model: ImageClassifier) -> Structure:
-        """The channels that depend on each other."""
+        """The coupled channels, found by tracing."""
         self._structure = trace(model.net, model.example(), PREFIX)
         return self._structure
 
     @property
     def _traced(self) -> Structure:
-        """What was found of the model that is pruned."""
+        """The structure of the model that is pruned."""
         assert self._structure is not None  # the selector of its units was built from it
         return self._structure
 
@@ -58,7 +58,7 @@ class VisionPruning(PruneMixin):
         return self.find_structure(model)
 
     def find_targets(self, selector: Selector, model: ImageClassifier, target: Target) -> Target:
-        """Fractions by ``--stage-pr``, another run, a cost that may be left, or by ``--prune-target``."""
+        """Fractions from ``--stage-pr``, another run, a cost budget, or ``--prune-target``."""
         options, groups = self.options, list(selector.groups)
         if options.base_pr_model is not None:
             return self._inherit(selector, dict(model.named_parameters()))
@@ -71,7 +71,7 @@ class VisionPruning(PruneMixin):
         return super().find_targets(selector, model, target)
 
     def find_costs(self, model: ImageClassifier, of: str) -> Costs | None:
-        """Parameters, or multiply-accumulates of one image."""
+        """Parameters, or multiply-accumulates for one image."""
         return parameter_costs(model) if of == "params" else measured_costs(model, lambda: model(model.example()))
 
     def _inherit(self, selector, parameters):
@@ -83,7 +83,7 @@ class VisionPruning(PruneMixin):
         return targets
 
     def before_update(self, optimizer: FairseqOptimizer) -> None:
-        """As :class:`~fairseq_prune.engine.mixin.PruneMixin`; then ``--reinit``."""
+        """As in :class:`~fairseq_prune.engine.mixin.PruneMixin`; then apply ``--reinit``."""
         pending = self.pruner.pending
         super().before_update(optimizer)
         if self.options.reinit and pending and not self.pruner.pending:
@@ -91,7 +91,7 @@ class VisionPruning(PruneMixin):
             self.pruner.masked.mask_values(optimizer)
 
     def costs(self, model: ImageClassifier) -> dict[str, int]:
-        """Parameters, and multiply-accumulates of one image."""
+        """Parameters, and multiply-accumulates for one image."""
         macs = layer_costs(model.net, model.example())
         counts = {"macs": sum(c.macs for c in macs), "nonzero_macs": sum(c.nonzero_macs for c in macs)}
         return super().costs(model) | counts

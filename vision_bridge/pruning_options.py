@@ -16,7 +16,7 @@ from .reinit import KINDS
 
 @dataclass(frozen=True)
 class _RunDescription:
-    """A run, as the needs of its options see it: all options, and the row of the method."""
+    """A run as the options' needs see it: all options, and the row of the method."""
 
     options: Any
     method: Any
@@ -34,7 +34,7 @@ def _option(text, needs=_PRUNES):
 
 @dataclass
 class VisionPruningOptions(FairseqDataclass):
-    """How much of which layer is removed; None means not given."""
+    """How much of which layer is removed; None: not given."""
 
     stage_pr: Optional[str] = _option(
         "fraction for each stage of a residual net, stem first, classifier last: [0,0.75,0.75,0.32,0]; "
@@ -60,7 +60,7 @@ INHERITED = ("index", "pr")
 
 
 def add_vision_options(cfg: VisionPruningOptions, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Add vision's own options to those of the pruning plan.
+    """Add the vision options to those of the pruning plan.
 
     Args:
         cfg: config with the fields of :class:`VisionPruningOptions`.
@@ -70,7 +70,7 @@ def add_vision_options(cfg: VisionPruningOptions, options: Mapping[str, Any]) ->
         dict for :func:`~fairseq_prune.engine.make_plan.make_plan`.
 
     Raises:
-        ValueError: two options say the same, or a value is none of those known.
+        ValueError: two options say the same thing, or a value is not known.
     """
     options = dict(options)
     refuse_idle_fields(VisionPruningOptions, cfg, _RunDescription(cfg, _method(options)))
@@ -99,7 +99,7 @@ def add_vision_options(cfg: VisionPruningOptions, options: Mapping[str, Any]) ->
 
 
 def _inherited(cfg, options):
-    """``index`` or ``pr``; None without a checkpoint to follow."""
+    """``index`` or ``pr``; None if there is no checkpoint to follow."""
     if cfg.inherit_pruned is not None and cfg.inherit_pruned not in INHERITED:
         raise ValueError(f"--inherit-pruned {cfg.inherit_pruned}: give one of {', '.join(INHERITED)}")
     if cfg.base_pr_model is None:

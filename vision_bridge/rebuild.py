@@ -1,4 +1,4 @@
-"""Rebuilding the model of a checkpoint from the file alone."""
+"""Rebuilding a checkpoint's model from the file alone."""
 
 from collections.abc import Mapping
 from types import SimpleNamespace
@@ -11,17 +11,17 @@ from .surgery.resize import follow_widths
 
 
 def rebuild(checkpoint: Mapping[str, Any]) -> ImageClassifier:
-    """Build the model that a checkpoint's config describes, with its weights and at its widths; needs no images.
+    """Build the model that a checkpoint's config describes, with its weights and widths; needs no images.
 
     Args:
-        checkpoint: what a file of fairseq-train holds; not modified.
+        checkpoint: contents of a checkpoint of fairseq-train; not modified.
 
     Returns:
         :class:`~.models.classifier.ImageClassifier` in eval mode, float32, on the CPU, without masks.
 
     Raises:
-        ValueError: it has no config, or the weights do not fit it.
-        SystemExit: its config names a net that this version does not have.
+        ValueError: the checkpoint has no config, or its weights do not fit the config.
+        SystemExit: the config names a net that this version does not have.
     """
     options = Config(checkpoint).model
     try:

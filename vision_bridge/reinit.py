@@ -14,15 +14,15 @@ KINDS = ("orth", "kaiming")
 
 @torch.no_grad()
 def reinitialise(model: nn.Module, kind: str, seed: int, optimizer: FairseqOptimizer) -> None:
-    """Draw new weights, and have the optimizer forget its moments.
+    """Draw new weights, and clear the optimizer's moments.
 
     Source: GReg's ``--reinit``.
 
     Args:
         model: ``nn.Module``.
-        kind: ``"orth"``: orthogonal weights of convolutions and linear layers, all else as it is; ``"kaiming"``: these
-            normal by fan-in, their biases 0, norms as new.
-        seed: of the draws, which are the same on every device.
+        kind: ``"orth"``: orthogonal weights for convolutions and linear layers, nothing else is changed; ``"kaiming"``:
+            their weights normal, scaled by fan-in, their biases 0, and norms reset.
+        seed: seed of the draws, which are the same on every device.
         optimizer: fairseq optimizer; fp32 masters get the same values.
     """
     generator, masters = torch.Generator().manual_seed(seed), homes(optimizer)

@@ -16,15 +16,15 @@ from .pruning_options import VisionPruningOptions
 from .surgery.resize import follow_widths
 
 FAIRSEQ_DEFAULTS = {
-    "batch_size": 0,  # fairseq asserts that it is there; we explain
-    "ignore_unused_valid_subsets": True,  # fairseq would look for them in a folder called DATA
+    "batch_size": 0,  # fairseq only asserts that it is given; our message explains
+    "ignore_unused_valid_subsets": True,  # fairseq would look for them in a folder named DATA
 }
 logger = logging.getLogger(__name__)
 
 
 @dataclass
 class ImageClassificationConfig(ImageOptions):
-    """Options of images; fairseq's ``--batch-size`` is the exact number of them in a batch."""
+    """Options of images; fairseq's ``--batch-size`` is the exact number of images in a batch."""
 
 
 class ImageClassificationTask(FairseqTask):
@@ -36,8 +36,8 @@ class ImageClassificationTask(FairseqTask):
         classes: count.
         mean, std: of the normalisation, for pixels in [0, 1].
         knows_data_by_name: DATA need not be a folder.
-        auxiliary: the model that was built has auxiliary classifiers, too.
-        cuts_on_load: what is loaded begins a new training instead of resuming one.
+        auxiliary: whether the model that was built has auxiliary classifiers.
+        cuts_on_load: loaded weights start a new training instead of resuming one.
     """
 
     knows_data_by_name = True
@@ -61,24 +61,24 @@ class ImageClassificationTask(FairseqTask):
         """Find the images.
 
         Raises:
-            SystemExit: as :func:`~.data.source.open_source`.
+            SystemExit: where :func:`~.data.source.open_source` raises a ValueError.
         """
         with one_line_errors():
             return cls(cfg, open_source(cfg.data, cfg))
 
     def build_model(self, cfg, from_checkpoint=False):
-        """A classifier that takes over the widths of weights that were cut."""
+        """A classifier that takes over the widths of cut weights that it loads."""
         model = super().build_model(cfg, from_checkpoint)
         follow_widths(model, one_line_errors, of_other_classes=self.cuts_on_load)
         self.auxiliary = any(is_auxiliary(name) for name, _ in model.named_parameters())
         return model
 
     def has_sharded_data(self, split):
-        """Several paths in DATA are parts of one set, not one set for each epoch."""
+        """False: several paths in DATA are parts of one data set, not a data set for each epoch."""
         return False
 
     def load_dataset(self, split, combine=False, task_cfg=None, **kwargs):
-        """Make the dataset of train, valid or test; ``train`` is shuffled and augmented where it trains."""
+        """Make the dataset of train, valid or test; ``train`` is shuffled and augmented, except in evaluation."""
         trains = split == "train" and not self.only_evaluates
         with one_line_errors():
             self.datasets[split] = dataset = self.source.dataset(split, trains)
@@ -89,15 +89,15 @@ class ImageClassificationTask(FairseqTask):
         )
 
     def can_reuse_epoch_itr(self, dataset):
-        """True, for the iterator is given the batches of each epoch: so worker processes live on.
+        """True, since the iterator gets new batches for each epoch; so worker processes are kept.
 
-        An iterator that Python collects waits 5 s for each of its workers (they wait for a queue that
-        was collected first), which would be in every epoch.
+        When Python collects an iterator, it waits 5 s for each of its workers (they wait for a queue that
+        was collected first), which would happen in every epoch.
         """
         return True
 
     def get_batch_iterator(self, dataset, max_tokens=None, max_sentences=None, **kwargs):
-        """As fairseq's; the dataset alone decides on the batches of each epoch and their order."""
+        """As fairseq's, but the dataset alone decides on the batches of each epoch and their order."""
         if max_tokens:
             raise SystemExit(f"--max-tokens {max_tokens}: images have no tokens; give e.g. --batch-size 128")
         if not max_sentences:
@@ -108,7 +108,7 @@ class ImageClassificationTask(FairseqTask):
         return batches
 
     def max_positions(self):
-        """None: there are no positions."""
+        """None: images have no positions."""
 
 
 @dataclass

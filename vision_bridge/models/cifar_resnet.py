@@ -1,8 +1,8 @@
-"""ResNets of three stages, for small images, with either shortcut.
+"""ResNets of three stages, for small images, with either kind of shortcut.
 
 Source: He et al. 2016, section 4.2: depth 6n + 2, widths 16, 32 and 64. ``resnet20`` and the like have
-the shortcut without parameters (option A), as in GReg (Wang et al. 2021); those with a ``b`` a 1x1
-convolution; ``x4`` means widths 32, 64, 128 and 256.
+shortcuts without parameters (option A), as in GReg (Wang et al. 2021); those with a ``b`` have 1x1
+convolutions; ``x4`` means widths 32, 64, 128 and 256.
 """
 
 from collections.abc import Sequence
@@ -13,8 +13,8 @@ from torch import nn
 from .nets import NetSpec, add_net
 from .residual import BasicBlock, ResNet, kaiming, stages
 
-NARROW, WIDE = (16, 16, 32, 64), (32, 64, 128, 256)  # the stem, then the stages
-FAMILIES = (  # name, depths, widths, whether the shortcuts pad
+NARROW, WIDE = (16, 16, 32, 64), (32, 64, 128, 256)  # widths of the stem and the stages
+FAMILIES = (  # name, depths, widths, whether shortcuts are padded
     ("resnet{}", (8, 14, 20, 32, 44, 56, 110), NARROW, True),
     ("resnet{}b", (8, 20, 32, 56, 110), NARROW, False),
     ("resnet{}x4", (8, 32), WIDE, False),

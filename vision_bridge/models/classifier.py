@@ -26,12 +26,12 @@ DEFAULTS = {
 
 @register_model("image_classifier")
 class ImageClassifier(BaseFairseqModel):
-    """Images to logits.
+    """Maps images to logits.
 
     Args:
-        net: the module that does it; its layer norms and attention become such that channels can be removed.
+        net: the module that does it; its layer norms and attention are replaced by ones that can lose channels.
         image_shape: ``(channels, height, width)`` of an image.
-        classes: how many logits (count).
+        classes: number of logits.
 
     Attributes:
         net, image_shape, classes: as given.
@@ -66,7 +66,7 @@ class ImageClassifier(BaseFairseqModel):
 
     @classmethod
     def build_model(cls, args, task):
-        """Build the net for a task's images, whose shape and classes are noted in ``args``, so in checkpoints."""
+        """Build the net for a task's images; stores their shape and classes in ``args``, and so in checkpoints."""
         _add_later_options(args)
         args.image_shape, args.classes = list(task.image_shape), task.classes
         with one_line_errors():
@@ -79,17 +79,17 @@ class ImageClassifier(BaseFairseqModel):
             image: float [batch, channels, height, width].
 
         Returns:
-            Logits [batch, classes]; a tuple of these and auxiliary ones while a net that has such trains.
+            Logits [batch, classes]; in training, nets with auxiliary classifiers return a tuple with their logits, too.
         """
         output = self.net(image)
         return output if torch.is_tensor(output) else tuple(output)
 
     def example(self) -> Tensor:
-        """Zeros [2, channels, height, width], of the parameters' type and on their device."""
+        """Zeros [2, channels, height, width], of the parameters' dtype and on their device."""
         return next(self.parameters()).new_zeros(2, *self.image_shape)
 
     def get_normalized_probs(self, net_output, log_probs, sample=None):
-        """Float32 probabilities [batch, classes] of what :meth:`forward` gave, or their logarithms."""
+        """Probabilities or log-probabilities, float32 [batch, classes], from the result of :meth:`forward`."""
         logits = net_output if torch.is_tensor(net_output) else net_output[0]
         return (torch.log_softmax if log_probs else torch.softmax)(logits, dim=-1, dtype=torch.float32)
 
@@ -121,7 +121,7 @@ def _architecture(name):
 
 
 def _add_later_options(args):
-    """What older checkpoints do not say."""
+    """Add options that older checkpoints lack."""
     for option, default in DEFAULTS.items():
         setattr(args, option, getattr(args, option, default))
 

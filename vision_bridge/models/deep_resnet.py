@@ -16,7 +16,7 @@ PLANS = {  # block, width of the first stage, blocks of each stage
 
 
 def deep_resnet(spec: NetSpec, block: Block, width: int, counts: Sequence[int]) -> ResNet:
-    """Stem of 64, four stages, each twice as wide as the one before, and a linear head."""
+    """A stem of width 64, four stages, each twice as wide as the one before, and a linear head."""
     widths = [width << stage for stage in range(4)]
     conv1 = nn.Conv2d(spec.channels, 64, 3, padding=1, bias=False)
     return kaiming(ResNet(conv1, stages(block, 64, widths, counts), nn.Linear(widths[-1], spec.classes)))

@@ -1,4 +1,4 @@
-"""Replacements for layers of other libraries, which can lose channels."""
+"""Replacements for other libraries' layers that can lose channels."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from fairseq_prune.pruning.surgery.cut import SIZES
 
 
 class PartialLayerNorm2d(PartialLayerNorm):
-    """The same over channels that come second, as ConvNeXt's."""
+    """The same for channels on the second axis, as in ConvNeXt."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise the channels of x, float [batch, channels, height, width]."""
@@ -18,25 +18,25 @@ class PartialLayerNorm2d(PartialLayerNorm):
 
 
 class SelfAttention(nn.MultiheadAttention):
-    """Torch's attention of a sequence to itself; its heads can be cut, and channels of what it reads and writes.
+    """torch's self-attention; its heads can be cut, and so can the channels that it reads and writes.
 
-    Torch's own as long as all are there. Keys are not masked, weights are not returned.
+    While nothing is cut, it is torch's own. After a cut, keys are not masked and weights are not returned.
     """
 
     def forward(self, query: Tensor, *others: Any, **options: Any) -> tuple[Tensor, Tensor | None]:
         """Attend.
 
         Args:
-            query: float [batch, tokens, channels]; so are keys and values.
-            others, options: as torch's.
+            query: float [batch, tokens, channels]; also used as keys and values.
+            others, options: torch's other arguments.
 
         Returns:
-            (float like ``query``, None or torch's weights).
+            (float tensor shaped like ``query``, None or torch's attention weights).
         """
         if self.in_proj_weight.shape == (3 * self.embed_dim, self.embed_dim):
             return super().forward(query, *others, **options)
         parts = F.linear(query, self.in_proj_weight, self.in_proj_bias).unflatten(-1, (3, self.num_heads, -1))
-        queries, keys, values = parts.movedim(2, 0).transpose(2, 3)  # of each image, head and token
+        queries, keys, values = parts.movedim(2, 0).transpose(2, 3)  # [batch, heads, tokens, width of a head]
         dropped = self.dropout if self.training else 0.0
         mixed = F.scaled_dot_product_attention(queries, keys, values, dropout_p=dropped)
         return F.linear(mixed.transpose(1, 2).flatten(2), self.out_proj.weight, self.out_proj.bias), None
@@ -44,7 +44,7 @@ class SelfAttention(nn.MultiheadAttention):
 
 @SIZES.add("self-attention")
 def follow_shapes(layer: nn.Module) -> None:
-    """Set what attention remembers of its shapes."""
+    """Update the sizes that attention stores."""
     if isinstance(layer, SelfAttention):
         layer.embed_dim, width = layer.out_proj.weight.shape
         layer.kdim = layer.vdim = layer.embed_dim
@@ -52,10 +52,10 @@ def follow_shapes(layer: nn.Module) -> None:
 
 
 def make_divisible(net: nn.Module) -> None:
-    """Replace the norms and attention of a net by those that can lose channels; parameters stay the same objects.
+    """Replace a net's norms and attention by ones that can lose channels; parameters stay the same objects.
 
     Args:
-        net: of torchvision; ViT, whose embedding remembers its width, learns to look at its weights.
+        net: e.g. one of torchvision's; ViT, which stores its width, now reads it from its weights.
     """
     for parent in list(net.modules()):
         for name, child in list(parent.named_children()):
@@ -70,7 +70,7 @@ def _as_wide_as_its_weights(net, inputs):
 
 
 def _ours(module: nn.Module) -> nn.Module | None:
-    """What takes the place of a module, with its parameters; None for those that stay."""
+    """The replacement of a module, with the same parameters; None for modules that stay."""
     ours: nn.Module
     if isinstance(module, nn.LayerNorm) and module.weight is not None and module.bias is not None:
         kind = PartialLayerNorm if type(module) is nn.LayerNorm else _KINDS.get(type(module).__name__)
@@ -87,4 +87,4 @@ def _ours(module: nn.Module) -> nn.Module | None:
     return ours.train(module.training)
 
 
-_KINDS = {"LayerNorm2d": PartialLayerNorm2d}  # torchvision's, which is not imported before it is used
+_KINDS = {"LayerNorm2d": PartialLayerNorm2d}  # torchvision's; by name, so that torchvision need not be imported

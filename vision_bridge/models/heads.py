@@ -1,4 +1,4 @@
-"""Adapting the classifier layer to weights that were trained on other classes."""
+"""Adapting the classifier layer when weights were trained on other classes."""
 
 import logging
 from collections.abc import Mapping
@@ -12,20 +12,20 @@ logger = logging.getLogger(__name__)
 
 
 def is_auxiliary(name: str) -> bool:
-    """Tell a parameter of an auxiliary classifier by its name."""
+    """True if a parameter belongs to an auxiliary classifier, by its name."""
     return "aux" in name.lower()
 
 
 def foreign_heads(net: nn.Module, state: Mapping[str, Tensor], classes: int) -> list[str]:
-    """Entries of weights that tell other classes apart than the net.
+    """Entries of classifiers that have another number of classes than the net.
 
     Args:
-        net: ``nn.Module``; its last parameter is of its classifier, auxiliary ones have ``aux`` in their names.
+        net: ``nn.Module``; its last parameter belongs to its classifier, auxiliary ones have ``aux`` in their names.
         state: dict of entry name -> tensor.
-        classes: of the net (count).
+        classes: classes of the net (count).
 
     Returns:
-        list of entry names; empty where the classes are as many.
+        list of entry names; empty if the numbers of classes agree.
     """
     parameters = dict(net.named_parameters())
     last = list(parameters)[-1].rpartition(".")[0]
@@ -37,17 +37,17 @@ def foreign_heads(net: nn.Module, state: Mapping[str, Tensor], classes: int) -> 
 def begin_heads_anew(
     net: nn.Module, state: Mapping[str, Tensor], heads: list[str], classes: int, source: str
 ) -> dict[str, Tensor]:
-    """Put a net's own weights into the place of foreign classifiers, as wide as these, and say so.
+    """Replace foreign classifiers in a state dict by the net's own new weights, with as many inputs, and log it.
 
     Args:
-        net: ``nn.Module``, of new weights.
+        net: ``nn.Module`` with new weights.
         state: dict of entry name -> tensor.
-        heads: of :func:`foreign_heads`.
-        classes: of the net (count).
-        source: what the weights are of, in words.
+        heads: from :func:`foreign_heads`.
+        classes: classes of the net (count).
+        source: where the weights come from, for the message.
 
     Returns:
-        dict as ``state``.
+        dict like ``state``.
     """
     mine, theirs = dict(net.named_parameters()), len(state[heads[0]])
     logger.info(f"{source} has {theirs} classes, the images have {classes}: new weights for {', '.join(heads)}")
@@ -59,6 +59,6 @@ def begin_heads_anew(
 
 
 def drop_masks(metadata: dict[str, Any], names: list[str]) -> None:
-    """Leave masks out of a state dict's metadata, in place."""
+    """Remove the masks of some entries from a state dict's metadata, in place."""
     masks = metadata.get(METADATA_KEY, {})
     metadata[METADATA_KEY] = {name: mask for name, mask in masks.items() if name not in names}

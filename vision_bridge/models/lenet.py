@@ -1,4 +1,4 @@
-"""LeNet-5 with max poolings and ReLUs, as in GReg (Wang et al. 2021), and one of width 10 throughout."""
+"""LeNet-5 with max pooling and ReLU, as in GReg (Wang et al. 2021), and a variant of width 10 throughout."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -11,9 +11,9 @@ from .nets import NetSpec, add_net
 
 
 class LeNet(nn.Module):
-    """Three 5x5 convolutions, the first two with a pooling, and two linear layers.
+    """Three 5x5 convolutions, the first two with pooling, and two linear layers.
 
-    Where images are larger than 32 px, the features are averaged over the positions that remain.
+    If images are larger than 32 px, the features are averaged over the remaining positions.
 
     Args:
         spec: :class:`~vision_bridge.models.nets.NetSpec`.

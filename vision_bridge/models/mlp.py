@@ -1,4 +1,4 @@
-"""A linear net of seven layers: GReg's ``mlp_7_linear`` (Wang et al. 2021)."""
+"""A linear net of seven layers, GReg's ``mlp_7_linear`` (Wang et al. 2021)."""
 
 from itertools import pairwise
 
@@ -8,7 +8,7 @@ from .nets import NetSpec, add_net
 
 
 def mlp7_linear(spec: NetSpec) -> nn.Module:
-    """Six layers of 100 and the output, with nothing between them."""
+    """Six layers of width 100 and the output layer, without activations."""
     widths = [spec.channels * spec.size**2, *[100] * 6, spec.classes]
     return nn.Sequential(nn.Flatten(), *(nn.Linear(*pair) for pair in pairwise(widths)))
 

@@ -1,4 +1,4 @@
-"""MobileNetV2 (Sandler et al. 2018), torchvision's, for images of any channels; strides as for large images."""
+"""torchvision's MobileNetV2 (Sandler et al. 2018), for any number of channels, with the strides for large images."""
 
 from torch import nn
 

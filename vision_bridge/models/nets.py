@@ -1,4 +1,4 @@
-"""The table of nets, and what a net is built for."""
+"""The table of nets, and the specification that a net is built for."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ class NetSpec:
     """What a net is built for.
 
     Attributes:
-        classes: how many logits (count).
-        channels: of an image (count).
+        classes: number of logits.
+        channels: channels of an image (count).
         size: height and width of an image (pixels).
-        batch_norm: False: leave the batch norms out and give their convolutions a bias.
-        dropout: probability, in [0, 1); None: the net's own.
+        batch_norm: False: leave out batch norms, and give their convolutions a bias instead.
+        dropout: probability, in [0, 1); None: the net's default.
     """
 
     classes: int
@@ -33,14 +33,14 @@ class NetSpec:
 def add_net(
     name: str, build: Callable[[NetSpec], nn.Module], smallest: int = 1, optional: Collection[str] = ()
 ) -> None:
-    """Put a net into :data:`NETS`.
+    """Add a net to :data:`NETS`.
 
     Args:
-        name: the entry's, which is also the ``--arch``.
-        build: function of a :class:`NetSpec` that gives a module: images float
-            [batch, channels, size, size] to logits [batch, classes].
-        smallest: size that the images need at least (pixels).
-        optional: those of ``"batch_norm"`` and ``"dropout"`` that the net leaves open.
+        name: name of the entry, which is also the ``--arch``.
+        build: function of a :class:`NetSpec` that returns a module: images, float
+            [batch, channels, size, size], to logits [batch, classes].
+        smallest: smallest size of images (pixels).
+        optional: which of ``"batch_norm"`` and ``"dropout"`` can be chosen.
 
     Raises:
         ValueError: the name is taken. The entry itself raises it for a spec that does not fit.
@@ -57,10 +57,10 @@ def add_net(
 
 
 def refuse_flags(spec: NetSpec, name: str, optional: Collection[str] = ()) -> None:
-    """Refuse a choice that a net does not leave, and an impossible dropout; arguments as of :func:`add_net`.
+    """Refuse options that a net does not have, and an invalid dropout; arguments as for :func:`add_net`.
 
     Raises:
-        ValueError: naming the option, the value and a valid example.
+        ValueError: the message names the option, the value and a valid example.
     """
     for field in FLAGS.keys() - set(optional):
         if getattr(spec, field) != getattr(NetSpec, field):

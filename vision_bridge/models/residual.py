@@ -1,4 +1,4 @@
-"""What ResNets share: blocks, and the net around their stages."""
+"""What ResNets have in common: the blocks, and the net around the stages."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -7,15 +7,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-Block = Callable[[int, int, int], nn.Module]  # of inputs, outputs, stride
+Block = Callable[[int, int, int], nn.Module]  # (inputs, outputs, stride) -> module
 Net = TypeVar("Net", bound=nn.Module)
 
 
 class ZeroPad(nn.Module):
     """He et al.'s option A, a shortcut without parameters: every stride-th pixel, zeros for missing channels.
 
-    Half of the zeros come before the input's channels and half after. How many is read from the
-    tensors, so the module survives surgery on what it reads or on the branch.
+    Half of the zeros come before the input's channels and half after them. Their number is read from the
+    tensors, so the module still works after channels of its input or of the branch were cut.
     """
 
     def __init__(self, stride: int):
@@ -23,25 +23,25 @@ class ZeroPad(nn.Module):
         self.stride = stride
 
     def forward(self, x: Tensor, branch: Tensor) -> Tensor:
-        """Make x [batch, in, height, width] fit the branch [batch, out, height / stride, width / stride]."""
+        """Adapt x [batch, in, height, width] to the branch [batch, out, height / stride, width / stride]."""
         missing = branch.shape[1] - x.shape[1]
         return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, missing // 2, missing - missing // 2))
 
 
 def projection(inputs: int, outputs: int, stride: int) -> nn.Sequential:
-    """A 1x1 convolution and its batch norm, for a shortcut between different shapes."""
+    """A 1x1 convolution with batch norm, for a shortcut between different shapes."""
     return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions beside a shortcut.
+    """Two 3x3 convolutions with a shortcut.
 
     Args:
-        inputs: channels (count).
-        outputs: channels (count).
-        stride: of the first convolution and the shortcut (pixels).
-        pads: a shortcut between different shapes is a :class:`ZeroPad`, not a :func:`projection`.
-        bias: of the 3x3 convolutions.
+        inputs: input channels (count).
+        outputs: output channels (count).
+        stride: stride of the first convolution and the shortcut (pixels).
+        pads: use a :class:`ZeroPad`, not a :func:`projection`, for a shortcut between different shapes.
+        bias: whether the 3x3 convolutions have a bias.
         act: the activation, a function.
     """
 
@@ -74,7 +74,7 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """Convolutions 1x1, 3x3 and 1x1 beside a shortcut, the first two a quarter as wide as the last."""
+    """1x1, 3x3 and 1x1 convolutions with a shortcut; the first two are a quarter as wide as the last."""
 
     def __init__(self, inputs: int, outputs: int, stride: int):
         super().__init__()
@@ -97,10 +97,10 @@ def stages(block: Block, inputs: int, widths: Sequence[int], counts: Sequence[in
     """Build the stages of a residual net; all but the first halve height and width.
 
     Args:
-        block: function of (inputs, outputs, stride) that gives a module.
-        inputs: channels that the first stage reads (count).
-        widths: channels that each stage gives.
-        counts: how many blocks each has.
+        block: function of (inputs, outputs, stride) that returns a module.
+        inputs: input channels of the first stage (count).
+        widths: output channels of each stage.
+        counts: number of blocks in each stage.
 
     Returns:
         List of ``nn.Sequential``.
@@ -114,15 +114,15 @@ def stages(block: Block, inputs: int, widths: Sequence[int], counts: Sequence[in
 
 
 class ResNet(nn.Module):
-    """Stem, stages ``layer1``, ``layer2``, ..., average pooling and head ``fc``; names as torchvision's.
+    """Stem, stages ``layer1``, ``layer2``, ..., average pooling and head ``fc``; named as in torchvision.
 
     Args:
         conv1: the stem's convolution.
         layers: the stages.
         fc: the head.
-        maxpool: after the stem, or None.
+        maxpool: pooling after the stem, or None.
         act: the stem's activation, a function.
-        cells: height and width that the last stage's output is pooled to (count).
+        cells: height and width to which the last stage's output is pooled (count).
     """
 
     def __init__(
@@ -153,7 +153,7 @@ class ResNet(nn.Module):
 
 
 def kaiming(net: Net) -> Net:
-    """Draw all weights of convolutions and linear layers from He et al. 2015's normal; returns the net."""
+    """Initialise convolutions and linear layers with the normal distribution of He et al. 2015; returns the net."""
     for module in net.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")

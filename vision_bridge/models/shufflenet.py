@@ -28,7 +28,7 @@ def shuffle(x: Tensor) -> Tensor:
 
 
 class Unit(nn.Module):
-    """Half of the channels pass, the other half go through the branch."""
+    """Half of the channels pass unchanged; the other half go through the branch."""
 
     def __init__(self, width: int):
         super().__init__()
@@ -40,7 +40,7 @@ class Unit(nn.Module):
 
 
 class DownUnit(nn.Module):
-    """Halves height and width: all channels go through both the branch and a shorter one."""
+    """Halves height and width: all channels go through the branch and through a shorter one."""
 
     def __init__(self, inputs: int, outputs: int):
         super().__init__()
@@ -53,7 +53,7 @@ class DownUnit(nn.Module):
 
 
 class ShuffleNet(nn.Module):
-    """Stem of 24, three stages, a 1x1 convolution to 1024, global average pooling and a linear head."""
+    """A stem of width 24, three stages, a 1x1 convolution to 1024, global average pooling and a linear head."""
 
     def __init__(self, spec: NetSpec):
         super().__init__()

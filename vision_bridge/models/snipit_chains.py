@@ -1,4 +1,4 @@
-"""The nets of SNIP-it (Verdenius et al. 2020) that are chains of layers."""
+"""Those nets of SNIP-it (Verdenius et al. 2020) that are chains of layers."""
 
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ class Conv(NamedTuple):
     """A convolution, and the max pooling after it.
 
     Attributes:
-        width: channels (count).
+        width: output channels (count).
         kernel, padding: of the convolution (pixels).
-        pool, stride: of the pooling (pixels); 0: no pooling.
+        pool, stride: of the pooling (pixels); ``pool`` 0: no pooling.
     """
 
     width: int
@@ -33,10 +33,10 @@ class Chain:
 
     Attributes:
         convs: its convolutions.
-        cells: height and width that their output is pooled to (count); 0: there are none.
-        hidden: widths of the linear layers but the output; None: the output is a convolution.
+        cells: height and width to which their output is pooled (count); 0: no pooling.
+        hidden: widths of the hidden linear layers; None: the output layer is a convolution.
         dropout: probability.
-        smallest: size that the images need at least (pixels).
+        smallest: smallest size of images (pixels).
     """
 
     convs: tuple[Conv, ...] = ()
@@ -47,7 +47,7 @@ class Chain:
 
 
 def _blocks(*blocks):
-    """3x3 convolutions, a pooling at the end of each block but the last."""
+    """3x3 convolutions, with pooling at the end of each block except the last."""
     *pooled, last = blocks
     ends = ([Conv(w) for w in block[:-1]] + [Conv(block[-1], pool=2)] for block in pooled)
     return (*(conv for block in ends for conv in block), *map(Conv, last))
@@ -72,7 +72,7 @@ CHAINS = {
 
 
 def build_chain(spec: NetSpec, chain: Chain) -> nn.Module:
-    """Features, pooling and head ``fc``."""
+    """Build the features, the pooling and the head ``fc``."""
     parts: OrderedDict[str, nn.Module] = OrderedDict()
     width = spec.channels
     if chain.convs:

@@ -1,4 +1,4 @@
-"""What the nets of SNIP-it (Verdenius et al. 2020) share: activation, head, first weights."""
+"""What the nets of SNIP-it (Verdenius et al. 2020) have in common: activation, head and initialisation."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -14,20 +14,20 @@ leaky = partial(F.leaky_relu, negative_slope=SLOPE)
 
 
 def active(norm: Callable[[int], nn.Module] | None, width: int) -> list[nn.Module]:
-    """Batch norm where `norm`, a class or None, is given, then the activation; a list of modules."""
+    """List of modules: batch norm, if its class ``norm`` is given, and the activation."""
     return [*([norm(width)] if norm else []), nn.LeakyReLU(SLOPE)]
 
 
 def head(
     widths: Sequence[int], norm: Callable[[int], nn.Module] | None, dropout: float, drops_input: bool = True
 ) -> nn.Sequential:
-    """Linear layers with dropout before each.
+    """Linear layers, each with dropout before it.
 
     Args:
-        widths: of the input, of the hidden layers and of the output.
+        widths: of the input, the hidden layers and the output.
         norm: class of the hidden layers' batch norms, or None.
         dropout: probability.
-        drops_input: there is dropout before the first layer, too.
+        drops_input: put dropout before the first layer, too.
 
     Returns:
         ``nn.Sequential``.
@@ -41,7 +41,7 @@ def head(
 
 
 def orthogonal(net: Net) -> Net:
-    """Make all weights orthogonal, scaled for the activation but in the last layer; returns the net."""
+    """Initialise all weights orthogonally, scaled for the activation except in the last layer; returns the net."""
     *hidden, last = (module for module in net.modules() if isinstance(module, nn.Conv2d | nn.Linear))
     for module in hidden:
         nn.init.orthogonal_(module.weight, nn.init.calculate_gain("leaky_relu", SLOPE))

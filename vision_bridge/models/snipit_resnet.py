@@ -1,4 +1,4 @@
-"""ResNet-18 and -34 as SNIP-it (Verdenius et al. 2020) has them: a stem for large images, a hidden layer."""
+"""ResNet-18 and -34 as in SNIP-it (Verdenius et al. 2020): with a stem for large images and a hidden layer."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -14,7 +14,7 @@ WIDTHS = 64, 128, 256, 512
 
 
 def snipit_resnet(spec: NetSpec, counts: Sequence[int]) -> ResNet:
-    """A 7x7 stem with max pooling, four stages whose 3x3 convolutions have a bias, 2x2 cells, 256 hidden units."""
+    """A 7x7 stem with max pooling, four stages of 3x3 convolutions with a bias, pooling to 2x2, 256 hidden units."""
     layers = stages(partial(BasicBlock, bias=True, act=leaky), 64, WIDTHS, counts)
     fc = head([WIDTHS[-1] * 4, 256, spec.classes], nn.BatchNorm1d, 0.3 if spec.dropout is None else spec.dropout)
     conv1 = nn.Conv2d(spec.channels, 64, 7, 2, padding=3, bias=False)

@@ -1,4 +1,4 @@
-"""Torchvision's classification models, by name, with weights from a file or its own."""
+"""torchvision's classification models by name, with weights from a file or from torchvision."""
 
 import re
 
@@ -11,8 +11,8 @@ from fairseq_prune.pruning.registry import closest
 from .nets import NetSpec, refuse_flags
 from .weights import load_weights, read_weights
 
-TRANSFORMED = {"init_weights": True, "transform_input": True}  # they take pixels normalised as for the others
-DENSE_LAYER = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(\d\.)")  # how files of old name DenseNet's entries
+TRANSFORMED = {"init_weights": True, "transform_input": True}  # their input is then normalised as for the other models
+DENSE_LAYER = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(\d\.)")  # names of DenseNet's entries in old files
 OPTION = "--torchvision-weights"
 EXAMPLE = "give e.g. a file of torch.save(torchvision.models.resnet18(num_classes=10).state_dict(), FILE)"
 
@@ -21,18 +21,18 @@ def build_torchvision(name: str, weights: str | None, spec: NetSpec) -> nn.Modul
     """Build one of torchvision's models.
 
     Args:
-        name: torchvision's, e.g. ``resnet50``.
-        weights: file of a state dict; a name of those that torchvision downloads, as ``IMAGENET1K_V1``, or
-            ``default``, its best; None: random.
+        name: torchvision's name, e.g. ``resnet50``.
+        weights: file with a state dict, or the name of weights that torchvision downloads, e.g.
+            ``IMAGENET1K_V1`` or ``default`` for its best ones; None: random weights.
         spec: :class:`~vision_bridge.models.nets.NetSpec`.
 
     Returns:
-        ``nn.Module``; images float [batch, 3, size, size] to logits [batch, classes]. Inception-v3 and
-        GoogLeNet in training: to a named tuple of these and of auxiliary ones.
+        ``nn.Module``: images, float [batch, 3, size, size], to logits [batch, classes]. In training,
+        Inception-v3 and GoogLeNet return a named tuple of these and of auxiliary logits.
 
     Raises:
         ValueError: torchvision has no such model, it does not take such images, or the weights do not
-            fit, naming the option, the value and a valid example.
+            fit; the message names the option, the value and a valid example.
     """
     from torchvision import models
 
@@ -54,7 +54,7 @@ def build_torchvision(name: str, weights: str | None, spec: NetSpec) -> nn.Modul
 
 
 def _sized(name, spec):
-    """Build with random weights, for these images; try that they pass, without memory or time for numbers."""
+    """Build with random weights, for these images, and check on the meta device that it takes them."""
     from torchvision import models
 
     family, size = name.partition("_")[0], spec.size

@@ -1,4 +1,4 @@
-"""Vision Transformers (Dosovitskiy et al. 2020) and ConvNeXt (Liu et al. 2022), torchvision's, for small images."""
+"""torchvision's Vision Transformer (Dosovitskiy et al. 2020) and ConvNeXt (Liu et al. 2022), for small images."""
 
 from functools import partial
 
@@ -6,11 +6,11 @@ from torch import nn
 
 from .nets import NetSpec, add_net
 
-MOST_PATCHES = 196  # those of an image of 224 px in patches of 16
+MOST_PATCHES = 196  # as in an image of 224 px with patches of 16 px
 
 
 def patch_size(size: int) -> int:
-    """The smallest patch that divides an image into few enough: 16 px of 224, 4 of 32, 1 of 8."""
+    """The smallest patch size that gives few enough patches: 16 px for images of 224 px, 4 for 32, 1 for 8."""
     return next(patch for patch in range(1, size + 1) if not size % patch and (size // patch) ** 2 <= MOST_PATCHES)
 
 

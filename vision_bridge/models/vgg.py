@@ -1,9 +1,9 @@
 """VGGs for small images: 3x3 convolutions, global average pooling and one linear layer.
 
-``vgg11`` and the like are GReg's (Wang et al. 2021): convolutions without bias, a pooling after each
-stage but the last. Those with a ``_bias``, and ``vgg8``, have a bias beside the batch norm and pool
-fewer times: three, or four where images have 64 px. Their layers have the names that recipes and
-checkpoints of the filter, stripe, pattern, N:M and irregular methods' original use.
+``vgg11`` and the like are GReg's (Wang et al. 2021): convolutions without bias, and pooling after each
+stage except the last. ``vgg8`` and those with ``_bias`` have biases in addition to the batch norms, and
+pool fewer times: three times, or four if images have 64 px. Their layers have the names used in recipes
+and checkpoints of the original of the filter, stripe, pattern, N:M and irregular methods.
 """
 
 from collections.abc import Sequence
@@ -21,11 +21,11 @@ DEPTHS = {8: (1, 1, 1, 1, 1), 11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 
 
 
 class Vgg(nn.Module):
-    """Convolutions, batch norms, ReLUs and poolings in ``features``, and the head ``fc``.
+    """Convolutions, batch norms, ReLUs and pooling in ``features``, and the head ``fc``.
 
     Args:
         spec: :class:`~vision_bridge.models.nets.NetSpec`.
-        depths: convolutions of each stage; without batch norm they have a bias.
+        depths: number of convolutions in each stage; without batch norm, they have a bias.
     """
 
     def __init__(self, spec: NetSpec, depths: Sequence[int]):
@@ -51,7 +51,7 @@ class BlockVgg(nn.Module):
 
     Args:
         spec: :class:`~vision_bridge.models.nets.NetSpec`.
-        depths: convolutions of each stage; they have a bias.
+        depths: number of convolutions in each stage; they have a bias.
     """
 
     def __init__(self, spec: NetSpec, depths: Sequence[int]):

@@ -1,4 +1,4 @@
-"""Reading weights from files of plain torch: a state dict, or a training's file with one under ``state_dict``."""
+"""Reading weights from files of plain torch: a state dict, or a checkpoint that has one under ``state_dict``."""
 
 from collections.abc import Mapping
 
@@ -12,12 +12,12 @@ from .heads import begin_heads_anew, foreign_heads
 
 
 def read_weights(option: str, path: StrPath, example: str) -> dict[str, Tensor]:
-    """Read a state dict, its names without those of wrappers.
+    """Read a state dict, and remove the prefixes of wrappers from its names.
 
     Args:
-        option: that named the file, for messages.
+        option: the option that names the file, for messages.
         path: the file.
-        example: of a valid one, for messages.
+        example: a valid example, for messages.
 
     Returns:
         dict of entry name -> tensor.
@@ -43,19 +43,19 @@ def _is_state_dict(state):
 def load_weights(
     net: nn.Module, state: Mapping[str, Tensor], option: str, path: StrPath, name: str, classes: int, example: str
 ) -> None:
-    """Load a state dict strictly; but where it is for other classes, the classifier keeps its new weights.
+    """Load a state dict strictly; but if it has another number of classes, the classifier keeps its new weights.
 
     Args:
         net: ``nn.Module``.
         state: from :func:`read_weights`.
-        option: that named the file, for messages.
+        option: the option that names the file, for messages.
         path: the file.
-        name: of the net, as it was asked for.
-        classes: of the images (count).
-        example: of a valid file.
+        name: name of the net as the user gave it.
+        classes: classes of the images (count).
+        example: a valid example, for messages.
 
     Raises:
-        ValueError: it is for another net.
+        ValueError: the weights are for another net.
     """
     ours = net.state_dict().keys()
     state = {_known(entry, ours): tensor for entry, tensor in state.items()}
@@ -68,5 +68,5 @@ def load_weights(
 
 
 def _known(entry, ours):
-    """An entry's name in a net that has these."""
+    """The name of an entry in a net that has the names ``ours``."""
     return next((name for name in (entry, renamed(entry, RESNET), renamed(entry, VGG)) if name in ours), entry)

@@ -1,4 +1,4 @@
-"""Wide ResNets with pre-activation: ``wrnD_W`` has depth D = 6n + 4 and W times the widths of a ResNet.
+"""Wide ResNets with pre-activation: ``wrnD_W`` has depth D = 6n + 4 and is W times as wide as a ResNet.
 
 Source: Zagoruyko and Komodakis 2016.
 """
@@ -14,9 +14,9 @@ from .residual import kaiming, stages
 
 
 class PreActBlock(nn.Module):
-    """Batch norm, ReLU and a 3x3 convolution, twice, beside a shortcut; dropout before the second.
+    """Batch norm, ReLU and a 3x3 convolution, twice, with a shortcut; dropout before the second convolution.
 
-    Where shapes differ, the shortcut is a 1x1 convolution of the block's first activations.
+    If shapes differ, the shortcut is a 1x1 convolution of the block's first activations.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int, dropout: float):
@@ -40,8 +40,8 @@ class WideResNet(nn.Module):
 
     Args:
         spec: :class:`~vision_bridge.models.nets.NetSpec`.
-        blocks: in a stage (count).
-        factor: widths are 16, 32 and 64 times this.
+        blocks: blocks in each stage (count).
+        factor: the widths are 16, 32 and 64 times this.
     """
 
     def __init__(self, spec: NetSpec, blocks: int, factor: int):

@@ -18,7 +18,7 @@ from .scores import draw_scores, node_scores, weight_scores
 
 @PLOTTERS.add("prune_image_classification")
 def plot(model: ImageClassifier, task: FairseqTask, criterion: FairseqCriterion, options: Namespace) -> str:
-    """Write the figures that the options name; arguments and result as :func:`fairseq_prune.drivers.plotters.plot`."""
+    """Draw the requested figures; arguments and result as for :func:`fairseq_prune.drivers.plotters.plot`."""
     device = torch.device("cuda" if torch.cuda.is_available() and not options.cpu else "cpu")
     model, told = model.to(device), []
     batches = partial(_batches, task, device=device)
@@ -43,7 +43,7 @@ def plot(model: ImageClassifier, task: FairseqTask, criterion: FairseqCriterion,
 
 
 def _batches(task, split, size, count=None, seed=None, *, device):
-    """Batches of a split, where the model is: all in order, or so many of images drawn by a seed."""
+    """Batches of a split, on the model's device: all in order, or ``count`` batches of images drawn by a seed."""
     if split not in task.datasets:
         task.load_dataset(split)
     dataset = task.dataset(split)

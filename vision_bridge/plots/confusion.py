@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from fairseq_prune.files.locks import StrPath
 from fairseq_prune.report.png import save_png
 
-_LEGIBLE = 20  # classes up to which cells have numbers
+_LEGIBLE = 20  # largest number of classes for which cells show numbers
 
 
 @torch.no_grad()
 def confusion_matrix(model: nn.Module, batches: Iterable[dict[str, Any]], classes: int) -> Tensor:
-    """Count images by their true and their found class.
+    """Count images by true and predicted class.
 
     Args:
         model: images -> logits, in evaluation mode.
@@ -22,7 +22,7 @@ def confusion_matrix(model: nn.Module, batches: Iterable[dict[str, Any]], classe
         classes: count.
 
     Returns:
-        int64 [true class, found class], on the CPU.
+        int64 [true class, predicted class], on the CPU.
     """
     matrix = torch.zeros(classes, classes, dtype=torch.int64)
     for sample in batches:
@@ -32,7 +32,7 @@ def confusion_matrix(model: nn.Module, batches: Iterable[dict[str, Any]], classe
 
 
 def draw_confusion(matrix: Tensor, path: StrPath) -> None:
-    """Draw the rows of a matrix in % into a PNG."""
+    """Draw a confusion matrix as a PNG, with each row in %."""
     from matplotlib.figure import Figure
 
     shares = 100 * matrix / matrix.sum(1, keepdim=True).clamp(min=1)

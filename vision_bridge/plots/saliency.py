@@ -8,7 +8,7 @@ from fairseq_prune.report.png import save_png
 
 
 def saliency(model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
-    """The gradient of the highest logit by the image.
+    """The gradient of the highest logit with respect to the image.
 
     Source: Simonyan, Vedaldi, Zisserman 2013 (arXiv:1312.6034), section 3.
 
@@ -17,7 +17,7 @@ def saliency(model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
         images: float [B, channels, height, width], normalised.
 
     Returns:
-        (float [B, height, width], the largest absolute derivative over channels; found classes, int64 [B]).
+        (the largest absolute derivative over channels, float [B, height, width]; predicted classes, int64 [B]).
     """
     images = images.detach().requires_grad_()
     with torch.enable_grad():
@@ -27,7 +27,7 @@ def saliency(model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def draw_saliency(images: Tensor, maps: Tensor, found: Tensor, targets: Tensor, path: StrPath) -> None:
-    """Draw images above their saliency into a PNG.
+    """Draw images above their saliency maps, as a PNG.
 
     Args:
         images: float [B, channels, height, width].

@@ -17,36 +17,36 @@ from ..models.classifier import ImageClassifier
 from ..ratios.layers import PREFIX
 from ..surgery.trace import trace
 
-_POINTS = 1000  # of a curve
+_POINTS = 1000  # points of a curve, at most
 
 
 def weight_scores(
     model: BaseFairseqModel, criterion: FairseqCriterion, batches: Iterable[dict[str, Any]]
 ) -> dict[str, Tensor]:
-    """Weights times the gradient of the loss, signed; the absolute is SNIP's score.
+    """Weights times the gradient of the loss, signed; the absolute value is SNIP's score.
 
     Args:
-        model: fairseq model; left as it was.
-        criterion: of its training.
+        model: fairseq model; left unchanged.
+        criterion: the criterion of its training.
         batches: iterable of samples.
 
     Returns:
-        dict of parameter name -> float32 tensor, of all parameters of two or more axes, on the CPU.
+        dict of parameter name -> float32 tensor on the CPU, for all parameters with two or more axes.
     """
     found = gather("sensitivity", model, criterion, batches)
     return {name: value.cpu() for name, value in found.items() if value.dim() >= 2}
 
 
 def node_scores(model: ImageClassifier, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """SNAP's scores of channels and neurons that can be removed.
+    """SNAP's scores of the channels and neurons that can be removed.
 
     Args:
         model: :class:`~..models.classifier.ImageClassifier`.
         weights: from :func:`weight_scores`.
 
     Returns:
-        dict of layer name -> float32 [nodes], each the absolute sum over the weights that read the node; {} for a net
-        that cannot be traced.
+        dict of layer name -> float32 [nodes]: for each node, the absolute value of the sum over the weights that read
+        it; {} for a net that cannot be traced.
     """
     try:
         structure = trace(model.net, model.example(), PREFIX)
@@ -56,13 +56,13 @@ def node_scores(model: ImageClassifier, weights: Mapping[str, Tensor]) -> dict[s
 
 
 def curve(scores: Tensor) -> tuple[Tensor, Tensor]:
-    """A falling curve of at most 1000 points.
+    """The scores in descending order, as a curve of at most 1000 points.
 
     Args:
-        scores: tensor of any shape; what is 0 is left out.
+        scores: tensor of any shape; zeros are left out.
 
     Returns:
-        (fractions of all scores, in [0, 1]; the score that so many reach).
+        (fractions of all scores, in [0, 1]; the absolute score that this fraction reaches).
     """
     ranked = scores.abs().flatten().sort(descending=True).values
     ranked = ranked[: int(ranked.count_nonzero())]
@@ -71,7 +71,7 @@ def curve(scores: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def draw_scores(weights: Mapping[str, Tensor], nodes: Mapping[str, Tensor], path: StrPath) -> None:
-    """Draw the curves of every layer, and of all, into a PNG: a panel for weights and one for nodes."""
+    """Draw the curves of each layer and of all together, as a PNG with a panel for weights and one for nodes."""
     from matplotlib.figure import Figure
 
     panels = {"weights": weights, **({"nodes": nodes} if nodes else {})}

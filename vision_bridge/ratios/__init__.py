@@ -1,1 +1,1 @@
-"""The fraction that each layer loses: the grammars of GReg's original, and inherited ratios."""
+"""The fraction that each layer loses: GReg's grammar, and fractions inherited from another run."""

@@ -1,4 +1,4 @@
-"""``--base-pr-model``: remove the units that another run removed, or as many in every layer."""
+"""``--base-pr-model``: remove the units that another run removed, or as many of them in every layer."""
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
@@ -13,11 +13,11 @@ from fairseq_prune.pruning.surgery.structure import Structure, masks_without
 
 
 class Base:
-    """A pruned checkpoint: its shapes where units were cut, its masks, and the record of its cut.
+    """A pruned checkpoint: its shapes, its masks, and the record of which units were cut.
 
     Args:
-        path: of the checkpoint.
-        by_index: the same units are removed; False: as many.
+        path: path of the checkpoint.
+        by_index: True: remove the same units; False: remove as many.
 
     Raises:
         ValueError: the file is unreadable.
@@ -34,7 +34,7 @@ class Base:
     def of_units(
         self, structure: Structure, groups: Sequence[str], parameters: Mapping[str, Tensor]
     ) -> tuple[dict[str, Fraction], Inherited]:
-        """What coupled units lost there.
+        """Which coupled units the checkpoint lost.
 
         Args:
             structure: :class:`~fairseq_prune.pruning.surgery.structure.Structure`.
@@ -42,10 +42,10 @@ class Base:
             parameters: dict of name -> parameter, at full width.
 
         Returns:
-            (dict of vector name -> fraction that is exact, :class:`~fairseq_prune.pruning.selecting.Inherited`).
+            (dict of vector name -> exact fraction, :class:`~fairseq_prune.pruning.selecting.Inherited`).
 
         Raises:
-            ValueError: it is of another architecture, lost nothing, or does not say which units it lost.
+            ValueError: the checkpoint has another architecture, lost nothing, or does not say which units it lost.
         """
         left, keep = {}, {}
         for name in groups:
@@ -62,7 +62,7 @@ class Base:
     def of_weights(
         self, groups: Sequence[str], parameters: Mapping[str, Tensor]
     ) -> tuple[dict[str, Fraction], Inherited]:
-        """What tensors lost there to masks; arguments, returned and raised as :meth:`of_units`."""
+        """Which weights masks removed in the checkpoint; arguments, result and errors as for :meth:`of_units`."""
         left = {}
         for name in groups:
             self._require(name, parameters[name].shape)
@@ -72,7 +72,7 @@ class Base:
         return left, self._inherited(Selection({name: keep for name, keep in self._masks.items() if name in left}))
 
     def _alive(self, vector):
-        """Units that are neither cut nor masked, bool [as many as the checkpoint has]."""
+        """Units that are neither cut nor masked, bool [units in the checkpoint]."""
         alive = []
         for writer in vector.writers:
             self._require(writer)
@@ -83,7 +83,7 @@ class Base:
         return torch.stack(alive).any(0)
 
     def _at_full_width(self, vector, alive):
-        """The living units at the width before the cut, bool; None where it is not known which were cut."""
+        """The living units, bool [units before the cut]; None if it is not known which were cut."""
         if len(alive) == vector.length:
             return alive
         kept = self._kept.get(vector.name)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
-PREFIX = "net."  # of all names in an image classifier
+PREFIX = "net."  # prefix of all names in an image classifier
 _IN_BLOCK = re.compile(r"layer(\d+)\.(\d+)\.conv(\d+)")
 _SHORTCUT = re.compile(r"layer(\d+)\.(\d+)\.(?:downsample|shortcut)\b.*")
 
@@ -16,9 +16,9 @@ class Layer:
     """A convolution or linear layer.
 
     Args:
-        name: of the module, without the classifier's prefix.
+        name: name of the module, without the classifier's prefix.
         index: its number; a shortcut has that of the layer before it.
-        stage: 0 for the stem, the last one for linear layers; None where the net has no stages.
+        stage: 0 for the stem, the last one for linear layers; None if the net has no stages.
         block: number of its block in the stage; None outside of blocks.
         place: number of the convolution in its block, -1 for a shortcut; None outside of blocks.
         last: True for the last convolution of a block.
@@ -35,7 +35,7 @@ class Layer:
 
     @property
     def id(self) -> tuple[str, ...]:
-        """``stage.block.place`` as --skip-layers writes it, as far as there are such."""
+        """``stage.block.place`` as in --skip-layers, without the parts that are None."""
         return tuple(str(part) for part in (self.stage, self.block, self.place) if part is not None)
 
 

@@ -1,4 +1,4 @@
-"""``--stage-pr`` and ``--skip-layers``, the grammar of GReg's commands."""
+"""``--stage-pr`` and ``--skip-layers``, in the grammar of GReg's commands."""
 
 import re
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ def parse_stage_pr(text: str) -> list[float] | list[tuple[int, int, float, bool]
         list of fractions, one for each stage, or list of (first layer, last layer, fraction, whether it is a range).
 
     Raises:
-        ValueError: neither, or a fraction outside [0, 1).
+        ValueError: the text is neither of these, or a fraction is outside [0, 1).
     """
     items = [item for item in re.sub(r"[\[\]{}\s]", "", str(text)).split(",") if item]
     if not items:
@@ -34,7 +34,7 @@ def parse_stage_pr(text: str) -> list[float] | list[tuple[int, int, float, bool]
 
 
 def parse_skip_layers(text: str | None) -> list[tuple[str, ...]]:
-    """Read ``[1.0,2.3.1]`` or ``[0,2]``: list of tuples of str, the parts of each id."""
+    """Read ``[1.0,2.3.1]`` or ``[0,2]``: list of tuples of str, with the parts of each id."""
     return [tuple(item.split(".")) for item in re.sub(r"[\[\]\s]", "", str(text or "")).split(",") if item]
 
 
@@ -51,20 +51,20 @@ def _fraction(text, item):
 def layer_ratios(layers: Sequence[Layer], stage_pr: str, skip_layers: str | None, units: str) -> dict[str, float]:
     """The fraction that each layer is to lose, by GReg's rules.
 
-    Source: GReg. In a residual net, units other than weights are removed only in blocks: no shortcuts, for filters
-    not a block's last convolution, for channels not its first. Ids are compared part by part, so 3.1 is not 3.10.
+    Source: GReg. In residual nets, units other than weights are removed only inside blocks: never from shortcuts, no
+    filters from a block's last convolution, no channels from its first. Ids are compared part by part: 3.1 is not 3.10.
 
     Args:
         layers: from :func:`~.layers.find_layers`.
-        stage_pr: option.
-        skip_layers: option.
+        stage_pr: value of the option.
+        skip_layers: value of the option.
         units: ``"filter"``, ``"channel"`` or ``"weight"``.
 
     Returns:
         dict of layer name -> fraction.
 
     Raises:
-        ValueError: a list of another length than the net has stages, an unknown id, a fraction for what cannot be cut.
+        ValueError: the number of fractions is not that of the net's stages, or a layer or id is unknown.
     """
     ratios = parse_stage_pr(stage_pr)
     skips = parse_skip_layers(skip_layers)

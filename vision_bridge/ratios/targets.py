@@ -1,4 +1,4 @@
-"""From fractions of layers to fractions of a selector's groups."""
+"""From the fractions of layers to those of a selector's groups."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,13 +16,13 @@ def targets_of_vectors(
         structure: :class:`~fairseq_prune.pruning.surgery.structure.Structure`.
         groups: names of vectors.
         ratios: dict of layer name -> fraction.
-        side: ``"writers"`` (filters) or ``"readers"`` (channels): whose fractions count.
+        side: ``"writers"`` (filters) or ``"readers"`` (channels): the layers whose fractions count.
 
     Returns:
         dict of vector name -> fraction.
 
     Raises:
-        ValueError: a fraction for a layer that cannot lose units, or coupled layers that are to lose different ones.
+        ValueError: a layer with a fraction cannot lose units, or coupled layers have different fractions.
     """
     targets, honoured = {}, set()
     for name in groups:
@@ -44,7 +44,7 @@ def targets_of_vectors(
 
 
 def targets_of_weights(groups: Sequence[str], ratios: Mapping[str, float]) -> dict[str, float]:
-    """The fraction that each tensor loses: that of its layer, 0 for biases and norms.
+    """The fraction that each tensor loses: that of its layer, but 0 for biases and norms.
 
     Args:
         groups: parameter names.
@@ -54,7 +54,7 @@ def targets_of_weights(groups: Sequence[str], ratios: Mapping[str, float]) -> di
         dict of parameter name -> fraction.
 
     Raises:
-        ValueError: a fraction for a layer that is not among them.
+        ValueError: a layer with a fraction is not among the groups.
     """
     for layer, fraction in ratios.items():
         if fraction and f"{PREFIX}{layer}.weight" not in groups:

@@ -1,1 +1,1 @@
-"""Structural removal in vision models."""
+"""Cutting units out of vision models."""

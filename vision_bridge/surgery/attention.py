@@ -1,4 +1,4 @@
-"""The heads of a vision model's attention, and how attention is traced."""
+"""The attention heads of vision models, and how attention is traced."""
 
 from collections.abc import Iterator
 
@@ -10,16 +10,16 @@ from fairseq_prune.pruning.surgery.table import Owner
 
 from ..models.divisible import SelfAttention
 
-CHANNELS = (("in_proj_weight", 1), ("out_proj.weight", 0), ("out_proj.bias", 0))  # that it reads and writes, their axes
+CHANNELS = (("in_proj_weight", 1), ("out_proj.weight", 0), ("out_proj.bias", 0))  # with the axis of the channels
 
 
 def blocks(net: nn.Module) -> dict[str, SelfAttention]:
-    """The attention of a net that can lose channels and heads, by name."""
+    """The attention blocks of a net that can lose channels and heads, by name."""
     return {name: module for name, module in net.named_modules() if isinstance(module, SelfAttention)}
 
 
 def pass_on(net: nn.Module) -> None:
-    """Have attention hand on its input: it puts out the channels that it takes in, which is all that tracing asks."""
+    """Let attention return its input: it writes the channels that it reads, which is all that tracing needs."""
     for module in blocks(net).values():
         vars(module)["forward"] = _hand_on
 
@@ -29,15 +29,15 @@ def _hand_on(query: Tensor, *_: object, **__: object) -> tuple[Tensor, None]:
 
 
 def heads(net: nn.Module, prefix: str) -> Iterator[tuple[list[tuple[str, Owner]], Coupled]]:
-    """Heads: rows of queries, keys and values, columns of the output.
+    """The heads as units: rows of queries, keys and values, and columns of the output projection.
 
     Args:
         net: ``nn.Module``.
-        prefix: goes before all names.
+        prefix: prefix of all names.
 
     Yields:
         (list of (entry name, :class:`~fairseq_prune.pruning.surgery.table.Owner`),
-        :class:`~fairseq_prune.pruning.surgery.structure.Coupled`); of blocks of several heads.
+        :class:`~fairseq_prune.pruning.surgery.structure.Coupled`) for each block with several heads.
     """
     for block, module in blocks(net).items():
         name = prefix + block

@@ -1,4 +1,4 @@
-"""Channels that can be removed without changing what a network computes, in evaluation and in training."""
+"""Channels that can be removed without changing what a net computes, in evaluation or in training."""
 
 from collections.abc import Mapping
 
@@ -9,20 +9,20 @@ from fairseq_prune.pruning.surgery.structure import AXES, Structure, evenly
 
 
 def keep_living(structure: Structure, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Find what is kept once all channels are removed that are nothing, or that nobody reads.
+    """Find the channels that stay when all channels that are zero or unread are removed.
 
-    A channel is nothing if all that writes it is exactly zero: its filters, their biases, its norms' scales and
-    shifts. Whoever reads it may lose inputs thereby, so that more channels are nothing or unread: removed, too.
-    Only what a layer norm puts beside others counts although nobody reads it.
-    (An activation that does not map 0 to 0 makes something of nothing; that is for the caller to try.)
+    A channel is zero if everything that writes it is exactly zero: its filters, their biases, its norms' scales and
+    shifts. Removing it may make further channels zero or unread, which are then removed, too. Only channels that a
+    layer norm normalises together with others matter even if they are not read.
+    (After an activation that does not map 0 to 0, a zero channel is not zero; the caller has to check that.)
 
     Args:
         structure: :class:`~fairseq_prune.pruning.surgery.structure.Structure`.
         parameters: dict of parameter name -> tensor; entries of the table that are not in it are buffers.
 
     Returns:
-        dict of vector name -> bool tensor [length], True = stays; only of vectors that lose some. At least one
-        channel of each stays, and as many of every group of a convolution in groups.
+        dict of vector name -> bool tensor [length], True = stays; only for vectors that lose channels. Each keeps at
+        least one channel, and equally many in every group of a grouped convolution.
     """
     filled = {entry: parameters[entry].cpu() != 0 for entry in structure.table if entry in parameters}
     slices = {name: [] for name in structure.vectors}
@@ -38,7 +38,7 @@ def keep_living(structure: Structure, parameters: Mapping[str, Tensor]) -> dict[
 
 
 def _drop(keep, slices, unread):
-    """Take the dead, and those ``unread``, out of what is kept of one vector, and of what is filled; True if any."""
+    """Remove dead channels, and unread ones if ``unread``, from one vector and from what is filled; True if any."""
     written, read = torch.zeros_like(keep), torch.zeros_like(keep)
     for filled, owner in slices:
         along = owner.first(filled)

@@ -25,16 +25,16 @@ def follow_widths(
     errors: Callable[[], AbstractContextManager] = contextlib.nullcontext,
     of_other_classes: bool = False,
 ) -> None:
-    """Let a classifier load weights of which channels were cut.
+    """Let a classifier load weights from which channels were cut.
 
-    Tensors take the shape that comes, if it is no larger than the architecture's; kernels stay as large as they are.
-    Whether the widths fit each other is tried on an example. Weights for other images or classes are a ValueError.
+    Tensors take the shape of the loaded ones, if it is not larger than the architecture's; kernel sizes never change.
+    Whether the widths fit together is checked on an example. Weights for other images or classes are a ValueError.
 
     Args:
-        model: :class:`~vision_bridge.models.classifier.ImageClassifier`; its parameters stay the same objects. Call it
-            before masks get their load hook.
-        errors: makes a context for the check; fairseq hides the message of all but a SystemExit.
-        of_other_classes: weights may be for others: then the classifier keeps its own, and loses its masks.
+        model: :class:`~vision_bridge.models.classifier.ImageClassifier`; its parameters stay the same objects. Call
+            this before the masks' load hook is registered.
+        errors: makes a context for the checks, since fairseq hides the message of anything but a SystemExit.
+        of_other_classes: allow weights for other classes: the classifier then keeps its own, without masks.
     """
     whole = {name: value.shape for name, value in entries(model).items()}
 
@@ -70,7 +70,7 @@ def _is_cut(shape, whole):
 
 
 def _refuse_others(model, whole, state):
-    """Weights that no cut makes: the first layer reads other images, the last one has other classes."""
+    """Refuse weights that no cut can explain: the first layer is for other images or the last for other classes."""
     layers = (name for name, module in model.named_modules() if isinstance(module, (_ConvNd, nn.Linear)))
     first, last = f"{next(layers)}.weight", [name for name, _ in model.named_parameters()][-1]
     shape = "x".join(map(str, model.image_shape))
@@ -79,7 +79,7 @@ def _refuse_others(model, whole, state):
             f"the checkpoint has {len(state[last])} classes, DATA {model.classes}; give data of the same, or train on, "
             "with a new classifier, by --finetune-from-model"
         )
-    axes = {name: 2 for name in whole if name.endswith("pos_embedding")} | {first: None}  # ViT's, one of each patch
+    axes = {name: 2 for name in whole if name.endswith("pos_embedding")} | {first: None}  # ViT: one for each patch
     for name in axes.keys() & state.keys():
         if state[name].shape[1 : axes[name]] != whole[name][1 : axes[name]]:
             raise ValueError(

@@ -1,7 +1,7 @@
-"""Which channels of a vision model are removed together, found by tracing it.
+"""Which channels of a vision model must be removed together, found by tracing it.
 
-The package torch-pruning follows one example through autograd's graph and says which channels of which
-layers depend on each other; what is kept of its answer is plain data, our removal table.
+The package torch-pruning follows one example through autograd's graph and finds which channels of which
+layers depend on each other; of its result we keep only plain data, our removal table.
 """
 
 import contextlib
@@ -22,28 +22,28 @@ from fairseq_prune.pruning.surgery.table import Owner
 from . import attention
 
 _ROUNDS = 10
-_MOST_INDICES = 5_000_000  # a net's in all; DenseNet-161 needs 1.8 million
+_MOST_INDICES = 5_000_000  # for a whole net; DenseNet-161 needs 1.8 million
 
 
 def trace(net: nn.Module, example: Tensor, prefix: str = "") -> Structure:
     """Find the coupled channels of a net.
 
-    Left out, so never removed: what leads to the net's outputs, and what a group norm or a foreign layer norm
-    normalises. Of a convolution in groups, each loses as many channels. In nets with attention, what a linear layer
-    writes for another one are neurons, and whole heads are units.
+    Left out, and so never removed, are the net's outputs and channels that a group norm or a foreign layer norm
+    normalises. All groups of a grouped convolution lose equally many channels. In nets with attention, channels
+    between two linear layers are neurons, and heads are units as a whole.
 
     Args:
         net: ``nn.Module``; not modified.
-        example: images [2 or more, C, H, W] that it takes.
-        prefix: goes before all names.
+        example: images [2 or more, C, H, W] that the net takes.
+        prefix: prefix of all names.
 
     Returns:
-        :class:`~fairseq_prune.pruning.surgery.structure.Structure`, its vectors in the order of their
-        first layer; without any where nothing can be removed.
+        :class:`~fairseq_prune.pruning.surgery.structure.Structure`, with vectors in the order of their
+        first layer; without vectors if nothing can be removed.
 
     Raises:
-        ValueError: torch-pruning is missing, or the net cannot be traced, be it that its channels come back
-            to where they were from over and over (windows of attention: Swin, MaxViT).
+        ValueError: torch-pruning is missing, or the net cannot be traced, e.g. because dependencies between
+            channels never end (attention in windows: Swin, MaxViT).
     """
     net = copy.deepcopy(net).cpu().float()
     attention.pass_on(net)
@@ -70,7 +70,7 @@ def trace(net: nn.Module, example: Tensor, prefix: str = "") -> Structure:
     return Structure({entry: tuple(of) for entry, of in owners.items()}, vectors)
 
 
-UNTRACEABLE = {  # beginnings of names, and why
+UNTRACEABLE = {  # prefix of the name -> reason
     "swin": "its attention shifts windows",
     "maxvit": "its attention cuts images into windows and grids",
     "shufflenet": "it shuffles channels",
@@ -78,14 +78,14 @@ UNTRACEABLE = {  # beginnings of names, and why
 
 
 def refuse_untraceable(model: object, asked: str) -> None:
-    """Refuse nets whose channels torch-pruning is known to lose.
+    """Refuse nets whose channels torch-pruning is known to lose track of.
 
     Args:
-        model: options of the net, with ``arch`` and ``torchvision_model``; what else there is, passes.
-        asked: the units that were asked for, as the user did.
+        model: options of the net; ``arch`` and ``torchvision_model`` are read if they exist.
+        asked: the option that asks for these units, as the user gave it.
 
     Raises:
-        ValueError: naming the net, and units that it can lose.
+        ValueError: the message names the net, and units that it can lose.
     """
     names = {option: getattr(model, option, None) or "" for option in ("torchvision_model", "arch")}
     for option, name in names.items():
@@ -98,7 +98,7 @@ def refuse_untraceable(model: object, asked: str) -> None:
 
 
 def _mixes(module):
-    """True for layers that make new channels; a depthwise convolution has those of the layer that it reads."""
+    """True for layers that make new channels; a depthwise convolution keeps those of the layer that it reads."""
     return isinstance(module, nn.Linear) or (isinstance(module, _ConvNd) and not _is_depthwise(module))
 
 
@@ -119,13 +119,13 @@ def _dependencies(net, example):
 
 @contextlib.contextmanager
 def _one_reason(name):
-    """Whatever torch-pruning raises, and its warning that it gives up, is a ValueError."""
+    """Turn whatever torch-pruning raises, and its warning that it gives up, into a ValueError."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.filterwarnings("error", "Maximum recursive depth")
         try:
             yield
-        except Exception as error:  # of many kinds: it runs foreign code on a foreign net
+        except Exception as error:  # foreign code on a foreign net may raise anything
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise ValueError(
                 f"{name} cannot be traced: torch-pruning loses its channels ({reason}), so none can be cut; give units "
@@ -134,11 +134,12 @@ def _one_reason(name):
 
 
 class _Bounded(list):
-    """What depends on a layer. Nets that torch-pruning does not understand it would follow round without end.
+    """The dependencies of a layer, with a limit: in nets that it does not understand, torch-pruning would never stop.
 
     Args:
         dependencies: list.
-        steps, indices: iterators of as many items as groups may take steps and translate indices of channels.
+        steps: iterator with one item for each step that a group may take.
+        indices: iterator with one item for each channel index that may be translated.
     """
 
     def __init__(self, dependencies, steps, indices):
@@ -174,7 +175,7 @@ def _bound(graph, indices):
 
 
 def _as_in_training(net, example):
-    """Auxiliary classifiers read channels too, and only run in training."""
+    """Run in training mode, since auxiliary classifiers read channels, too, and run only there."""
     return net.train()(example)
 
 
@@ -201,7 +202,7 @@ def _group(graph, module, names, net_name):
 
 
 def _is_whole(node, role, indices):
-    """Whether they are all that it writes; what it reads or follows may be of several vectors, joined."""
+    """Whether ``indices`` are all channels that a node writes; what it reads may be several vectors, concatenated."""
     if role not in ("writes", "adds"):
         return True
     tensor = node.module if role == "adds" else node.module.weight
@@ -209,12 +210,12 @@ def _is_whole(node, role, indices):
 
 
 def _axis_of(parameter):
-    """The axis of the channels of a parameter outside of layers, by torch-pruning's rule."""
+    """The channel axis of a parameter outside of layers, by torch-pruning's rule."""
     return max(axis for axis, length in enumerate(parameter.shape) if length > 1)
 
 
 def _role(graph, node, handler):
-    """What a layer or a parameter does with the channels; None for what cannot lose any."""
+    """What a layer or a parameter does with the channels; None if it cannot lose any."""
     module = node.module
     if isinstance(module, nn.Parameter):  # one value for each channel, or for each token and channel
         return "adds" if module.numel() == module.shape[_axis_of(module)] or module.dim() == 3 else None
@@ -225,14 +226,14 @@ def _role(graph, node, handler):
     if isinstance(module, _ConvNd) and _is_depthwise(module):
         return "follows"
     if isinstance(module, _ConvNd) and module.groups == module.out_channels > 1:
-        return None  # torch-pruning takes it for depthwise
+        return None  # torch-pruning mistakes it for depthwise
     if isinstance(module, (_ConvNd, nn.Linear)) and not isinstance(module, nn.modules.conv._ConvTransposeNd):
         return "writes" if graph.is_out_channel_pruning_fn(handler) else "reads"
     return None if next(module.parameters(), None) is not None else "passes"
 
 
 def _rows(found, names, prefix, name, beside_attention):
-    """The rows of one vector for the removal table, and the vector."""
+    """The rows of one vector in the removal table, and the vector itself."""
     vector, rows, heads = prefix + name, [], 1
     order = {module: place for place, module in enumerate(names)}
     length = 1 + max(max(channels) for *_, channels in found)
@@ -250,7 +251,7 @@ def _rows(found, names, prefix, name, beside_attention):
 
 
 def _parts(module, role):
-    """What belongs to the channels: (name in the module, tensor, axis, blocks)."""
+    """The tensors along the channels: (name in the module, tensor, axis, blocks)."""
     if role == "adds":
         yield "", module, _axis_of(module), 1
     elif role == "attends":
@@ -272,13 +273,13 @@ def _weights(found, order, names, prefix, side):
 
 
 def _in_step(rows, vector):
-    """Whether each group of convolutions in groups can lose as many channels as the others."""
+    """Whether all groups of grouped convolutions can lose equally many channels."""
     fits = vector.length % vector.heads == 0 and vector.length > vector.heads
     return vector.heads == 1 or (fits and all(owner.elements is None for _, owner in rows))
 
 
 def _elements(size, indices, channels, length):
-    """The unit of each element of an axis; None where element i belongs to unit i."""
+    """The unit of each element along an axis; None if element i belongs to unit i."""
     elements = torch.full((size,), -1)
     elements[torch.tensor(indices)] = torch.tensor(channels)
     return None if size == length and torch.equal(elements, torch.arange(size)) else elements
