@@ -1,9 +1,9 @@
-"""A GPU that is not there: tensors on ``cuda`` that the CPU computes, and that do not mix with the CPU's own.
+"""A simulated GPU: tensors on ``cuda`` that the CPU computes, and that cannot be mixed with CPU tensors.
 
-An operation between tensors of both devices is refused as a real card refuses it, and so is ``numpy()`` of one that is
-on the card. So where a program leaves a tensor on the wrong device can be found without a card. It computes what a CPU
-computes, but for rounding: what a CPU would fuse is done in parts. Not there: cuDNN, autocasting, several cards, and
-that results have to be waited for.
+An operation between tensors of both devices is refused as by a real card, and so is ``numpy()`` of a tensor on the
+card. So tensors that a program leaves on the wrong device can be found without a card. Results are the CPU's, except
+for rounding, since operations that a CPU would fuse are done in parts. Not simulated: cuDNN, autocasting, several
+cards, and asynchronous execution.
 """
 
 from .machine import simulated_gpu

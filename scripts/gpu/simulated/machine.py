@@ -1,4 +1,4 @@
-"""The machine in which the simulated card is: what torch says about CUDA, and how models get there."""
+"""The machine around the simulated card: what torch says about CUDA, and how models are moved to the card."""
 
 import contextlib
 import functools
@@ -27,13 +27,13 @@ CUDA = {  # functions of torch.cuda
     "set_rng_state": lambda state, device=None: torch.set_rng_state(state),
 }
 NOTHING = """max_memory_allocated memory_allocated reset_peak_memory_stats memory_summary empty_cache synchronize
-    manual_seed manual_seed_all"""  # functions of torch.cuda that do nothing, and find none
+    manual_seed manual_seed_all"""  # functions of torch.cuda that do nothing and return 0
 to_device, begin_thread = torch.nn.Module._apply, threading.Thread._bootstrap_inner
 
 
 @contextlib.contextmanager
 def simulated_gpu():
-    """Let programs in this process find one GPU; before its first gradients, at which torch counts devices."""
+    """Let programs in this process find one GPU. Enter before its first gradients, when torch counts devices."""
     backend, nothing = _backend(), dict.fromkeys(NOTHING.split(), lambda *_, **__: 0)
     with contextlib.ExitStack() as stack:
         stack.enter_context(mock.patch.multiple(torch.cuda, **CUDA, **nothing))
@@ -50,7 +50,7 @@ def simulated_gpu():
 
 
 class _Backend:
-    """What torch asks of a kind of device, which is there for good once it is registered; the card is not."""
+    """What torch needs of a device type. A registered type cannot be removed, so ``present`` switches the card."""
 
     present = False
     current_device = staticmethod(lambda: 0)
@@ -73,7 +73,7 @@ def _backend():
 
 
 def _to_device(module, function, recurse=True):
-    """As ``Module._apply``; parameters stay the objects that they are, as they do on cards."""
+    """As ``Module._apply``; parameters stay the same objects, as with a real card."""
     _let_go_of_parameters(module)
     before = torch.__future__.get_swap_module_params_on_conversion()
     torch.__future__.set_swap_module_params_on_conversion(True)
@@ -84,13 +84,13 @@ def _to_device(module, function, recurse=True):
 
 
 def _let_go_of_parameters(module):
-    """Detach what a module has computed from them, as weight norms do."""
+    """Detach tensors that a module has computed from its parameters, as weight norms do."""
     for name, value in vars(module).items():
         if isinstance(value, torch.Tensor):
             vars(module)[name] = value.detach()
 
 
 def _begin_thread(thread):
-    """Threads do not inherit modes."""
+    """Enter the modes in a new thread, which does not inherit them."""
     with card_as_cuda():
         begin_thread(thread)

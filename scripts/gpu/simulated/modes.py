@@ -1,4 +1,4 @@
-"""Where the simulated card stands for ``cuda``: in what programs ask torch for."""
+"""Replacing ``cuda`` by the simulated card in what programs ask torch for."""
 
 import contextlib
 
@@ -15,13 +15,13 @@ FROM_NUMBERS = {torch.tensor, torch.as_tensor}
 
 @contextlib.contextmanager
 def card_as_cuda():
-    """In this thread."""
+    """Within the context, the simulated card stands for ``cuda``, in this thread."""
     with _Core(), _Requests():
         yield
 
 
 class _Core(TorchDispatchMode):
-    """Makes tensors on the card when torch's core is asked to."""
+    """Handles operations of torch's core that have, or make, tensors on the card."""
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
@@ -32,7 +32,7 @@ class _Core(TorchDispatchMode):
 
 
 class _Requests(TorchFunctionMode):
-    """Takes ``cuda`` for the card."""
+    """Replaces ``cuda`` by the card in calls of torch's functions."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
@@ -55,9 +55,9 @@ def _inward(device):
 
 
 def _recurrent(func, args, kwargs):
-    """On cards a kernel of cuDNN; here the CPU's, with its derivatives."""
+    """Run recurrent layers, which use cuDNN on a real card, by the CPU's kernel and its derivatives."""
     tensors = [value for value in pytree.arg_tree_leaves(*args, **kwargs) if isinstance(value, torch.Tensor)]
-    there = {isinstance(tensor, OnCard) for tensor in tensors if tensor.is_floating_point()}  # not sizes of batches
+    there = {isinstance(tensor, OnCard) for tensor in tensors if tensor.is_floating_point()}  # without batch sizes
     if len(there) > 1:
         raise RuntimeError(f"{func.__name__}: expected all tensors on one device")
     args, kwargs = pytree.tree_map_only(OnCard, torch.Tensor.cpu, (args, kwargs))

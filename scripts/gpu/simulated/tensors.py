@@ -1,11 +1,11 @@
-"""Tensors on the simulated card, and what may be done with them."""
+"""Tensors on the simulated card, and the operations allowed on them."""
 
 import torch
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import return_and_correct_aliasing
 
-CARD = torch.device("privateuseone", 0)  # to torch's core, which knows CUDA too well to be told
-SHOWN = torch.device("cuda", 0)  # to programs
+CARD = torch.device("privateuseone", 0)  # for torch's core, in which CUDA itself cannot be replaced
+SHOWN = torch.device("cuda", 0)  # for programs
 CPU = torch.device("cpu")
 ops = torch.ops.aten
 COPIES = {ops.copy_.default, ops._to_copy.default, ops._foreach_copy_.default, ops.lift_fresh.default}
@@ -85,9 +85,9 @@ def _lists_as_tensors(places):
 
 
 def compute(func, args, kwargs):
-    """Do an operation of torch's core on the CPU; its results are on the card, unless they are asked for elsewhere."""
+    """Run an operation of torch's core on the CPU; its results are on the card, unless another device is requested."""
     device = kwargs.get("device")
-    if func is ops._pack_padded_sequence.default:  # lengths and sizes of batches are on the CPU
+    if func is ops._pack_padded_sequence.default:  # lengths and batch sizes are on the CPU
         rows, sizes = func(args[0].host, *args[1:])
         return OnCard(rows), sizes
     if device is None and func not in COPIES:
@@ -103,7 +103,7 @@ def compute(func, args, kwargs):
 
 
 def _refuse_mixed(func, args, kwargs):
-    """A card takes indices from the CPU, and single numbers in what is done element by element."""
+    """Refuse tensors of both devices; but a card takes indices from the CPU and, elementwise, single numbers."""
     given = (args[0], *args[2:]) if func in INDEXED else args
     tensors = [value for value in pytree.arg_tree_leaves(*given, **kwargs) if isinstance(value, torch.Tensor)]
     here = [tensor for tensor in tensors if not isinstance(tensor, OnCard)]
