@@ -18,7 +18,7 @@ def _holders(functions):
 
 
 def forget_best() -> None:
-    """Let the search for the best checkpoint, and the patience of early stopping, begin anew.
+    """Restart the search for the best checkpoint and the patience of early stopping.
 
     fairseq keeps both as function attributes. A pruned model cannot be measured against the loss of the dense
     one: without this, ``checkpoint_best.pt`` would stay that of the dense model.
@@ -40,10 +40,10 @@ def restore_patience(state: Mapping[str, Any]) -> None:
 
 
 def hold_best(maximize: bool) -> None:
-    """Choose no best checkpoint until :func:`forget_best` is called, and reset the patience.
+    """Choose no best checkpoint until :func:`forget_best` is called, and restart the patience.
 
-    A model that shrinks gets worse by design. fairseq compares with the best value so far, so an unbeatable
-    value keeps it from writing ``checkpoint_best.pt``.
+    Call it before each validation of a model that is still shrinking, which gets worse by design. fairseq compares
+    with the best value so far, so an unbeatable value keeps it from writing ``checkpoint_best.pt``.
 
     Args:
         maximize: the run's --maximize-best-checkpoint-metric.

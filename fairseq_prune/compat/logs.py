@@ -8,7 +8,8 @@ import sys
 def give_no_advice() -> None:
     """Silence fairseq's speech task below warnings: torch's own writer does what tensorboardX would.
 
-    The task logs its advice when it is imported, so call this before importing fairseq; too late in fairseq's programs.
+    The task logs its advice when it is imported, so call this before fairseq is imported. In fairseq's own programs,
+    that is not possible.
     """
     logging.getLogger("fairseq.tasks.text_to_speech").setLevel(logging.WARNING)
 

@@ -8,7 +8,7 @@ from typing import NamedTuple, NoReturn
 
 
 class Needed(NamedTuple):
-    """A function, class or value of fairseq.
+    """A function, class or value of fairseq or hydra.
 
     Args:
         where: its ``module:name``.

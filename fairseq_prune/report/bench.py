@@ -76,7 +76,7 @@ def draw_bench(report: Mapping[str, Any], path: StrPath) -> None:
 
     Args:
         report: as for :func:`render_bench`.
-        path: of the PNG.
+        path: PNG to write.
     """
     from matplotlib.figure import Figure
 

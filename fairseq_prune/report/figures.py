@@ -27,7 +27,7 @@ def draw_sparsity(report: Report, path: str, original: Report | None = None) -> 
 
     Args:
         report: from :func:`~fairseq_prune.evaluate.describe.describe_checkpoint`.
-        path: of the PNG.
+        path: PNG to write.
         original: not used.
 
     Returns:
@@ -61,7 +61,7 @@ def structure_before(report: Report, original: Report | None) -> Rows:
     """Rows of ``structure`` with ``before`` filled in from the original, else from the file, else from ``now``.
 
     Args:
-        report: of a checkpoint.
+        report: report of a checkpoint.
         original: report of the model before it was cut; None if not known.
     """
     known: Mapping[tuple, int] = {

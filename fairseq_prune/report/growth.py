@@ -39,7 +39,7 @@ def draw_growth(records: list[dict[str, Any]], path: str) -> None:
 
     Args:
         records: from :func:`read_growth`.
-        path: of the PNG.
+        path: PNG to write.
 
     Raises:
         ValueError: the name is not that of a PNG, its folder does not exist, or Matplotlib is missing.

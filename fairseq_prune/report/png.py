@@ -16,7 +16,7 @@ def check_png(option: str, path: StrPath) -> None:
 
     Args:
         option: the option that names the file, e.g. ``"--plot"``.
-        path: of the file.
+        path: file to write.
 
     Raises:
         ValueError: the path is not that of a PNG, is a folder, is in no writable folder, or Matplotlib is missing.

@@ -28,7 +28,7 @@ def read_run(path: str) -> Run:
     """Read the log of a run: a ``--log-file``, or standard output with ``--log-format simple`` or ``json``.
 
     Args:
-        path: of the file, or of a folder with files ``*.log`` or ``*.txt``; where they overlap, the newest one counts.
+        path: a file, or a folder with files ``*.log`` or ``*.txt``; where they overlap, the newest one counts.
 
     Returns:
         dict of split (``train``, ``valid``) -> updates (count) -> name -> value; updates that a resumed run repeats
@@ -89,7 +89,7 @@ def draw_run(run: Run, path: str) -> str:
 
     Args:
         run: from :func:`read_run`.
-        path: of the PNG.
+        path: PNG to write.
 
     Returns:
         A line for the terminal.

@@ -44,7 +44,7 @@ def draw_sensitivity(report: Mapping[str, Any], path: StrPath) -> None:
 
     Args:
         report: as for :func:`render_sensitivity`.
-        path: of the PNG.
+        path: PNG to write.
     """
     from matplotlib.figure import Figure
 
@@ -71,7 +71,7 @@ def write_recipe(report: Mapping[str, Any], path: StrPath) -> None:
 
     Args:
         report: with ``fractions``, dict of group -> fraction removed.
-        path: of the YAML file.
+        path: YAML file to write.
     """
     content = {**report["recipe"], "prune-target": report["fractions"]}
     write_text(path, yaml.safe_dump(content, sort_keys=False))

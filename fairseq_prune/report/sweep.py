@@ -79,7 +79,7 @@ def draw_sweep(report: Mapping[str, Any], path: StrPath) -> None:
 
     Args:
         report: as for :func:`rows_of`.
-        path: of the PNG.
+        path: PNG to write.
     """
     from matplotlib.figure import Figure
 

@@ -30,7 +30,7 @@ class ImageSet:
         classes, channels: counts.
         size: height and width, in pixels.
         mean, std: of pixels in [0, 1], one value per channel or one for all.
-        augmentation: of training images.
+        augmentation: augmentation of training images.
         border: for evaluation, an image in a folder is resized so that its shorter side has
             ``border * size`` pixels, and its centre of ``size`` x ``size`` pixels is used.
     """

@@ -33,7 +33,7 @@ def draw_saliency(images: Tensor, maps: Tensor, found: Tensor, targets: Tensor, 
         images: float [B, channels, height, width].
         maps, found: from :func:`saliency`.
         targets: int64 [B], true classes.
-        path: of the PNG.
+        path: PNG to write.
     """
     from matplotlib.figure import Figure
 

@@ -28,8 +28,8 @@ _MOST_INDICES = 5_000_000  # for a whole net; DenseNet-161 needs 1.8 million
 def trace(net: nn.Module, example: Tensor, prefix: str = "") -> Structure:
     """Find the coupled channels of a net.
 
-    Left out, and so never removed, are the net's outputs and channels that a group norm or a foreign layer norm
-    normalises. All groups of a grouped convolution lose equally many channels. In nets with attention, channels
+    Left out, and so never removed, are channels that form the net's outputs or that a group norm or a foreign layer
+    norm normalises. All groups of a grouped convolution lose equally many channels. In nets with attention, channels
     between two linear layers are neurons, and heads are units as a whole.
 
     Args:

@@ -97,11 +97,11 @@ class MagnitudeTable:
         return sum(group.size for group in self.groups.values())
 
     def removed(self, counts: Mapping[str, int]) -> dict[str, int]:
-        """Weights that are zero after so many removals, dict of group -> count; zeros stay zero."""
+        """Weights that are zero after removing ``counts``, dict of group -> count; zeros stay zero."""
         return {name: max(counts[name], group.zeros) for name, group in self.groups.items()}
 
     def fraction_removed(self, counts: Mapping[str, int]) -> float:
-        """Fraction of all weights that are zero after so many removals, in [0, 1]."""
+        """Fraction of all weights that are zero after removing ``counts``, in [0, 1]."""
         return sum(self.removed(counts).values()) / self.size
 
     def rates_below(self, magnitude: float) -> list[float]:
@@ -134,7 +134,7 @@ class MagnitudeTable:
                     torch.mul(self._weights[name], ranks >= count, out=parameters[name])
 
     def masks(self, counts: Mapping[str, int]) -> Masks:
-        """The masks of so many removals, dict of parameter name -> bool; tensors that stay whole have none."""
+        """The masks that remove ``counts``, dict of parameter name -> bool; tensors that stay whole have none."""
         masks = {}
         for group, count in self._removals(counts):
             masks.update({name: r >= count for name, r in zip(group.names, group.ranks, strict=True)})
