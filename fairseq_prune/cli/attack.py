@@ -8,8 +8,9 @@ Attacks, each with the norm of the change that it bounds or minimises:
   salt_pepper      L2    the least salt-and-pepper noise that misleads
   gaussian_noise   L2    100 draws of Gaussian noise of that norm
 
-Epsilons are of pixels in [0, 1]: normalisation is a part of the model. An image that is wrong without a change
-counts as misled at every epsilon, so accuracy at epsilon 0 is clean accuracy. Masked and cut checkpoints work alike.
+Epsilons are of pixels in [0, 1]: normalisation is a part of the model. An image that is
+misclassified unchanged counts as misled at every epsilon, so accuracy at epsilon 0 is clean accuracy. Masked and
+cut checkpoints work alike.
 Needs pip install 'fairseq-prune[attack]', and for --plot 'fairseq-prune[plots]'.
 """
 

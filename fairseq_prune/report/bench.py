@@ -9,9 +9,9 @@ from .png import save_png
 
 QUALITIES = {"bleu": "BLEU", "perplexity": "perplexity", "accuracy": "accuracy %"}
 FOOTER = """\
-ms: a batch. memory: what the model adds to its process at the most. M MACs: of a sentence of 25 and 25 tokens, or of
-an image; csr's without the zeros. x: times the speed of the first row, expected by MACs (of the same beam), and
-measured batch by batch beside it, so that other work on the machine counts little."""
+ms: time per batch. memory: the most that the model adds to its process. M MACs: per sentence (25 tokens on each side)
+or image; csr does not count zeros. x: speed relative to the first row; "expected" follows from the MACs (at the same
+beam), and the measured one alternates batch by batch with the first row, so that other work hardly matters."""
 Row = Mapping[str, Any]
 Rows = list[dict[str, Any]]
 

@@ -8,9 +8,9 @@ HEADER = ("name", "shape", "parameters", "non-zero", "removed")
 STRUCTURE = ("part", "units", "before", "now", "alive")
 ALIVE = "before: any cut, as far as the file says it. alive: with weights that write the unit and weights that read it."
 FOOTER = """\
-removed: fraction of the elements that are exactly zero. "all parameters" is over everything stored, "prunable
-set" over the tensors marked * (two or more axes; of weight-normalised pairs the direction). Tied tensors are
-counted once, with their other names below. An embedding's padding row may be zero in a dense model too."""
+removed: the fraction of elements that are exactly zero. "all parameters" covers everything stored, "prunable set"
+the tensors marked * (those with two or more axes; of weight-normalised pairs, the direction). Tied tensors are
+counted once; their other names are listed below them. In a dense model, an embedding's padding row may be zero."""
 
 
 def _cells(row, label=None, prefix="", mark=" "):

@@ -9,8 +9,8 @@ from fairseq_prune.report.png import save_png
 
 NAMES = {"linf": "Linf", "l2": "L2", "l1": "L1"}
 FOOTER = (
-    "accuracy in % under changes of at most that norm, pixels in [0, 1]; median: of the smallest norms that mislead, "
-    "0 where\nnone is needed"
+    "accuracy in % under changes of at most that norm, with pixels in [0, 1]; median: of the smallest norms that\n"
+    "mislead the model, 0 for images that it gets wrong unchanged"
 )
 
 
