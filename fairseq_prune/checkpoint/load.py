@@ -117,5 +117,5 @@ def load_model(path: str, task: FairseqTask) -> BaseFairseqModel:
         ) from error
     for name, parameter in models[0].named_parameters():
         if not parameter.isfinite().all():
-            raise ValueError(f"{path}: {name} has weights that are no finite numbers; give a checkpoint from before")
+            raise ValueError(f"{path}: {name} has weights that are not finite; give a checkpoint from before")
     return models[0]

@@ -26,19 +26,19 @@ def check_contents(state: object) -> None:
     if not isinstance(state, Mapping) or "model" not in state:
         raise ValueError(why_no_model(state))
     if not isinstance(state["model"], Mapping):
-        raise ValueError("its model is no mapping of names to tensors")
+        raise ValueError("its model is not a mapping of names to tensors")
     if not state["model"]:
         raise ValueError("its model has no tensors")
     _check_metadata(getattr(state["model"], "_metadata", {}))
     for name, tensor in state["model"].items():
         if not isinstance(name, str) or not torch.is_tensor(tensor):
-            raise ValueError(f"{name} of its model is no tensor")
+            raise ValueError(f"{name} of its model is not a tensor")
     for name, value in (*state.items(), ("metadata", getattr(state["model"], "_metadata", {}))):
         if not all(map(_is_whole, _tensors(value))):
             raise ValueError(f"its {name} has a tensor that is sparse, quantised, or without its numbers")
     for name, kind in _KINDS.items():
         if not isinstance(state.get(name), kind | None):
-            raise ValueError(f"its {name} is no {kind.__name__}")
+            raise ValueError(f"its {name} is not a {kind.__name__}")
     _check_config(state.get("cfg"), state.get("args"))
     _check_history(state.get("optimizer_history"))
 
@@ -46,9 +46,9 @@ def check_contents(state: object) -> None:
 def _check_metadata(modules):
     """torch compares the versions in the metadata; masks are in the root module's entry."""
     if not isinstance(modules, Mapping) or not all(isinstance(entry, Mapping) for entry in modules.values()):
-        raise ValueError("the metadata of its model is no mapping of mappings")
+        raise ValueError("the metadata of its model is not a mapping of mappings")
     if not all(isinstance(entry.get("version"), int | None) for entry in modules.values()):
-        raise ValueError("the metadata of its model has a version that is no number")
+        raise ValueError("the metadata of its model has a version that is not a number")
 
 
 def _tensors(value):
@@ -84,6 +84,6 @@ def _check_config(groups, args):
 def _check_history(history):
     for entry in history or ():
         if not isinstance(entry, Mapping):
-            raise ValueError("its optimizer_history is no list of mappings")
+            raise ValueError("its optimizer_history is not a list of mappings")
         if not isinstance(entry.get("num_updates", 0), int):
             raise ValueError("its optimizer_history counts no updates")

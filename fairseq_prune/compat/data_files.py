@@ -37,7 +37,7 @@ def _check(index, numbers):
         if head.startswith(IndexedDataset._HDR_MAGIC):  # written by fairseq before 0.7
             return
         if len(head) < _HEAD.size or not head.startswith(MMapIndexedDataset.Index._HDR_MAGIC):
-            raise DamagedData(f"{index}: is no index")
+            raise DamagedData(f"{index}: is not an index")
         _, _, code, count = _HEAD.unpack(head)
         if not count:
             raise DamagedData(f"{index}: has no sequence in it")
@@ -60,6 +60,6 @@ def _naming_the_file(add_from_file):
         except Exception as error:  # fairseq raises nothing more specific
             if not isinstance(f, str) or isinstance(error, DamagedData):
                 raise
-            raise DamagedData(f"{f}: is no dictionary, of a word and a count in each line") from None
+            raise DamagedData(f"{f}: is not a dictionary, which has a word and its count on each line") from None
 
     return add

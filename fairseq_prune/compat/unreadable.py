@@ -21,7 +21,7 @@ def check_file(path: StrPath) -> None:
     if os.path.isdir(path):
         raise ValueError(f"checkpoint {path}: is a folder; give a file in it, e.g. {path}/checkpoint_best.pt")
     if os.path.exists(path) and not os.path.isfile(path):
-        raise ValueError(f"checkpoint {path}: is no ordinary file; {GIVE}")
+        raise ValueError(f"checkpoint {path}: is not an ordinary file; {GIVE}")
 
 
 def why_unreadable(path: StrPath, error: Exception) -> str:

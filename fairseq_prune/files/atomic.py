@@ -30,7 +30,7 @@ def atomic_file(path: StrPath) -> Iterator[BufferedRandom]:
     path = os.fspath(path)
     folder = os.path.dirname(os.path.abspath(path))
     if os.path.lexists(path) and not os.path.isfile(path):
-        raise FileExistsError(errno.EEXIST, "exists and is no file", path)
+        raise FileExistsError(errno.EEXIST, "exists and is not a file", path)
     os.makedirs(folder, exist_ok=True)
     with naming(path):
         file = open_locked(f"{path}.tmp")

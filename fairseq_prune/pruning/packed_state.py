@@ -68,7 +68,7 @@ def unpack_checkpoint(checkpoint: dict[str, Any]) -> dict[str, Any]:
 def _check(stored, notes):
     """Refuse notes of nothing, and more memory than the most that one bit can stand for, a number of 8 bytes."""
     if not isinstance(notes, Mapping):
-        raise ValueError("its packed is no mapping of names to notes")
+        raise ValueError("its packed is not a mapping of names to notes")
     asked, there = {}, {}
     for name, note in notes.items():
         if name not in stored:

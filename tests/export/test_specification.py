@@ -129,13 +129,13 @@ def test_what_cannot_be_expressed(options, reason):
 def test_other_layers_are_refused():
     model = stock()
     model.decoder.layers.append(torch.nn.Identity())  # as BASE layers, which need several processes
-    with pytest.raises(ValueError, match="decoder.layers: Identity is no layer of a plain Transformer"):
+    with pytest.raises(ValueError, match="decoder.layers: Identity is not a layer of a plain Transformer"):
         read_transformer(model, "relu")
 
 
 @pytest.mark.parametrize("arch", ["lstm", "roberta_base", "nonautoregressive_transformer"])
 def test_other_models_are_refused(arch):
-    with pytest.raises(ValueError, match="is no Transformer of fairseq's with a decoder"):
+    with pytest.raises(ValueError, match="is not a fairseq Transformer with a decoder"):
         read_transformer(build_model(arch, **ENCODER | DECODER | {"encoder_layers": 1}), "relu")
 
 

@@ -145,7 +145,10 @@ def test_killed(imp, tmp_path):
         ("--scope everywhere", "--scope everywhere: "),
         ("--checkpoint none.pt", "checkpoint none.pt: no such file; give e.g. checkpoints/checkpoint_best.pt"),
         ("--checkpoint IMP/start.pt", "--save-dir .*/imp: --checkpoint .*/imp/start.pt is in it, and would be written"),
-        ("--checkpoint /dev/null", "checkpoint /dev/null: is no ordinary file; give a file that fairseq-train saved"),
+        (
+            "--checkpoint /dev/null",
+            "checkpoint /dev/null: is not an ordinary file; give a file that fairseq-train saved",
+        ),
         ("--train --arch resnet8", "--task: options of fairseq-train are needed to train; add e.g. --train --task"),
         ("--train --task translation --arch x --max-epoch 2", "--task translation: does not keep weights removed"),
         (

@@ -63,7 +63,7 @@ def test_nothing_is_written_where_the_data_cannot_be_read(dense, tmp_path):
     """Here only of the test split, which is measured last; it is no missing one, for a pruning task either."""
     data = shutil.copytree(dense.data, tmp_path / "data")
     (data / "test.de-en.en.idx").write_bytes(b"no index")
-    damaged = f"DATA {data}: {data}/test.de-en.en.idx: is no index; make it again with fairseq-preprocess"
+    damaged = f"DATA {data}: {data}/test.de-en.en.idx: is not an index; make it again with fairseq-preprocess"
     with pytest.raises(SystemExit, match=damaged):
         pruned(dense, tmp_path, "--target", "0.5", "--quality", "--data", str(data))
     assert [path.name for path in tmp_path.iterdir()] == ["data"]

@@ -141,10 +141,10 @@ def test_a_state_of_earlier_versions_has_no_account(new_run, changed):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda c: c.update(model=[1]), "its model is no mapping"),
+        (lambda c: c.update(model=[1]), "its model is not a mapping"),
         (lambda c: c["model"].update(x=torch.zeros(1).expand(10**6, 10**6)), "its model has a tensor that is sparse"),
-        (lambda c: c["model"].update(x=3), "x of its model is no tensor"),
-        (lambda c: c.update(optimizer_history=3), "its optimizer_history is no list"),
+        (lambda c: c["model"].update(x=3), "x of its model is not a tensor"),
+        (lambda c: c.update(optimizer_history=3), "its optimizer_history is not a list"),
         (lambda c: setattr(c["cfg"]["model"], "encoder_layers", 10**30), "its config has encoder_layers 1000"),
         (lambda c: c["model"]._metadata.update({"": 3}), "the metadata of its model"),
     ],
@@ -159,7 +159,7 @@ def test_weights_that_are_no_numbers(changed, parallel, tmp_path, capsys):
     """Counted as any others; not evaluated."""
     file = changed(lambda c: c["model"]["encoder.layers.0.fc1.weight"].fill_(float("nan")))
     main(["inspect", str(file), "--json"])
-    line = f"{file}: encoder.layers.0.fc1.weight has weights that are no finite numbers; give a checkpoint from before"
+    line = f"{file}: encoder.layers.0.fc1.weight has weights that are not finite; give a checkpoint from before"
     assert refused("inspect", file, "--data", parallel) == line
     assert refused("compact", file, tmp_path / "out.pt").startswith(line.partition(":")[0])
 

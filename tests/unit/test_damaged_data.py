@@ -33,8 +33,8 @@ def overwritten(path):
 @pytest.mark.parametrize(
     "kind, damage, said",
     [
-        ("idx", emptied, "train.de-en.de.idx: is no index"),
-        ("idx", overwritten, "train.de-en.de.idx: is no index"),
+        ("idx", emptied, "train.de-en.de.idx: is not an index"),
+        ("idx", overwritten, "train.de-en.de.idx: is not an index"),
         ("idx", cut(1), "train.de-en.de.idx: is cut short"),
         ("bin", emptied, "train.de-en.de.bin: is cut short, or not of train.de-en.de.idx"),
         ("bin", cut(1), "train.de-en.de.bin: is cut short, or not of train.de-en.de.idx"),
@@ -57,9 +57,11 @@ def test_no_sequences(data):
 def test_dictionary(data, content):
     with open("dict.de.txt", "wb") as file:
         file.write(content)
-    with pytest.raises(DamagedData, match="^dict.de.txt: is no dictionary, of a word and a count in each line$"):
+    with pytest.raises(
+        DamagedData, match="^dict.de.txt: is not a dictionary, which has a word and its count on each line$"
+    ):
         Dictionary.load("dict.de.txt")
-    line = r"DATA \.: \./dict\.de\.txt: is no dictionary, .*; make it again with fairseq-preprocess$"
+    line = r"DATA \.: \./dict\.de\.txt: is not a dictionary, .*; make it again with fairseq-preprocess$"
     with pytest.raises(SystemExit, match=line):
         run_fairseq(
             "train",

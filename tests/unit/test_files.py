@@ -65,7 +65,7 @@ class TestWholeFile:
     @pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
     def test_replaces_nothing_but_files(self, tmp_path, make):
         make(tmp_path / "a")
-        with pytest.raises(FileExistsError, match="is no file"), atomic_file(tmp_path / "a"):
+        with pytest.raises(FileExistsError, match="is not a file"), atomic_file(tmp_path / "a"):
             pass
         assert names(tmp_path) == ["a"]
 

@@ -158,7 +158,7 @@ def shared_bits(packed):
 
 
 LIES = {
-    "no mapping": (lambda p: p.update({PACKED: 3}), "its packed is no mapping"),
+    "no mapping": (lambda p: p.update({PACKED: 3}), "its packed is not a mapping"),
     "no such tensor": (lambda p: p[PACKED].update(other=p[PACKED]["fc"]), "other is packed in it, but not there"),
     "no note": (lambda p: p[PACKED].update(fc=3), "packed fc is damaged: it does not say how"),
     "empty note": (lambda p: p[PACKED].update(fc={}), "packed fc is damaged: it does not say how"),

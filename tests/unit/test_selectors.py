@@ -168,5 +168,5 @@ def test_nan_is_refused():
 def test_kinds():
     assert [kind_of(v.name) for v in VECTORS] == [v.kind for v in VECTORS]
     assert kind_of("decoder.layers.11.encoder_attn_qk_c") == "qk"
-    with pytest.raises(ValueError, match="decoder.pos_emb_mask is no vector of a Transformer; .* embedding_c, qk_c"):
+    with pytest.raises(ValueError, match="decoder.pos_emb_mask is not a vector of a Transformer; .* embedding_c, qk_c"):
         kind_of("decoder.pos_emb_mask")

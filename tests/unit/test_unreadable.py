@@ -20,7 +20,7 @@ SAVED = {  # content of torch.save -> reason
     "it holds int, and no model": 3,
     "it holds Tensor, and no model": torch.zeros(2),
     "its model has no tensors": {"model": {}},
-    "its model is no mapping of names to tensors": {"model": 5},
+    "its model is not a mapping of names to tensors": {"model": 5},
     "it holds code or foreign classes, which are never loaded, or is damaged": torch.nn.Linear(1, 1),
 }  # fmt: skip
 NOT_OF_TORCH = "it is not of torch.save, but text or of another program"
@@ -77,7 +77,7 @@ def test_no_file(refused):
     assert refused() == unreadable("it is empty")
     os.remove("a.pt")
     os.mkfifo("a.pt")  # reading it would wait for a writer
-    assert refused().startswith("checkpoint a.pt: is no ordinary file; give ")
+    assert refused().startswith("checkpoint a.pt: is not an ordinary file; give ")
     os.remove("a.pt")
     os.mkdir("a.pt")
     assert refused() == "checkpoint a.pt: is a folder; give a file in it, e.g. a.pt/checkpoint_best.pt"

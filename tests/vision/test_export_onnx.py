@@ -69,7 +69,7 @@ def test_what_other_targets_say_to_images(small, tmp_path):
     def said(to, *words):
         return refused("export", small, out, "--to", to, *words)
 
-    assert "ImageClassifier is no Transformer" in said("ctranslate2")
+    assert "ImageClassifier is not a fairseq Transformer" in said("ctranslate2")
     assert "task prune_image_classification: fairseq has none like it" in said("fairseq")
     assert "--quantization int8: has no effect here" in said("onnx", "--quantization", "int8")
     assert not out.exists()

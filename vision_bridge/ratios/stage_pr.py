@@ -44,7 +44,7 @@ def _fraction(text, item):
     except ValueError:
         fraction = -1.0
     if not 0 <= fraction < 1:
-        raise ValueError(f"--stage-pr {text}: {item!r} is no fraction in [0, 1); {_EXAMPLES}")
+        raise ValueError(f"--stage-pr {text}: {item!r} is not a fraction in [0, 1); {_EXAMPLES}")
     return fraction
 
 

@@ -48,7 +48,9 @@ def _images(sample, model):
     """The images of a sample, and the first of them alone, as another batch size."""
     inputs = list(sample["net_input"].values())
     if len(inputs) != 1 or not inputs[0].is_floating_point() or not torch.is_tensor(model(inputs[0])):
-        raise ValueError(f"{type(model).__name__} is no image classifier, Transformer or recurrent language model")
+        raise ValueError(
+            f"{type(model).__name__} is not an image classifier, a Transformer or a recurrent language model"
+        )
     return inputs[0].float(), inputs[0][:1].float()
 
 

@@ -51,7 +51,9 @@ def read_transformer(model: BaseFairseqModel, activation: str) -> Transformer:
     """
     sides = {name: getattr(model, name) for name in ("encoder", "decoder") if hasattr(model, name)}
     if "decoder" not in sides or not all(type(side) in READABLE for side in sides.values()):
-        raise ValueError(f"{type(model).__name__} is no Transformer of fairseq's with a decoder; only those are known")
+        raise ValueError(
+            f"{type(model).__name__} is not a fairseq Transformer with a decoder, and only those are known"
+        )
     reader = _Reader()
     read = {name: reader.side(side, name) for name, side in sides.items()}
     if unread := [name for name, value in model.named_parameters() if id(value) not in reader.taken]:
@@ -79,7 +81,7 @@ class _Reader:
             raise ValueError(f"{name}.embedding_c: dimensions are in the middle of shrinking; let the run finish")
         blocks = [block for _, block in module.layers.named_children()]  # plain iteration applies LayerDrop
         if strange := [block for block in blocks if not isinstance(block, BLOCKS)]:
-            raise ValueError(f"{name}.layers: {type(strange[0]).__name__} is no layer of a plain Transformer")
+            raise ValueError(f"{name}.layers: {type(strange[0]).__name__} is not a layer of a plain Transformer")
         into, out_of = (getattr(module, f"project_{way}_dim", None) for way in ("in", "out"))
         output = getattr(module, "output_projection", None)
         if name == "decoder" and output is None:

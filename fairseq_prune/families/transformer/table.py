@@ -74,7 +74,7 @@ def kind_of(name: str) -> str:
     for ending, kind in _KINDS.items():
         if name.endswith(ending):
             return kind
-    raise ValueError(f"{name} is no vector of a Transformer; these end in {', '.join(_KINDS)}")
+    raise ValueError(f"{name} is not a vector of a Transformer; these end in {', '.join(_KINDS)}")
 
 
 def block_of(vector: str) -> str:

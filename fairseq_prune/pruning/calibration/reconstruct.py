@@ -68,7 +68,7 @@ def inverse_factor(products: Tensor) -> Tensor:
         ValueError: a product is no finite number.
     """
     if not products.isfinite().all():
-        raise ValueError("inputs of a layer are no finite numbers; did the loss diverge?")
+        raise ValueError("inputs of a layer are not finite; did the loss diverge?")
     diagonal = products.diagonal(dim1=1, dim2=2)
     damping = DAMPING * diagonal.mean(1, keepdim=True)
     damping = torch.where(damping > 0, damping, 1.0)
