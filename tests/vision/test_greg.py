@@ -110,7 +110,7 @@ def test_the_same_filters_as_at_once(new_image_run):
     "words, message",
     [
         ("--prune-method l1 --stage-pr [0,0.5,0.5]", "takes 5"),
-        ("--prune-method l1 --stage-pr [0,1.5,0,0,0]", "no fraction"),
+        ("--prune-method l1 --stage-pr [0,1.5,0,0,0]", "not a fraction"),
         ("--prune-method l1 --stage-pr [0,0.5,0,0,0] --prune-target 0.5", "all say how much"),
         ("--prune-method l1 --prune-macs-left 1.5", "--prune-macs-left 1.5"),
         ("--prune-method l1", "needs --prune-target"),

@@ -61,8 +61,8 @@ def test_ranges(layers):
 
 BAD = {
     "length": ("resnet8", "[0,0.5,0.5]", None, "takes 5"),
-    "one": ("resnet8", "[0,1,0,0,0]", None, "no fraction"),
-    "word": ("resnet8", "[0,x,0,0,0]", None, "no fraction"),
+    "one": ("resnet8", "[0,1,0,0,0]", None, "not a fraction"),
+    "word": ("resnet8", "[0,x,0,0,0]", None, "not a fraction"),
     "empty": ("resnet8", "[]", None, "is empty"),
     "skip": ("resnet8", "[0,0.5,0.5,0.5,0]", "[1.7]", "no layer '1.7'"),
     "stages": ("vgg19", "[0,0.5]", None, "has no stages"),
