@@ -168,7 +168,8 @@ def test_a_package_that_only_some_models_need(saved, monkeypatch):
 
     monkeypatch.setattr("fairseq_prune.evaluate.describe.describe_checkpoint", missing)
     with pytest.raises(
-        SystemExit, match="the package editdistance is missing; install it, e.g. pip install editdistance"
+        SystemExit,
+        match="the module editdistance is missing; install the package that has it, e.g. pip install editdistance",
     ):
         main(["inspect", str(saved)])
 

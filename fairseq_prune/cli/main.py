@@ -90,7 +90,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     except ValueError as error:
         raise SystemExit(one_line(error)) from error
     except ModuleNotFoundError as error:  # of what only some of fairseq's criterions and tasks need
-        raise SystemExit(f"the package {error.name} is missing; install it, e.g. pip install {error.name}") from error
+        missing = f"the module {error.name} is missing; install the package that has it"
+        raise SystemExit(f"{missing}, e.g. pip install {error.name}") from error
     except BrokenPipeError:  # the reader, e.g. `head`, has seen enough
         _print_no_more()
     except OSError as error:

@@ -78,13 +78,21 @@ def largest_difference(
 
 
 def _outputs(model, loss, sample):
-    """All numbers that a model, or the models within one, puts out on a sample, by the same noise.
+    """All numbers that a model puts out on a sample; of one that masks its input, its features without masks."""
+    if not _masks_its_input(model):
+        return _scores(model, loss, sample)
+    features = model.extract_features(sample["net_input"]["source"], sample["net_input"].get("padding_mask"))
+    return features["x"] if isinstance(features, dict) else features[0]
 
-    Of a model that masks its input by numbers that nothing seeds, as those of sounds, its features without masks.
-    """
-    if "mask" in inspect.signature(getattr(model, "extract_features", len)).parameters:
-        features = model.extract_features(sample["net_input"]["source"], sample["net_input"].get("padding_mask"))
-        return features["x"] if isinstance(features, dict) else features[0]
+
+def _masks_its_input(model):
+    """True of models of speech, whose masks are drawn from generators that nothing seeds."""
+    extract = getattr(model, "extract_features", None)
+    return extract is not None and "mask" in inspect.signature(extract).parameters
+
+
+def _scores(model, loss, sample):
+    """What the model, or the models within it, return when the sample is run, with the same noise every time."""
     found: list[Tensor] = []
 
     def note(part, args, output):
@@ -96,7 +104,10 @@ def _outputs(model, loss, sample):
     try:
         with torch.random.fork_rng(devices=[]), data_utils.numpy_seed(1):
             torch.manual_seed(1)
-            loss(model, sample) if isinstance(loss, TaskLoss) else model(**sample["net_input"])
+            if isinstance(loss, TaskLoss):
+                loss(model, sample)
+            else:
+                model(**sample["net_input"])
     finally:
         for handle in handles:
             handle.remove()
