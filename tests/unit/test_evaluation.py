@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from fairseq_prune.evaluate.abandon import is_hopeless
 from fairseq_prune.evaluate.blocks import batch_blocks
+from fairseq_prune.evaluate.load import Workbench
 from fairseq_prune.evaluate.output import OutputLayer
 from fairseq_prune.evaluate.score import Score
 from fairseq_prune.evaluate.translation import _text, hypothesis_perplexity, whitespace_bleu
@@ -164,3 +165,13 @@ def test_an_unknown_word_of_a_reference_is_never_hit():
 
 def test_the_perplexity_of_hypotheses():
     assert hypothesis_perplexity(-30.0, 20) == pytest.approx(math.exp(1.5))
+
+
+@pytest.mark.parametrize(
+    ("there", "split"), [({"dev", "valid"}, "dev"), ({"valid", "other"}, "valid"), ({"dev"}, "dev"), (set(), "dev")]
+)
+def test_the_split_of_the_training_or_the_usual_one(monkeypatch, there, split):
+    bench = Workbench.__new__(Workbench)
+    bench._config = SimpleNamespace(dataset=SimpleNamespace(valid_subset="dev,other"))
+    monkeypatch.setattr(Workbench, "has", lambda self, name: name in there)
+    assert bench.validation == split
